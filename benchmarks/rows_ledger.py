@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 from benchmarks.kit import a_database
 from core.domain.job import Requester
 from core.domain.limits import Measure, Rule, ScopeKind, Window
-from core.ports import HoldRequest
-from core.ports.clock import SystemClock
+from core.ports import HoldRequest, SystemClock
 from core.storage.database import Database
 from core.storage.ledger import LedgerSettings, SqlLedger
 from core.storage.migrate import migrate

@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks.kit import InstantModel, ask, ended, noise_picture, quiet, rss_bytes, running_bot
 from bot.app import App
-from core.ports.clock import SystemClock
+from core.ports import SystemClock
 
 ROUND = 60
 JUMP_S = 43_200.0

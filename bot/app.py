@@ -54,10 +54,7 @@ from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.host_check import HostCheck
 from core.net.signed_links import FileLinks
 from core.net.token_gate import TokenGate
-from core.ports import AdapterContext, ChatAdapter, Clock
-from core.ports.chat import RepliesOnly
-from core.ports.checkup import NotUsable
-from core.ports.clock import SystemClock
+from core.ports import AdapterContext, ChatAdapter, Clock, NotUsable, RepliesOnly, SystemClock
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.files.private_folder import make_private

@@ -10,8 +10,7 @@ from core.images.renditions import JobMedia
 from core.images.service import ImageLimits, ImageService
 from core.jobs.disk_budget import DiskShares
 from core.jobs.steps import PipelineSettings
-from core.ports import Clock, Metrics, Upscaler
-from core.ports.checkup import NotUsable
+from core.ports import Clock, Metrics, NotUsable, Upscaler
 from core.storage.files.job_files import JobFiles
 from core.storage.files.object_store import ObjectStore
 from core.storage.jobs import SqlJobStore

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.net.host_check import is_loopback
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 _KINDS = {
     "int": "a whole number",

@@ -13,12 +13,11 @@ from adapters.discord.connection.http_interactions import InteractionEndpoint
 from adapters.discord.connection.supervisor import Runner
 from adapters.discord.inbound.account_commands import OwnCommands
 from adapters.discord.inbound.actions import Actions
-from adapters.discord.inbound.commands import upscale_command
-from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.message_images import CDN_HOSTS, expiry_of
 from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
+from adapters.discord.inbound.upscale_commands import Menus, upscale_command
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery_state import PLATFORM, Address, DeliveryState, Sent, posted
@@ -30,8 +29,7 @@ from core.domain.errors import DeliveryUnavailable, DownloadFailed
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
 from core.ports import AdapterContext, Download, PlaceFacts, Reply, ReplyState
-from core.presentation import Notice
-from core.presentation.notices import notice_card
+from core.presentation import Notice, notice_card
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +38,6 @@ MIN_EDIT_INTERVAL_S = 2.0
 
 
 class DiscordAdapter:
-    """`core.ports.ChatAdapter` for Discord."""
-
     name = PLATFORM
     min_edit_interval_s = MIN_EDIT_INTERVAL_S
 

@@ -1,8 +1,7 @@
 """Discord's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
 
-from __future__ import annotations
-
 import re
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -63,7 +62,7 @@ class Settings(BaseModel):
         return value.rstrip("/")
 
     @model_validator(mode="after")
-    def _shards_agree(self) -> Settings:
+    def _shards_agree(self) -> Self:
         if self.discord_shard_ids and self.discord_shard_count is None:
             raise ValueError("DISCORD_SHARD_IDS needs DISCORD_SHARD_COUNT beside it.")
         if self.discord_shard_ids and max(self.discord_shard_ids) >= (self.discord_shard_count or 0):
@@ -76,7 +75,6 @@ class Settings(BaseModel):
 
     @property
     def token(self) -> str:
-        """The bot token in clear, for the library; empty where there is none."""
         return self.discord_token.get_secret_value() if self.discord_token is not None else ""
 
     @property

@@ -18,12 +18,10 @@ from adapters.slack.connection.socket_mode import Sockets, SocketTimes
 from adapters.slack.connection.task_group import Tasks
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.messages import forget
-from adapters.slack.inbound.submit_jobs import Intake
 from adapters.slack.inbound.time_limit import in_time
 from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team, scopes_of
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.ephemeral import Answers
 from adapters.slack.outbound.errors import APP_GONE, TOKEN_WRONG, TRANSIENT, code_of, in_the_cores_words
 from adapters.slack.outbound.files import Uploader, download_of
 from adapters.slack.outbound.job_message import SlackReply
@@ -37,10 +35,8 @@ from adapters.slack.views.card import draw
 from core.domain.identity import Place
 from core.domain.job import Job, ReplyAddress, Source
 from core.net.retry import Backoff, retry
-from core.ports import AdapterContext, Download, LoginRefused, PlaceFacts, Reply, ReplyState
-from core.ports.clock import SystemClock
-from core.presentation import Notice
-from core.presentation.notices import notice_card
+from core.ports import AdapterContext, Download, LoginRefused, PlaceFacts, Reply, ReplyState, SystemClock
+from core.presentation import Notice, notice_card
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +48,6 @@ LOGIN_BACKOFF = Backoff(first_s=0.5, cap_s=30.0)
 
 
 class SlackAdapter:
-    """Implements `core.ports.ChatAdapter`."""
-
     name = "slack"
     min_edit_interval_s = EDIT_INTERVAL_S
 
@@ -85,7 +79,6 @@ class SlackAdapter:
             api.on_revoked = self._perhaps_removed
             people = UserCache(api, clock)
             service, state, tasks = in_time(context.service), in_time(context.state), Tasks()
-            answers = Answers(api, service)
             self._streams = StreamProbe(context.state)
             self._ctx = HandlerContext(
                 settings=self._settings,
@@ -96,11 +89,10 @@ class SlackAdapter:
                 api=api,
                 installs=self._installs,
                 people=people,
-                answers=answers,
-                intake=Intake(service, people, answers, state, tasks, frozenset(self._file_hosts)),
                 uploader=Uploader(api, session, clock),
                 tasks=tasks,
                 guests=in_time(context.guests) if context.guests is not None else None,
+                own_hosts=frozenset(self._file_hosts),
             )
         return self._ctx
 
@@ -240,7 +232,6 @@ class SlackAdapter:
         await remove_message(self._parts().api, team, message["channel"], message["ts"])
 
     async def _stop_job(self, job: Job) -> None:
-        """The requester pressed Stop on the stream."""
         await self._context.service.cancel(job.id, job.requester)
 
     async def download(self, source: Source) -> Download:

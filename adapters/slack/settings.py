@@ -1,8 +1,7 @@
 """Slack's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
 
-from __future__ import annotations
-
 import re
+from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -40,18 +39,6 @@ class Settings(BaseModel):
     public_url: str | None = None
     retention_days: int = Field(default=7, ge=1)
 
-    @field_validator(
-        "slack_bot_token",
-        "slack_app_token",
-        "slack_signing_secret",
-        "slack_client_id",
-        "slack_client_secret",
-        mode="before",
-    )
-    @classmethod
-    def _empty_is_absent(cls, value: object) -> object:
-        return None if value == "" else value
-
     @field_validator("slack_command")
     @classmethod
     def _command_shape(cls, value: str) -> str:
@@ -66,7 +53,7 @@ class Settings(BaseModel):
         return value if value.endswith("/") else f"{value}/"
 
     @model_validator(mode="after")
-    def _complete(self) -> Settings:
+    def _complete(self) -> Self:
         if not self.enabled:
             return self
         self._check_prefix("SLACK_BOT_TOKEN", self.slack_bot_token)
@@ -110,7 +97,6 @@ class Settings(BaseModel):
 
     @property
     def socket_mode(self) -> bool:
-        """Socket Mode, or HTTP."""
         return self.slack_app_token is not None
 
     @property
@@ -120,5 +106,4 @@ class Settings(BaseModel):
 
 
 def secret(value: SecretStr | None) -> str:
-    """A secret in clear, empty where there is none."""
     return value.get_secret_value() if value is not None else ""

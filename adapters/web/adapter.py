@@ -21,7 +21,7 @@ from core.domain.job import Job, ReplyAddress
 from core.jobs.null_adapter import NullAdapter
 from core.net.streamed_body import is_streamed, streams_body
 from core.ports import AdapterContext, ReplyState
-from core.presentation.failure_texts import of_no_job
+from core.presentation import of_no_job
 
 log = structlog.get_logger(__name__)
 

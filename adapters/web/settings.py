@@ -1,8 +1,8 @@
 """The page's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
 
-from __future__ import annotations
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from core.net.host_check import BareHost, is_loopback
 from core.net.token_gate import MIN_TOKEN_CHARS
@@ -30,13 +30,8 @@ class Settings(BaseModel):
     retention_days: int = Field(default=7, ge=1)
     max_output_pixels: int = Field(default=100_000_000, gt=0)
 
-    @field_validator("web_token", "public_url", mode="before")
-    @classmethod
-    def _empty_is_absent(cls, value: object) -> object:
-        return None if value == "" else value
-
     @model_validator(mode="after")
-    def _reachable_needs_token(self) -> Settings:
+    def _reachable_needs_token(self) -> Self:
         reachable = not is_loopback(self.web_host)
         published = (self.public_url or "").startswith(("https://", "http://"))
         token = self.token

@@ -15,7 +15,7 @@ from bot.cli.session import plain_errors, read_settings
 from bot.providers import PICTURE_FOLDERS
 from bot.settings import Settings, secret
 from core.engine.replicas import anyone_alive
-from core.presentation.translations import mb
+from core.presentation import mb
 from core.storage import backup
 from core.storage.backup import KEY_FILE, Contents
 from core.storage.database import Database

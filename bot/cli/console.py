@@ -23,8 +23,7 @@ from core.domain.job import Requester
 from core.domain.models import ALL
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.domain.untrusted_text import clean
-from core.ports import Finding
-from core.ports.checkup import NotUsable
+from core.ports import Finding, NotUsable
 from core.presentation import Notice
 from core.presentation.parameter_texts import allowed_text, parameter_hint, value_text
 

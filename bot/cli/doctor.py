@@ -31,8 +31,7 @@ from core.accounts.allowlist import EVERYBODY
 from core.domain.errors import StorageUnavailable
 from core.domain.money import usd
 from core.images.confinement import MISSING
-from core.ports import Finding
-from core.ports.checkup import NotUsable
+from core.ports import Finding, NotUsable
 from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
 

@@ -19,9 +19,7 @@ from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation import explain, job_texts
-from core.presentation.ending_texts import image_name
-from core.presentation.translations import mb, seconds, size
+from core.presentation import explain, image_name, job_texts, mb, seconds, size
 
 if TYPE_CHECKING:
     from bot.app import App

@@ -17,10 +17,9 @@ from core.domain.identity import Place
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.ports import Verdict
-from core.presentation.card import line_text
+from core.presentation import cents, line_text
 from core.presentation.cards.moderation import changes
 from core.presentation.limit_texts import amount as amount_text
-from core.presentation.translations import cents
 
 if TYPE_CHECKING:
     from bot.app import App

@@ -16,7 +16,7 @@ from bot.cli.jobs import history, job
 from bot.cli.limits import allow, limits, quota, usage
 from bot.cli.upkeep import upkeep
 from core.domain.errors import UpscaleError
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from core.presentation import explain
 
 _ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.

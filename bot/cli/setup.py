@@ -24,9 +24,7 @@ from bot.cli.session import read_settings
 from bot.providers import fal_config
 from bot.settings import Platform, Settings
 from bot.settings_problems import encoding_of
-from core.ports import Credential, Finding
-from core.ports.checkup import NotUsable
-from core.ports.clock import SystemClock
+from core.ports import Credential, Finding, NotUsable, SystemClock
 from core.upscalers.fal import FalUpscaler
 
 _TRIES = 3

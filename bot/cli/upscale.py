@@ -32,8 +32,8 @@ from core.domain.parameters.grammar import parse
 from core.images.renditions import JobMedia
 from core.jobs.endings import notice_for
 from core.net.retry import first_of
+from core.presentation import cents
 from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
-from core.presentation.translations import cents
 
 if TYPE_CHECKING:
     from bot.app import App

@@ -28,7 +28,7 @@ from core.net.signed_links import FileLinks
 from core.net.streamed_body import is_streamed
 from core.net.token_gate import TokenGate, TooManyAttempts
 from core.net.turns import Turns
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from prometheus_client import (
 
 from bot.observability.tracing import StageSpans
 from core.domain.money import NANOUSD_PER_USD
-from core.ports.metrics import Level
+from core.ports import Level
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)

@@ -7,7 +7,7 @@ made from the job's. Needs the extra `otel`; a link, a caption or a picture is i
 import hashlib
 import time
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 
 class StageSpans:

@@ -13,8 +13,17 @@ import structlog
 from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
 from core.domain.identity import TEAM_SCOPED, Place
 from core.domain.job import Requester
-from core.ports import AppState, ChatAdapter, Clock, KnownPlace, KnowsOwner, OperatorAlerts, PlaceFacts, Verdict
-from core.ports.typed_state import TypedState
+from core.ports import (
+    AppState,
+    ChatAdapter,
+    Clock,
+    KnownPlace,
+    KnowsOwner,
+    OperatorAlerts,
+    PlaceFacts,
+    TypedState,
+    Verdict,
+)
 from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)

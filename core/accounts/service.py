@@ -24,9 +24,8 @@ from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.spec import Parameters
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import Tools
-from core.ports import AppState
-from core.ports.typed_state import TypedState
-from core.presentation.card import Card
+from core.ports import AppState, TypedState
+from core.presentation import Card
 from core.presentation.cards import moderation
 
 log = structlog.get_logger(__name__)

@@ -17,8 +17,7 @@ from core.domain.parameters.grammar import has_meaning, name_first, parse
 from core.domain.parameters.spec import PRESETS, Fields, Parsed, Presets, Value
 from core.domain.parameters.values import canonical, shown
 from core.domain.untrusted_text import clean_line
-from core.ports import AppState
-from core.ports.typed_state import TypedState, read_together
+from core.ports import AppState, TypedState, read_together
 from core.presentation.cards.account import OwnSettings, preset_deleted, preset_saved
 from core.presentation.parameter_texts import values_text
 

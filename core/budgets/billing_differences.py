@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from core.ports.upscaler import BillingEvent
+from core.ports import BillingEvent
 
 BILLING_DELAY_S = 3600.0
 """fal's billing events appear some time after a request; a request younger than this is not missed yet."""

@@ -5,8 +5,7 @@ The ledger's row stays, without the person; with this it still meets its bill, u
 
 from dataclasses import dataclass
 
-from core.ports import AppState
-from core.ports.typed_state import TypedState
+from core.ports import AppState, TypedState
 
 _KEPT_S = 100 * 86_400
 """fal lists billing events of the last 90 days."""

@@ -27,7 +27,7 @@ from core.domain.limits import (
     span,
 )
 from core.domain.models import ALL
-from core.presentation.card import Card
+from core.presentation import Card
 from core.presentation.cards import moderation
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules

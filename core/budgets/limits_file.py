@@ -16,7 +16,7 @@ from core.domain.errors import InvalidParameters
 from core.domain.identity import TEAM_SCOPED
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.domain.models import ALL
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 _MAX_FILE_BYTES = 1_000_000
 

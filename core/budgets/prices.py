@@ -11,8 +11,7 @@ import structlog
 
 from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
 from core.domain.money import NANOUSD_PER_USD
-from core.ports import AppState, Clock, LogOnly, OperatorAlerts, Upscaler
-from core.ports.typed_state import TypedState
+from core.ports import AppState, Clock, LogOnly, OperatorAlerts, TypedState, Upscaler
 from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)

@@ -19,9 +19,7 @@ from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import Receipt
 from core.domain.limits import local_day
 from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
-from core.ports import AppState, BillingEvent, Metrics, OperatorAlerts, Upscaler
-from core.ports.storage import SentRequest
-from core.ports.typed_state import TypedState
+from core.ports import AppState, BillingEvent, Metrics, OperatorAlerts, SentRequest, TypedState, Upscaler
 from core.presentation import operator_texts
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger

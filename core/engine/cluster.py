@@ -21,8 +21,7 @@ from filelock import FileLock, Timeout
 
 from core.engine.replicas import Replicas
 from core.engine.work import CHANNEL
-from core.ports import Lease
-from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
+from core.ports import Lease, LeaseUnsure, awake_clock_s, new_token
 from core.storage.database import DATABASE_ERRORS, DRIVER_ERRORS, Database
 from core.storage.database_url import for_asyncpg
 

@@ -14,9 +14,7 @@ from core.engine.work import Piece, Work
 from core.jobs.steps import Next, Pipeline
 from core.jobs.steps.runner import StorageTrouble
 from core.net.retry import Backoff, retry
-from core.ports import NotOwner
-from core.ports.clock import SystemClock
-from core.ports.storage import JobPart
+from core.ports import JobPart, NotOwner, SystemClock
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)

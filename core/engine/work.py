@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core.ports import Clock
-from core.ports.storage import JobPart
+from core.ports import Clock, JobPart
 from core.storage.database import DATABASE_ERRORS, Database
 from core.storage.group_commit import Batcher
 from core.storage.tables import replicas, work

@@ -22,8 +22,7 @@ from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
 from core.net.signed_links import FileLinks
 from core.net.turns import Turns
-from core.ports import ChatAdapter, Clock, Lease, Metrics, NotOwner, OperatorAlerts, Reply, Upscaler
-from core.ports.ownership import LeaseUnsure
+from core.ports import ChatAdapter, Clock, Lease, LeaseUnsure, Metrics, NotOwner, OperatorAlerts, Reply, Upscaler
 from core.storage.database import DATABASE_ERRORS
 from core.storage.files.job_files import JobFiles
 from core.storage.jobs import SqlJobStore

@@ -22,11 +22,8 @@ from core.domain.errors import (
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, Tools
 from core.jobs.reply_state import posted
-from core.ports import Obligation, Reply
-from core.ports.chat import RemovesMessages, Restates
-from core.ports.ownership import owning
-from core.presentation import Notice, explain
-from core.presentation.ending_texts import ending
+from core.ports import Obligation, RemovesMessages, Reply, Restates, owning
+from core.presentation import Notice, ending, explain
 from core.presentation.job_texts import cancelled
 
 log = structlog.get_logger(__name__)

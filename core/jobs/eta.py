@@ -4,8 +4,7 @@ from collections import defaultdict, deque
 from statistics import median
 
 from core.domain.models import ALL, DEFAULT_MODEL
-from core.ports import AppState
-from core.ports.typed_state import TypedState
+from core.ports import AppState, TypedState
 
 _KEPT = 50
 _PRIOR_S_PER_MP = 2.5

@@ -20,7 +20,7 @@ from core.engine.engine import Engine
 from core.engine.work import TAKEN_AT_ONCE, Work
 from core.jobs.endings import fulfil_due
 from core.jobs.steps import Pipeline
-from core.ports.storage import JobPart
+from core.ports import JobPart
 from core.presentation import operator_texts
 from core.storage.database import DATABASE_ERRORS
 

@@ -9,9 +9,7 @@ from typing import Any
 import structlog
 
 from core.domain.job import Job
-from core.ports import ChatAdapter, Lease
-from core.ports.chat import RemovesMessages
-from core.ports.ownership import owner_token
+from core.ports import ChatAdapter, Lease, RemovesMessages, owner_token
 from core.storage.database import DATABASE_ERRORS
 from core.storage.jobs import SqlJobStore
 from core.storage.obligations import SqlObligations

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.ports.clock import Clock
+from core.ports import Clock
 
 T = TypeVar("T")
 

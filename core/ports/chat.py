@@ -96,8 +96,6 @@ class Download:
 
 
 class ChatAdapter(Protocol):
-    """One chat platform."""
-
     name: str
     min_edit_interval_s: float
 
@@ -141,8 +139,6 @@ class RemovesMessages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
-    """What the application hands to every adapter at creation."""
-
     service: JobService
     media: JobMedia
     state: AppState

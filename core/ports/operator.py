@@ -1,10 +1,12 @@
-"""What the core tells the operator, and nobody else. Implemented in `bot`."""
+"""What the operator is told and asked, and whose upscales they pay for."""
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import structlog
 
+from core.domain.identity import Place
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
@@ -23,3 +25,61 @@ class LogOnly:
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
         """Write it down."""
         log.warning("operator_news", about=about, news=notice("en").what)
+
+
+Verdict: TypeAlias = Literal["admit", "refuse", "revoke"]
+"""`revoke` forgets an earlier verdict: whoever comes from there next is asked about again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlace:
+    """A place that the operator was asked about, or has decided on. `at` is unix seconds."""
+
+    place: Place
+    state: Literal["asked", "admitted", "refused"]
+    name: str = ""
+    by: str = ""
+    """Who asked, or who decided."""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """What a platform knows of a place: whether it is the operator's own (or is the operator), and its name."""
+
+    is_own: bool
+    name: str = ""
+
+
+@runtime_checkable
+class KnowsOwner(Protocol):
+    """An adapter whose platform tells who owns the bot and the places that it is in."""
+
+    async def place_facts(self, place: Place) -> PlaceFacts:
+        """What the platform says now, at most a minute old. Raises PlatformBusy where it does not answer."""
+
+
+class NotUsable(Exception):
+    """Something that the operator has set, or that lies here, cannot be used; the text is plain sentences for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what was seen, in plain words, and how to mend it (empty when fine)."""
+
+    level: Literal["ok", "warning", "problem"]
+    what: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One variable that `python -m bot setup` asks for, with where its value is found, step by step.
+
+    What is typed for a secret is not shown.
+    """
+
+    variable: str
+    title: str
+    steps: tuple[str, ...]
+    secret: bool = True

@@ -35,7 +35,6 @@ class Lease(Protocol):
 
 
 def new_token() -> str:
-    """A token that no process ever had."""
     return secrets.token_hex(12)
 
 

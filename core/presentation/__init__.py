@@ -1,10 +1,10 @@
 """Every sentence that people read. `tr` marks and translates; `explain` turns an error into a notice.
 
-Nothing in here decides anything: facts come in, sentences go out.
+Nothing in here decides anything: facts come in, sentences go out. Other rooms import from here what these modules hold.
 """
 
-from core.presentation.failure_texts import explain
-from core.presentation.notices import Notice
-from core.presentation.translations import LANGUAGES, language_of, tr, trn
-
-__all__ = ["LANGUAGES", "Notice", "explain", "language_of", "tr", "trn"]
+from core.presentation.card import *  # noqa: F403
+from core.presentation.ending_texts import *  # noqa: F403
+from core.presentation.failure_texts import *  # noqa: F403
+from core.presentation.notices import *  # noqa: F403
+from core.presentation.translations import *  # noqa: F403

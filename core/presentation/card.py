@@ -12,8 +12,6 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Strong:
-    """Words that stand out."""
-
     text: str
 
 
@@ -26,8 +24,6 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Words that lead to `url`."""
-
     text: str
     url: str
 
@@ -59,31 +55,10 @@ Tone: TypeAlias = Literal["working", "question", "done", "refusal", "error", "in
 Style: TypeAlias = Literal["plain", "primary", "success", "danger"]
 
 ActionKind: TypeAlias = Literal[
-    "confirm",
-    "cancel",
-    "again",
-    "more_creative",
-    "twice_more",
-    "compare",
-    "details",
-    "share",
-    "delete",
-    "dismiss",
-    "redeliver",
-    "factor",
-    "same",
-    "more_faithful",
-    "model",
-    "preview",
-    "whole",
-    "all",
-    "erase",
-    "export",
-    "open_form",
-    "admit",
-    "refuse",
-    "open_link",
-]
+    "confirm", "cancel", "again", "more_creative", "twice_more", "compare", "details", "share", "delete", "dismiss",
+    "redeliver", "factor", "same", "more_faithful", "model", "preview", "whole", "all", "erase", "export", "open_form",
+    "admit", "refuse", "open_link",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +130,6 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a longer card under a heading of its own."""
-
     title: str = ""
     paragraphs: tuple[Line, ...] = ()
     facts: tuple[Fact, ...] = ()

@@ -8,24 +8,11 @@ from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import translatable
 from core.domain.similarity import Place
+from core.presentation import translations as t
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
 from core.presentation.parameter_texts import values_of
-from core.presentation.translations import (
-    cents,
-    factor_text,
-    joined,
-    megapixels,
-    moment,
-    number,
-    percent,
-    pixels,
-    seconds,
-    size,
-    tr,
-    translated,
-    trn,
-)
+from core.presentation.translations import joined, tr, translated, trn
 
 full_file_text = partial(translated, translatable("Full file"))
 send_again_text = partial(translated, translatable("Send again"))
@@ -56,12 +43,12 @@ def stage_text(progress: Progress, locale: str) -> str:
     if progress.stage == "upscaling":
         if progress.percent is None:
             return tr("Upscaling", locale)
-        return tr("Upscaling · {percent}", locale, percent=percent(progress.percent / 100, locale))
+        return tr("Upscaling · {percent}", locale, percent=t.percent(progress.percent / 100, locale))
     return tr("Delivering", locale)
 
 
 def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
-    time = moment(until_at, locale)
+    time = t.moment(until_at, locale)
     sentences: dict[Awaited, str] = {
         "source": tr("Your image can't be fetched at the moment. Trying again until {time}.", locale, time=time),
         "accept": tr(
@@ -104,12 +91,11 @@ def _waiting(position: int | None, locale: str) -> str:
 
 
 def price_line(quote: Quote, locale: str) -> str:
-    before, after = size(quote.width_px, quote.height_px), size(quote.out_width_px, quote.out_height_px)
-    return f"{before} → {after} · {megapixels(quote.megapixels, locale)} · {cents(quote.estimate_nanousd, locale)}"
+    before, after = t.size(quote.width_px, quote.height_px), t.size(quote.out_width_px, quote.out_height_px)
+    return f"{before} → {after} · {t.megapixels(quote.megapixels, locale)} · {t.cents(quote.estimate_nanousd, locale)}"
 
 
 def ask_text(quote: Quote, locale: str) -> str:
-    """The question above the price button, with what is left."""
     return ". ".join(part for part in (price_line(quote, locale), left_text(quote.left, locale)) if part)
 
 
@@ -117,18 +103,18 @@ def size_line(job: Job, locale: str) -> str:
     """`2400×1600 → 4800×3200 (15.4 MP)` of a finished job."""
     if job.result is None or job.input is None:
         return ""
-    before = size(job.input.width_px, job.input.height_px)
-    after = size(job.result.width_px, job.result.height_px)
-    return f"{before} → {after} ({pixels(job.result.width_px * job.result.height_px, locale)})"
+    before = t.size(job.input.width_px, job.input.height_px)
+    after = t.size(job.result.width_px, job.result.height_px)
+    return f"{before} → {after} ({t.pixels(job.result.width_px * job.result.height_px, locale)})"
 
 
 def parameters_line(job: Job, locale: str) -> str:
     """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
     p = job.parameters
     values = values_of(job)
-    shown = {name: number(value, locale) if isinstance(value, float) else value for name, value in values.items()}
+    shown = {name: t.number(value, locale) if isinstance(value, float) else value for name, value in values.items()}
     rest = [f"{name} {value}" for name, value in shown.items() if name not in ("model", "factor", "safety")]
-    words = [factor_text(p.factor, locale), *rest]
+    words = [t.factor_text(p.factor, locale), *rest]
     if p.model != DEFAULT_MODEL:
         words.insert(1, f"model {p.model}")
     if not p.safety:
@@ -140,13 +126,12 @@ def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
     """`Charged $1.60. You have $3.20 left today.`, with play money, free repeats and unknown bills said plainly."""
     parts = [charge_text(job.receipt, locale)] if job.receipt else []
     if job.result is not None and job.result.inference_s is not None:
-        parts.append(tr("The model took {time}.", locale, time=seconds(job.result.inference_s, locale)))
+        parts.append(tr("The model took {time}.", locale, time=t.seconds(job.result.inference_s, locale)))
     return joined(*parts, left_text(left, locale))
 
 
 def charge_text(receipt: Receipt, locale: str) -> str:
-    """What the job cost, in one sentence."""
-    amount = cents(receipt.charged_nanousd, locale)
+    amount = t.cents(receipt.charged_nanousd, locale)
     if receipt.basis == "repeat":
         return tr("From an earlier upscale, {amount}.", locale, amount=amount)
     if receipt.basis == "none":
@@ -154,7 +139,9 @@ def charge_text(receipt: Receipt, locale: str) -> str:
     if receipt.basis == "unknown" and receipt.unclear:
         return tr("Charged {amount}, to be checked.", locale, amount=amount)
     if receipt.basis == "unknown":
-        return tr("This may still be billed, at most {amount}.", locale, amount=cents(receipt.estimate_nanousd, locale))
+        return tr(
+            "This may still be billed, at most {amount}.", locale, amount=t.cents(receipt.estimate_nanousd, locale)
+        )
     if receipt.play_money:
         return tr("Charged {amount} of play money.", locale, amount=amount)
     return tr("Charged {amount}.", locale, amount=amount)
@@ -177,8 +164,8 @@ def reached_factor(job: Job) -> float:
 def _result_notes(job: Job, locale: str) -> list[str]:
     if job.result is None or not job.result.notes:
         return []
-    asked = size(job.quote.out_width_px, job.quote.out_height_px) if job.quote is not None else ""
-    got = size(job.result.width_px, job.result.height_px)
+    asked = t.size(job.quote.out_width_px, job.quote.out_height_px) if job.quote is not None else ""
+    got = t.size(job.result.width_px, job.result.height_px)
     sentences: dict[ResultNote, str] = {
         "other_size": tr("The model answered with {got} instead of {asked}.", locale, got=got, asked=asked),
         "unchanged": tr("The model returned the image unchanged.", locale),
@@ -213,7 +200,7 @@ def _similarity(job: Job, locale: str) -> list[str]:
     found = job.result.similarity if job.result is not None else None
     if found is None:
         return []
-    kept, share, told = found.percent, percent(found.percent / 100, locale), []
+    kept, share, told = found.percent, t.percent(found.percent / 100, locale), []
     if kept < _REPAINTED_BELOW:
         told.append(tr("The model repainted much of this image.", locale))
     if found.most_changed is None or kept >= _ALL_KEPT:
@@ -233,8 +220,7 @@ def _place_name(place: Place, locale: str) -> str:
 
 
 def comparison_text(job: Job, rows: int, locale: str) -> str:
-    """What a comparison of this job shows, and at which scale."""
-    scale = factor_text(reached_factor(job), locale)
+    scale = t.factor_text(reached_factor(job), locale)
     text = tr("Before (left, enlarged {factor}) and after (right), at 100%.", locale, factor=scale)
     return text if rows == 1 else joined(text, tr("Above: most detail. Below: most changed.", locale))
 
@@ -278,14 +264,12 @@ def state_word(job: Job, locale: str) -> str:
 
 
 def where_text(job: Job, locale: str) -> str:
-    """Where an unfinished job is, as far as it is known."""
     if job.state is JobState.AWAITING_CONFIRMATION:
         return tr("The price is not confirmed yet", locale)
     return stage_text(job.progress, locale) if job.progress is not None else state_word(job, locale)
 
 
 def cancelled(job: Job, locale: str) -> Notice:
-    """What a cancelled job ended with."""
     charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
     return Notice(tr("Cancelled.", locale), charged=charged, reference=job.id, tone="info")
 
@@ -293,6 +277,6 @@ def cancelled(job: Job, locale: str) -> Notice:
 def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
     """The caption as alternative text, cut to `max_chars`; a plain description where there is none."""
     caption = (job.result.caption if job.result is not None else "").strip()
-    name, factor = job.source.name or tr("Image", locale), factor_text(reached_factor(job), locale)
+    name, factor = job.source.name or tr("Image", locale), t.factor_text(reached_factor(job), locale)
     text = caption or tr("{name}, upscaled {factor}", locale, name=name, factor=factor)
     return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"

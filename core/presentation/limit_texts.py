@@ -31,7 +31,6 @@ def bare(measure: Measure, value: int, locale: str, *, down: bool) -> str:
 
 
 def window_name(window: Window, locale: str) -> str:
-    """The window as a phrase: `today`, `this week`."""
     names = {
         Window.HOUR: tr("this hour", locale),
         Window.DAY: tr("today", locale),
@@ -95,7 +94,6 @@ def paused_place(everything: bool, platform: str, locale: str) -> str:
 
 
 def paused(by: str, whose: str, locale: str) -> Notice:
-    """New jobs are paused by a moderator, or by the operator, for `whose`."""
     if by == "moderator":
         return Notice(tr("A moderator has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
     return Notice(tr("The bot's owner has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")

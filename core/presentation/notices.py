@@ -89,7 +89,6 @@ def shared(url: str | None, locale: str) -> Card:
 
 
 def decided(known: KnownPlace, locale: str) -> Card:
-    """The operator's verdict on a place, in the place of the question."""
     name = known.name or known.place.address
     if known.state == "admitted":
         return said(tr("{name} is let in. You pay for its upscales, within your limits.", locale, name=name))
@@ -117,5 +116,4 @@ def notice_lines(notice: Notice, locale: str) -> tuple[Line, ...]:
 
 
 def reference_line(reference: str, locale: str) -> tuple[Line, ...]:
-    """The job's reference, to be copied; nothing where there is none."""
     return (fill(tr("Reference {reference}", locale), reference=Code(reference)),) if reference else ()

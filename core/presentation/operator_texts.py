@@ -54,7 +54,6 @@ def question(place: Place, name: str, by: str, locale: str) -> Notice:
 
 
 def installation_text(outcome: Literal["done", "declined", "expired", "refused"], locale: str, command: str) -> str:
-    """What the page says that the platform leads to after an installation."""
     texts = {
         "done": tr("Installed. Type {command} in Slack to begin.", locale, command=command),
         "declined": tr("Nothing was installed.", locale),
@@ -78,7 +77,6 @@ def unclear_bill(job_id: str, charged_nanousd: int, locale: str) -> Notice:
 
 
 def unclear_price(kept_nanousd: int, locale: str) -> Notice:
-    """The provider's price per megapixel is out of range; this one still counts."""
     return Notice(
         tr(
             "The price that fal names cannot be right. {amount} per megapixel still counts.",

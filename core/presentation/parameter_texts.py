@@ -19,7 +19,6 @@ def parameter_label(name: str, locale: str) -> str:
 
 
 def parameter_hint(name: str, locale: str) -> str:
-    """What it does, in a few words; empty for one that is not known here."""
     return translated(SPECS[name].hint, locale) if name in SPECS else ""
 
 
@@ -78,12 +77,10 @@ _PRESETS = {
 
 
 def preset_name(name: str, locale: str) -> str:
-    """What a preset is called on a page's control."""
     return translated(_PRESETS[name][0], locale)
 
 
 def preset_meaning(name: str, locale: str) -> str:
-    """What a preset does, as the end of a sentence."""
     return translated(_PRESETS[name][1], locale)
 
 

@@ -117,7 +117,6 @@ def megapixels(value: float, locale: str) -> str:
 
 
 def pixels(n_px: int, locale: str) -> str:
-    """Pixels as megapixels."""
     return megapixels(n_px / 1_000_000, locale)
 
 

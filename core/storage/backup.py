@@ -24,8 +24,7 @@ from sqlalchemy import Boolean, Connection, MetaData, Table, delete, func, inser
 
 from core.domain.errors import Restored
 from core.domain.job import JobState, Receipt, ReplyAddress
-from core.ports.checkup import NotUsable
-from core.ports.clock import SystemClock
+from core.ports import NotUsable, SystemClock
 from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from core.domain import errors
 from core.domain.job import Job, JobState
-from core.ports.upscaler import digest_of
+from core.ports import digest_of
 from core.storage.encryption import Vault
 
 _TYPES = get_type_hints(Job)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from core.storage.database_url import AsyncpgAddress, for_asyncpg, parse
 from core.storage.sqlite.writer import SqliteWriter, prepare
 

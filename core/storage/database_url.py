@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 _POSTGRES = {"postgresql", "postgres"}
 _OTHER_TOOLS = {"pgbouncer", "schema", "connection_limit", "pool_timeout", "sslaccept", "statement_cache_size"}

@@ -19,7 +19,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 KEY_BYTES = 48
 MIN_KEY_CHARS = 32

@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.job import Job, JobState, Requester
-from core.ports import Clock
-from core.ports.storage import OpenHere, OpenJobs, SentRequest
+from core.ports import Clock, OpenHere, OpenJobs, SentRequest
 from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import Vault

@@ -25,8 +25,7 @@ from core.domain.job import (
     Result,
 )
 from core.domain.parameters.spec import Parameters
-from core.ports import NotOwner
-from core.ports.ownership import owner_token
+from core.ports import NotOwner, owner_token
 from core.storage.codec import CHANGING, to_row
 from core.storage.job_searches import JobSearches
 from core.storage.obligations import owe_announcement

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from core.storage.database import Database
 
 if TYPE_CHECKING:

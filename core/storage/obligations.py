@@ -11,8 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from core.domain.job import Job
-from core.ports import Clock
-from core.ports.storage import Obligation
+from core.ports import Clock, Obligation
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.tables import obligations

@@ -16,7 +16,7 @@ from core.net.client_address import CLIENT, TrustedProxies
 from core.net.host_check import HostCheck
 from core.net.signed_links import FileLinks
 from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from tests.fakes.clock import HandClock
 
 JOB = "0123456789ab"

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.tracing import StageSpans
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 
 
 async def test_the_steps_of_a_job_are_spans_of_one_trace_even_of_two_processes() -> None:

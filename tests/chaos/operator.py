@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from core.domain.job import Job
-from core.ports.clock import SystemClock
+from core.ports import SystemClock
 from core.storage import tables
 from core.storage.database import Database
 from core.storage.encryption import Vault

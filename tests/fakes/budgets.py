@@ -15,9 +15,8 @@ from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.ports import Clock
-from core.presentation.card import Card
+from core.presentation import Card, said
 from core.presentation.cards import moderation
-from core.presentation.notices import said
 from tests.fakes.media import png
 
 

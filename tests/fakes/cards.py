@@ -25,15 +25,12 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
 from core.ports import OpenHere
-from core.presentation import explain, job_texts, tr
-from core.presentation.card import Card
+from core.presentation import Card, asked_first, ending, explain, job_texts, notice_card, tr
 from core.presentation.cards import account, batch, budget, moderation
 from core.presentation.cards import job as jobs
 from core.presentation.cards.details import comparison, details
 from core.presentation.cards.help import help_card
 from core.presentation.cards.moderation import queue
-from core.presentation.ending_texts import ending
-from core.presentation.notices import asked_first, notice_card
 from core.presentation.operator_texts import question
 
 NOW = 1_800_000_000.0

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from core.ports.ownership import new_token
+from core.ports import new_token
 
 NOON = 1_795_521_600.0
 """Unix time of a Monday noon, UTC."""

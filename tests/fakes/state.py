@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.domain.job import Job
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
-from core.ports.clock import Clock, SystemClock
+from core.ports import Clock, SystemClock
 from tests.fakes.core import OwnLease
 
 

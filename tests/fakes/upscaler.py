@@ -28,8 +28,8 @@ from core.ports import (
     RemoteCompleted,
     RemoteRunning,
     RemoteStatus,
+    is_staged,
 )
-from core.ports.upscaler import is_staged
 from tests.fakes.core import FakeClock
 from tests.fakes.images import fake_picture
 

@@ -23,7 +23,7 @@ from bot.settings import load
 from core.domain.errors import UpscaleError
 from core.domain.parameters.grammar import parse
 from core.images.service import ImageService
-from core.ports.clock import SystemClock
+from core.ports import SystemClock
 from core.upscalers.fal import WebhookAccepted
 from tests.bot.raw_requests import attacks
 from tests.bot.test_before_authentication import environment

@@ -13,7 +13,7 @@ from discord import app_commands
 
 from adapters.discord.connection.identify_limiter import IdentifyTurns
 from adapters.discord.connection.payloads import UNREADABLE, clean_interaction, readable
-from adapters.discord.inbound.command_texts import CommandTranslator
+from adapters.discord.inbound.commands import CommandTranslator
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.errors import FAILED_CALLS
 from core.presentation.cards.batch import unreadable_text

@@ -15,8 +15,7 @@ from typing import Any
 import structlog
 
 from adapters.discord.outbound.delivery_state import PLATFORM
-from core.ports import AppState, Clock, OperatorAlerts
-from core.ports.typed_state import TypedState
+from core.ports import AppState, Clock, OperatorAlerts, TypedState
 from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)

@@ -13,19 +13,17 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.commands import Command, command, group, known_presets, parameter_command
+from adapters.discord.inbound.commands import Command, command, group, known_presets, parameter_command, word
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.outbound.job_message import REQUEST_MAX_BYTES
 from adapters.discord.outbound.payload import TooLargeHere
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
-from core.presentation import tr
+from core.presentation import asked_first, tr
 from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
-from core.presentation.notices import asked_first
 
 HISTORY_LENGTH = 10
 HOW = tuple(f"/settings {verb}" for verb in ("set", "clear", "save", "delete"))

@@ -8,29 +8,26 @@ from typing import Any, cast
 import structlog
 
 from adapters.discord.inbound.account_commands import OwnCommands
-from adapters.discord.inbound.context_menus import PREFIX as MODAL_PREFIX
-from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
+from adapters.discord.inbound.upscale_commands import PREFIX as MODAL_PREFIX
+from adapters.discord.inbound.upscale_commands import Menus
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.delivery_state import TOKEN_LIFE_S, Sent
 from adapters.discord.outbound.job_message import file_name
 from adapters.discord.outbound.payload import fixed
-from adapters.discord.views.components import Press, press_of, shows
+from adapters.discord.views.card import Press, press_of, shows
 from core.domain.authorization import check_may_stop
 from core.domain.errors import JobNotFound
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
-from core.ports import Change, Verdict
-from core.ports.typed_state import TypedState
-from core.presentation.card import Card
+from core.ports import Change, TypedState, Verdict
+from core.presentation import Card, asked_first, decided, deleted_text, not_removed_text, said, shared
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
-from core.presentation.ending_texts import deleted_text, not_removed_text
 from core.presentation.job_texts import cancel_pending_text
-from core.presentation.notices import asked_first, decided, said, shared
 
 log = structlog.get_logger(__name__)
 _STARTING = ("confirm", "pick", "all")

@@ -1,4 +1,4 @@
-"""Commands for the tree, made from their handlers; and `/upscale`: acknowledge, translate, hand over."""
+"""Commands for the tree, made from their handlers; and their words in every language. Names stay as they are typed."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -9,29 +9,72 @@ import structlog
 from discord import app_commands
 
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.command_texts import model_word, word
-from adapters.discord.inbound.context_menus import Menus
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
-from adapters.discord.inbound.message_images import Menu, from_attachment, from_link
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.views.markup import cut
-from core.domain.errors import DownloadFailed, NoImage, UpscaleError
-from core.domain.models import Models
+from core.domain.errors import UpscaleError
+from core.domain.models import Models, ModelSpec
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
-from core.presentation.labels import preset_choice
+from core.presentation import LANGUAGES, language_of
+from core.presentation.labels import command_text, preset_choice
+
+log = structlog.get_logger(__name__)
+
+TEXT_MAX = 100
+
+
+def word(key: str, allowed: str = "") -> app_commands.locale_str:
+    """A text for a command in every language; `allowed` is a range to stand behind it where there is room."""
+
+    def say(locale: str) -> str:
+        text = command_text(key, locale)
+        whole = f"{text}: {allowed}" if allowed else text
+        return whole if len(whole) <= TEXT_MAX else text
+
+    return _translated(say)
+
+
+def model_word(model: ModelSpec) -> app_commands.locale_str:
+    def say(locale: str) -> str:
+        language = language_of(locale)
+        return f"{model.id}: {model.name(language)}, {model.about(language)}"
+
+    return _translated(say)
+
+
+def _translated(say: Callable[[str], str]) -> app_commands.locale_str:
+    return app_commands.locale_str(say("en"), say=say)
+
+
+class CommandTranslator(app_commands.Translator):
+    """Gives Discord every language that we speak, English under its own locales as well.
+
+    Without an entry for en-US Discord falls back to en-GB first, so the default is listed under both.
+    """
+
+    async def translate(
+        self,
+        string: app_commands.locale_str,
+        locale: discord.Locale,
+        context: app_commands.TranslationContextTypes,
+    ) -> str | None:
+        language = language_of(locale.value)
+        spoken = language in LANGUAGES and (language != "en" or locale.value.startswith("en-"))
+        say = string.extras.get("say")
+        # One text that is too long would make Discord refuse all commands in all languages.
+        return cut(say(locale.value), TEXT_MAX) if spoken and say is not None else None
+
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
 """Name, type, description, default (`inspect.Parameter.empty`: has to be given)."""
 Choices: TypeAlias = list[app_commands.Choice[str]]
 Command: TypeAlias = app_commands.Command[Any, ..., None]
 
-log = structlog.get_logger(__name__)
 
 CHOICE_MAX = 100
 _TYPES = {"float": float, "int": int}
-_IMAGES = ("image", "image2", "image3", "image4")
 
 
 def command(
@@ -124,38 +167,19 @@ def _parameters(models: Models) -> list[Option]:
     for spec in SPECS.values():
         known = models.widest.get(spec.name)
         if spec.kind == "choice" and len(models) > 1:
-            options.append(_optional(spec.name, str))
+            options.append(optional(spec.name, str))
         elif spec.kind == "size":
-            options.append(_optional(spec.name, app_commands.Range[str, 1, 40], allowed=sizes.EXAMPLES))
+            options.append(optional(spec.name, app_commands.Range[str, 1, 40], allowed=sizes.EXAMPLES))
         elif known is not None and spec.kind == "bool":
-            options.append(_optional(spec.name, bool))
+            options.append(optional(spec.name, bool))
         elif known is not None and spec.kind in _TYPES:
             kind = _TYPES[spec.kind]
             ranged = app_commands.Range[kind, kind(known.low), kind(known.high)]  # type: ignore[valid-type]
-            options.append(_optional(spec.name, ranged, allowed=known.allowed if spec.name != "seed" else ""))
+            options.append(optional(spec.name, ranged, allowed=known.allowed if spec.name != "seed" else ""))
     if "creativity" in models.widest:
-        options.append(_optional("preset", str))
+        options.append(optional("preset", str))
     return options
 
 
-def _optional(name: str, kind: Any, text: str = "", *, allowed: str = "") -> Option:
+def optional(name: str, kind: Any, text: str = "", *, allowed: str = "") -> Option:
     return name, kind | None, word(text or name, allowed), None
-
-
-def upscale_command(ctx: HandlerContext, menus: Menus) -> Command:
-    async def upscale(answer: Answer, **given: Any) -> None:
-        files = [given.pop(name) for name in _IMAGES if name in given]
-        images = [from_attachment(file) for file in files if file.url]
-        images += [from_link(link)] if (link := given.pop("url", "")) else []
-        unreadable = tuple(file.filename for file in files if not file.url)
-        total, private = len(images) + len(unreadable), bool(given.pop("private", False))
-        menu = Menu(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
-        if not menu.images:
-            raise DownloadFailed(reason="not_visible") if unreadable else NoImage
-        if total > 1:  # one alone is judged when it is written; of several the total is shown before
-            ctx.service.check("", given)
-        await menus.begin(answer, menu)
-
-    before = [_optional("image", discord.Attachment), _optional("url", app_commands.Range[str, 1, 2000])]
-    after = [_optional("private", bool), *(_optional(name, discord.Attachment, "image_more") for name in _IMAGES[1:])]
-    return parameter_command(ctx, "upscale", upscale, before=before, after=after)

@@ -12,8 +12,7 @@ from discord import app_commands
 
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.commit_first import Commits, nothing
-from adapters.discord.inbound.interaction_response import Answer, NotOurs, Response
+from adapters.discord.inbound.interaction_response import Answer, Commits, NotOurs, Response, nothing
 from adapters.discord.inbound.message_images import Menu
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
@@ -24,9 +23,8 @@ from core.domain.job import Job, Requester, UpscaleRequest
 from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
+from core.presentation import notice_card, of_no_job, said
 from core.presentation.cards.batch import outdated_command_text
-from core.presentation.failure_texts import of_no_job
-from core.presentation.notices import notice_card, said
 from core.presentation.operator_texts import question
 
 log = structlog.get_logger(__name__)

@@ -3,13 +3,14 @@
 Discord gives 3 s for the first answer. A reset connection or a 5xx leaves open whether it arrived: it is sent again
 (after a 5xx by the library itself), and "already acknowledged" then means that it had. The same words for a first try
 mean that another process, or an earlier delivery of the same event, has the interaction: then it is not ours.
+
+What is promised is written first, so that nothing that was acknowledged can be lost.
 """
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol, TypeAlias
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import discord
 import structlog
@@ -24,12 +25,67 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient, unreadable
 from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_LIFE_S, Address, Sent
 from adapters.discord.outbound.payload import Files, fixed
-from core.domain.job import Requester
+from core.domain.errors import StorageUnavailable
 from core.net.retry import Backoff, retry
 from core.ports import Clock
-from core.presentation.card import Card
+from core.presentation import Card
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+WRITTEN_WITHIN_S = 1.5
+"""Of Discord's 3 s for the first answer; the rest is left for the answer itself."""
+
+SLOW_WITHIN_S = 10.0
+CANCELLED_WITHIN_S = 0.2
+
+
+async def nothing() -> None:
+    """What was read is no promise yet."""
+
+
+class Commits:
+    """The writes of this process, and when one was last seen to succeed."""
+
+    def __init__(self) -> None:
+        self._last_s = -math.inf
+
+    async def first(
+        self, write: Coroutine[Any, Any, T], acknowledge: Callable[[], Awaitable[None]], *, always: bool = True
+    ) -> T:
+        """What `write` gives, acknowledged. Refusals of it are raised before the acknowledgement.
+
+        Where the database is only slow, because many write at once, it is acknowledged and waited for. Raises
+        StorageUnavailable where nothing at all was written meanwhile. Not `always`: only where it is slow, because
+        what is shown next is an answer as well.
+        """
+        began_s = asyncio.get_running_loop().time()
+        task = asyncio.create_task(write, name="discord-commit")
+        try:
+            await asyncio.wait({task}, timeout=WRITTEN_WITHIN_S)
+            if not task.done() and self._last_s < began_s:
+                raise StorageUnavailable
+            if task.done():
+                _result(task)
+            if always or not task.done():
+                await acknowledge()
+                await asyncio.wait({task}, timeout=SLOW_WITHIN_S)
+            if not task.done():
+                raise StorageUnavailable
+            self._last_s = asyncio.get_running_loop().time()
+            return _result(task)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=CANCELLED_WITHIN_S)
+
+
+def _result(task: asyncio.Task[T]) -> T:
+    try:
+        return task.result()
+    except (OSError, TimeoutError) as error:  # of the way to the database
+        raise StorageUnavailable from error
+
 
 FOLLOW_UPS_OF_USER_INSTALLS = 5
 """Discord's cap where only the member brought the app (receiving-and-responding, read 2026-11-22)."""
@@ -41,34 +97,6 @@ ACK_ATTEMPT_S = 1.3
 ACK_ATTEMPTS = 5
 ACK_BACKOFF = Backoff(first_s=0.05, cap_s=0.8)
 Callback: TypeAlias = discord.InteractionCallbackResponse[discord.Client] | None
-
-
-class Response(Protocol):
-    """The answer to whatever asked for pictures: an interaction, or a message that mentions the bot.
-
-    `id` is its own, `key` the same for a redelivered event. `most` is how many messages it may become.
-    `age_restricted` is None where only Discord can tell. `reused`: the first job takes over what was shown.
-    `starts`: whether a job was asked for, of which a refusal says that it was not started.
-    """
-
-    reused: bool
-    starts: bool
-    id: int
-    key: str
-    actor: Requester
-    locale: str
-    most: int
-    age_restricted: bool | None
-
-    async def acknowledge(self, *, ephemeral: bool) -> None:
-        """Promise an answer where that has to be done, and was not yet."""
-
-    def address(self) -> Address: ...
-
-    async def show(self, card: Card) -> None: ...
-
-    async def whisper(self, card: Card) -> None:
-        """A further message, for this member only where the place has such."""
 
 
 class NotOurs(Exception):
@@ -137,7 +165,7 @@ class Answer:
             self.interaction, ephemeral=ephemeral, message_id=self.message_id, acknowledged=self.mode != "none"
         )
 
-    def with_public_messages(self) -> Answer:
+    def with_public_messages(self) -> Self:
         """The same answer, whose follow-ups are not private although the clicked message was."""
         self._inherits_privacy = False
         return self
@@ -181,7 +209,7 @@ class Answer:
                     return await send()
             except discord.HTTPException as error:
                 repeated = unclear or self._rest.pauses.may_be_answered(self.id)
-                if errors.is_already_acknowledged(error) and repeated:
+                if errors.code_of(error) == errors.ALREADY_ACKNOWLEDGED and repeated:
                     return None
                 raise
             except UNREADABLE as error:
@@ -200,12 +228,12 @@ class Answer:
             async with asyncio.timeout(ACK_DEADLINE_S):
                 return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
         except errors.HTTP_OR_TRANSIENT as error:
-            taken = errors.is_already_acknowledged(error)
+            taken = errors.code_of(error) == errors.ALREADY_ACKNOWLEDGED
             if errors.is_transient(error):
                 if unclear and await self._has_arrived():
                     return None
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")
-            elif taken or errors.is_interaction_gone(error):
+            elif taken or errors.code_of(error) == errors.UNKNOWN_INTERACTION:
                 log.info("interaction_not_ours", interaction=self.id, code=errors.code_of(error))
             else:
                 raise
@@ -220,3 +248,45 @@ class Answer:
             return False
         log.warning("acknowledged_late", interaction=self.id)
         return True
+
+
+class MessageResponse:
+    """Answers to one message that mentions the bot: replies to it."""
+
+    reused = False
+    starts = True
+    most = MAX_IMAGES
+
+    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient) -> None:
+        self.id = message.id
+        self.key = f"{PLATFORM}:m{message.id}"
+        self.actor = translate.member(message, locale)
+        self.locale = locale
+        self.age_restricted = None if self.actor.workspace_id else False
+        self._where = translate.message_address(message, app_id, locale)
+        self._rest = rest
+        self._said = 0
+
+    async def acknowledge(self, *, ephemeral: bool) -> None:
+        """A message waits for no promise."""
+
+    def address(self) -> Address:
+        return self._where
+
+    async def show(self, card: Card) -> None:
+        """A reply of its own; a second delivery of the message, also to another process, says nothing twice."""
+        self._said += 1
+        nonce = f"m{self.id}{self._said}"
+        if await self._rest.reply(self._where.channel_id, self.id, fixed(card), nonce=nonce) is None:
+            log.info("request_deleted", message=self.id)
+
+    whisper = show
+
+
+Response: TypeAlias = Answer | MessageResponse
+"""The answer to whatever asked for pictures.
+
+`id` is its own, `key` the same for a redelivered event. `most` is how many messages it may become.
+`age_restricted` is None where only Discord can tell. `reused`: the first job takes over what was shown.
+`starts`: whether a job was asked for, of which a refusal says that it was not started.
+"""

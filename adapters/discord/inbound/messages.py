@@ -12,56 +12,20 @@ import structlog
 
 from adapters.discord.connection.payloads import readable
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.context_menus import Menus, pictures_in
 from adapters.discord.inbound.dispatcher import HandlerContext
+from adapters.discord.inbound.interaction_response import MessageResponse
 from adapters.discord.inbound.message_images import MAX_IMAGES, Menu, from_link, images_of
+from adapters.discord.inbound.upscale_commands import Menus, pictures_in
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.delivery_state import PLATFORM, Address
-from adapters.discord.outbound.payload import fixed
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
-from core.presentation.card import Card
+from core.presentation import said
 from core.presentation.cards.batch import reply_how_text
-from core.presentation.notices import said
 
 LANGUAGE_WITHIN_S = 1.0
 HOW_AGAIN_S = 600.0
 
 log = structlog.get_logger(__name__)
-
-
-class MessageResponse:
-    """Answers to one message: replies to it. `interaction_response.Response`."""
-
-    reused = False
-    starts = True
-    most = MAX_IMAGES
-
-    def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient) -> None:
-        self.id = message.id
-        self.key = f"{PLATFORM}:m{message.id}"
-        self.actor = translate.member(message, locale)
-        self.locale = locale
-        self.age_restricted = None if self.actor.workspace_id else False
-        self._where = translate.message_address(message, app_id, locale)
-        self._rest = rest
-        self._said = 0
-
-    async def acknowledge(self, *, ephemeral: bool) -> None:
-        """A message waits for no promise."""
-
-    def address(self) -> Address:
-        return self._where
-
-    async def show(self, card: Card) -> None:
-        """A reply of its own; a second delivery of the message, also to another process, says nothing twice."""
-        self._said += 1
-        nonce = f"m{self.id}{self._said}"
-        if await self._rest.reply(self._where.channel_id, self.id, fixed(card), nonce=nonce) is None:
-            log.info("request_deleted", message=self.id)
-
-    whisper = show
 
 
 class Messages:

@@ -9,8 +9,7 @@ import structlog
 from discord import app_commands
 
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.commands import CHOICE_MAX, Command, command, group, model_choices
+from adapters.discord.inbound.commands import CHOICE_MAX, Command, command, group, model_choices, word
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
@@ -18,12 +17,10 @@ from core.budgets.limit_grammar import amount_of
 from core.domain.errors import InvalidParameters, UpscaleError
 from core.domain.job import JobState
 from core.domain.limits import MAX_SPONSOR_DAYS, SPONSOR_DAYS, LimitStatus, Measure, ScopeKind, WantedLimit, Window
-from core.presentation import tr
-from core.presentation.card import Card
+from core.presentation import Card, said, tr
 from core.presentation.cards.budget import limit_words, limits
 from core.presentation.cards.moderation import queue
 from core.presentation.job_texts import cancel_pending_text
-from core.presentation.notices import said
 
 log = structlog.get_logger(__name__)
 
@@ -55,8 +52,6 @@ Place = app_commands.Transform[discord.Object, _Place]
 
 
 class ModeratorCommands:
-    """Moderators of a server manage that server's limits and jobs."""
-
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
         self._limits = ctx.service.limits

@@ -201,7 +201,7 @@ class ApiClient:
         except discord.HTTPException as error:
             if errors.is_request_gone(error):
                 return None
-            if not errors.is_reply_refused(error):
+            if error.code != errors.NO_HISTORY_TO_REPLY:
                 raise
         return await self.send(channel_id, payload, nonce=nonce, attempts=attempts)
 

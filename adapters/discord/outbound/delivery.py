@@ -26,8 +26,6 @@ Way: TypeAlias = Callable[[Payload, int], Awaitable[Elsewhere | None]]
 
 @dataclass
 class Messenger:
-    """The message of one job, wherever it is."""
-
     address: Address
     notes: DeliveryState
     rest: ApiClient
@@ -194,7 +192,7 @@ class Messenger:
                 self.address.app_id, token, payload, where, ephemeral=private, attempts=1 if can_be_found else attempts
             )
         except discord.HTTPException as error:
-            if errors.is_follow_up_cap(error) or await self._noted(error, token):
+            if error.code == errors.FOLLOW_UP_CAP or await self._noted(error, token):
                 return None
             raise
         await self.notes.leave(message_id, "followup")

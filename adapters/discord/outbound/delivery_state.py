@@ -4,15 +4,12 @@ The address holds an interaction token: stored encrypted by the core, and never 
 messages that are kept by job in the application's encrypted store. The notes hold none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from core.domain.job import ReplyAddress
-from core.ports import AppState, Clock, ReplyState
-from core.ports.typed_state import TypedState
+from core.ports import AppState, Clock, ReplyState, TypedState
 
 PLATFORM = "discord"
 TOKEN_LIFE_S = 15 * 60.0
@@ -57,7 +54,7 @@ class Address:
     def token_alive(self, now: float) -> bool:
         return now < self.expires_at - MESSAGE_IS_GONE_MARGIN_S
 
-    def followup(self, part: str) -> Address:
+    def followup(self, part: str) -> Self:
         """The address of a further job of the same interaction or message."""
         slot: Literal["message", "followup"] = "message" if self.slot == "message" else "followup"
         return replace(self, slot=slot, message_id=None, part=part)
@@ -66,7 +63,7 @@ class Address:
         return ReplyAddress(PLATFORM, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
-    def from_reply(cls, reply: ReplyAddress) -> Address:
+    def from_reply(cls, reply: ReplyAddress) -> Self:
         """The stored address again; unknown keys of a newer version are ignored."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in reply.data.items() if name in known})
@@ -97,7 +94,7 @@ class Notes:
     heard: bool | None = None
 
     @classmethod
-    def of(cls, stored: Any) -> Notes:
+    def of(cls, stored: Any) -> Self:
         """As they were stored; nothing noted where there is none, and what another version knew is left out."""
         names = {field.name for field in fields(cls)}
         return cls(**{k: v for k, v in stored.items() if k in names}) if isinstance(stored, dict) else cls()
@@ -179,8 +176,6 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """The messages of one job besides its own."""
-
     messages: tuple[Sent, ...] = ()
 
 
@@ -202,7 +197,6 @@ class KeptByJob:
         return kept.token if kept is not None and kept.is_reachable(self._clock.now()) else None
 
     async def forget_token(self, job_id: str) -> None:
-        """The job is over, or Discord said that the token is dead."""
         await self._tokens.delete(job_id)
 
     async def add_message(self, job_id: str, message: Sent) -> None:

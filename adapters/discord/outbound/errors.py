@@ -4,14 +4,7 @@ import aiohttp
 import discord
 
 from adapters.discord.outbound.payload import TooLargeHere
-from core.domain.errors import (
-    DeliveryError,
-    DeliveryRefused,
-    DeliveryUnavailable,
-    PlatformBusy,
-    PlatformRefused,
-    UpscaleError,
-)
+from core.domain import errors as e
 
 # Opcodes page of the developer documents, read 2026-11-22.
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
@@ -19,6 +12,8 @@ ALREADY_ACKNOWLEDGED, FOLLOW_UP_CAP, INVALID_WEBHOOK_TOKEN = 40060, 40094, 50027
 ENTITY_TOO_LARGE, FILE_TOO_LARGE = 40005, 50045
 TOO_MANY_EDITS_OF_OLD_MESSAGE = 30046
 NO_HISTORY_TO_REPLY = 160002
+"""A reply needs the right to read the channel's history; a plain message does not."""
+
 INVALID_FORM = 50035
 
 TOKEN_DEAD = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
@@ -35,7 +30,7 @@ TRANSIENT: tuple[type[Exception], ...] = (
 HTTP_OR_TRANSIENT: tuple[type[Exception], ...] = (discord.HTTPException, *TRANSIENT)
 """Everything that a REST call of the library raises when Discord, or the way to it, is at fault."""
 
-FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, DeliveryError, TooLargeHere)
+FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, e.DeliveryError, TooLargeHere)
 """The same as the API client raises it."""
 
 
@@ -50,26 +45,8 @@ def is_token_dead(error: BaseException) -> bool:
     return error.code in TOKEN_DEAD or error.status == 401
 
 
-def is_already_acknowledged(error: BaseException) -> bool:
-    return code_of(error) == ALREADY_ACKNOWLEDGED
-
-
-def is_interaction_gone(error: BaseException) -> bool:
-    """Too late for a first answer, or never heard of."""
-    return code_of(error) == UNKNOWN_INTERACTION
-
-
 def is_message_gone(error: BaseException) -> bool:
     return code_of(error) == UNKNOWN_MESSAGE
-
-
-def is_follow_up_cap(error: BaseException) -> bool:
-    return code_of(error) == FOLLOW_UP_CAP
-
-
-def is_reply_refused(error: BaseException) -> bool:
-    """A reply needs the right to read the channel's history; a plain message does not."""
-    return code_of(error) == NO_HISTORY_TO_REPLY
 
 
 def is_request_gone(error: BaseException) -> bool:
@@ -78,7 +55,6 @@ def is_request_gone(error: BaseException) -> bool:
 
 
 def is_too_large(error: BaseException) -> bool:
-    """The upload was too large in spite of the announced limit."""
     if not isinstance(error, discord.HTTPException):
         return False
     return error.status == 413 or error.code in (ENTITY_TOO_LARGE, FILE_TOO_LARGE)
@@ -102,23 +78,22 @@ def asked_s(error: BaseException) -> float | None:
     return None
 
 
-def to_delivery_error(error: Exception) -> DeliveryError:
+def to_delivery_error(error: Exception) -> e.DeliveryError:
     """The core's word for a failed REST call: worth waiting for, or useless to repeat."""
-    if isinstance(error, DeliveryError):
+    if isinstance(error, e.DeliveryError):
         return error
     if is_transient(error):
-        return DeliveryUnavailable(retry_after_s=asked_s(error))
+        return e.DeliveryUnavailable(retry_after_s=asked_s(error))
     if is_message_gone(error) or code_of(error) == UNKNOWN_CHANNEL:
-        return DeliveryRefused(reason="gone")
+        return e.DeliveryRefused(reason="gone")
     if is_token_dead(error) or code_of(error) == TOO_MANY_EDITS_OF_OLD_MESSAGE:
-        return DeliveryRefused(reason="too_old")
+        return e.DeliveryRefused(reason="too_old")
     if isinstance(error, discord.Forbidden):
-        return DeliveryRefused(reason="forbidden")
+        return e.DeliveryRefused(reason="forbidden")
     if isinstance(error, (discord.DiscordException, TypeError, TooLargeHere)):
-        return DeliveryRefused(reason="refused")
+        return e.DeliveryRefused(reason="refused")
     raise error
 
 
-def to_member_error(error: Exception) -> UpscaleError:
-    """The same for whoever pressed or typed something."""
-    return PlatformBusy() if isinstance(to_delivery_error(error), DeliveryUnavailable) else PlatformRefused()
+def to_member_error(error: Exception) -> e.UpscaleError:
+    return e.PlatformBusy() if isinstance(to_delivery_error(error), e.DeliveryUnavailable) else e.PlatformRefused()

@@ -4,12 +4,11 @@ A result is tried in the shapes that a place may take: full, lossless WebP, WebP
 The limits are read from the interaction; what Discord refuses all the same is made smaller.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery import Messenger
@@ -21,8 +20,7 @@ from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
 from core.images.renditions import JobMedia
 from core.ports import Clock, MediaFile
-from core.presentation import Notice
-from core.presentation.card import Card, PictureRole
+from core.presentation import Card, Notice, PictureRole
 from core.presentation.cards import job as cards
 from core.presentation.job_texts import reached_factor
 
@@ -116,7 +114,7 @@ class DiscordReply:
     _can_share: bool
     _restates: bool = False
 
-    def restating(self) -> DiscordReply:
+    def restating(self) -> Self:
         return replace(self, _restates=True)
 
     def _messenger(self, job: Job) -> Messenger:

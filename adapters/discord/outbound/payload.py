@@ -9,7 +9,7 @@ import discord
 from discord import ui
 
 from adapters.discord.views.card import draw
-from core.presentation.card import Card, PictureRole
+from core.presentation import Card, PictureRole
 
 Elsewhere: TypeAlias = Literal["", "new_message", "direct_message"]
 Files: TypeAlias = Mapping[PictureRole, tuple[Path, str]]

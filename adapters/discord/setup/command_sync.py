@@ -9,7 +9,7 @@ import discord
 import structlog
 
 from adapters.discord.connection.client import UpscaleClient
-from adapters.discord.inbound.command_texts import CommandTranslator
+from adapters.discord.inbound.commands import CommandTranslator
 from core.ports import AppState
 
 log = structlog.get_logger(__name__)

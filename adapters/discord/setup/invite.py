@@ -44,7 +44,6 @@ def permissions(locale: str = "en") -> tuple[Permission, ...]:
 
 
 def invites(application_id: int, locale: str = "en") -> tuple[Invite, Invite]:
-    """The link for servers and the link for one's own account."""
     needed = permissions(locale)
     server = {
         "client_id": str(application_id),

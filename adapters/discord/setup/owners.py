@@ -29,7 +29,6 @@ class Owners:
         self._kept: dict[int, tuple[float, dict[str, Any]]] = {}
 
     async def facts(self, place: Place) -> PlaceFacts:
-        """Whether the place is the owners' own, or one of them. Raises PlatformBusy."""
         try:
             people = owners_of(await self._fresh(0, self._rest.application))
             if place.kind == "user":

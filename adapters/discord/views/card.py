@@ -1,34 +1,64 @@
 """Draws any card as Components V2: one container per message. The only place that makes a message of Discord. Pure.
 
 Discord takes 40 components and 4,000 characters of text per message (Components V2 reference, read 2026-11-22).
+
+Buttons and selects hold all that a press needs in the custom_id, so that it works after a restart, in any process.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import discord
 from discord import ui
 
 from adapters.discord.views import markup
-from adapters.discord.views.components import button_id, select_id
-from core.presentation.card import (
-    Action,
-    ActionKind,
-    Card,
-    Choice,
-    Code,
-    Fact,
-    Line,
-    Link,
-    Mention,
-    Moment,
-    PictureRole,
-    Section,
-    Span,
-    Strong,
-    Style,
-    Tone,
-)
+from core.presentation import card as c
+
+_PRESS = re.compile(r"up1s?:(?P<action>[a-z_]+):(?P<subject>[0-9a-z]*)(?::(?P<argument>[0-9a-z._-]*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What was pressed or chosen, on what (mostly a job), with which number or model, and the values of a choice."""
+
+    action: str
+    subject: str
+    argument: str = ""
+    values: tuple[str, ...] = ()
+
+
+def button_id(action: str, subject: str, argument: str = "") -> str:
+    return f"up1:{action}:{subject}:{argument}"
+
+
+def select_id(action: str, subject: str) -> str:
+    return f"up1s:{action}:{subject}"
+
+
+def press_of(data: dict[str, Any]) -> Press | None:
+    """From an interaction's data; None for a component that is not one of these."""
+    found = _PRESS.fullmatch(str(data.get("custom_id", "")))
+    if found is None:
+        return None
+    return Press(found["action"], found["subject"], found["argument"] or "", tuple(map(str, data.get("values") or ())))
+
+
+def shows(message: discord.Message | None, custom_id: str) -> bool:
+    """Whether the message that a press came from has this component; Discord itself sends the message along.
+
+    Else whoever makes up presses chooses which message of ours becomes, or goes with, the answer.
+    """
+    waiting: list[Any] = list(message.components) if message is not None else []
+    while waiting:
+        one = waiting.pop()
+        if getattr(one, "custom_id", None) == custom_id:
+            return True
+        waiting += getattr(one, "children", ())
+        waiting += filter(None, (getattr(one, "accessory", None),))
+    return False
+
 
 TEXT_MAX = 4000
 CAPTION_MAX = 1200
@@ -38,7 +68,7 @@ BUTTONS_A_ROW = 5
 URL_MAX = 512
 """Of a link button; a longer address becomes a link in the text."""
 
-_COLOURS: dict[Tone, int] = {
+_COLOURS: dict[c.Tone, int] = {
     "working": 0x5865F2,
     "question": 0xF0B232,
     "done": 0x23A55A,
@@ -46,20 +76,20 @@ _COLOURS: dict[Tone, int] = {
     "refusal": 0xF0B232,
     "info": 0x80848E,
 }
-_STYLES: dict[Style, discord.ButtonStyle] = {
+_STYLES: dict[c.Style, discord.ButtonStyle] = {
     "plain": discord.ButtonStyle.secondary,
     "primary": discord.ButtonStyle.primary,
     "success": discord.ButtonStyle.success,
     "danger": discord.ButtonStyle.danger,
 }
-_EMOJI: dict[ActionKind, str] = {"again": "🎲", "more_creative": "✨", "twice_more": "🔍", "delete": "🗑️"}
+_EMOJI: dict[c.ActionKind, str] = {"again": "🎲", "more_creative": "✨", "twice_more": "🔍", "delete": "🗑️"}
 _MENTIONS = {"user": "<@{}>", "channel": "<#{}>", "role": "<@&{}>"}
 _MOMENTS = {"relative": "R", "date_time": "f"}
 
 Item = ui.Item[Any]
 
 
-def draw(card: Card, files: Mapping[PictureRole, str] | None = None) -> ui.LayoutView:
+def draw(card: c.Card, files: Mapping[c.PictureRole, str] | None = None) -> ui.LayoutView:
     """A fresh message, for one edit or post. `files` are the names of the uploads; roles without one are left out."""
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.Container(*_items(card, files or {}), accent_colour=_COLOURS[card.tone]))
@@ -69,7 +99,7 @@ def draw(card: Card, files: Mapping[PictureRole, str] | None = None) -> ui.Layou
     return view
 
 
-def _items(card: Card, files: Mapping[PictureRole, str]) -> Iterator[Item]:
+def _items(card: c.Card, files: Mapping[c.PictureRole, str]) -> Iterator[Item]:
     shown = [picture for picture in card.pictures if files.get(picture.role) and picture.role != "file"]
     for picture in shown:
         media = discord.MediaGalleryItem(
@@ -103,8 +133,7 @@ def _separator() -> Item:
     return ui.Separator(spacing=discord.SeparatorSpacing.small)
 
 
-def _blocks(card: Card, *, with_name: bool) -> Iterator[str]:
-    """The card's own text, then one block per section."""
+def _blocks(card: c.Card, *, with_name: bool) -> Iterator[str]:
     heading = " · ".join(part for part in (card.title, card.name if with_name else "") if part)
     links = [a for actions in card.rows for a in actions if a.kind == "open_link" and len(a.url) > URL_MAX]
     yield _block(
@@ -114,7 +143,7 @@ def _blocks(card: Card, *, with_name: bool) -> Iterator[str]:
         *map(_line, card.paragraphs),
         *map(_fact, card.facts),
         *([] if card.sections else _small(card)),
-        *(markup.small(_span(Link(action.label, action.url))) for action in links),
+        *(markup.small(_span(c.Link(action.label, action.url))) for action in links),
     )
     for section in card.sections[:-1]:
         yield _section(section)
@@ -122,7 +151,7 @@ def _blocks(card: Card, *, with_name: bool) -> Iterator[str]:
         yield _block(_section(card.sections[-1]), *_small(card))
 
 
-def _section(section: Section) -> str:
+def _section(section: c.Section) -> str:
     return _block(
         f"**{markup.escape(section.title)}**" if section.title else "",
         *map(_line, section.paragraphs),
@@ -132,7 +161,7 @@ def _section(section: Section) -> str:
     )
 
 
-def _small(card: Card) -> list[str]:
+def _small(card: c.Card) -> list[str]:
     return [markup.small(_line(line)) for line in card.small]
 
 
@@ -140,37 +169,36 @@ def _block(*parts: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _fact(fact: Fact) -> str:
+def _fact(fact: c.Fact) -> str:
     if fact.share is None:
         return f"**{_line(fact.label)}** {_line(fact.value)}"
     return f"**{_line(fact.label)}**\n{markup.bar(100 * fact.share)} {_line(fact.value)}"
 
 
-def _line(line: Line) -> str:
+def _line(line: c.Line) -> str:
     return "".join(map(_span, line))
 
 
-def _span(span: Span) -> str:
+def _span(span: c.Span) -> str:
     match span:
         case str():
             return markup.escape(span)
-        case Strong():
+        case c.Strong():
             return f"**{markup.escape(span.text)}**"
-        case Code():
+        case c.Code():
             return f"`{span.text.replace('`', markup.PRIME)}`"
-        case Link():
+        case c.Link():
             # Discord shows no link whose words are an address; as it is it can be copied, and unfurls where it is put.
             return span.url if span.text == span.url else f"[{markup.escape(span.text)}]({span.url})"
-        case Moment():
+        case c.Moment():
             return f"<t:{int(span.at_unix_s)}:{_MOMENTS[span.style]}>"
-        case Mention():
+        case c.Mention():
             return _MENTIONS[span.kind].format(span.id) if span.id.isdigit() else markup.escape(span.name or span.id)
         case _:
             assert_never(span)
 
 
-def _button(action: Action) -> Item | None:
-    """A button; None for an address too long for one."""
+def _button(action: c.Action) -> Item | None:
     label = action.label[:LABEL_MAX]
     if action.kind == "open_link":
         return ui.Button(label=label, url=action.url) if len(action.url) <= URL_MAX else None
@@ -182,7 +210,7 @@ def _button(action: Action) -> Item | None:
     )
 
 
-def _choice(choice: Choice) -> Item:
+def _choice(choice: c.Choice) -> Item:
     options = [
         discord.SelectOption(
             label=markup.cut(option.label, OPTION_MAX),

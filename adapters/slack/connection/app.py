@@ -90,9 +90,9 @@ def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
         except UNREADABLE:
             where = Where("", "")
         if where.user_id:
-            ctx.tasks.spawn("last_resort", ctx.answers.error(where, error, ctx.locale(where)))
+            ctx.tasks.spawn("last_resort", ctx.refuse(where, error, ctx.locale(where)))
         else:
-            await ctx.answers.known(error)
+            await ctx.known(error)
         return BoltResponse(status=200, body="")
 
     return last_resort

@@ -62,7 +62,7 @@ class DrainMiddleware:
             fields = [str(block["block_id"]) for block in blocks if block.get("type") == "input"]
             return _json({"response_action": "errors", "errors": {fields[0]: told}} if fields else {})
         if where.user_id:  # a button or shortcut: the word comes beside it
-            self.ctx.tasks.spawn("draining", self.ctx.answers.tell(where, told))
+            self.ctx.tasks.spawn("draining", self.ctx.tell(where, told))
         return BoltResponse(status=200, body="")
 
 

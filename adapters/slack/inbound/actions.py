@@ -10,23 +10,20 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.context import HandlerContext
+from adapters.slack.context import HandlerContext, Told
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.account_commands import Told, answering
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.errors import GONE, SlackError
-from adapters.slack.outbound.files import Upload
+from adapters.slack.outbound.files import Upload, posts_of
 from adapters.slack.views.card import draw
 from core.domain.errors import JobNotFound, TooLate
 from core.domain.job import JobState, Requester
 from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
+from core.presentation import Card, decided, deleted_text, not_removed_text, said, sending_directly_text, shared
 from core.presentation import job_texts as words
-from core.presentation.card import Card
 from core.presentation.cards.details import comparison
-from core.presentation.ending_texts import deleted_text, not_removed_text, sending_directly_text
-from core.presentation.notices import decided, said, shared
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +39,6 @@ STORED = frozenset({"confirm", "cancel", *CHANGES})
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """One press: what, on which job, by whom, and on which message."""
-
     verb: str
     job_id: str
     argument: str
@@ -73,7 +68,7 @@ def press_of(body: dict[str, Any], where: Where) -> Press | None:
 async def handle(ctx: HandlerContext, press: Press) -> None:
     """Do it, and tell whoever pressed what there is to say, or why it is refused."""
     if (handler := _HANDLERS.get(press.verb)) is not None:
-        await answering(ctx, press.where, partial(handler, ctx, press), starts=press.verb in ("confirm", *CHANGES))
+        await ctx.answering(press.where, partial(handler, ctx, press), starts=press.verb in ("confirm", *CHANGES))
 
 
 async def _once(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_ONCE_S) -> bool:
@@ -165,18 +160,13 @@ async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
 
 
 async def _shares(ctx: HandlerContext, press: Press, file_id: str) -> list[tuple[str, str]]:
-    """(channel, ts) of the messages that a file of ours hangs on by itself."""
     try:
-        answer = await ctx.api.call(press.where.team, "files.info", file=file_id)
+        return posts_of((await ctx.api.call(press.where.team, "files.info", file=file_id)).get("file") or {})
     except SlackError:
         return []
-    shares = ((answer.get("file") or {}).get("shares") or {}).values()
-    posts = [(channel, post) for side in shares for channel, found in side.items() for post in found]
-    return [(channel, str(post.get("ts"))) for channel, post in posts if post.get("ts")]
 
 
 async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) -> bool:
-    """Whether it is gone now."""
     try:
         await ctx.api.call(press.where.team, method, **args)
     except SlackError as error:

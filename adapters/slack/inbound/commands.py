@@ -12,31 +12,24 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.context import HandlerContext
-from adapters.slack.inbound import account_commands as account
+from adapters.slack.context import HandlerContext, Order, Told
 from adapters.slack.inbound import actions as buttons
-from adapters.slack.inbound import modals
+from adapters.slack.inbound import modals, subcommands
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.account_commands import Told
-from adapters.slack.inbound.message_images import pictures_of
-from adapters.slack.inbound.submit_jobs import Order
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Where, pictures_of
 from adapters.slack.views import upscale_form as form
-from adapters.slack.views.account import settings
+from adapters.slack.views.messages import settings
 from core.domain.errors import InvalidParameters, NoImage, NotAllowed, UpscaleError
 from core.domain.job import Requester
 from core.domain.untrusted_text import clean
 from core.presentation import explain
 from core.presentation.cards.account import OwnSettings
-from core.presentation.failure_texts import of_no_job
 
 Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Registers the listeners of commands, shortcuts, forms and buttons."""
-
     ctx: HandlerContext
 
     def register(self, app: AsyncApp) -> None:
@@ -57,17 +50,17 @@ class Commands:
         await ack()
         where = self.ctx.where(body, context)
         text = clean(str(body.get("text") or ""), t.MAX_MESSAGE_CHARS).strip()
-        name, rest = account.subcommand(text)
+        name, rest = subcommands.subcommand(text)
         if not text:
             await self._open_form(where, body)
         elif name:
-            self.ctx.tasks.spawn(name, account.answer(self.ctx, where, name, rest))
+            self.ctx.tasks.spawn(name, subcommands.answer(self.ctx, where, name, rest))
         else:
-            await self.ctx.stored(self.ctx.intake.take(Order(where, f"command-{body.get('trigger_id')}", text)))
+            await self.ctx.stored(self.ctx.take(Order(where, f"command-{body.get('trigger_id')}", text)))
 
     async def _open_form(self, where: Where, body: Body, pick: Sequence[Body] = ()) -> None:
         if len(pick) > form.MOST_PICKED:
-            self.ctx.tasks.spawn("more", self.ctx.intake.tell_limit(where, form.MOST_PICKED, len(pick)))
+            self.ctx.tasks.spawn("more", self.ctx.tell_limit(where, form.MOST_PICKED, len(pick)))
         view_id = await modals.open_now(self.ctx, where, body, modals.form_of(self.ctx, where, pick=pick))
         if view_id is not None:
             self.ctx.tasks.spawn("form", modals.complete_form(self.ctx, where, view_id, pick))
@@ -89,9 +82,9 @@ class Commands:
             return
         words = t.spoken(message.get("text"))
         own = message.get("user") == where.user_id and re.search(r"[=:]\s{0,20}\S|--\w|\b\d+([.,]\d+)?x\b", words)
-        text = words if own or self.ctx.intake.text_is_parameters(words) else ""
+        text = words if own or self.ctx.text_is_parameters(words) else ""
         event = f"message-{where.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
-        await self.ctx.stored(self.ctx.intake.take(Order(where, event, text, files, thread_ts=thread_ts, spoken=True)))
+        await self.ctx.stored(self.ctx.take(Order(where, event, text, files, thread_ts=thread_ts, spoken=True)))
 
     # ------------------------------------------------------------------------ forms
 
@@ -116,7 +109,7 @@ class Commands:
             private=filled.private,
             thread_ts=where.thread_ts or None,
         )
-        await self.ctx.stored(self.ctx.intake.take(order))
+        await self.ctx.stored(self.ctx.take(order))
 
     def _form_errors(self, filled: form.Filled, locale: str, *, picking: bool) -> dict[str, str]:
         try:
@@ -136,8 +129,7 @@ class Commands:
         try:
             own = await self.ctx.service.accounts.set_defaults(t.requester(where, t.Person()), text)
         except Exception as error:
-            known, locale = await self.ctx.answers.known(error), self.ctx.locale(where)
-            told = of_no_job(self.ctx.service.notice(known, locale), known, locale)
+            told = await self.ctx.refusal(error, self.ctx.locale(where))
             await ack(response_action="errors", errors={"text": told.what.replace("\n", " ")})
             return
         await ack()
@@ -149,7 +141,7 @@ class Commands:
                 return None  # it shows them
             return settings(own, self.ctx.settings.slack_command, actor.locale, self.ctx.service.models)
 
-        await account.answering(self.ctx, where, show, starts=False)
+        await self.ctx.answering(where, show, starts=False)
 
     # ---------------------------------------------------------------------- buttons
 
@@ -159,9 +151,8 @@ class Commands:
         if press is None or press.verb == "download":
             return
         if press.verb == "details":
-            view_id = await modals.open_now(
-                self.ctx, press.where, body, form.waiting_details(self.ctx.locale(press.where))
-            )
+            waiting = form.details_modal(self.ctx.locale(press.where))
+            view_id = await modals.open_now(self.ctx, press.where, body, waiting)
             if view_id is not None:
                 self.ctx.tasks.spawn("details", modals.show_details(self.ctx, press, view_id))
         elif press.verb in buttons.STORED:
@@ -178,7 +169,7 @@ class Commands:
         elif verb == "defaults":
             await modals.open_defaults(self.ctx, where, body)
         elif verb in ("help", "export", "erase"):
-            self.ctx.tasks.spawn(verb, account.answer(self.ctx, where, verb, ""))
+            self.ctx.tasks.spawn(verb, subcommands.answer(self.ctx, where, verb, ""))
 
     async def only_ack(self, ack: AsyncAck) -> None:
         await ack()

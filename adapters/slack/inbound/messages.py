@@ -14,15 +14,14 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.context import HandlerContext
-from adapters.slack.inbound import account_commands as account
+from adapters.slack.context import ANSWERED_AREA, HandlerContext, Order
+from adapters.slack.inbound import subcommands
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.message_images import pictures_of
 from adapters.slack.inbound.modals import publish_home
-from adapters.slack.inbound.submit_jobs import ANSWERED_AREA, Order
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Where, pictures_of
 from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
 from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
+from adapters.slack.outbound.files import posts_of
 from adapters.slack.setup.installations import Install, Installs
 from core.domain.job import Requester
 from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
@@ -46,8 +45,6 @@ class NotStored(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Registers the listeners of events."""
-
     ctx: HandlerContext
 
     def register(self, app: AsyncApp) -> None:
@@ -85,7 +82,7 @@ class Events:
         said = t.spoken(event.get("text"))
         key = f"post-{where.channel_id}-{ts}"
         files = pictures_of(event)
-        name, rest = account.subcommand(said)
+        name, rest = subcommands.subcommand(said)
         edited_ts = str((event.get("edited") or {}).get("ts") or "")
         order = Order(
             where, key, said, files, thread_ts=thread_ts, spoken=True, may_come_again=True, edited_ts=edited_ts
@@ -93,7 +90,7 @@ class Events:
         if name and not files:
             self.ctx.tasks.spawn(name, self._once(order, name, rest))
         elif files or "://" in said:
-            await self._stored(self.ctx.intake.take(order))
+            await self._stored(self.ctx.take(order))
         else:
             await self._stored(self._take_without(order, ts, mentioned=in_thread))
 
@@ -101,13 +98,13 @@ class Events:
         """Nothing in the event: its files may be known all the same, a thread may have some above, or it is talk."""
         where = order.where
         if mentioned and (files := await attached(self.ctx.api, where, ts)):
-            await self.ctx.intake.take(replace(order, files=files))
+            await self.ctx.take(replace(order, files=files))
             return
-        presets = await self.ctx.intake.presets(where)
+        presets = await self.ctx.presets(where)
         text = without_ordinary_words(order.text, presets)
-        asks = bool(text) and self.ctx.intake.text_is_parameters(text, presets)
+        asks = bool(text) and self.ctx.text_is_parameters(text, presets)
         if asks and not where.thread_ts:
-            await self.ctx.intake.take(order)
+            await self.ctx.take(order)
         elif where.thread_ts and not is_talk(order.text, presets):
             await self._take_above(order, ts, asks=asks)
         else:
@@ -126,21 +123,21 @@ class Events:
             log.info("slack_thread_unread", error=refusal.error)
             if refusal.error == SCOPE_MISSING and asks:
                 needed = str(refusal.data.get("needed") or HISTORY_SCOPES[where.kind])
-                await self.ctx.intake.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
+                await self.ctx.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
                 return
             found = []
         except SlackError as away:
             log.info("slack_thread_unread", error=away.error)
             found = []
         if found or asks:
-            await self.ctx.intake.take(replace(order, files=found))
+            await self.ctx.take(replace(order, files=found))
         else:
             await self._help_now_and_then(order)
 
     async def _once(self, order: Order, name: str, rest: str) -> None:
         """A subcommand typed as a message, answered once however often the event comes."""
-        if await self.ctx.intake.claimed(f"{order.where.team_id}:{order.event}"):
-            await account.answer(self.ctx, order.where, name, rest)
+        if await self.ctx.claimed(f"{order.where.team_id}:{order.event}"):
+            await subcommands.answer(self.ctx, order.where, name, rest)
 
     async def _help_now_and_then(self, order: Order) -> None:
         """Somebody talks to us without a picture: the help, but not after every "thank you"."""
@@ -149,9 +146,9 @@ class Events:
 
         async def help_once(_: Requester) -> None:
             if await self.ctx.state.claim(ANSWERED_AREA, key, ttl_s=HELP_AGAIN_S):
-                await account.answer(self.ctx, where, "help", "")
+                await subcommands.answer(self.ctx, where, "help", "")
 
-        await account.answering(self.ctx, where, help_once, starts=False)
+        await self.ctx.answering(where, help_once, starts=False)
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         if (body.get("event") or {}).get("tab") == "home":
@@ -166,7 +163,6 @@ class Events:
             self.ctx.tasks.spawn("removed", self._forget(body, context))
 
     async def access_revoked(self, body: Body, context: AsyncBoltContext) -> None:
-        """An org took single workspaces out."""
         for team_id in (body.get("event") or {}).get("team_ids") or []:
             self.ctx.tasks.spawn("revoked", self.ctx.service.accounts.forget_workspace(t.PLATFORM, str(team_id)))
 
@@ -188,12 +184,8 @@ async def attached(api: SlackApi, where: Where, ts: str) -> list[dict[str, Any]]
     except SlackError as error:
         log.info("slack_files_not_listed", error=error.error)
         return []
-
-    def is_shown(file: dict[str, Any]) -> bool:
-        posts = [post for side in (file.get("shares") or {}).values() for post in side.get(where.channel_id, ())]
-        return any(post.get("ts") == ts for post in posts)
-
-    return [file for file in answer.get("files") or () if file.get("id") and is_shown(file)]
+    files = [file for file in answer.get("files") or () if file.get("id")]
+    return [file for file in files if (where.channel_id, ts) in posts_of(file)]
 
 
 async def nearest_above(api: SlackApi, where: Where, ts: str, installs: Installs) -> list[dict[str, Any]]:

@@ -9,22 +9,19 @@ from typing import Any
 import structlog
 
 from adapters.slack.context import HandlerContext
-from adapters.slack.inbound.account_commands import answering
 from adapters.slack.inbound.actions import Press
 from adapters.slack.inbound.translate import Where
 from adapters.slack.outbound.errors import VIEW_GONE, SlackError
-from adapters.slack.views import account as view
 from adapters.slack.views import blocks as b
+from adapters.slack.views import messages as view
 from adapters.slack.views import upscale_form as form
 from adapters.slack.views.blocks import Block
 from core.domain.errors import UpscaleError
 from core.domain.job import Requester
+from core.presentation import cents, notice_card, size
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
-from core.presentation.failure_texts import of_no_job
 from core.presentation.labels import form_text
-from core.presentation.notices import notice_card
-from core.presentation.translations import cents, size
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +39,7 @@ async def open_now(ctx: HandlerContext, where: Where, body: Mapping[str, Any], s
         )
     except SlackError as error:
         log.warning("slack_modal_refused", error=error.error)
-        ctx.tasks.spawn("slow", ctx.answers.tell(where, form_text("slow", ctx.locale(where))))
+        ctx.tasks.spawn("slow", ctx.tell(where, form_text("slow", ctx.locale(where))))
         return None
     return str(answer["view"]["id"])
 
@@ -67,13 +64,13 @@ def form_of(ctx: HandlerContext, where: Where, locale: str = "", **known: Any) -
 async def complete_form(ctx: HandlerContext, where: Where, view_id: str, pick: Sequence[Mapping[str, Any]]) -> None:
     """Once the form is open: the member's language, own defaults as hints, and for several pictures the total."""
     shown_locale = ctx.locale(where)
-    actor = await ctx.intake.actor(where)
+    actor = await ctx.actor(where)
     try:
         own = await ctx.service.accounts.settings(actor)
         remark = await _total(ctx, actor, pick) if pick else ""
     except Exception as error:
         # The form stands without hints and total; what it starts is judged again.
-        log.info("slack_form_not_completed", error=(await ctx.answers.known(error)).code)
+        log.info("slack_form_not_completed", error=(await ctx.known(error)).code)
         return
     if own.defaults or own.presets or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
         await update(ctx, where, view_id, form_of(ctx, where, actor.locale, own=own, pick=pick, remark=remark))
@@ -94,16 +91,14 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
 
 
 async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:
-    """Fill the details into the open modal, or say why not."""
-    actor = await ctx.intake.actor(press.where)
+    actor = await ctx.actor(press.where)
     try:
         job = await ctx.service.job(press.job_id, actor)
         card = details(job, actor.locale, command=f"{ctx.settings.slack_command} {repeat_words(job)}")
     except Exception as error:
-        known = await ctx.answers.known(error)
-        card = notice_card(of_no_job(ctx.service.notice(known, actor.locale), known, actor.locale), actor.locale)
-    if not await update(ctx, press.where, view_id, form.details_modal(card, actor.locale)):
-        await ctx.answers.tell(press.where, card)
+        card = notice_card(await ctx.refusal(error, actor.locale), actor.locale)
+    if not await update(ctx, press.where, view_id, form.details_modal(actor.locale, card)):
+        await ctx.tell(press.where, card)
 
 
 async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, Any]) -> None:
@@ -116,12 +111,12 @@ async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, An
         if saved := await ctx.service.accounts.defaults(actor):
             await update(ctx, where, view_id, form.defaults_form(actor.locale, saved))
 
-    await answering(ctx, where, fill, starts=False)
+    await ctx.answering(where, fill, starts=False)
 
 
 async def publish_home(ctx: HandlerContext, where: Where) -> bool:
     """Draw the Home tab anew; False where Slack would not. What cannot be had right now is left out."""
-    actor = await ctx.intake.actor(where)
+    actor = await ctx.actor(where)
     service, command = ctx.service, ctx.settings.slack_command
     try:
         report = await service.budgets.usage(actor, period="month")

@@ -1,10 +1,11 @@
-"""Slack's payloads as the core's data. Pure; judges nothing.
+"""Slack's payloads as the core's data: who, where, and every picture that a person sees. Pure; judges nothing.
 
-Everything here reads raw dicts: slack_sdk's models lack the files of a `file_input` (read in 3.47's source).
+Everything here reads raw dicts: slack_sdk's models lack the files of a `file_input` (read in 3.47's source). What a
+file is, its bytes say later: nothing is left out for its name or declared type, so that a PDF is named, too.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,6 @@ _CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What Slack tells of a member, from `users.info`."""
-
     name: str = ""
     locale: str = "en"
     is_admin: bool = False
@@ -65,7 +64,6 @@ class Where:
 
 
 def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: float) -> Where:
-    """From a command, an interaction or an event."""
     event = body.get("event")
     if isinstance(event, dict):
         found = {"user_id": event.get("user"), "channel_id": event.get("channel"), "thread_ts": event.get("thread_ts"),
@@ -166,7 +164,6 @@ def without_channels(text: str) -> str:
 
 
 def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
-    """A mentioned member or channel, as whom a limit applies to."""
     if user := mentioned_user(word):
         return ScopeKind.USER, user
     if channel := mentioned_channel(word):
@@ -177,3 +174,64 @@ def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
 def job_key(team_id: str, event: str, item: str) -> str:
     """The idempotency key: the same event and file are the same job, however often they arrive."""
     return f"{PLATFORM}:{team_id}:{event}:{item}"
+
+
+MOST_FOUND = 100
+MAX_DEPTH = 4
+"""A forwarded message may hold a forwarded message; Slack itself nests no deeper than twice."""
+
+GONE = frozenset({"tombstone"})
+
+
+def pictures_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Files (`id`) and addresses (`link`) in the order in which they are seen, each once."""
+    found: dict[str, dict[str, Any]] = {}
+    for picture in _seen(message, 0):
+        found.setdefault(str(picture.get("id") or picture.get("link")), picture)
+        if len(found) >= MOST_FOUND:
+            break
+    return list(found.values())
+
+
+def _seen(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+    if depth > MAX_DEPTH:
+        return
+    for file in _items(part.get("files")):
+        if file.get("id") and str(file.get("mode")) not in GONE:
+            yield dict(file)
+    for block in _items(part.get("blocks")):
+        yield from _in_block(block, 0)
+    for attachment in _items(part.get("attachments")):
+        yield from _seen(attachment, depth + 1)
+        for quoted in _items(attachment.get("message_blocks")):
+            inner = quoted.get("message")
+            if isinstance(inner, Mapping):
+                yield from _seen(inner, depth + 1)
+        if link := attachment.get("image_url") or attachment.get("thumb_url"):
+            yield _address(link, str(attachment.get("title") or attachment.get("fallback") or ""))
+
+
+def _in_block(block: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+    """Image blocks, pictures beside text, and those of cards, also within carousels and containers."""
+    if depth > MAX_DEPTH:
+        return
+    shown = [block] if block.get("type") == "image" else _items([block.get("accessory"), block.get("hero_image")])
+    for picture in shown:
+        title = picture.get("title")
+        name = str((title.get("text") if isinstance(title, Mapping) else "") or picture.get("alt_text") or "")
+        file = picture.get("slack_file")
+        if isinstance(file, Mapping) and file.get("id"):
+            yield {"id": str(file["id"]), "name": name}
+        elif link := (file.get("url") if isinstance(file, Mapping) else picture.get("image_url")):
+            yield _address(link, name)
+    if block.get("type") in ("carousel", "container"):
+        for inner in _items(block.get("elements")) + _items(block.get("child_blocks")):
+            yield from _in_block(inner, depth + 1)
+
+
+def _address(link: Any, name: str) -> dict[str, Any]:
+    return {"link": str(link), "name": name[:80]}
+
+
+def _items(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -18,8 +18,6 @@ ASK_TIMEOUT_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class UserCache:
-    """A bounded cache over `users.info`."""
-
     _api: SlackApi
     _clock: Clock
     _known: OrderedDict[tuple[str, str], tuple[float, Person]] = field(default_factory=OrderedDict)

@@ -15,19 +15,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection.log_redaction import web_client
-from adapters.slack.outbound.errors import (
-    NO_TOKEN,
-    RATE_LIMITED,
-    REVOKED,
-    TOKEN_EXPIRED,
-    TRANSIENT,
-    UNCLEAR,
-    SlackAway,
-    SlackError,
-    SlackRefused,
-    SlackRevoked,
-    code_of,
-)
+from adapters.slack.outbound import errors
 from adapters.slack.outbound.rate_limit import Budget
 from adapters.slack.setup.installations import Install, Installs
 from adapters.slack.views.blocks import Content
@@ -87,7 +75,7 @@ class SlackApi:
         """The workspace's bot token. Raises SlackRevoked where there is none."""
         install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
-            raise SlackRevoked("not_installed")
+            raise errors.SlackRevoked("not_installed")
         return install.bot_token
 
     async def direct_channel(self, team: Team, user_id: str) -> str:
@@ -115,7 +103,7 @@ class SlackApi:
         where: dict[str, Any] = {"channel": channel, "user": user_id, "thread_ts": thread_ts or None}
         try:
             await self.call(team, "chat.postEphemeral", **where, **content.as_args())
-        except SlackError as error:
+        except errors.SlackError as error:
             log.info("slack_ephemeral_refused", error=error.error)
             return False
         return True
@@ -204,9 +192,9 @@ class SlackApi:
             return await self._once(team, method, given)
 
         def pause_s(error: Exception, attempt: int) -> float | None:
-            if isinstance(error, SlackRefused):
-                return BACKOFF.pause_s(attempt) if error.error in TRANSIENT and not progress else None
-            if not isinstance(error, SlackAway) or (error.maybe_done and method in POSTS):
+            if isinstance(error, errors.SlackRefused):
+                return BACKOFF.pause_s(attempt) if error.error in errors.TRANSIENT and not progress else None
+            if not isinstance(error, errors.SlackAway) or (error.maybe_done and method in POSTS):
                 return None
             if error.retry_after_s is None:
                 return BACKOFF.pause_s(attempt)
@@ -221,8 +209,8 @@ class SlackApi:
         """One try; with a fresh token where the old one has run out. Raises SlackRevoked when access is gone."""
         try:
             return await once()
-        except SlackRefused as refusal:
-            if refusal.error == TOKEN_EXPIRED and await self._renew(team):
+        except errors.SlackRefused as refusal:
+            if refusal.error == errors.TOKEN_EXPIRED and await self._renew(team):
                 return await once()
             await self._look_for_removal(team, refusal)
             raise
@@ -230,9 +218,9 @@ class SlackApi:
     async def _once(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
         install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
-            raise SlackRevoked("not_installed")
+            raise errors.SlackRevoked("not_installed")
         if self.session.closed:
-            raise SlackAway("closed")
+            raise errors.SlackAway("closed")
         if not install.team_id:
             args = args | {"team_id": team.team_id}
         client = web_client(self.session, self.base_url, install.bot_token)
@@ -245,32 +233,33 @@ class SlackApi:
         except SlackApiError as error:
             raise self._refused(team, method, error, str(args.get("channel", ""))) from None
         except aiohttp.ClientConnectorError:
-            raise SlackAway("unreachable") from None
+            raise errors.SlackAway("unreachable") from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError):
             # The SDK stumbles over some bodies that are no JSON with errors of its own.
-            raise SlackAway("no_answer", maybe_done=True) from None
+            raise errors.SlackAway("no_answer", maybe_done=True) from None
         if not isinstance(answer.data, dict):
-            raise SlackAway("not_json", maybe_done=True)
+            raise errors.SlackAway("not_json", maybe_done=True)
         self.granted[team.team_id] = scopes_of(answer)
         return answer.data
 
-    def _refused(self, team: Team, method: str, error: SlackApiError, channel: str) -> SlackRefused | SlackAway:
-        """What a refusal means; bodies may be a dict, text, or bytes."""
+    def _refused(
+        self, team: Team, method: str, error: SlackApiError, channel: str
+    ) -> errors.SlackRefused | errors.SlackAway:
         response = error.response
         status = getattr(response, "status_code", None) or (response.get("status") if isinstance(response, dict) else 0)
         data = response if isinstance(response, dict) else getattr(response, "data", None)
-        code = code_of(error)
-        if status == 429 or code in RATE_LIMITED:
+        code = errors.code_of(error)
+        if status == 429 or code in errors.RATE_LIMITED:
             headers = getattr(response, "headers", None) or {}
             retry_after_s = _seconds(headers.get("Retry-After"))
             self.budget.limited(team.team_id, method, retry_after_s, channel)
             log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
-            return SlackAway("limited", retry_after_s=retry_after_s)
-        if code in UNCLEAR and method in POSTS:
-            return SlackAway(code, maybe_done=True)
+            return errors.SlackAway("limited", retry_after_s=retry_after_s)
+        if code in errors.UNCLEAR and method in POSTS:
+            return errors.SlackAway(code, maybe_done=True)
         if not code:
-            return SlackAway(f"status_{status}", maybe_done=True)
-        return SlackRefused(code, data if isinstance(data, dict) else None)
+            return errors.SlackAway(f"status_{status}", maybe_done=True)
+        return errors.SlackRefused(code, data if isinstance(data, dict) else None)
 
     async def _renew(self, team: Team) -> bool:
         install = self.installs.cached(team.team_id, team.enterprise_id)
@@ -278,13 +267,13 @@ class SlackApi:
             return False
         return (await self.installs.renewed(install, force=True)).bot_token != install.bot_token
 
-    async def _look_for_removal(self, team: Team, refusal: SlackRefused) -> None:
-        if refusal.error not in REVOKED and refusal.error != TOKEN_EXPIRED:
+    async def _look_for_removal(self, team: Team, refusal: errors.SlackRefused) -> None:
+        if refusal.error not in errors.REVOKED and refusal.error != errors.TOKEN_EXPIRED:
             return
         install = self.installs.cached(team.team_id, team.enterprise_id)
-        if install is not None and self.on_revoked is not None and refusal.error != NO_TOKEN:
+        if install is not None and self.on_revoked is not None and refusal.error != errors.NO_TOKEN:
             await self.on_revoked(install)
-        raise SlackRevoked(refusal.error)
+        raise errors.SlackRevoked(refusal.error)
 
 
 def scopes_of(answer: AsyncSlackResponse) -> set[str]:

@@ -6,23 +6,16 @@ picture (java-slack-sdk #1441, read 2026-11-22). Every step is noted, so that a 
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
 
-from adapters.slack.outbound.errors import (
-    BLOCKS_REFUSED,
-    FILE_TOO_LARGE,
-    FILES_TOO_LARGE,
-    THREAD_GONE,
-    SlackRefused,
-    elsewhere_may_go,
-)
-from adapters.slack.outbound.files import ALT_TXT_MAX_CHARS, Upload, Uploader
+from adapters.slack.outbound import errors
+from adapters.slack.outbound.files import ALT_TXT_MAX_CHARS, Upload, Uploader, posts_of
 from adapters.slack.outbound.lost_posts import post_once
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
-from adapters.slack.views import job as render
+from adapters.slack.views import messages as render
 from adapters.slack.views.blocks import Content
 from core.domain.job import Delivery, DeliveryKind, Job
 from core.domain.limits import LimitStatus
@@ -75,9 +68,9 @@ class Deliverer:
         place, sent = await self._show(job, left, sent)
         if sent.full_id:
             await self._attach_full(job, place, sent)
-        elsewhere = "direct_message" if place.moved else ""
-        await self._notes.put(delivered={"shape": sent.shape, "elsewhere": elsewhere})
-        return Delivery(sent.shape, "direct_message" if place.moved else "")
+        delivery = Delivery(sent.shape, "direct_message" if place.moved else "")
+        await self._notes.put(delivered=asdict(delivery))
+        return delivery
 
     # ------------------------------------------------------------------ the message
 
@@ -88,8 +81,8 @@ class Deliverer:
             nonlocal sent
             try:
                 return await self._post(job, left, sent, mark)
-            except SlackRefused as refusal:
-                if refusal.error != BLOCKS_REFUSED or sent.image_id is None:
+            except errors.SlackRefused as refusal:
+                if refusal.error != errors.BLOCKS_REFUSED or sent.image_id is None:
                     raise
             # The picture is not to be shown inline after all: the file itself, and everything else, is.
             sent = replace(sent, image_id=None, full_id=sent.full_id or sent.image_id)
@@ -100,34 +93,22 @@ class Deliverer:
         return await self._poster.place(), sent
 
     async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, mark: Mark) -> str:
-        place = await self._poster.place()
-        stream = await self._notes.get("stream") if not place.direct else None
-        try:
-            if await self._poster.request_gone(place):
-                raise SlackRefused(THREAD_GONE)
-            return await self._poster.post_in(place, self._content(job, left, sent, place, stream), mark)
-        except SlackRefused as refusal:
-            if place.direct or not elsewhere_may_go(refusal):
-                raise
-            because = refusal.error
-        log.info("slack_result_moved", job=job.id, error=because)
-        place = await self._poster.move_to_direct(job.requester.locale, because)
-        return await self._poster.post_in(place, self._content(job, left, sent, place), mark)
-
-    def _content(
-        self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, place: Place, stream: dict[str, Any] | None = None
-    ) -> Content:
+        stream = await self._notes.get("stream")
         if job.result is not None and sent.shape == "original" and not sent.full_id:
             job = replace(job, result=replace(job.result, link=None))  # the whole file is here
-        return render.result(
-            job,
-            left,
-            Delivery(sent.shape, "direct_message" if place.moved else ""),
-            image_id=sent.image_id,
-            can_share=self._can_share,
-            file_ids=tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id),
-            stream_ts=stream["ts"] if stream else "",
-        )
+
+        def content(place: Place) -> Content:
+            return render.result(
+                job,
+                left,
+                Delivery(sent.shape, "direct_message" if place.moved else ""),
+                image_id=sent.image_id,
+                can_share=self._can_share,
+                file_ids=tuple(file_id for file_id in (sent.image_id, sent.full_id) if file_id),
+                stream_ts=stream["ts"] if stream and not place.direct else "",
+            )
+
+        return await self._poster.post(content, job.requester.locale, mark)
 
     async def _seen(self, file_id: str | None) -> str | None:
         """The ts of the result's message by its file's own record."""
@@ -135,8 +116,7 @@ class Deliverer:
             return None
         place = await self._poster.place()
         file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0) or {}
-        posts = [post for side in (file.get("shares") or {}).values() for post in side.get(place.channel, [])]
-        return str(posts[0].get("ts") or "") if posts else None
+        return next((ts for channel, ts in posts_of(file) if channel == place.channel), None)
 
     # ---------------------------------------------------------------------- files
 
@@ -144,7 +124,7 @@ class Deliverer:
         """The full file, and a preview where it cannot be shown inline."""
         try:
             full, full_id = await self._upload_within_limits(job)
-        except SlackRefused as refusal:
+        except errors.SlackRefused as refusal:
             if job.result is None or not job.result.link:
                 raise
             log.info("slack_uploads_refused", job=job.id, error=refusal.error)
@@ -169,11 +149,11 @@ class Deliverer:
                 file = await self._media.fit(job, max_bytes=limit)
             try:
                 return file, await self._send("full", job, file, hold=not self._inline(file))
-            except SlackRefused as refusal:
-                if refusal.error not in FILES_TOO_LARGE or number == len(limits) - 1:
+            except errors.SlackRefused as refusal:
+                if refusal.error not in errors.FILES_TOO_LARGE or number == len(limits) - 1:
                     raise
                 await self._notes.put(shape_limit=limits[number + 1], upload_full=None)
-        raise SlackRefused(FILE_TOO_LARGE)
+        raise errors.SlackRefused(errors.FILE_TOO_LARGE)
 
     @staticmethod
     def _inline(file: MediaFile) -> bool:
@@ -218,11 +198,11 @@ class Deliverer:
                 log.info("slack_full_file_not_shown", job=job.id)  # although Slack said that it would be
             await self._link_full(job, under, sent)
             return
-        except SlackRefused as refusal:
+        except errors.SlackRefused as refusal:
             log.info("slack_full_file_refused", job=job.id, error=refusal.error)
         try:
             await self._link_full(job, under, sent)
-        except SlackRefused as refusal:
+        except errors.SlackRefused as refusal:
             # The picture is there; only the file beside it is not.
             log.info("slack_full_file_not_linked", job=job.id, error=refusal.error)
 

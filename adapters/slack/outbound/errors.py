@@ -34,15 +34,9 @@ REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_grant
 """The workspace has taken its access back (or the token is wrong)."""
 
 UNREACHABLE_PLACE = frozenset(
-    {
-        "not_in_channel",
-        "channel_not_found",
-        "is_archived",
-        "restricted_action",
-        "restricted_action_read_only_channel",
-        "posting_to_channel_denied",
-    }
-)
+    {"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "restricted_action_read_only_channel",
+     "posting_to_channel_denied"}
+)  # fmt: skip
 """The bot may not write in that channel at all; once added or allowed, it may."""
 
 REQUEST_GONE = frozenset({THREAD_GONE, "cannot_reply_to_message", "restricted_action_thread_locked"})

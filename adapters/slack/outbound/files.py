@@ -12,7 +12,7 @@ token cannot reach a third party.
 
 import asyncio
 import mimetypes
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,17 +21,8 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 
+from adapters.slack.outbound import errors
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import (
-    FILE_GONE,
-    FILE_HIDDEN,
-    FILE_TOO_LARGE,
-    TRANSIENT,
-    UNCLEAR,
-    SlackAway,
-    SlackError,
-    SlackRefused,
-)
 from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
 from core.ports import Clock, Download
@@ -67,8 +58,6 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """Sends files for one workspace at a time."""
-
     api: SlackApi
     session: aiohttp.ClientSession
     clock: Clock
@@ -110,8 +99,8 @@ class Uploader:
             state = {}
             await note(state)
         if refused == URL_TRIES:
-            raise SlackRefused(FILE_TOO_LARGE if status == 413 else "upload_not_completed")
-        raise SlackAway("upload")
+            raise errors.SlackRefused(errors.FILE_TOO_LARGE if status == 413 else "upload_not_completed")
+        raise errors.SlackAway("upload")
 
     async def once(self, team: Team, upload: Upload) -> str:
         """`send` for what is not carried on after a crash: whoever asked presses again."""
@@ -176,21 +165,21 @@ class Uploader:
                     thread_ts=(upload.thread_ts or None) if upload.channel else None,
                 )
                 return True
-            except SlackAway as away:
+            except errors.SlackAway as away:
                 if not away.maybe_done:
                     raise
                 if await self.is_complete(team, file_id, upload.channel):
                     return True
-                stumbled += away.error in UNCLEAR
-            except SlackRefused as refusal:
-                if refusal.error != FILE_GONE:
+                stumbled += away.error in errors.UNCLEAR
+            except errors.SlackRefused as refusal:
+                if refusal.error != errors.FILE_GONE:
                     raise
                 # Completed before an answer was lost, or never received.
                 return await self.is_complete(team, file_id, upload.channel)
             await self.clock.sleep(0.3 * 2**attempt)
         if stumbled == COMPLETE_TRIES:
-            raise SlackRefused("upload_not_completed")
-        raise SlackAway("complete", maybe_done=True)
+            raise errors.SlackRefused("upload_not_completed")
+        raise errors.SlackAway("complete", maybe_done=True)
 
     async def is_complete(self, team: Team, file_id: str, channel: str = "") -> bool:
         """Whether Slack knows the file, and shows it in the channel if it was to."""
@@ -203,7 +192,7 @@ class Uploader:
         """Slack's record of the file as `SlackApi.processed` says; None where Slack refuses to say."""
         try:
             return await self.api.processed(team, file_id, at_most_s=at_most_s, shown_in=shown_in)
-        except SlackRefused:
+        except errors.SlackRefused:
             return None
 
 
@@ -215,6 +204,13 @@ DOCUMENTS = frozenset({"canvas", "quip", "list", "post", "space"})
 """What Slack itself makes and shows among files: canvases, lists, posts. Fetched, they are web pages."""
 
 
+def posts_of(file: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(channel, ts) of the messages that a file hangs on, by Slack's record of it."""
+    sides = (file.get("shares") or {}).values()
+    posts = [(channel, post) for side in sides for channel, found in side.items() for post in found]
+    return [(channel, str(post["ts"])) for channel, post in posts if post.get("ts")]
+
+
 async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Download:
     """Where and how to fetch it now. Raises DownloadFailed with the reason that fits, and NotAnImage."""
     team = Team(source.data.get("team", ""), source.data.get("enterprise", ""), source.data.get("member", ""))
@@ -222,9 +218,9 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
         file_id = source.data.get("file", "")
         file = await api.processed(team, file_id, at_most_s=READY_WAIT_S, check=_refuse_unusable)
         token = await api.token(team)
-    except SlackError as error:
-        passes = isinstance(error, SlackAway) or error.error in TRANSIENT
-        gone = isinstance(error, SlackRefused) and error.error not in FILE_HIDDEN
+    except errors.SlackError as error:
+        passes = isinstance(error, errors.SlackAway) or error.error in errors.TRANSIENT
+        gone = isinstance(error, errors.SlackRefused) and error.error not in errors.FILE_HIDDEN
         raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
     if not file.get("mimetype"):
         raise DownloadFailed(reason="not_ready")

@@ -4,58 +4,45 @@ In a channel or direct message the message is edited as the job goes on; in a th
 task cards show the stages. When the picture is there, the progress message goes away: one message per job remains.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
+from adapters.slack.outbound import errors
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import (
-    MESSAGE_GONE,
-    SlackAway,
-    SlackError,
-    SlackRefused,
-    in_the_cores_words,
-    never_will,
-)
 from adapters.slack.outbound.lost_posts import noted_root, post_once, see_through
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.streaming import TaskCards
-from adapters.slack.views import job as render
+from adapters.slack.views import messages as render
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.presentation import Notice
+from core.presentation import Notice, lost_text, said
 from core.presentation import job_texts as words
-from core.presentation.ending_texts import lost_text
-from core.presentation.notices import said
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class SlackReply:
-    """Implements `core.ports.Reply`."""
-
     _poster: Poster
     _notes: ReplyStateCache
     _deliverer: Deliverer
     _cards: TaskCards
     _restates: bool = False
 
-    def restating(self) -> SlackReply:
+    def restating(self) -> Self:
         return replace(self, _restates=True)
 
     async def ask(self, job: Job) -> None:
-        with in_the_cores_words():
+        with errors.in_the_cores_words():
             await self._put_root(job, render.question(job), sure=True)
 
     async def progress(self, job: Job, progress: Progress) -> None:
         """At most one edit (the first time: the message itself, and its stream)."""
-        with in_the_cores_words():
+        with errors.in_the_cores_words():
             root = await noted_root(self._poster, self._notes, job.id, now=False)
             if not root:
                 await self._first(job, progress)
@@ -68,7 +55,7 @@ class SlackReply:
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """The picture in a new message; then the progress message and the stream end."""
-        with in_the_cores_words():
+        with errors.in_the_cores_words():
             delivery = await self._deliverer.deliver(job, left)
             await self._cards.end(job, good=True, output=words.size_line(job, job.requester.locale))
             await self._remove_root(job)
@@ -76,14 +63,14 @@ class SlackReply:
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """The last word, in the job's message, or only to the requester where nothing was posted yet."""
-        with in_the_cores_words():
+        with errors.in_the_cores_words():
             await self._say_failure(job, render.failure(job, notice))
         await self._cards.end(job, good=False)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         content = render.closed(job, notice)
         kept = job.delivery is None or not job.delivery.elsewhere
-        with in_the_cores_words():
+        with errors.in_the_cores_words():
             if not await self._close_left(content, kept=kept) and kept:
                 await self._say_failure(job, content)
         await self._cards.end(job, good=False)
@@ -92,16 +79,15 @@ class SlackReply:
         """Whether the place, or else a direct message, takes the job's message; it goes on there."""
         try:
             if await self._notes.get("root"):
-                await self._poster.move_to_direct(job.requester.locale, MESSAGE_GONE)
+                await self._poster.move_to_direct(job.requester.locale, errors.MESSAGE_GONE)
             await self._put_root(job, render.working(job, Progress("waiting")), sure=True)
-        except SlackError as error:
-            if never_will(error):
+        except errors.SlackError as error:
+            if errors.never_will(error):
                 return False
             log.info("slack_place_unclear", job=job.id, error=error.error)
         return True
 
     async def _first(self, job: Job, progress: Progress) -> None:
-        """Post the message; in a thread also start the task cards under it."""
         streamed = await self._cards.wanted()
         await self._put_root(job, render.working(job, progress, streamed=streamed))
         if streamed and not await self._cards.start(job, progress):
@@ -135,12 +121,12 @@ class SlackReply:
         mark, locale = Mark(job.id, "root"), job.requester.locale
         try:
             await see_through(
-                lambda leaving: self._poster.post(first, locale, mark, progress=not sure, leaving=leaving),
+                lambda leaving: self._poster.post(lambda _: first, locale, mark, progress=not sure, leaving=leaving),
                 keep,
                 lambda: self._notes.put(root=None),
             )
-        except SlackError as error:
-            if not (isinstance(error, SlackAway) and error.maybe_done):
+        except errors.SlackError as error:
+            if not (isinstance(error, errors.SlackAway) and error.maybe_done):
                 await self._notes.put(root=None)
             raise
         if not findable and (root := await self._notes.get("root")):
@@ -199,10 +185,12 @@ class SlackReply:
         try:
             if known and not (await self._poster.place()).direct:
                 # Somebody deleted our message, or closed the place: nothing more in public.
-                await self._poster.move_to_direct(job.requester.locale, MESSAGE_GONE)
+                await self._poster.move_to_direct(job.requester.locale, errors.MESSAGE_GONE)
             mark, locale = Mark(job.id, "failure"), job.requester.locale
-            await post_once(self._poster, self._notes, mark, lambda mark: self._poster.post(content, locale, mark))
-        except SlackRefused:
+            await post_once(
+                self._poster, self._notes, mark, lambda mark: self._poster.post(lambda _: content, locale, mark)
+            )
+        except errors.SlackRefused:
             if not await self._poster.whisper(content):
                 raise
 
@@ -211,7 +199,7 @@ class SlackReply:
         place = Place(root["channel"])
         try:
             await self._poster.edit(place, root["ts"], content)
-        except SlackRefused as refusal:
+        except errors.SlackRefused as refusal:
             log.info("slack_message_not_closed", error=refusal.error)
             await self._poster.remove(place, root["ts"])
             return False

@@ -3,31 +3,21 @@
 Decided once per job and kept with it, so that every process posts to the same place. Renders nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
 import structlog
 
+from adapters.slack.outbound import errors
 from adapters.slack.outbound.api_client import SlackApi, Team
-from adapters.slack.outbound.errors import (
-    MESSAGE_GONE,
-    REQUEST_GONE,
-    THREAD_GONE,
-    UNREACHABLE_PLACE,
-    SlackError,
-    SlackRefused,
-    delivery_error,
-    elsewhere_may_go,
-)
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import Clock, ReplyState
-from core.presentation.ending_texts import moved_text
-from core.presentation.notices import said
+from core.presentation import moved_text, said
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +81,6 @@ class ReplyStateCache:
             self._values.update(values)
 
     async def put(self, **values: Any) -> None:
-        """Note what has happened."""
         if self._values is not None:
             self._values.update(values)
         await self._state.record(**values)
@@ -101,14 +90,12 @@ async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> No
     """Take a message of ours away; gone already is fine. Raises DeliveryError."""
     try:
         await api.call(team, "chat.delete", max_wait_s=30.0, channel=channel, ts=ts)
-    except SlackError as error:
-        if error.error != MESSAGE_GONE:
-            raise delivery_error(error) from None
+    except errors.SlackError as error:
+        if error.error != errors.MESSAGE_GONE:
+            raise errors.delivery_error(error) from None
 
 
 class Poster:
-    """Posts and edits for one job at its place."""
-
     def __init__(self, api: SlackApi, address: ReplyAddress, notes: ReplyStateCache, clock: Clock) -> None:
         self.api = api
         self._clock = clock
@@ -142,17 +129,20 @@ class Poster:
         if self.now() - max(known_at, self._notes.ours_at) > FRESH_S:
             await self._notes.intend()
 
-    async def post(self, content: Content, locale: str, mark: Mark, **how: Any) -> str:
+    async def post(self, content: Callable[[Place], Content], locale: str, mark: Mark, **how: Any) -> str:
         """Post at the place, or in a direct message where that is refused; the message's ts. Raises SlackError."""
         place = await self.place()
         try:
-            return await self.post_in(place, content, mark, **how)
-        except SlackRefused as refusal:
-            if not elsewhere_may_go(refusal) or place.direct:
+            if mark.part == "result" and await self.request_gone(place):
+                raise errors.SlackRefused(errors.THREAD_GONE)
+            return await self.post_in(place, content(place), mark, **how)
+        except errors.SlackRefused as refusal:
+            if not errors.elsewhere_may_go(refusal) or place.direct:
                 raise
             because = refusal.error
+        log.info("slack_message_moved", job=mark.job, part=mark.part, error=because)
         place = await self.move_to_direct(locale, because)
-        return await self.post_in(place, content, mark)
+        return await self.post_in(place, content(place), mark)
 
     async def move_to_direct(self, locale: str, because: str) -> Place:
         """From now on in a direct message; the member is told once, where the request was made, what would help.
@@ -160,10 +150,10 @@ class Poster:
         The message that was left is noted, to be closed at the end.
         """
         place = Place(await self.api.direct_channel(self.team, self.user_id), kind="im", moved=True, direct=True)
-        root, gone = await self._notes.get("root"), because in REQUEST_GONE
+        root, gone = await self._notes.get("root"), because in errors.REQUEST_GONE
         left = {"left": root, "left_gone": gone} if root and root.get("ts") else {}
         await self._notes.put(place=asdict(place), root=None, **left)
-        if because in UNREACHABLE_PLACE:
+        if because in errors.UNREACHABLE_PLACE:
             await self.whisper(draw(said(moved_text(locale), tone="done")))
         return place
 
@@ -196,7 +186,7 @@ class Poster:
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
             # The thread is gone, and Slack has put the reply at the channel's root without a word.
             await self.remove(place, ts)
-            raise SlackRefused(THREAD_GONE)
+            raise errors.SlackRefused(errors.THREAD_GONE)
         return ts
 
     async def request_gone(self, place: Place) -> bool:
@@ -205,8 +195,8 @@ class Poster:
             return False
         try:
             await self.api.call(self.team, "chat.getPermalink", channel=place.channel, message_ts=place.thread_ts)
-        except SlackError as error:
-            return error.error == MESSAGE_GONE
+        except errors.SlackError as error:
+            return error.error == errors.MESSAGE_GONE
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:

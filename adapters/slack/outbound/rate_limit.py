@@ -31,25 +31,14 @@ SLOWEST = 8.0
 RECHECK_S = 0.05
 MOST_CHANNELS = 10_000
 
-PER_MINUTE = {
-    "chat.postMessage": 240,
-    "chat.postEphemeral": 100,
-    "chat.update": 50,
-    "chat.delete": 50,
-    "chat.getPermalink": 240,
-    "chat.startStream": 20,
-    "chat.appendStream": 100,
-    "chat.stopStream": 20,
-    "conversations.open": 50,
-    "files.getUploadURLExternal": 100,
-    "files.completeUploadExternal": 100,
-    "files.info": 100,
-    "files.delete": 50,
-    "users.info": 100,
-    "views.open": 100,
-    "views.publish": 100,
-    "views.update": 100,
+_CALLS = {
+    20: "chat.startStream chat.stopStream",
+    50: "chat.update chat.delete conversations.open files.delete",
+    100: "chat.postEphemeral chat.appendStream files.getUploadURLExternal files.completeUploadExternal files.info "
+    "users.info views.open views.publish views.update",
+    240: "chat.postMessage chat.getPermalink",
 }
+PER_MINUTE = {method: calls for calls, methods in _CALLS.items() for method in methods.split()}
 
 
 @dataclass(slots=True)
@@ -125,7 +114,6 @@ class _Line:
     pace: _Pace = field(default_factory=_Pace)
 
     def rank(self, call: _Call) -> tuple[float, int]:
-        """Least given first."""
         given = self.counts[call.member, False] + self.counts[call.member, True]
         return given + PROGRESS_BEHIND * call.progress, call.number
 
@@ -142,7 +130,6 @@ class _Line:
         return max(self.pace.blocked_until, begun + WINDOW_S * (rounds + 1))
 
     def give(self, now: float) -> None:
-        """Give the turns that may be used now."""
         self.pace.ease(now)
         while self.turns and self.turns[0][0] <= now - WINDOW_S:
             self.counts[self.turns.popleft()[1]] -= 1

@@ -17,10 +17,9 @@ from adapters.slack.outbound.errors import NO_STREAMS, STOPPED, SlackAway, Slack
 from adapters.slack.outbound.lost_posts import see_through, there
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from core.domain.job import Job, Progress
-from core.ports import AppState
-from core.ports.typed_state import TypedState
+from core.ports import AppState, TypedState
+from core.presentation import Stage, stage_done_text
 from core.presentation import job_texts as words
-from core.presentation.ending_texts import Stage, stage_done_text
 
 log = structlog.get_logger(__name__)
 
@@ -157,30 +156,26 @@ class TaskCards:
         return True
 
 
-def task_id(job: Job, stage: str) -> str:
-    """Unique in Slack: a stream whose start was never answered is found by its cards."""
-    return f"{job.id}:{stage}"
-
-
 def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Task updates for what changed since `shown` (task id -> title|status), and the new `shown`."""
     locale = job.requester.locale
     stage: Stage = "waiting" if progress.stage == "turn" else progress.stage
-    now = STAGES.index(stage)
-    new = dict(shown)
-    chunks: list[dict[str, Any]] = []
-    for number, name in enumerate(STAGES[: now + 1]):
-        if number < now and (name in ("waiting",) and name not in shown):
+    new, chunks = dict(shown), []
+    for name in STAGES[: STAGES.index(stage) + 1]:
+        if name == "waiting" and name not in (stage, *shown):
             continue
-        done = number < now
-        title = stage_done_text(name, locale) if done else words.stage_text(progress, locale)
-        mark = f"{title}|{'complete' if done else 'in_progress'}"
-        if new.get(name) == mark:
-            continue
-        new[name] = mark
-        status = "complete" if done else "in_progress"
-        chunks.append({"type": "task_update", "id": task_id(job, name), "title": title, "status": status})
+        title, status = words.stage_text(progress, locale), "in_progress"
+        if name != stage:
+            title, status = stage_done_text(name, locale), "complete"
+        if new.get(name) != f"{title}|{status}":
+            new[name] = f"{title}|{status}"
+            chunks.append(_update(job, name, title, status))
     return chunks, new
+
+
+def _update(job: Job, stage: Stage, title: str, status: str) -> dict[str, Any]:
+    """The id is unique in Slack: a stream whose start was never answered is found by its cards."""
+    return {"type": "task_update", "id": f"{job.id}:{stage}", "title": title, "status": status}
 
 
 def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> list[dict[str, Any]]:
@@ -197,13 +192,5 @@ def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> 
             continue
         status = "complete" if good or not last else "error"
         title = stage_done_text(name, locale) if status == "complete" else shown.get(name, "").split("|")[0]
-        chunk = {
-            "type": "task_update",
-            "id": task_id(job, name),
-            "title": title or stage_done_text(name, locale),
-            "status": status,
-        }
-        if last and output:
-            chunk["output"] = output[:256]
-        chunks.append(chunk)
-    return chunks
+        chunks.append(_update(job, name, title or stage_done_text(name, locale), status))
+    return [*chunks[:-1], chunks[-1] | {"output": output[:256]}] if output else chunks

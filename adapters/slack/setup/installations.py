@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from adapters.slack.outbound.errors import SlackAway
-from core.ports import AppState, Clock
-from core.ports.typed_state import TypedState
+from core.ports import AppState, Clock, TypedState
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +28,6 @@ Renew = Callable[["Install"], Awaitable["Install | None"]]
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """The app in one workspace, or in a whole org (`team_id` empty)."""
-
     team_id: str
     enterprise_id: str
     bot_token: str = field(repr=False)

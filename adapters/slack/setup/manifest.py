@@ -122,7 +122,6 @@ def create_link(settings: Settings) -> str:
 
 
 def credentials(settings: Settings, public_url: str | None) -> tuple[Credential, ...]:
-    """The two tokens of Socket Mode, for one workspace."""
     create = (
         f"Open this link and press Create: {create_link(settings)}",
         "Install App: press Install to Workspace and allow it.",

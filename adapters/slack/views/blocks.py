@@ -101,7 +101,6 @@ def button(
     url: str = "",
     confirm: Block | None = None,
 ) -> Block:
-    """A button; its action_id carries everything needed after a restart."""
     out: Block = {"type": "button", "text": plain(label, BUTTON_MAX_CHARS), "action_id": action_id}
     more = {"value": value, "style": style, "url": url, "confirm": confirm}
     return out | {name: given for name, given in more.items() if given}

@@ -8,37 +8,20 @@ from typing import assert_never
 
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block, Content
-from core.presentation.card import (
-    Action,
-    Card,
-    Choice,
-    Code,
-    Fact,
-    Line,
-    Link,
-    Mention,
-    Moment,
-    MomentStyle,
-    Section,
-    Span,
-    Strong,
-    Tone,
-    line_text,
-    plain_summary,
-)
+from core.presentation import card as c
 
 BAR_CELLS = 12
 CHOICES_SHOWN = 10
 BUTTONS_MAX = 25
-_ICONS: dict[Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
-_MOMENTS: dict[MomentStyle, str] = {
+_ICONS: dict[c.Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
+_MOMENTS: dict[c.MomentStyle, str] = {
     "relative": "{date_short_pretty}, {time}",
     "date_time": "{date_short}, {time}",
 }
 _NO_JOB = {"export": "export", "erase": "erase", "open_form": "form"}
 
 
-def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()) -> Content:
+def draw(card: c.Card, *, image_id: str | None = None, carried: Sequence[str] = ()) -> Content:
     """`image_id` is the file shown; `carried` goes with the delete button: files and messages to delete as well."""
     title = " · ".join(part for part in (card.title, card.name) if part)
     picture = next((one for one in card.pictures if image_id and one.role != "file"), None)
@@ -53,22 +36,22 @@ def draw(card: Card, *, image_id: str | None = None, carried: Sequence[str] = ()
         *(row for choice in card.choices for row in _choice(choice)),
         b.actions(*[_button(one, carried) for actions in card.rows for one in actions][:BUTTONS_MAX]),
     )
-    return Content(plain_summary(card, _aloud), blocks)
+    return Content(c.plain_summary(card, _aloud), blocks)
 
 
-def _aloud(span: Span) -> str:
+def _aloud(span: c.Span) -> str:
     """For a notification, escaped; Slack puts names in the place of ids there."""
-    if isinstance(span, Mention) and span.kind != "role" and _is_bare(span):
+    if isinstance(span, c.Mention) and span.kind != "role" and _is_bare(span):
         return f"<{'@' if span.kind == 'user' else '#'}{span.id}>"
-    return b.escaped(line_text((span,)))
+    return b.escaped(c.line_text((span,)))
 
 
-def _is_bare(mention: Mention) -> bool:
+def _is_bare(mention: c.Mention) -> bool:
     """Whether there is no name that tells more than the id."""
     return bool(mention.id) and (not mention.name or mention.name.endswith(mention.id))
 
 
-def _head(card: Card, title: str) -> Iterator[list[Block]]:
+def _head(card: c.Card, title: str) -> Iterator[list[Block]]:
     """The title, then paragraphs; a bar stands before the first, an icon before whatever is first."""
     icon = [b.emoji(_ICONS[card.tone]), b.run(" ")] if card.tone in _ICONS and not card.pictures else []
     if title:
@@ -80,21 +63,17 @@ def _head(card: Card, title: str) -> Iterator[list[Block]]:
 
 
 def bar(share: float) -> str:
-    """A bar of blocks, full at 1."""
     full = round(max(0.0, min(1.0, share)) * BAR_CELLS)
     return "▰" * full + "▱" * (BAR_CELLS - full) + "  "
 
 
-def _fact(fact: Fact) -> list[Block]:
+def _fact(fact: c.Fact) -> list[Block]:
     between = "  " if fact.share is None else "\n" + bar(fact.share)
-    return [*(_bold(block) for block in _line(fact.label)), b.run(between), *_line(fact.value)]
+    label = [one | {"style": {"bold": True}} if one["type"] == "text" else one for one in _line(fact.label)]
+    return [*label, b.run(between), *_line(fact.value)]
 
 
-def _bold(block: Block) -> Block:
-    return block | {"style": {"bold": True}} if block["type"] == "text" else block
-
-
-def _section(section: Section) -> Iterator[Block]:
+def _section(section: c.Section) -> Iterator[Block]:
     lines = [[b.run(section.title, bold=True)]] if section.title else []
     lines += [_line(line) for line in section.paragraphs]
     lines += map(_fact, section.facts)
@@ -106,46 +85,44 @@ def _section(section: Section) -> Iterator[Block]:
         yield {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [b.run(section.code)]}]}
 
 
-def _small(lines: Sequence[Line]) -> Iterator[Block | None]:
+def _small(lines: Sequence[c.Line]) -> Iterator[Block | None]:
     """Grey where it can be; a moment, which only rich text shows in the member's own zone, is not."""
-    yield b.context(*(line_text(line) for line in lines if not _has_moment(line)))
+    yield b.context(*(c.line_text(line) for line in lines if not _has_moment(line)))
     moments = [_line(line) for line in lines if _has_moment(line)]
     if moments:
         yield b.rich(*moments)
 
 
-def _has_moment(line: Line) -> bool:
-    return any(isinstance(span, Moment) for span in line)
+def _has_moment(line: c.Line) -> bool:
+    return any(isinstance(span, c.Moment) for span in line)
 
 
-def _line(line: Line) -> list[Block]:
+def _line(line: c.Line) -> list[Block]:
     return [_span(span) for span in line]
 
 
-def _span(span: Span) -> Block:
+def _span(span: c.Span) -> Block:
     match span:
         case str():
             return b.run(span)
-        case Strong():
+        case c.Strong():
             return b.run(span.text, bold=True)
-        case Code():
+        case c.Code():
             return b.run(span.text, code=True)
-        case Link():
+        case c.Link():
             return {"type": "link", "url": span.url, "text": span.text}
-        case Moment():
+        case c.Moment():
             return b.clock_time(span.at_unix_s, pattern=_MOMENTS[span.style])
-        case Mention():
+        case c.Mention():
             # A user element would notify; a name does not, but one that only repeats the id tells nobody more.
-            return b.run(span.name) if span.kind == "role" or not _is_bare(span) else _element(span)
+            if span.kind == "role" or not _is_bare(span):
+                return b.run(span.name)
+            return {"type": span.kind, f"{span.kind}_id": span.id}
         case _:
             assert_never(span)
 
 
-def _element(mention: Mention) -> Block:
-    return {"type": mention.kind, f"{mention.kind}_id": mention.id}
-
-
-def _choice(choice: Choice) -> Iterator[Block | None]:
+def _choice(choice: c.Choice) -> Iterator[Block | None]:
     """A row with a button for each entry; for the queue, whose numbered list stands above, a button for each number."""
     if choice.kind == "cancel":
         named = [(f"{number}. {choice.each}", one.value) for number, one in enumerate(choice.options[:BUTTONS_MAX], 1)]
@@ -157,7 +134,7 @@ def _choice(choice: Choice) -> Iterator[Block | None]:
         yield {"type": "section", "text": b.plain(words), "accessory": button}
 
 
-def _button(action: Action, carried: Sequence[str]) -> Block:
+def _button(action: c.Action, carried: Sequence[str]) -> Block:
     sure = action.confirmation
     if action.kind == "open_link":
         return b.button(action.label, f"job:download:{action.subject_id}", url=action.url)

@@ -15,12 +15,11 @@ from adapters.slack.views.card import draw
 from core.domain.errors import InvalidParameters
 from core.domain.models import MODELS, Models
 from core.domain.parameters.spec import SPECS
-from core.presentation.card import Card
+from core.presentation import Card, joined
 from core.presentation.cards.account import OwnSettings
-from core.presentation.cards.form import Field, form_fields
+from core.presentation.cards.help import Field, form_fields
 from core.presentation.labels import form_text
 from core.presentation.parameter_texts import parameter_problem, values_text
-from core.presentation.translations import joined
 
 CALLBACK = "upscale_form"
 DEFAULTS_CALLBACK = "upscale_defaults"
@@ -75,13 +74,10 @@ def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **mor
     return {"type": "modal", **shown, **more, "blocks": blocks}
 
 
-def details_modal(card: Card, locale: str) -> Block:
-    """A card to be read in a modal."""
-    return _modal("details", locale, draw(replace(card, title="")).blocks)
-
-
-def waiting_details(locale: str) -> Block:
-    return _modal("details", locale, [b.rich([b.run(form_text("wait", locale))])])
+def details_modal(locale: str, card: Card | None = None) -> Block:
+    """A card to be read in a modal, or a word to wait for it."""
+    waiting = [b.rich([b.run(form_text("wait", locale))])]
+    return _modal("details", locale, draw(replace(card, title="")).blocks if card is not None else waiting)
 
 
 def defaults_form(locale: str, saved: Mapping[str, object]) -> Block:

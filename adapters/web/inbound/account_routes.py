@@ -21,11 +21,9 @@ from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS
 from core.ports import AdapterContext
-from core.presentation import tr
-from core.presentation.card import Code, fill
+from core.presentation import Code, cents, fill, tr
 from core.presentation.cards import account, budget
 from core.presentation.cards.moderation import queue
-from core.presentation.translations import cents
 
 HISTORY_LIMIT = 50
 SAVE_PRESET = "save logo 4x creativity=0.2"
@@ -123,7 +121,6 @@ class BudgetHandlers:
         return web.json_response({"jobs": shown, "card": card_json(account.history(jobs, actor.locale))})
 
     async def queue(self, request: web.Request) -> web.StreamResponse:
-        """What runs and waits on every platform, as a card."""
         actor = actor_of(request)
         here = await self._service.queue(actor)
         return web.json_response({"total": here.total, "card": card_json(queue(here, actor.locale))})
@@ -194,7 +191,6 @@ class BudgetHandlers:
 
 
 def _settings(own: account.OwnSettings, models: Models, locale: str) -> web.Response:
-    """Presets are everybody's and the member's own."""
     words = ("3x creativity=0.5", "reset", SAVE_PRESET, "delete logo")
     card = card_json(account.settings(own, locale, models, *(f"/settings {word}" for word in words)))
     return web.json_response({"defaults": own.defaults, "presets": {**PRESETS, **own.presets}, "card": card})
@@ -211,7 +207,6 @@ class _OneTimeFile(web.FileResponse):
 
 
 def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
-    """A report for the page, with prices also as people read them."""
     plain = "scope period timezone first_day last_day charged_nanousd held_nanousd jobs megapixels play_money"
     rows = {name: [_row_json(row, locale) for row in getattr(report, name)] for name in ("days", "members", "models")}
     csv_url = f"/api/usage?format=csv&period={quote(report.period)}"

@@ -152,6 +152,5 @@ async def _text(part: BodyPartReader) -> str:
 
 
 async def discard(path: Path | None) -> None:
-    """Forget an upload that became no job."""
     if path is not None:
         await asyncio.to_thread(path.unlink, missing_ok=True)

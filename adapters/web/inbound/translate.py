@@ -37,18 +37,12 @@ Raw = str | int | float | bool
 
 _QUOTA = Dialect(
     scopes={
-        "everything": ScopeKind.EVERYTHING,
-        "all": ScopeKind.EVERYTHING,
-        "global": ScopeKind.EVERYTHING,
-        "page": ScopeKind.PLATFORM,
-        "platform": ScopeKind.PLATFORM,
-        "workspace": ScopeKind.WORKSPACE,
-        "server": ScopeKind.WORKSPACE,
-        "team": ScopeKind.WORKSPACE,
+        **dict.fromkeys(("everything", "all", "global"), ScopeKind.EVERYTHING),
+        **dict.fromkeys(("page", "platform"), ScopeKind.PLATFORM),
+        **dict.fromkeys(("workspace", "server", "team"), ScopeKind.WORKSPACE),
+        **dict.fromkeys(("user", "me"), ScopeKind.USER),
         "channel": ScopeKind.CHANNEL,
         "role": ScopeKind.ROLE,
-        "user": ScopeKind.USER,
-        "me": ScopeKind.USER,
     },
     examples="everything, platform discord, workspace discord:1234, channel slack:T1:C1, user slack:U1",
     default=ScopeKind.EVERYTHING,
@@ -111,7 +105,6 @@ def requester(accept_language: str = "") -> Requester:
 
 
 def in_language(members: Sequence[UsageRow], locale: str) -> tuple[UsageRow, ...]:
-    """A report's members, with the page's own line named as its reader says it."""
     return tuple(
         dataclasses.replace(row, label=tr("the page", locale)) if row.key in OWN_KEYS else row for row in members
     )

@@ -3,45 +3,28 @@
 from core.domain import errors as e
 from core.domain.limits import Measure
 
-_BY_CLASS: tuple[tuple[type[e.UpscaleError], int], ...] = (
-    (e.InvalidParameters, 400),
-    (e.PresetRefused, 400),
-    (e.NoImage, 400),
-    (e.UnsafeNotAllowed, 403),
-    (e.NotAllowed, 403),
-    (e.NotAdmitted, 403),
-    (e.JobNotFound, 404),
-    (e.TooLate, 409),
-    (e.QuoteExpired, 410),
-    (e.PlatformRefused, 403),
-    (e.PlatformBusy, 503),
-    (e.NotAnImage, 415),
-    (e.UnsupportedFormat, 415),
-    (e.FileTooLarge, 413),
-    (e.TooManyPixels, 413),
-    (e.LinkRefused, 400),
-    (e.InputError, 422),
-    (e.TooManyWaiting, 429),
-    (e.StorageFull, 507),
-    (e.Paused, 403),
-    (e.LedgerUnavailable, 503),
-    (e.ModelError, 422),
-    (e.ResultExpired, 410),
-    (e.RequestLost, 502),
-    (e.SubmitUnknown, 502),
-    (e.ProviderError, 503),
-    (e.DeliveryError, 409),
-    (e.Draining, 503),
-    (e.Restored, 409),
-    (e.StorageUnavailable, 503),
-)
+_STATUSES: dict[int, tuple[type[e.UpscaleError], ...]] = {
+    400: (e.InvalidParameters, e.PresetRefused, e.NoImage, e.LinkRefused),
+    403: (e.UnsafeNotAllowed, e.NotAllowed, e.NotAdmitted, e.PlatformRefused, e.Paused),
+    404: (e.JobNotFound,),
+    409: (e.TooLate, e.DeliveryError, e.Restored),
+    410: (e.QuoteExpired, e.ResultExpired),
+    413: (e.FileTooLarge, e.TooManyPixels),
+    415: (e.NotAnImage, e.UnsupportedFormat),
+    422: (e.InputError, e.ModelError),
+    429: (e.TooManyWaiting,),
+    502: (e.RequestLost, e.SubmitUnknown),
+    503: (e.PlatformBusy, e.LedgerUnavailable, e.ProviderError, e.Draining, e.StorageUnavailable),
+    507: (e.StorageFull,),
+}
+_BY_CLASS = {kind: status for status, kinds in _STATUSES.items() for kind in kinds}
 
 
 def status_of(error: e.UpscaleError) -> int:
     """The HTTP status for `error`; 500 only for what nobody foresaw."""
     if isinstance(error, e.LimitReached):
         return 402 if error.status.limit.measure is Measure.USD else 429
-    return next((status for kind, status in _BY_CLASS if isinstance(error, kind)), 500)
+    return next((_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS), 500)
 
 
 def field_of(error: e.UpscaleError) -> str | None:

@@ -33,8 +33,6 @@ _INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif",
 
 
 class JobFiles:
-    """The files of one job, by the name used in the address."""
-
     def __init__(self, media: JobMedia) -> None:
         self._media = media
         reduced = partial(media.preview, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)

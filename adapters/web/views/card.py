@@ -16,15 +16,11 @@ from core.domain.media_types import saved_formats, suffix_for
 from core.domain.models import MODELS
 from core.domain.money import NANOUSD_PER_USD
 from core.ports import TILE_PX
-from core.presentation import Notice
+from core.presentation import Card, Notice, cents, deleted_text, joined, lines, notice_card
 from core.presentation import job_texts as sentences
-from core.presentation.card import Card, lines
 from core.presentation.cards import job as cards
 from core.presentation.cards.details import comparison, details, repeat_words
-from core.presentation.ending_texts import deleted_text
-from core.presentation.notices import notice_card
 from core.presentation.parameter_texts import model_name, parameter_problem, values_of
-from core.presentation.translations import cents, joined
 
 Json = dict[str, Any]
 
@@ -34,7 +30,6 @@ _VIEW_MAX_PX = 16_000_000
 
 
 def is_large(size_bytes: int, width_px: int, height_px: int) -> bool:
-    """Whether a browser should not load this picture whole."""
     return size_bytes > _VIEW_MAX_BYTES or width_px * height_px > _VIEW_MAX_PX
 
 
@@ -49,7 +44,6 @@ def card_json(card: Any) -> Any:
 
 
 def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notice | None) -> Card:
-    """The card that every platform draws of a job in this state."""
     if job.state is JobState.SUCCEEDED:
         card = cards.result(job, left, Delivery("original"), locale)
         ours = tuple(tuple(one for one in row if one.kind != "open_link") for row in card.rows)  # no provider's link
@@ -105,7 +99,6 @@ def input_json(facts: InputFacts) -> Json:
 
 
 def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
-    """The price before anything is sent, with what is left."""
     return {
         "width": quote.width_px,
         "height": quote.height_px,
@@ -122,12 +115,10 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
 
 
 def progress_json(progress: Progress, locale: str) -> Json:
-    """The newest progress, with the sentence that every platform shows."""
     return {**dataclasses.asdict(progress), "text": sentences.stage_text(progress, locale)}
 
 
 def receipt_json(receipt: Receipt, locale: str) -> Json:
-    """What was really charged, beside the estimate."""
     return {
         **dataclasses.asdict(receipt),
         "charged_usd": dollars(receipt.charged_nanousd),

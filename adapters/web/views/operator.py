@@ -4,10 +4,9 @@ from adapters.web.views.card import Json, fields_of
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.ports import KnownPlace
-from core.presentation import Notice, tr
+from core.presentation import Notice, cents, images, tr
 from core.presentation import job_texts as sentences
 from core.presentation.cards.budget import held_text
-from core.presentation.translations import cents, images
 
 MOST_MEMBERS = 10
 
@@ -44,7 +43,6 @@ def _why(job: Job, locale: str, notice: Notice | None) -> str:
 
 
 def spend_json(report: UsageReport, locale: str) -> Json:
-    """A period's sum, with what is held for jobs under way."""
     return {
         "charged": cents(report.charged_nanousd, locale),
         "note": held_text(report, locale),

@@ -14,13 +14,11 @@ from core.domain.models import Models
 from core.domain.money import usd
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
-from core.presentation import language_of, tr
-from core.presentation.card import Card
+from core.presentation import Card, language_of, mb, tr
 from core.presentation.cards.account import privacy
 from core.presentation.cards.help import help_card
 from core.presentation.labels import page_labels
 from core.presentation.parameter_texts import parameter_hint, parameter_label, preset_name
-from core.presentation.translations import mb
 
 MAX_JOBS_AT_ONCE = 20
 COMMANDS = (

@@ -14,8 +14,7 @@ from babel.dates import format_date
 
 from core.budgets.reports import UsageReport
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation import language_of, tr
-from core.presentation.translations import images, number, period_text
+from core.presentation import images, language_of, number, period_text, tr
 
 _TOP_MEMBERS = 5
 _DAILY_UP_TO = 62

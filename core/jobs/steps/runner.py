@@ -14,7 +14,7 @@ from core.jobs.context import INTERRUPTIONS, Next, Tools
 from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
 from core.jobs.steps.patience import CancelWanted
 from core.net.retry import Backoff, retry
-from core.ports.ownership import LeaseUnsure, owning
+from core.ports import LeaseUnsure, owning
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)

@@ -23,8 +23,7 @@ from core.jobs.steps.fail import cancelled_before_submit
 from core.jobs.steps.patience import CancelWanted, patiently
 from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
-from core.ports import Found, ModelInputs, NotOwner
-from core.ports.ownership import LeaseUnsure, awake_clock_s
+from core.ports import Found, LeaseUnsure, ModelInputs, NotOwner, awake_clock_s
 
 log = structlog.get_logger(__name__)
 

@@ -6,52 +6,37 @@ from dataclasses import dataclass, field
 from core.domain.job import Job, JobState
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS, Presets, Value
-from core.presentation.card import (
-    Action,
-    Card,
-    Choice,
-    Code,
-    Confirmation,
-    Line,
-    Moment,
-    Option,
-    Picture,
-    Section,
-    Strong,
-    fill,
-    lines,
-    one,
-)
+from core.presentation import card as c
 from core.presentation.job_texts import send_again_text, size_line, state_word
 from core.presentation.parameter_texts import value_text, values_text
 from core.presentation.translations import cents, size, tr, trn
 
 
-def history(jobs: Sequence[Job], locale: str) -> Card:
+def history(jobs: Sequence[Job], locale: str) -> c.Card:
     """The last jobs but those that never began; images that are kept can be sent again."""
     shown = [job for job in jobs if job.state is not JobState.REFUSED]
     title = tr("Your last images", locale)
     if not shown:
-        return Card("info", title, paragraphs=lines(tr("Nothing yet. Try {command}.", locale, command="/upscale")))
+        return c.Card("info", title, paragraphs=c.lines(tr("Nothing yet. Try {command}.", locale, command="/upscale")))
     kept = tuple(
-        Option(job.id, _kept_label(job), state_word(job, locale))
+        c.Option(job.id, _kept_label(job), state_word(job, locale))
         for job in shown
         if job.state is JobState.SUCCEEDED and not job.images_deleted and job.result
     )
-    again = Choice("redeliver", tr("Send an image again", locale), kept, send_again_text(locale))
+    again = c.Choice("redeliver", tr("Send an image again", locale), kept, send_again_text(locale))
     told = tuple(history_line(job, locale) for job in shown)
-    return Card("working", title, paragraphs=told, choices=(again,) if kept else (), summary=title)
+    return c.Card("working", title, paragraphs=told, choices=(again,) if kept else (), summary=title)
 
 
-def history_line(job: Job, locale: str, *, with_time: bool = True) -> Line:
+def history_line(job: Job, locale: str, *, with_time: bool = True) -> c.Line:
     """`rocket.jpg · 2 hours ago · done · 640×427 → 1280×854 (1.09 MP) · flux · $0.11 · reference`."""
     words = [state_word(job, locale), size_line(job, locale), job.parameters.model]
     if job.receipt is not None:
         words.append(cents(job.receipt.charged_nanousd, locale))
-    name = (Strong(job.source.name), " · ") if job.source.name else ()
+    name = (c.Strong(job.source.name), " · ") if job.source.name else ()
     facts = " · ".join(word for word in words if word)
-    time = (Moment(job.created_at), " · ") if with_time else ()
-    return one(*name, *time, f"{facts} · ", Code(job.reference))
+    time = (c.Moment(job.created_at), " · ") if with_time else ()
+    return c.one(*name, *time, f"{facts} · ", c.Code(job.reference))
 
 
 def _kept_label(job: Job) -> str:
@@ -66,55 +51,54 @@ class OwnSettings:
 
     defaults: Mapping[str, Value | str] = field(default_factory=dict)
     presets: Presets = field(default_factory=dict)
-    note: Line = ()
+    note: c.Line = ()
 
 
-def preset_saved(name: str, before: Mapping[str, object] | None, locale: str) -> Line:
+def preset_saved(name: str, before: Mapping[str, object] | None, locale: str) -> c.Line:
     """`before`: the values that had this name until now."""
     if before is None:
-        return fill(tr("Your preset {name} is saved.", locale), name=Code(name))
+        return c.fill(tr("Your preset {name} is saved.", locale), name=c.Code(name))
     told = tr("Your preset {name} is replaced; it was {parameters}.", locale)
-    return fill(told, name=Code(name), parameters=Code(values_text(before)))
+    return c.fill(told, name=c.Code(name), parameters=c.Code(values_text(before)))
 
 
-def preset_deleted(name: str, locale: str) -> Line:
-    return fill(tr("Your preset {name} is deleted.", locale), name=Code(name))
+def preset_deleted(name: str, locale: str) -> c.Line:
+    return c.fill(tr("Your preset {name} is deleted.", locale), name=c.Code(name))
 
 
-def settings(own: OwnSettings, locale: str, models: Models, *how: str) -> Card:
+def settings(own: OwnSettings, locale: str, models: Models, *how: str) -> c.Card:
     """The values that will be sent when nothing else is typed, and the member's presets with what each sends.
 
     `how`: what to type to change and to clear defaults, to save and to delete a preset.
     """
     saved = own.defaults
     values = models.resolve(defaults=saved)
-    rows: list[Line] = []
+    rows: list[c.Line] = []
     if "preset" in saved:
-        rows.append((Code("preset"), " ", Strong(str(saved["preset"]))))
+        rows.append((c.Code("preset"), " ", c.Strong(str(saved["preset"]))))
     for name in SPECS:
         value = getattr(values, name)
         if value is not None:
             shown = value_text(value)
-            rows.append((Code(name), " ", Strong(shown) if name in saved else shown))
+            rows.append((c.Code(name), " ", c.Strong(shown) if name in saved else shown))
     bold = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
-    presets = tuple(one(Code(name), f" {values_text(values)}") for name, values in own.presets.items())
-    return Card(
+    presets = tuple(c.one(c.Code(name), f" {values_text(values)}") for name, values in own.presets.items())
+    return c.Card(
         "done" if own.note else "working",
         tr("Your defaults", locale),
         paragraphs=(*([own.note] if own.note else []), *rows),
-        sections=(Section(tr("Your presets", locale), paragraphs=presets),) if presets else (),
-        small=(*lines(bold), *(_how_to_change(locale, *map(Code, how)) if how else ())),
+        sections=(c.Section(tr("Your presets", locale), paragraphs=presets),) if presets else (),
+        small=(*c.lines(bold), *(_how_to_change(locale, *map(c.Code, how)) if how else ())),
     )
 
 
-def _how_to_change(locale: str, change: Code, clear: Code, save: Code, delete: Code) -> tuple[Line, Line]:
+def _how_to_change(locale: str, change: c.Code, clear: c.Code, save: c.Code, delete: c.Code) -> tuple[c.Line, c.Line]:
     defaults = tr("Change them with {change}. Clear them with {clear}.", locale)
     presets = tr("Presets of your own: save one with {save}, delete it with {delete}.", locale)
-    return fill(defaults, change=change, clear=clear), fill(presets, save=save, delete=delete)
+    return c.fill(defaults, change=change, clear=clear), c.fill(presets, save=save, delete=delete)
 
 
-def privacy(locale: str, *, keep_days: int) -> Card:
-    """What is kept, for how long, and the two things a member may do about it."""
+def privacy(locale: str, *, keep_days: int) -> c.Card:
     kept = trn(
         "Images are kept for {n} day and then deleted, here and at the upscaling service.",
         "Images are kept for {n} days and then deleted, here and at the upscaling service.",
@@ -122,31 +106,30 @@ def privacy(locale: str, *, keep_days: int) -> Card:
         locale,
     )
     sent = tr("Location and camera data are removed before an image is sent.", locale)
-    return Card(
+    return c.Card(
         "info",
         tr("Privacy", locale),
-        paragraphs=lines(kept, sent),
-        rows=((Action("export", tr("Export my data", locale)), erase_action(locale)),),
+        paragraphs=c.lines(kept, sent),
+        rows=((c.Action("export", tr("Export my data", locale)), erase_action(locale)),),
     )
 
 
-def erase_action(locale: str, user_id: str = "") -> Action:
-    """Deletes everything about a member, after a question."""
+def erase_action(locale: str, user_id: str = "") -> c.Action:
     words = tr(
         "Your images, history and settings are deleted here and at the upscaling service. "
         "Amounts charged stay, without your name. This cannot be undone.",
         locale,
     )
-    sure = Confirmation(tr("Delete everything about you?", locale), words, tr("Delete", locale), tr("Keep", locale))
-    return Action("erase", tr("Delete everything about me", locale), user_id, style="danger", confirmation=sure)
+    sure = c.Confirmation(tr("Delete everything about you?", locale), words, tr("Delete", locale), tr("Keep", locale))
+    return c.Action("erase", tr("Delete everything about me", locale), user_id, style="danger", confirmation=sure)
 
 
-def erased(count: int, locale: str) -> Card:
-    return Card("done", paragraphs=lines(trn("Deleted {n} upscale.", "Deleted {n} upscales.", count, locale)))
+def erased(count: int, locale: str) -> c.Card:
+    return c.Card("done", paragraphs=c.lines(trn("Deleted {n} upscale.", "Deleted {n} upscales.", count, locale)))
 
 
-def exported(locale: str, *, whole: bool) -> Card:
+def exported(locale: str, *, whole: bool) -> c.Card:
     """The file with everything stored about a member; not `whole`: without the images."""
     left_out = "" if whole else tr("Images are too big to include; get them from /history.", locale)
     words = tr("Everything stored about you is in this file.", locale)
-    return Card("done", pictures=(Picture("file"),), paragraphs=lines(words), small=lines(left_out))
+    return c.Card("done", pictures=(c.Picture("file"),), paragraphs=c.lines(words), small=c.lines(left_out))

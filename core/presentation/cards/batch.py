@@ -42,7 +42,6 @@ def _facts(image: Candidate, locale: str) -> str:
 
 
 def total_text(images: Sequence[Candidate], locale: str) -> str:
-    """What all of them cost, as far as it is known."""
     prices = [image.price_nanousd for image in images]
     if len(images) == 1:
         return _facts(replace(images[0], width_px=None), locale)
@@ -110,5 +109,4 @@ outdated_command_text = partial(
 
 
 def unreadable_text(locale: str) -> str:
-    """Answered to an event of the platform that cannot be read."""
     return tr("This could not be understood, and nothing was started. Please try again.", locale)

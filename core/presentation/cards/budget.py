@@ -171,7 +171,6 @@ def _owner(limit: Limit, locale: str, platform: str, *, of_all: bool) -> Span:
 
 
 def limit_words(limit: Limit, locale: str) -> str:
-    """One limit in a few plain words, for a list to choose from."""
     whose = whose_limit(limit.scope.kind, limit.scope.id, limit.scope.platform, locale)
     what = f"{amount(limit.measure, limit.amount, locale)} · {within(limit.window, limit.model, locale)}"
     return labelled(whose, what, locale)

@@ -1,16 +1,26 @@
-"""What the bot does, what can be typed, and every parameter with its range, from the spec. Pure."""
+"""How to ask for an upscale, from the spec: what can be typed, with its range, and the fields of a form. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.domain.models import Models
+from core.domain.models import Input, Models
+from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.presentation.card import Action, Card, Code, Line, Section, fill, lines, one
+from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.budget import play_money_text
-from core.presentation.labels import command_text
-from core.presentation.parameter_texts import allowed_text, parameter_hint, preset_text
+from core.presentation.labels import command_text, preset_choice
+from core.presentation.parameter_texts import (
+    allowed_text,
+    model_choice,
+    parameter_hint,
+    parameter_label,
+    preset_text,
+    value_text,
+)
 from core.presentation.translations import cents, tr
 
 if TYPE_CHECKING:
@@ -62,3 +72,42 @@ def _parameters(locale: str, models: Models) -> tuple[Line, ...]:
     return tuple(
         one(Code(name), f" {allowed_text(name, locale, models)} · {parameter_hint(name, locale)}") for name in names
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """With `choices` (words by value) one of them, with a `number` one in its range, else free text.
+
+    `placeholder`: what counts where it is left empty, or how to write it.
+    """
+
+    name: str
+    label: str
+    hint: str = ""
+    placeholder: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    number: Input | None = None
+
+
+def form_fields(models: Models, own: OwnSettings, locale: str) -> dict[str, Field]:
+    """By the names of their parameters, in the order of a form; `own` shows through where a field is left empty."""
+    saved, widest = own.defaults, models.widest
+    shown: dict[str, object] = {"model": models.default.id, "preset": tr("none", locale), "to": sizes.ALLOWED, **saved}
+    choices: dict[str, Mapping[str, str]] = {}
+    if len(models) > 1:
+        choices["model"] = {model.id: model_choice(model.id, models, locale) for model in models}
+    if "creativity" in widest:
+        named = {**PRESETS, **own.presets}.items()
+        choices["preset"] = {name: preset_choice(name, values, locale) for name, values in named}
+    fields = []
+    for name in (*choices, "to"):
+        offered, usual = choices.get(name, {}), str(shown[name])
+        label, hint = parameter_label(name, locale), command_text(name, locale)
+        fields.append(Field(name, label, hint, offered.get(usual, usual), offered))
+    for name, known in widest.items():
+        if SPECS[name].kind in ("float", "int"):
+            default = saved.get(name, known.default)
+            usual = tr("random", locale) if default is None else value_text(default)
+            label = f"{parameter_label(name, locale)} ({known.allowed})"
+            fields.append(Field(name, label, command_text(name, locale), usual, number=known))
+    return {one.name: one for one in fields}

@@ -66,7 +66,6 @@ def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, local
 
 
 def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
-    """A line for each that changed something, newest first."""
     told = [_change(one, zone, locale) for one in found if one.old != one.new]
     return told or [(tr("Nobody has changed anything yet.", locale),)]
 

@@ -16,8 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.domain.errors import LedgerUnavailable
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Rule, Window, local_day, span
-from core.ports import Clock, HoldAnswer, HoldRequest
-from core.ports.ownership import owner_token
+from core.ports import Clock, HoldAnswer, HoldRequest, owner_token
 from core.storage import tables_ledger as t
 from core.storage.database import Database
 from core.storage.group_commit import Batcher

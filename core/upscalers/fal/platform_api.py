@@ -14,8 +14,7 @@ import structlog
 from core.domain.errors import ProviderError, ProviderUnavailable
 from core.domain.models import MODELS, ModelSpec
 from core.domain.money import MOST_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
-from core.ports import BillingEvent, Found
-from core.ports.upscaler import is_staged
+from core.ports import BillingEvent, Found, is_staged
 from core.upscalers.fal.json_answer import Answer, dig, objects
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport

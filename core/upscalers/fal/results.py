@@ -16,7 +16,7 @@ from core.domain.job import Made
 from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
-from core.ports.upscaler import CancelAnswer
+from core.ports import CancelAnswer
 from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
 from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.submit import request_path

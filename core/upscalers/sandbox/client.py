@@ -26,7 +26,7 @@ from core.domain.parameters.spec import Parameters
 from core.images.job_folder import link_or_copy
 from core.images.service import ImageFacts, ImageService, Written
 from core.net.retry import first_of
-from core.ports.upscaler import CancelAnswer, is_staged
+from core.ports import CancelAnswer, is_staged
 from core.upscalers.sandbox.model import SandboxConfig, failure_of
 from core.upscalers.sandbox.records import Record, RequestStore
 

@@ -11,7 +11,7 @@ from core.domain.errors import DeliveryRefused, InputError, QuoteExpired, TooLat
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.ports import Reply
-from core.presentation.ending_texts import ending
+from core.presentation import ending
 from core.presentation.job_texts import cancelled
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.media import FakeMedia, png

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.discord.views.card import draw
-from core.presentation import LANGUAGES
-from core.presentation.card import Action, Card, Code, Link, Mention, PictureRole, Strong
+from core.presentation import LANGUAGES, Action, Card, Code, Link, Mention, PictureRole, Strong
 from tests.fakes import golden
 from tests.fakes.cards import every_card
 

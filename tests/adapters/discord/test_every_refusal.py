@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.job_message import DiscordReply
 from adapters.discord.outbound.payload import fixed
-from core.presentation.notices import said
+from core.presentation import said
 from core.storage.tables import incidents
 from tests.adapters.discord.kit import Bot, delete
 from tests.adapters.discord.refusal_cases import (

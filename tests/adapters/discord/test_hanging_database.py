@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.discord.inbound import commit_first
+from adapters.discord.inbound import interaction_response
 from core.domain.errors import DeliveryRefused
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
@@ -78,7 +78,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
 ) -> None:
     bot.discord.guild.permissions[bot.discord.user.id] = MEMBER_PERMISSIONS | MANAGE_GUILD
     shown = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
-    monkeypatch.setattr(commit_first, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(interaction_response, "WRITTEN_WITHIN_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)
     jobs = len(bot.core.jobs)
@@ -90,7 +90,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
 
 
 async def test_a_mention_is_answered_too(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit_first, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(interaction_response, "WRITTEN_WITHIN_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)
     await bot.discord.write(f"<@{bot.discord.world.bot.id}>", (PICTURE,))
@@ -98,7 +98,7 @@ async def test_a_mention_is_answered_too(bot: Bot, monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_slow_database_that_writes_is_waited_for(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit_first, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(interaction_response, "WRITTEN_WITHIN_S", 0.05)
     go, request = asyncio.Event(), bot.core.request
 
     async def slow(*given: Any, **more: Any) -> Any:

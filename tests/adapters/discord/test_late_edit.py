@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import DeliveryRefused
-from core.ports.chat import Restates
+from core.ports import Restates
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.adapters.discord.whole import whole_bot

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.discord.connection.ack_priority import FEW, AckPriority
-from adapters.discord.inbound.command_texts import TEXT_MAX, CommandTranslator, word
-from adapters.discord.inbound.context_menus import filled_in
+from adapters.discord.inbound.commands import TEXT_MAX, CommandTranslator, word
 from adapters.discord.inbound.message_images import Menu, expiry_of
+from adapters.discord.inbound.upscale_commands import filled_in
 from adapters.discord.outbound import errors, job_message
 from adapters.discord.outbound.delivery_state import Address
 from adapters.discord.setup import invite

@@ -14,8 +14,7 @@ from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Recei
 from core.domain.money import quote
 from core.jobs.progress import ProgressLoop
 from core.ports import Clock
-from core.presentation import Notice
-from core.presentation.ending_texts import ending
+from core.presentation import Notice, ending
 from tests.emulators.slack.picture import measure, png
 from tests.fakes import service
 from tests.fakes.state import CutStates, MemoryReplyState

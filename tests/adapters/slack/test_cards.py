@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.slack.views.card import draw
-from core.presentation import LANGUAGES
-from core.presentation.card import Card, Code, Link, Mention, Moment, Strong
+from core.presentation import LANGUAGES, Card, Code, Link, Mention, Moment, Strong
 from tests.emulators.slack.blocks import check_blocks
 from tests.emulators.slack.reading import mentions
 from tests.fakes import golden

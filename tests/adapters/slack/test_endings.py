@@ -9,8 +9,7 @@ import pytest
 from core.domain.errors import ModelFailed
 from core.domain.job import Delivery, JobState
 from core.jobs.endings import notice_for
-from core.ports import LoginRefused
-from core.ports.chat import Restates
+from core.ports import LoginRefused, Restates
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.core import DatabaseAway

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.inbound.message_images import pictures_of
+from adapters.slack.inbound.translate import pictures_of
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import text_of
 

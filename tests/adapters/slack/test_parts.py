@@ -19,18 +19,15 @@ from adapters.slack.outbound.files import _may_see
 from adapters.slack.outbound.lost_posts import see_through
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
-from adapters.slack.views import account as account_render
-from adapters.slack.views import job as render
+from adapters.slack.views import messages as render
 from adapters.slack.views import upscale_form as modal
 from adapters.slack.views.card import draw
 from core.domain.errors import leaves
 from core.domain.job import Delivery, Progress, Requester
 from core.domain.models import MODELS
-from core.presentation import LANGUAGES, Notice
-from core.presentation.card import Action
+from core.presentation import LANGUAGES, Action, Notice, notice_card
 from core.presentation.cards.account import OwnSettings, privacy
 from core.presentation.cards.details import details
-from core.presentation.notices import notice_card
 from tests.emulators.slack.blocks import check_blocks, check_view
 from tests.emulators.slack.reading import mentions
 from tests.fakes.cards import job as finished_job
@@ -78,19 +75,19 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
         )
     files = [{"id": f"F{n}", "name": f"{n}.png"} for n in range(10)]
     assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
-    home = account_render.home(
+    home = render.home(
         locale, None, (), [JOB] * 10, OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}}), "/upscale", MODELS
     )
     assert check_view(home, home=True) == []
     service: Any = SimpleNamespace(models=MODELS, play_money=True, confirm_above_nanousd=1)
     for content in (
-        draw(account_render.help_of(service, "/upscale", locale, moderator=True)),
-        account_render.history([JOB, replace(JOB, images_deleted=True)], locale),
+        draw(render.help_of(service, "/upscale", locale, moderator=True)),
+        render.history([JOB, replace(JOB, images_deleted=True)], locale),
         draw(privacy(locale, keep_days=7)),
-        draw(account_render.settings(OwnSettings(), "/upscale", locale, MODELS)),
+        draw(render.settings(OwnSettings(), "/upscale", locale, MODELS)),
     ):
         assert check_blocks(content.blocks, "ephemeral") == []
-    for view in (modal.defaults_form(locale, {"factor": 3.0}), modal.details_modal(details(JOB, locale), locale)):
+    for view in (modal.defaults_form(locale, {"factor": 3.0}), modal.details_modal(locale, details(JOB, locale))):
         assert check_view(view, home=False) == []
 
 

@@ -8,8 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from adapters.web.views.card import card_json
-from core.presentation import LANGUAGES
-from core.presentation.card import Card, Moment
+from core.presentation import LANGUAGES, Card, Moment
 from tests.adapters.web.conftest import visit
 from tests.adapters.web.site import Site
 from tests.fakes import golden

@@ -18,8 +18,8 @@ from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import without_ordinary_words
 from core.domain.parameters.spec import PRESETS
 from core.domain.variations import Change
-from core.ports.clock import SystemClock
-from core.presentation.card import line_text
+from core.ports import SystemClock
+from core.presentation import line_text
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, World

@@ -14,8 +14,7 @@ from core.budgets.weekly_report import send_weekly_reports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
-from core.presentation import LANGUAGES, Notice
-from core.presentation.card import line_text
+from core.presentation import LANGUAGES, Notice, line_text
 from core.presentation.cards.moderation import changes
 from core.presentation.parameter_texts import parameter_problem
 from core.storage.database import Database

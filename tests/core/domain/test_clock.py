@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.ports import SystemClock
 from core.ports import clock as module
-from core.ports.clock import SystemClock
 
 NOON = 1_000_000.0
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from adapters.discord.views import markup
 from adapters.slack.connection import log_redaction
 from adapters.slack.inbound import translate as slack
-from adapters.slack.inbound.account_commands import subcommand
+from adapters.slack.inbound.subcommands import subcommand
 from adapters.web.inbound import translate as web
 from bot.observability.logs import redact
 from core.budgets.limit_grammar import limit_words

@@ -10,7 +10,7 @@ import pytest
 
 from core.engine.cluster import FileRoster, PostgresRoster, Roster, new_name, watch
 from core.engine.replicas import Replicas
-from core.ports.ownership import LeaseUnsure, awake_clock_s
+from core.ports import LeaseUnsure, awake_clock_s
 from tests.fakes.core import closing, meanwhile, until
 from tests.pg import fresh_database, open_database
 

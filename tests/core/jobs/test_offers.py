@@ -8,7 +8,7 @@ from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
 from core.domain.job import Job, JobState
 from core.domain.limits import ScopeKind
 from core.domain.variations import Change
-from core.presentation.failure_texts import explain
+from core.presentation import explain
 from tests.core.jobs.pipeline_kit import World, world
 from tests.core.storage.ledger_kit import day_usd
 

@@ -11,8 +11,7 @@ from core.domain.errors import InternalError, ResultExpired, SubmitUnknown
 from core.domain.job import Job, JobState, Remote
 from core.engine.replicas import Replicas
 from core.jobs.steps import submit
-from core.ports import NotOwner
-from core.ports.ownership import awake_clock_s, owning
+from core.ports import NotOwner, awake_clock_s, owning
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.process import STORE_CALLS, Fuse, Fused
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from core.domain.job import Job
 from core.engine.replicas import Replicas
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
-from core.ports.ownership import NotOwner, owning
+from core.ports import NotOwner, owning
 from tests.core.jobs.pipeline_kit import ANN, World
 from tests.fakes.core import OwnLease
 

@@ -11,13 +11,11 @@ from core.domain import errors as e
 from core.domain.job import Delivery, JobState
 from core.domain.limits import Scope, ScopeKind
 from core.domain.models import ALL, MODELS
-from core.presentation import explain
-from core.presentation.card import Card, Code, Mention, Moment, Strong, fill, line_text, plain_summary
+from core.presentation import Card, Code, Mention, Moment, Strong, explain, fill, line_text, plain_summary
 from core.presentation.cards import account, budget
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details
-from core.presentation.cards.form import form_fields
-from core.presentation.cards.help import help_card
+from core.presentation.cards.help import form_fields, help_card
 from core.presentation.cards.job import failed, result
 from tests.fakes.cards import DAY_LIMIT, job
 

@@ -12,10 +12,20 @@ from core.domain.job import Receipt, Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.money import usd
 from core.jobs.endings import quota_command
-from core.presentation import LANGUAGES, Notice, explain, language_of
+from core.presentation import (
+    LANGUAGES,
+    Notice,
+    cents,
+    explain,
+    factor_text,
+    joined,
+    language_of,
+    mb,
+    period_text,
+    seconds,
+)
 from core.presentation.failure_texts import _SENTENCES
 from core.presentation.parameter_texts import parameter_problem
-from core.presentation.translations import cents, factor_text, joined, mb, period_text, seconds
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from core.storage.database import Database
 from core.storage.database_url import explain, for_asyncpg, parse
 from tests.fakes.core import closing

@@ -30,7 +30,7 @@ from core.domain.job import (
 )
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.parameters.spec import Parameters
-from core.ports.upscaler import is_staged
+from core.ports import is_staged
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore

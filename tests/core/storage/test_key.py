@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from core.domain.errors import SubmitUnknown
 from core.domain.job import Job, JobState
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from core.domain.limits import ScopeKind
-from core.ports import Granted, MustWait, NotOwner
-from core.ports.ownership import owning
+from core.ports import Granted, MustWait, NotOwner, owning
 from core.storage.database import Database
 from core.storage.tables import jobs
 from tests.core.storage.ledger_kit import USD, HandClock, job, make_ledger, member, running

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from core.ports.checkup import NotUsable
+from core.ports import NotUsable
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.files.job_files import JobFiles

@@ -11,7 +11,7 @@ from yarl import URL
 
 import core.upscalers.fal
 from core.domain.errors import ProviderUnavailable
-from core.ports.clock import SystemClock
+from core.ports import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport

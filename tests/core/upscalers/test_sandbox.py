@@ -26,8 +26,7 @@ from core.domain.errors import (
     to_json,
 )
 from core.images.service import ImageService
-from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, Upscaler
-from core.ports.clock import SystemClock
+from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, SystemClock, Upscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
 from tests.core.upscalers.fal_kit import inputs, nothing, picture

@@ -1,4 +1,4 @@
-"""The message menus `Upscale` and `Upscale with options`, the form, and the choice when a message has several pictures.
+"""Every way to ask for an upscale: `/upscale`, the menus of a message, the form, and the choice among several pictures.
 
 Judges nothing; the core does.
 """
@@ -10,30 +10,29 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from adapters.discord.inbound.command_texts import word
-from adapters.discord.inbound.commit_first import nothing
+from adapters.discord.inbound.commands import Command, optional, parameter_command, word
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.interaction_response import Answer, Response
-from adapters.discord.inbound.message_images import FoundImage, Menu, images_of
+from adapters.discord.inbound.interaction_response import Answer, Response, nothing
+from adapters.discord.inbound.message_images import FoundImage, Menu, from_attachment, from_link, images_of
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.views.markup import cut
 from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, QuoteExpired
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS
-from core.ports.typed_state import TypedState
-from core.presentation import tr
+from core.ports import TypedState
+from core.presentation import said, tr
 from core.presentation.cards import batch
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.batch import left_out_text
-from core.presentation.cards.form import Field, form_fields
+from core.presentation.cards.help import Field, form_fields
 from core.presentation.labels import command_text
-from core.presentation.notices import said
 from core.presentation.parameter_texts import value_text
 
 PREFIX = "up1modal:"
 LIFE_S = 15 * 60.0
 LABEL_MAX, DESCRIPTION_MAX, TITLE_MAX, OPTION_MAX, PLACEHOLDER_MAX = 45, 100, 45, 100, 100
 TYPED_MAX = 300
+_IMAGES = ("image", "image2", "image3", "image4")
 
 
 class OptionsModal(ui.Modal):
@@ -175,7 +174,6 @@ class Menus:
             await answer.whisper(said(words))
 
     async def _prices(self, answer: Response, menu: Menu) -> list[int | None]:
-        """What each picture would cost, None where Discord did not tell its size."""
         prices: list[int | None] = []
         for image in menu.images:
             if image.width_px is None or image.height_px is None:
@@ -263,3 +261,22 @@ def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> l
         batch.Candidate(image.name, image.width_px, image.height_px, price)
         for image, price in zip(images, prices, strict=True)
     ]
+
+
+def upscale_command(ctx: HandlerContext, menus: Menus) -> Command:
+    async def upscale(answer: Answer, **given: Any) -> None:
+        files = [given.pop(name) for name in _IMAGES if name in given]
+        images = [from_attachment(file) for file in files if file.url]
+        images += [from_link(link)] if (link := given.pop("url", "")) else []
+        unreadable = tuple(file.filename for file in files if not file.url)
+        total, private = len(images) + len(unreadable), bool(given.pop("private", False))
+        menu = Menu(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
+        if not menu.images:
+            raise DownloadFailed(reason="not_visible") if unreadable else NoImage
+        if total > 1:  # one alone is judged when it is written; of several the total is shown before
+            ctx.service.check("", given)
+        await menus.begin(answer, menu)
+
+    before = [optional("image", discord.Attachment), optional("url", app_commands.Range[str, 1, 2000])]
+    after = [optional("private", bool), *(optional(name, discord.Attachment, "image_more") for name in _IMAGES[1:])]
+    return parameter_command(ctx, "upscale", upscale, before=before, after=after)

@@ -1,0 +1,143 @@
+"""`/upscale help|usage|quota|history|queue|…`, also as words in a direct message. The core has the answers, and judges.
+
+`quota …` shows limits; moderators set, clear, pause, sponsor and watch them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from adapters.slack.context import HandlerContext, Told
+from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.translate import Where
+from adapters.slack.outbound.files import Upload
+from adapters.slack.views import messages as view
+from adapters.slack.views.card import draw
+from core.budgets.limit_grammar import Dialect, extra_words, limit_words, sponsor_words
+from core.budgets.limits import Limits
+from core.domain.errors import InvalidParameters
+from core.domain.job import Requester
+from core.domain.limits import SPONSOR_DAYS, LimitStatus, ScopeKind
+from core.presentation import Card, line_text, sent_directly_text
+from core.presentation.cards import account, budget
+from core.presentation.cards.moderation import queue
+
+_FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
+SUBCOMMANDS = frozenset({"help", "usage", "quota", "history", "queue", "settings", "privacy"})
+DIALECT = Dialect(
+    scopes={
+        **dict.fromkeys(("workspace", "team"), ScopeKind.WORKSPACE),
+        **dict.fromkeys(("channel", "channels"), ScopeKind.CHANNEL),
+        **dict.fromkeys(("user", "users", "member", "members"), ScopeKind.USER),
+    },
+    examples="user, @member, channel, #channel, workspace",
+    mention=t.mentioned_scope,
+)
+SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
+VERBS = ("show", "set", "clear", "workspace", "pause", "resume", "alerts", "sponsor", "add", "history", "presets")
+
+
+def subcommand(text: str) -> tuple[str, str]:
+    """(`usage`, the rest) where the text begins with one of ours; else empty and the text."""
+    found = _FIRST_WORD.match(text)
+    if found and found[1].lower() in SUBCOMMANDS:
+        return found[1].lower(), text[found.end() :].strip()
+    return "", text
+
+
+async def answer(ctx: HandlerContext, where: Where, name: str, rest: str) -> None:
+    """Run one subcommand, or what a button of ours stands for, and tell the member what came of it."""
+    await ctx.answering(where, lambda actor: _told(ctx, where, actor, name, rest), starts=False)
+
+
+async def _told(ctx: HandlerContext, where: Where, actor: Requester, name: str, rest: str) -> Told | None:
+    service, command, locale = ctx.service, ctx.settings.slack_command, actor.locale
+    match name:
+        case "usage":
+            return await _usage(ctx, where, actor, rest)
+        case "quota":
+            return await _quota(ctx, where, actor, rest)
+        case "history":
+            return view.history(await service.history(actor, limit=view.HISTORY_SHOWN, begun=True), locale)
+        case "queue":
+            return queue(await service.queue(actor), locale)
+        case "settings":
+            own = await service.accounts.change_settings(actor, rest)
+            return view.settings(own, command, locale, service.models)
+        case "privacy" if rest.lower() != "export":
+            # Also to delete: one press more, because it cannot be undone.
+            return account.privacy(locale, keep_days=ctx.settings.retention_days)
+        case "privacy" | "export":
+            return await _export(ctx, where, actor)
+        case "erase":
+            return account.erased(await service.accounts.erase(actor), locale)
+    return view.help_of(service, command, locale, moderator=actor.is_moderator)
+
+
+async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told | None:
+    """The report with a table of its days, in one answer; without the table where Slack does not take one."""
+    period = t.spoken(rest).lower() or "month"
+    member = t.mentioned_user(rest)
+    report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
+    name = (await ctx.people.get(where.team, member)).name or member if member and member != actor.user_id else ""
+    content = draw(budget.usage(report, await ctx.service.limits.applying(actor), actor.locale, member=name))
+    table = view.days_table(report, actor.locale)
+    if table and await ctx.tell(where, replace(content, blocks=[*content.blocks, table])):
+        return None
+    return content
+
+
+async def _export(ctx: HandlerContext, where: Where, actor: Requester) -> str:
+    """Everything stored about the member, as a ZIP in a direct message."""
+    path = await ctx.service.accounts.export(actor)
+    try:
+        channel = await ctx.api.direct_channel(where.team, where.user_id)
+        name, alt = "upscale-export.zip", line_text(account.exported(actor.locale, whole=True).paragraphs[0])
+        await ctx.uploader.once(where.team, Upload(path, name, name, alt, path.stat().st_size, channel))
+    finally:
+        path.unlink(missing_ok=True)
+    return sent_directly_text(actor.locale)
+
+
+async def _quota(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
+    """`quota …`: do what the first word says; without one, show what applies to the member."""
+    verb, _, words = rest.strip().partition(" ")
+    service, channel = ctx.service.limits, t.mentioned_channel(words)
+    match verb.lower() or "show":
+        case "show":
+            return budget.limits(await service.applying(actor), actor.locale, platform=t.PLATFORM)
+        case "workspace":
+            return _saved(await service.workspace_limits(actor), actor)
+        case "set" | "clear" as does:
+            limit = limit_words(words, DIALECT, needs_amount=does == "set")
+            scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
+            wanted = replace(limit, scope_id=scope_id, amount=limit.amount if does == "set" else None)
+            return _saved(await service.set_limit(actor, wanted), actor)
+        case "pause" | "resume" as does:
+            return await service.pause(actor, does == "pause")
+        case "alerts":
+            off = words.strip().lower() in ("off", "none")
+            return await service.set_alert_channel(actor, None if off else channel or where.channel_id)
+        case "sponsor":
+            return await _sponsor(service, actor, channel or where.channel_id, words)
+        case "add":  # `add @member $2 today`: more for a while
+            return await service.add_extra(actor, *extra_words(words, DIALECT))
+        case "history":
+            return await service.limit_history(actor)
+        case "presets":  # `presets [#channel] 2x faithful`, `presets off`, or nothing to see them
+            text = t.without_channels(words).strip()
+            return await ctx.service.accounts.set_place_presets(actor, text, channel or "")
+    raise InvalidParameters.of("quota", verb, "type", ", ".join(VERBS))
+
+
+def _saved(statuses: Sequence[LimitStatus], actor: Requester) -> Card:
+    return budget.limits(statuses, actor.locale, platform=t.PLATFORM, of_all=True)
+
+
+async def _sponsor(service: Limits, actor: Requester, channel: str, words: str) -> Card:
+    if words.split()[-1:] == ["off"]:
+        return await service.sponsor(actor, channel, None)
+    amount, days = sponsor_words(words)
+    if amount is None:
+        raise InvalidParameters.of("sponsor", "", "missing_value", SPONSOR_EXAMPLE)
+    return await service.sponsor(actor, channel, amount, SPONSOR_DAYS if days is None else days)
