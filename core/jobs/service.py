@@ -12,7 +12,15 @@ from core.accounts.allowlist import AllowList
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
 from core.domain import authorization
-from core.domain.errors import Draining, JobNotFound, QuoteExpired, ResultExpired, TooLate, UpscaleError
+from core.domain.errors import (
+    Draining,
+    JobNotFound,
+    OtherModelChosen,
+    QuoteExpired,
+    ResultExpired,
+    TooLate,
+    UpscaleError,
+)
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.domain.models import Models
@@ -138,8 +146,8 @@ class JobService:
             self._tools.event_bus.publish(moved)
         return job
 
-    async def cancel(self, job_id: str, actor: Requester) -> Job:
-        """The requester or a moderator stops the job.
+    async def cancel(self, job_id: str, actor: Requester, *, chosen: str = "") -> Job:
+        """The requester or a moderator stops the job; `chosen`: a question, answered with this model.
 
         `job.state` tells whether it is over already; if fal works on it, it may still bill.
         """
@@ -148,15 +156,15 @@ class JobService:
             raise TooLate(state=job.state.value)
         who = f"{actor.platform}:{actor.user_id}"[:160]
         if job.state is JobState.AWAITING_CONFIRMATION:
-            return await self._cancel_question(job, who)
+            return await self._cancel_question(job, who, OtherModelChosen(model=chosen) if chosen else None)
         job = await self._tools.store.update(job.id, cancel_requested_by=who)
         self._tools.running.cancel_event(job.id).set()
         return job
 
-    async def _cancel_question(self, job: Job, who: str) -> Job:
+    async def _cancel_question(self, job: Job, who: str, why: UpscaleError | None) -> Job:
         """Write down who, make sure that the message will say so whatever happens, then end it at once."""
         waiting = (JobState.AWAITING_CONFIRMATION,)
-        if await self._tools.store.transition(job.id, waiting, cancel_requested_by=who) is None:
+        if await self._tools.store.transition(job.id, waiting, cancel_requested_by=who, error=why) is None:
             return await self._tools.load(job.id)
         await self._engine.start(job.id, part="announce")
         return await close_question(self._tools, await self._tools.load(job.id))
@@ -182,7 +190,7 @@ class JobService:
             made = dataclasses.replace(made, fields=kept)
         job = await self.request(made, start=start)
         if change.kind == "model" and earlier.state is JobState.AWAITING_CONFIRMATION:
-            await self.cancel(earlier.id, actor)  # answered by this: with the other model
+            await self.cancel(earlier.id, actor, chosen=job.parameters.model)
         return job
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:

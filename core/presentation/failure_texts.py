@@ -238,6 +238,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.QuoteExpired: plain(
         translatable("The price was not confirmed in time."), translatable("Run it again for a new price."), "refusal"
     ),
+    e.OtherModelChosen: plain(translatable("Your image comes in a message of its own."), tone="info"),
     e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(
         trn(

@@ -5,7 +5,7 @@
     │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
     │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          ├── QuoteExpired
     │   ├── PlatformRefused     ├── PlatformBusy       ├── StorageFull      ├── NotAdmitted
-    │   └── PresetRefused
+    │   ├── PresetRefused       └── OtherModelChosen
     ├── InputError              the picture, or the way to it, is at fault
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly

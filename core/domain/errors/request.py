@@ -101,6 +101,12 @@ class QuoteExpired(RequestError):
     """The price was not confirmed in time."""
 
 
+class OtherModelChosen(RequestError):
+    """The question about the price was answered with a cheaper model, whose image is a job of its own."""
+
+    model: str
+
+
 class PlatformRefused(RequestError):
     """The chat platform did not let us do what a button or command asked for."""
 

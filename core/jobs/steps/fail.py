@@ -83,7 +83,7 @@ async def close_question(tools: Tools, job: Job) -> Job:
         job.id,
         (JobState.AWAITING_CONFIRMATION,),
         state=JobState.CANCELLED,
-        error=None if job.cancel_requested_by else QuoteExpired(),
+        error=job.error if job.cancel_requested_by else QuoteExpired(),
         receipt=nothing_charged(tools, job),
         finished_at=tools.clock.now(),
     )

@@ -225,7 +225,10 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         JobState.CANCELLED: tr("Cancelled", locale),
         JobState.REFUSED: tr("Not started", locale),
     }.get(job.state, tr("Upscale failed", locale))
-    if job.state is JobState.REFUSED:
+    chosen = job.error.model if isinstance(job.error, e.OtherModelChosen) else ""
+    if chosen:
+        title = tr("Changed to {model}", locale, model=model_name(chosen, locale))
+    if chosen or job.state is JobState.REFUSED:
         notice = replace(notice, charged="")  # what did not start was not charged
     if shared and notice.in_public:
         notice = replace(notice, what=notice.in_public)
@@ -234,7 +237,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         said = said[1:]  # the title says it
     offers = offer_actions(notice, job.id)
     price = job.quote.estimate_nanousd if job.quote is not None else None
-    if job.state is JobState.CANCELLED:
+    if job.state is JobState.CANCELLED and not chosen:
         offers += (Action("again", with_price(tr("Again", locale), price, locale), job.id),)
     elif notice.tone == "error" and not isinstance(job.error, e.ContentRejected):
         offers += (Action("same", with_price(tr("Try again", locale), price, locale), job.id),)

@@ -110,7 +110,8 @@ async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the
     assert asked.quote.others == (("seedvr2", 48_000_000),)
     made = await press(w, asked, Change.of("model", "seedvr2"))
     assert (made.state, made.parameters.model, made.parameters.seed) == (JobState.SUCCEEDED, "seedvr2", 7)
-    assert (await w.job(asked.id)).state is JobState.CANCELLED
+    closed = await w.job(asked.id)
+    assert (closed.state, str(closed.error)) == (JobState.CANCELLED, "other_model_chosen")
     assert [request.job_id for request in w.upscaler.taken.values()] == [made.id]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.budgets.reports import UsageReport
 from core.domain import errors as e
-from core.domain.job import Delivery, JobState
+from core.domain.job import Delivery, JobState, Receipt
 from core.domain.limits import Scope, ScopeKind
 from core.domain.models import ALL, MODELS
 from core.presentation import Card, Code, Mention, Moment, Strong, explain, fill, line_text, plain_summary
@@ -62,6 +62,13 @@ def test_a_request_that_was_refused_outright_is_not_told_as_a_model_that_stopped
     refused = explain(e.ModelFailed(kind="http_403"), "en")
     assert refused.what == "The upscaling service refused this request."
     assert explain(e.ModelFailed(kind="http_500"), "en").what == "The model stopped before it finished."
+
+
+def test_a_question_answered_with_another_model_is_not_told_as_cancelled() -> None:
+    chosen = replace(job(), state=JobState.CANCELLED, error=e.OtherModelChosen(model="seedvr2"))
+    card = failed(chosen, explain(chosen.error, "en", receipt=Receipt(0, 1, "none")), "en")
+    assert (card.title, card.paragraphs) == ("Changed to Faithful", (("Your image comes in a message of its own.",),))
+    assert card.rows == ()
 
 
 def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> None:
