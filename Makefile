@@ -8,7 +8,8 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 NO_PACKAGES := echo "The packages could not be installed: is this machine online, and is the disk not full? Try again then."; exit 1
 ARGS ?=
 TESTS ?= tests
-WORKERS ?= 2
+# Two for each of two cores: half the time of most tests is waiting, for a model, a browser or a process.
+WORKERS ?= 4
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help

@@ -58,7 +58,6 @@ async def test_cards_are_drawn_as_they_were_looked_at(page_site: Site, browser: 
     seen = await visit(browser, page_site.url)
     made = await drawn(seen.page, every_card())
     golden.compare(Path(__file__).parent / "golden", {name: one["lines"] for name, one in made.items()})
-    await seen.context.close()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -74,4 +73,3 @@ async def test_on_a_phone_no_word_of_a_card_is_left_out_or_off_its_edge_and_none
         assert one["markup"] == 0, name
         assert one["beyond"] <= 0, name
     seen.assert_clean()
-    await seen.context.close()

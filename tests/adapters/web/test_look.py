@@ -66,7 +66,6 @@ async def test_names_contrast_and_width_are_right_everywhere(
     await expect(seen.page.locator("#problem")).to_be_visible()
     assert await audit(seen.page) == []
     seen.assert_clean()
-    await seen.context.close()
 
 
 _MOST_LINES = """(labels) => Math.max(...[...document.querySelectorAll(".card .actions button")].flatMap((one) => {
@@ -94,7 +93,6 @@ async def test_a_button_with_a_price_takes_two_lines_at_most_on_a_phone(
     words = ("Again", "More creative", "More faithful", "2× more", "Whole image", "Preview", "Try again")
     labels = [with_price(tr(word, locale), 12_800_000_000, locale) for word in words for locale in LANGUAGES]
     assert await seen.page.evaluate(_MOST_LINES, labels) == 2
-    await seen.context.close()
 
 
 async def test_everything_can_be_done_with_the_keyboard_alone(
@@ -145,7 +143,6 @@ async def test_everything_can_be_done_with_the_keyboard_alone(
     await page.locator("#line").focus()
     await page.keyboard.press("ArrowUp")
     await expect(page.locator("#line")).to_have_value("2x")
-    await seen.context.close()
 
 
 def write(tmp_path: Path) -> Path:
@@ -175,7 +172,6 @@ async def test_progress_is_told_to_screen_readers(page_site: Site, browser: Brow
     await expect(seen.page.locator("#announcer")).to_contain_text("120×80 → 240×160")
     assert any("one.png added." in text for text in told)
     assert not any(text.startswith("Ready") for text in told)  # what is being done, not when it will be
-    await seen.context.close()
 
 
 @pytest.mark.parametrize(("locale", "lang"), [("de-DE", "de"), ("ja-JP", "ja"), ("pt-BR", "pt-BR"), ("sv-SE", "en")])
@@ -185,7 +181,6 @@ async def test_the_page_says_its_language(page_site: Site, browser: Browser, loc
     await seen.page.click("#adjust")
     assert await audit(seen.page) == []
     seen.assert_clean()
-    await seen.context.close()
 
 
 async def test_injected_scripts_styles_and_foreign_pictures_do_nothing(page_site: Site, browser: Browser) -> None:
@@ -209,7 +204,6 @@ async def test_injected_scripts_styles_and_foreign_pictures_do_nothing(page_site
     )
     assert outcome["hurt"] is None
     assert {"markup", "script", "img-src", "connect-src", "style-src-attr"} <= set(outcome["blocked"])
-    await seen.context.close()
 
 
 async def test_the_page_cannot_be_framed(page_site: Site, browser: Browser) -> None:
@@ -234,4 +228,3 @@ async def test_the_audit_itself_notices_what_is_wrong(page_site: Site, browser: 
     found = " ".join(await audit(seen.page))
     assert "contrast" in found
     assert "button-name" in found
-    await seen.context.close()

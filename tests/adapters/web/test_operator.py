@@ -59,7 +59,6 @@ async def test_the_operator_sees_jobs_reasons_and_money_and_pauses(
     async with http.post(f"{bot.url}/api/jobs", data=form(text="3x")) as answer:
         assert answer.status == 202
     seen.assert_clean()
-    await seen.context.close()
 
 
 async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, http: aiohttp.ClientSession) -> None:

@@ -40,7 +40,6 @@ async def page(page_site: Site, browser: Browser) -> AsyncIterator[Page]:
     seen = await visit(browser, page_site.url)
     yield seen.page
     seen.assert_clean()
-    await seen.context.close()
 
 
 def picture(tmp_path: Path, width: int = 120, height: int = 80, name: str = "photo.png") -> Path:

@@ -96,7 +96,6 @@ async def page(bot: Bot, browser: Browser) -> AsyncIterator[Page]:
     seen = await visit(browser, bot.url)
     yield seen.page
     seen.assert_clean()
-    await seen.context.close()
 
 
 async def order(page: Page, *paths: Path, line: str = "2x") -> None:
@@ -169,7 +168,6 @@ async def test_after_a_kill_and_a_restart_the_open_page_gets_its_picture(
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=90_000)
     await expect(page.locator("#offline")).to_be_hidden()
     assert seen.foreign == []
-    await seen.context.close()
 
 
 async def test_nothing_that_was_handed_in_vanishes(page: Page, tmp_path: Path) -> None:

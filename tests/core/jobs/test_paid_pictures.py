@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import pyvips
 
 from core.domain.errors import ContentRejected, ModelFailed, StorageFull
@@ -33,6 +34,8 @@ from tests.emulators.fal import (
 from tests.emulators.fal.faults import FaultKind
 from tests.emulators.fal.outcomes import Outcome
 from tests.fakes import cards
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PRICE = USD // 10
 PAGE = Respond(200, text="<!doctype html><title>Back soon</title>", headers={"Content-Type": "text/html"})
@@ -70,13 +73,15 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with (
-        FalEmulator(job_s=0.01, steps_logged=1) as fal,
-        world(tmp_path) as w,
-        ImageService(workers=1) as image_service,
-    ):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def image_service() -> AsyncIterator[ImageService]:
+    async with ImageService(workers=1) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(tmp_path: Path, image_service: ImageService) -> AsyncIterator[Scene]:
+    async with FalEmulator(job_s=0.01, steps_logged=1) as fal, world(tmp_path) as w:
         upscaler = FalUpscaler(config_for(fal), w.clock)
         await upscaler.start()
         w.real_images, w.upscaler = image_service, upscaler  # type: ignore[assignment]
@@ -270,7 +275,7 @@ async def test_what_nobody_has_foreseen_is_tried_three_times_once_it_is_paid_for
         (Similarity(42, None), "The model repainted much of this image.\nKept 42% of the structure."),
     ],
 )
-def test_a_repainted_picture_is_a_warning(similarity: Similarity, words: str) -> None:
+async def test_a_repainted_picture_is_a_warning(similarity: Similarity, words: str) -> None:
     job = cards.job()
     assert job.result is not None
     told = notes_text(dataclasses.replace(job, result=dataclasses.replace(job.result, similarity=similarity)), "en")
