@@ -169,17 +169,6 @@ async def test_http_interactions_reach_the_one_server_of_the_bot(discord: Discor
     assert {status for status, _ in discord.endpoint_answers} == {202}
 
 
-async def test_a_refused_token_ends_the_start_with_one_plain_sentence(discord: DiscordEmulator, tmp_path: Path) -> None:
-    async with (
-        FalEmulator() as fal,
-        Bot(tmp_path / "data", {**fal.env(), "DISCORD_TOKEN": "wrong", "DISCORD_API_URL": discord.api_url}) as bot,
-    ):
-        assert await bot.ended() != 0
-    said = " ".join(bot.noise)
-    assert "Discord refuses DISCORD_TOKEN" in said
-    assert "Traceback" not in said
-
-
 async def test_progress_edits_keep_their_distance_and_none_follows_the_result(
     discord: DiscordEmulator, tmp_path: Path
 ) -> None:

@@ -1,17 +1,13 @@
 """A sponsor's budget: pays for members' default daily money while it lasts, and lifts no rule of the operator's."""
 
-import asyncio
 import dataclasses
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule
 
 from core.domain.errors import LimitReached, NotAllowed
 from core.domain.limits import Measure, Rule, ScopeKind, Window
@@ -19,7 +15,7 @@ from core.ports import Granted
 from tests.core.budgets.kit import DAY_S, MODERATOR, Make, budgets, spend, usd_a_day
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, job, member, running
-from tests.pg import fresh_database, open_database
+from tests.core.storage.ledger_steps import BOTH, LedgerSteps, try_steps
 
 
 def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
@@ -121,37 +117,17 @@ async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(make: Make,
 OWN, JOBS, WORKSPACE = 6 * USD, 7, 9 * USD
 
 
-class SponsorMachine(RuleBasedStateMachine):
+class SponsorMachine(LedgerSteps):
     """Members hold, settle and release in sponsored and other channels of two servers, sponsors come and go."""
 
-    server: ClassVar[str | None] = None
-
-    @initialize()
-    def open(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.folder = TemporaryDirectory()
-        self.fresh = fresh_database(self.server) if self.server else None
-        url = self.run(self.fresh.__aenter__()) if self.fresh else f"sqlite:///{Path(self.folder.name) / 'l.db'}"
-        self.database = self.run(open_database(url))
-        self.clock = HandClock()
+    def __init__(self) -> None:
+        super().__init__()
         rules = (by_person(Measure.USD, OWN, platform="discord"), by_person(Measure.JOBS, JOBS))
         self.budget = budgets(self.database, self.clock, *rules, day_usd(ScopeKind.WORKSPACE, 9))
         self.spent: Counter[str] = Counter()
         self.jobs: Counter[str] = Counter()
         self.places: Counter[str] = Counter()
         self.open_jobs: list[tuple[str, str, str, int]] = []
-        self.number = 0
-
-    def run(self, work: Any) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
-
-    def teardown(self) -> None:
-        if hasattr(self, "loop"):
-            self.run(self.database.close())
-            if self.fresh:
-                self.run(self.fresh.__aexit__(None, None, None))
-            self.folder.cleanup()
-            self.loop.close()
 
     @rule(place=st.sampled_from(["w1", "w2"]), dollars=st.sampled_from([None, 3, 500]))
     def a_moderator_sponsors(self, place: str, dollars: int | None) -> None:
@@ -194,21 +170,12 @@ class SponsorMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_rule_of_the_operator_is_passed(self) -> None:
-        if not hasattr(self, "budget"):
-            return
         assert all(amount <= OWN for amount in self.spent.values())
         assert all(number <= JOBS for number in self.jobs.values())
         assert all(amount <= WORKSPACE for amount in self.places.values())
         assert self.run(audit(self.budget.ledger.database)) == []
 
 
-_BOUNDS: Any = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
-
-
-def test_no_sequence_of_sponsors_lifts_a_rule_on_sqlite() -> None:
-    run_state_machine_as_test(SponsorMachine, settings=settings(max_examples=15, stateful_step_count=25, **_BOUNDS))
-
-
-def test_no_sequence_of_sponsors_lifts_a_rule_on_postgresql(postgres_server: str) -> None:
-    machine = type("OnPostgres", (SponsorMachine,), {"server": postgres_server})
-    run_state_machine_as_test(machine, settings=settings(max_examples=4, stateful_step_count=20, **_BOUNDS))
+@BOTH
+def test_no_sequence_of_sponsors_lifts_a_rule(request: pytest.FixtureRequest, on: str) -> None:
+    try_steps(SponsorMachine, request, on, (15, 4))

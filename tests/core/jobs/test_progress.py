@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
 from core.ports import NotOwner
 from tests.core.jobs.pipeline_kit import ANN, world
-from tests.fakes.chat import FakeAdapter
+from tests.fakes.chat import FakeAdapter, FakeMessage
 from tests.fakes.core import FakeClock, settle
 
 INTERVAL_S = 2.0
@@ -47,90 +47,88 @@ def adapter(clock: FakeClock) -> FakeAdapter:
     return FakeAdapter(clock)
 
 
+@dataclasses.dataclass
+class Shown:
+    """A job's loop, stopped after the test, and what its message shows."""
+
+    loop: ProgressLoop
+    clock: FakeClock
+    adapter: FakeAdapter
+
+    def __call__(self, percent: float) -> None:
+        progress = Progress("upscaling", percent=percent)
+        self.loop.show(dataclasses.replace(JOB, progress=progress), progress)
+
+    @property
+    def message(self) -> FakeMessage:
+        return self.adapter.messages["m"]
+
+
 @pytest.fixture
-async def loop(clock: FakeClock, adapter: FakeAdapter) -> ProgressLoop:
-    return ProgressLoop(adapter.reply(JOB.reply, cast(Any, Notes())), clock, min_interval_s=INTERVAL_S)
-
-
-def show(loop: ProgressLoop, percent: float) -> None:
-    progress = Progress("upscaling", percent=percent)
-    loop.show(dataclasses.replace(JOB, progress=progress), progress)
-
-
-async def test_the_first_edit_comes_at_once_and_the_next_not_before_the_interval(
-    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
-) -> None:
-    message = adapter.messages["m"]
-    for percent in range(10):
-        show(loop, percent)
-        await settle()
-    assert [p.percent for p in message.progress] == [0]
-    await clock.advance(INTERVAL_S - 0.1)
-    assert len(message.progress) == 1
-    await clock.advance(0.1)
-    assert [p.percent for p in message.progress] == [0, 9]
+async def show(clock: FakeClock, adapter: FakeAdapter) -> AsyncIterator[Shown]:
+    loop = ProgressLoop(adapter.reply(JOB.reply, cast(Any, Notes())), clock, min_interval_s=INTERVAL_S)
+    yield Shown(loop, clock, adapter)
     await loop.stop()
 
 
-async def test_over_a_long_job_no_two_edits_are_closer_than_the_interval(
-    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
-) -> None:
+async def test_the_first_edit_comes_at_once_and_the_next_not_before_the_interval(show: Shown) -> None:
+    for percent in range(10):
+        show(percent)
+        await settle()
+    assert [p.percent for p in show.message.progress] == [0]
+    await show.clock.advance(INTERVAL_S - 0.1)
+    assert len(show.message.progress) == 1
+    await show.clock.advance(0.1)
+    assert [p.percent for p in show.message.progress] == [0, 9]
+
+
+async def test_over_a_long_job_no_two_edits_are_closer_than_the_interval(show: Shown) -> None:
     for percent in range(300):
-        show(loop, percent / 3)
-        await clock.advance(0.1)
-    times = [state.at for state in adapter.messages["m"].shown]
+        show(percent / 3)
+        await show.clock.advance(0.1)
+    times = [state.at for state in show.message.shown]
     assert 14 <= len(times) <= 16
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= INTERVAL_S - 1e-6
-    await clock.advance(INTERVAL_S)
-    assert adapter.messages["m"].progress[-1].percent == pytest.approx(299 / 3)
-    await loop.stop()
+    await show.clock.advance(INTERVAL_S)
+    assert show.message.progress[-1].percent == pytest.approx(299 / 3)
 
 
-async def test_a_quiet_job_makes_no_edits_and_no_timers(
-    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
-) -> None:
-    show(loop, 1)
-    await clock.advance(3600)
-    assert len(adapter.messages["m"].shown) == 1
-    assert clock.sleepers == 0
-    await loop.stop()
+async def test_a_quiet_job_makes_no_edits_and_no_timers(show: Shown) -> None:
+    show(1)
+    await show.clock.advance(3600)
+    assert len(show.message.shown) == 1
+    assert show.clock.sleepers == 0
 
 
-async def test_nothing_is_shown_after_stop_and_stop_does_not_wait_for_the_interval(
-    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
-) -> None:
-    show(loop, 1)
+async def test_nothing_is_shown_after_stop_and_stop_does_not_wait_for_the_interval(show: Shown) -> None:
+    show(1)
     await settle()
-    show(loop, 2)
+    show(2)
     async with asyncio.timeout(0.5):
-        await loop.stop()
-    show(loop, 3)
-    await clock.advance(60)
-    assert [p.percent for p in adapter.messages["m"].progress] == [1]
+        await show.loop.stop()
+    show(3)
+    await show.clock.advance(60)
+    assert [p.percent for p in show.message.progress] == [1]
 
 
-async def test_an_edit_that_hangs_holds_the_end_back_for_a_moment_only(
-    loop: ProgressLoop, adapter: FakeAdapter
-) -> None:
-    adapter.gates["progress"] = asyncio.Event()
-    show(loop, 1)
+async def test_an_edit_that_hangs_holds_the_end_back_for_a_moment_only(show: Shown) -> None:
+    show.adapter.gates["progress"] = asyncio.Event()
+    show(1)
     await settle()
     async with asyncio.timeout(3):
-        assert await loop.stop(), "it may still come"
-    adapter.gates["progress"].set()
+        assert await show.loop.stop(), "it may still come"
+    show.adapter.gates["progress"].set()
     await settle()
-    assert adapter.messages["m"].shown == []
+    assert show.message.shown == []
 
 
-async def test_an_edit_that_is_nearly_done_may_end_before_the_final_answer(
-    loop: ProgressLoop, adapter: FakeAdapter
-) -> None:
-    gate = adapter.gates["progress"] = asyncio.Event()
-    show(loop, 1)
+async def test_an_edit_that_is_nearly_done_may_end_before_the_final_answer(show: Shown) -> None:
+    gate = show.adapter.gates["progress"] = asyncio.Event()
+    show(1)
     await settle()
     asyncio.get_running_loop().call_later(0.01, gate.set)
-    assert not await loop.stop()
-    assert len(adapter.messages["m"].shown) == 1
+    assert not await show.loop.stop()
+    assert len(show.message.shown) == 1
 
 
 @pytest.mark.parametrize("frozen_s", [0.5, 30.0])
@@ -149,7 +147,8 @@ async def test_an_edit_of_a_process_that_was_stopped_in_it_is_reported_when_the_
     reply = adapter.reply(JOB.reply, cast(Any, Notes()))
     loop = ProgressLoop(reply, clock, min_interval_s=INTERVAL_S, check_owner=check_owner, late=report)
     gate = adapter.gates["progress"] = asyncio.Event()
-    show(loop, 1)
+    progress = Progress("upscaling", percent=1)
+    loop.show(dataclasses.replace(JOB, progress=progress), progress)
     await settle()
     await clock.advance(frozen_s)
     owned.set()
@@ -159,27 +158,21 @@ async def test_an_edit_of_a_process_that_was_stopped_in_it_is_reported_when_the_
     await loop.stop()
 
 
-async def test_an_edit_that_fails_is_dropped_and_the_next_one_tried(
-    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
-) -> None:
-    adapter.faults["progress"].append(DeliveryUnavailable())
-    show(loop, 1)
-    await clock.advance(INTERVAL_S)
-    show(loop, 2)
-    await clock.advance(INTERVAL_S)
-    assert [p.percent for p in adapter.messages["m"].progress] == [2]
-    await loop.stop()
+async def test_an_edit_that_fails_is_dropped_and_the_next_one_tried(show: Shown) -> None:
+    show.adapter.faults["progress"].append(DeliveryUnavailable())
+    show(1)
+    await show.clock.advance(INTERVAL_S)
+    show(2)
+    await show.clock.advance(INTERVAL_S)
+    assert [p.percent for p in show.message.progress] == [2]
 
 
-async def test_a_message_that_is_gone_is_not_edited_again(
-    loop: ProgressLoop, clock: FakeClock, adapter: FakeAdapter
-) -> None:
-    adapter.faults["progress"].append(DeliveryRefused(reason="gone"))
+async def test_a_message_that_is_gone_is_not_edited_again(show: Shown) -> None:
+    show.adapter.faults["progress"].append(DeliveryRefused(reason="gone"))
     for percent in range(5):
-        show(loop, percent)
-        await clock.advance(INTERVAL_S)
-    assert adapter.calls["progress"] == 1
-    await loop.stop()
+        show(percent)
+        await show.clock.advance(INTERVAL_S)
+    assert show.adapter.calls["progress"] == 1
 
 
 async def test_a_process_that_ends_leaves_no_edit_behind_that_would_find_the_database_closed(tmp_path: Path) -> None:

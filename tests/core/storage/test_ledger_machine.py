@@ -5,24 +5,14 @@ holds are what the model says, and no limit is passed by more than settlements e
 """
 
 import asyncio
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import invariant, precondition, rule
 
 from core.domain.errors import LimitReached, TooManyWaiting
 from core.domain.limits import Measure, Rule, ScopeKind, Window, span
@@ -30,8 +20,8 @@ from core.ports import Granted, MustWait
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
 from tests.core.storage.ledger_audit import audit
-from tests.core.storage.ledger_kit import NOON, USD, UTC, HandClock, job, make_ledger, member, running
-from tests.pg import fresh_database, open_database
+from tests.core.storage.ledger_kit import NOON, USD, UTC, job, make_ledger, member, running
+from tests.core.storage.ledger_steps import BOTH, LedgerSteps, try_steps
 
 MEMBERS = ("ann", "bob", "eve")
 CENTS = (0, 10, 40, 100, 160, 300)
@@ -72,36 +62,14 @@ class Model:
         return [key for key, state in self.state.items() if state == "waiting" and self.owner[key] == who]
 
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Steps on one ledger: in PostgreSQL where `server` is its address, else in SQLite."""
-
-    server: ClassVar[str | None] = None
+class LedgerMachine(LedgerSteps):
+    """Steps on one ledger."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.clock = HandClock()
         self.model = Model()
-        self.number = 0
         self.went_back = False
-
-    def run(self, work: Any) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
-
-    @initialize()
-    def open(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.fresh = fresh_database(self.server) if self.server else None
-        url = self.run(self.fresh.__aenter__()) if self.fresh else f"sqlite:///{Path(self.folder.name) / 'l.db'}"
-        self.database = self.run(open_database(url))
         self.crash()
-
-    def teardown(self) -> None:
-        self.run(self.database.close())
-        if self.fresh:
-            self.run(self.fresh.__aexit__(None, None, None))
-        self.folder.cleanup()
-        self.loop.close()
 
     @property
     def today(self) -> str:
@@ -261,8 +229,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_agree(self) -> None:
-        if not hasattr(self, "ledger"):
-            return
         assert self.run(audit(self.ledger.database)) == []
         m = self.model
         for who in MEMBERS:
@@ -278,19 +244,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert m.total(day, who) <= USER_DAY + m.excess[day]
 
 
-_BOUNDS: Any = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-    "print_blob": True,
-    "phases": (Phase.reuse, Phase.generate),
-}
-
-
-def test_no_sequence_of_steps_breaks_the_books_on_sqlite() -> None:
-    run_state_machine_as_test(LedgerMachine, settings=settings(max_examples=20, stateful_step_count=25, **_BOUNDS))
-
-
+@BOTH
 @pytest.mark.timeout(300)
-def test_no_sequence_of_steps_breaks_the_books_on_postgresql(postgres_server: str) -> None:
-    machine = type("OnPostgresql", (LedgerMachine,), {"server": postgres_server})
-    run_state_machine_as_test(machine, settings=settings(max_examples=6, stateful_step_count=20, **_BOUNDS))
+def test_no_sequence_of_steps_breaks_the_books(request: pytest.FixtureRequest, on: str) -> None:
+    try_steps(LedgerMachine, request, on, (20, 6))
