@@ -24,7 +24,7 @@ async def acknowledged(count: int) -> dict[str, Any]:
     async with DiscordEmulator() as discord, FalEmulator(slots=1_000, job_s=0.2) as fal:
         discord.limits.everything = (100_000, 1.0)
         with tempfile.TemporaryDirectory() as folder:
-            env = {**fal.env(), "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
+            env = {**fal.env(), **discord.env()}
             bot = await Bot(Path(folder) / "data", env).start()
             try:
                 await discord.gateway.wait_connected(timeout_s=30)

@@ -40,6 +40,9 @@ UNLIMITED = {
     "LIMIT_USER_RUNNING": "none",
 }
 
+SANDBOX = {"UPSCALE_BACKEND": "sandbox", **dict.fromkeys(UNLIMITED, "")}
+"""Play money, and the limits that the bot has by itself."""
+
 
 class Bot:
     """`python -m bot run` in a folder of its own. The log is in `events` as far as it was read."""
@@ -120,6 +123,15 @@ class Bot:
             await self.kill()
 
     @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """All that it said so far."""
+        return (self.data_dir / "log").read_text()
+
+    @property
     def name(self) -> str:
         """What the process calls itself; changes with every start."""
         return next(str(event["process"]) for event in reversed(self.events) if event.get("event") == "signed_in")
@@ -156,13 +168,7 @@ async def on_both_platforms(
     """One process, connected to Discord and to Slack; neither it nor the emulators may have anything to complain of."""
     async with DiscordEmulator() as discord, SlackEmulator(processing_s=0.03) as slack:
         discord.limits.everything = (10_000, 1.0)
-        async with Bot(
-            data_dir,
-            fal.env()
-            | {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
-            | {"SLACK_API_URL": slack.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token"}
-            | {"SLACK_APP_TOKEN": slack.app_token, "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts)},
-        ) as bot:
+        async with Bot(data_dir, fal.env() | discord.env() | slack.env()) as bot:
             await discord.gateway.wait_connected(timeout_s=30)
             await discord.until(lambda: discord.world.commands, 30)
             await until(lambda: bool(slack.socket.connections))

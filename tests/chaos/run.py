@@ -84,10 +84,7 @@ async def chaos(
         env = {
             **fal.env(), "DATABASE_URL": await network.relay_postgres(url) if shared else url, "SECRET_KEY": FIRST_KEY,
             "SHUTDOWN_GRACE_S": "9", "LIMIT_USER_WAITING": "1000",
-            "DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url,
-            "SLACK_BOT_TOKEN": "xoxb-acme-bot-token", "SLACK_APP_TOKEN": slack.app_token,
-            "SLACK_API_URL": slack.api_url,
-            "TRUSTED_FILE_HOSTS": ",".join(slack.file_hosts), "ALLOWED_WORKSPACES": "*", "ALLOWED_USERS": "*",
+            **discord.env(), **slack.env(), "ALLOWED_WORKSPACES": "*", "ALLOWED_USERS": "*",
         }  # fmt: skip
         bots += [Bot(folder / f"replica{number}", dict(env)) for number in range(replicas)]
         crowd = Crowd(discord, slack, bots, random.Random(f"crowd {seed}"), every_s)

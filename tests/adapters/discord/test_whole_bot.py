@@ -32,13 +32,11 @@ async def _running(
     folder: Path, discord: DiscordEmulator, provider: FalEmulator, **env: str
 ) -> AsyncIterator[tuple[Bot, FalEmulator]]:
     """The bot's own process, connected; `env` goes on top of what it needs."""
-    async with provider as fal:
-        known = {"DISCORD_TOKEN": discord.token, "DISCORD_API_URL": discord.api_url}
-        async with Bot(folder / "data", {**fal.env(), **known, **env}) as bot:
-            if "DISCORD_PUBLIC_KEY" not in env:
-                await discord.gateway.wait_connected(timeout_s=30)
-            await discord.until(lambda: discord.world.commands, 30)
-            yield bot, fal
+    async with provider as fal, Bot(folder / "data", {**fal.env(), **discord.env(), **env}) as bot:
+        if "DISCORD_PUBLIC_KEY" not in env:
+            await discord.gateway.wait_connected(timeout_s=30)
+        await discord.until(lambda: discord.world.commands, 30)
+        yield bot, fal
 
 
 async def test_after_kill_nine_the_same_message_ends_with_the_result_and_fal_was_asked_once(

@@ -80,7 +80,7 @@ async def whole_bot(folder: Path, patch: pytest.MonkeyPatch, **env: str) -> Asyn
     async with DiscordEmulator() as emulator, FalEmulator(slots=100) as fal:
         emulator.limits.everything = emulator.limits.webhook = emulator.limits.channel = (100_000, 1.0)
         told = {
-            **UNLIMITED, **fal.env(), "DISCORD_TOKEN": emulator.token, "DISCORD_API_URL": emulator.api_url,
+            **UNLIMITED, **fal.env(), **emulator.env(),
             "DATA_DIR": str(folder / "data"), "WEB_PORT": "0", "LOG_LEVEL": "error", **env,
         }  # fmt: skip
         for name, value in told.items():

@@ -1,78 +1,35 @@
 """The whole bot, as a process of its own, on the sandbox model: what a member sees from outside, and after a kill."""
 
-import asyncio
 import contextlib
-import os
-import sys
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.bot import process_kit
+from tests.bot.process_kit import SANDBOX, Bot
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
 from tests.emulators.slack.world import User
 
 
-class Bot:
-    """`python -m bot run` pointed at the emulator."""
-
-    def __init__(self, slack: SlackEmulator, folder: Path) -> None:
-        self._slack = slack
-        self._folder = folder
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self, **more: str) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "DISCORD_", "FAL_"))}
-        env = kept | {
-            "SLACK_API_URL": self._slack.api_url,
-            "SLACK_BOT_TOKEN": "xoxb-acme-bot-token",
-            "SLACK_APP_TOKEN": self._slack.app_token,
-            "TRUSTED_FILE_HOSTS": ",".join(self._slack.file_hosts),
-            "DATA_DIR": str(self._folder / "data"),
-            "WEB_PORT": "0",
-            "UPSCALE_BACKEND": "sandbox",
-            "LOG_FORMAT": "json",
-        }
-        log = (self._folder / "log.txt").open("ab")
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "run", env=env | more, stdout=log, stderr=log
-        )
-        log.close()
-        await until(lambda: self._slack.socket.connections, at_most_s=30)
-
-    async def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    async def terminate(self) -> int:
-        self._process.terminate()
-        async with asyncio.timeout(25):
-            return await self._process.wait()
-
-    @property
-    def log(self) -> str:
-        return (self._folder / "log.txt").read_text()
+async def until(true: Callable[[], Any]) -> Any:
+    """What it gives, once that is something."""
+    await process_kit.until(lambda: bool(true()), within_s=40)
+    return true()
 
 
-async def until(true: Callable[[], Any], *, at_most_s: float = 40.0) -> Any:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + at_most_s
-    while not (found := true()):
-        if loop.time() > deadline:
-            raise AssertionError("never true")
-        await asyncio.sleep(0.05)
-    return found
+async def connected(slack: SlackEmulator) -> None:
+    await until(lambda: slack.socket.connections)
 
 
 @pytest.fixture
 async def bot(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[Bot]:
-    made = Bot(slack, tmp_path)
-    await made.start()
-    yield made
-    await made.kill()
+    async with Bot(tmp_path / "data", slack.env() | SANDBOX) as made:
+        await connected(slack)
+        yield made
 
 
 def results(messages: list[Message]) -> list[Message]:
@@ -97,7 +54,8 @@ async def test_a_polite_end_hands_over_and_the_log_holds_no_secret(bot: Bot, sla
     await slack.member.mention("private caption words", [slack.member.file(png(60, 40))])
     await slack.member.mention("2x", [slack.member.file(png(300, 200), "holiday.png")])
     await until(lambda: "job_accepted" in bot.log)
-    assert await bot.terminate() == 0
+    bot.signal(signal.SIGTERM)
+    assert await bot.ended() == 0
     await bot.start()
     await until(lambda: results(slack.member.messages()))
     with contextlib.suppress(ValueError):
@@ -112,18 +70,14 @@ async def test_guests_of_another_organisation_in_a_shared_channel_spend_nothing(
     people = slack.member.space().users
     people["U0GUEST"] = User("U0GUEST", "T0OTHER", "gus", is_admin=True, is_owner=True)
     slack.member.channel().members.add("U0GUEST")
-    bot = Bot(slack, tmp_path)
-    async with FalEmulator() as fal:
-        await bot.start(**fal.env(), UPSCALE_BACKEND="fal")
-        try:
-            await slack.member.mention("2x", [slack.member.file(png(64, 48), "a.png", user="gus")], user="gus")
-            await until(lambda: "own organisation only" in told(slack))
-            assert fal.submits == []
-            await slack.member.mention("2x seed=7", [slack.member.file(png(64, 48), "b.png")])
-            await until(lambda: results(slack.member.messages()))
-            assert len(fal.submits) == 1
-        finally:
-            await bot.kill()
+    async with FalEmulator() as fal, Bot(tmp_path / "data", slack.env() | fal.env()):
+        await connected(slack)
+        await slack.member.mention("2x", [slack.member.file(png(64, 48), "a.png", user="gus")], user="gus")
+        await until(lambda: "own organisation only" in told(slack))
+        assert fal.submits == []
+        await slack.member.mention("2x seed=7", [slack.member.file(png(64, 48), "b.png")])
+        await until(lambda: results(slack.member.messages()))
+        assert len(fal.submits) == 1
 
 
 def told(slack: SlackEmulator) -> str:

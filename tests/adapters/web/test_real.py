@@ -1,13 +1,8 @@
 """The page on the whole bot with the sandbox model, started as people start it: `python -m bot run`."""
 
-import asyncio
 import csv
-import os
-import re
 import signal
-import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -18,67 +13,18 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import visit
+from tests.bot.process_kit import SANDBOX, Bot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
-
-ROOT = Path(__file__).resolve().parents[3]
-START_LIMIT_S = 60
-
-
-@dataclass
-class Bot:
-    """A running bot, which can be killed and started again on the same data and port."""
-
-    data_dir: Path
-    process: asyncio.subprocess.Process
-    url: str
-
-    async def kill(self) -> None:
-        """As a power cut would."""
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
-
-    async def restart(self) -> None:
-        """Again on the same port."""
-        again = await start(self.data_dir, port=int(self.url.rpartition(":")[2]))
-        self.process = again.process
-
-
-async def start(data_dir: Path, port: int = 0, **env: str) -> Bot:
-    """Start the bot with nothing else configured and wait until it says where it listens."""
-    keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bot",
-        "run",
-        cwd=ROOT,
-        env={**keep, "DATA_DIR": str(data_dir), "WEB_PORT": str(port), "UPSCALE_BACKEND": "sandbox", **env},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    heard = ""
-    async with asyncio.timeout(START_LIMIT_S):
-        while True:
-            line = (await process.stdout.readline()).decode()
-            heard += line
-            if found := re.search(r"Open (http://\S+) in a browser", line):
-                break
-            assert line, heard
-    rest = asyncio.create_task(process.stdout.read())
-    rest.add_done_callback(lambda task: None if task.cancelled() else task.exception())
-    return Bot(data_dir, process, found[1].rstrip("."))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot]:
     """One bot for a module's tests, stopped by SIGTERM afterwards."""
-    running = await start(tmp_path_factory.mktemp("bot") / "data")
-    yield running
-    if running.process.returncode is None:
-        running.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await running.process.wait() == 0
+    async with Bot(tmp_path_factory.mktemp("bot") / "data", dict(SANDBOX)) as running:
+        yield running
+        running.signal(signal.SIGTERM)
+        assert await running.ended() == 0
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -162,9 +108,10 @@ async def test_after_a_kill_and_a_restart_the_open_page_gets_its_picture(
     page = seen.page
     await order(page, photo(tmp_path / "phone.jpg"), line="3x")
     await expect(page.locator(".card[data-state=running]")).to_have_count(1, timeout=30_000)
+    bot.env["WEB_PORT"] = str(bot.port)
     await bot.kill()
     await expect(page.locator("#offline")).to_be_visible()
-    await bot.restart()
+    await bot.start()
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=90_000)
     await expect(page.locator("#offline")).to_be_hidden()
     assert seen.foreign == []

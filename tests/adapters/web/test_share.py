@@ -1,6 +1,5 @@
 """A shared result on the whole bot: anybody with its address sees it, until it is deleted."""
 
-import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from playwright.async_api import Browser, expect
 
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import form, visit
-from tests.adapters.web.test_real import Bot, start
+from tests.bot.process_kit import SANDBOX, Bot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
@@ -25,10 +24,9 @@ async def public_bot(tmp_path: Path) -> AsyncIterator[Bot]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    bot = await start(tmp_path / "data", port, WEB_TOKEN=TOKEN, PUBLIC_URL=f"http://localhost:{port}")
-    yield bot
-    bot.process.send_signal(signal.SIGTERM)
-    await bot.process.wait()
+    env = SANDBOX | {"WEB_PORT": str(port), "WEB_TOKEN": TOKEN, "PUBLIC_URL": f"http://localhost:{port}"}
+    async with Bot(tmp_path / "data", env) as bot:
+        yield bot
 
 
 async def finished(http: aiohttp.ClientSession, bot: Bot) -> str:

@@ -61,6 +61,10 @@ class DiscordEmulator(Members):
     def api_url(self) -> str:
         return f"{self.base}{PREFIX}"
 
+    def env(self) -> dict[str, str]:
+        """The settings that point the bot at this emulator."""
+        return {"DISCORD_TOKEN": self.token, "DISCORD_API_URL": self.api_url}
+
     @property
     def public_key(self) -> str:
         """The application's Ed25519 key in hex, as the developer portal shows it."""

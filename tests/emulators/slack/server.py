@@ -71,6 +71,13 @@ class SlackEmulator:
 
     # ---------------------------------------------------------------- lifecycle
 
+    def env(self) -> dict[str, str]:
+        """The settings that point the bot at this emulator, in Socket Mode."""
+        return {
+            "SLACK_API_URL": self.api_url, "SLACK_BOT_TOKEN": "xoxb-acme-bot-token", "SLACK_APP_TOKEN": self.app_token,
+            "TRUSTED_FILE_HOSTS": ",".join(self.file_hosts),
+        }  # fmt: skip
+
     async def __aenter__(self) -> SlackEmulator:
         await self.start()
         return self
