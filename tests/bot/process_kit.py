@@ -11,8 +11,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from core.storage.database import Database
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
+from tests.fakes import core
 from tests.fakes.core import closing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,10 +179,8 @@ async def on_both_platforms(
         assert [emulator.violations for emulator in (fal, discord, slack)] == [[], [], []]
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.02)
+until = partial(core.until, within_s=30.0, every_s=0.02)
+"""A process takes its time, and is not to be disturbed by who waits for it."""
 
 
 def picture(width_px: int, height_px: int, salt: int) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from core.ports import new_token
 
+T = TypeVar("T")
 NOON = 1_795_521_600.0
 """Unix time of a Monday noon, UTC."""
 
@@ -81,11 +82,12 @@ async def settle(turns: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 10.0) -> None:
-    """Return when the condition holds; a failure where it does not within real `within_s`."""
+async def until(condition: Callable[[], T], *, within_s: float = 10.0, every_s: float = 0.002) -> T:
+    """What the condition gives once it holds; a failure where it does not within real `within_s`."""
     async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.002)
+        while not (found := condition()):
+            await asyncio.sleep(every_s)
+    return found
 
 
 class _Closable(Protocol):

@@ -2,23 +2,15 @@
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.bot import process_kit
-from tests.bot.process_kit import SANDBOX, Bot
+from tests.bot.process_kit import SANDBOX, Bot, until
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
 from tests.emulators.slack.world import User
-
-
-async def until(true: Callable[[], Any]) -> Any:
-    """What it gives, once that is something."""
-    await process_kit.until(lambda: bool(true()), within_s=40)
-    return true()
 
 
 async def connected(slack: SlackEmulator) -> None:

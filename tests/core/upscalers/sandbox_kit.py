@@ -76,12 +76,6 @@ async def ended_well(upscaler: SandboxUpscaler, folder: Path, **changes: Any) ->
     return request_id
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def ended(upscaler: SandboxUpscaler, request_id: str) -> ModelError:
     assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
     with pytest.raises(ModelError) as caught:

@@ -10,8 +10,9 @@ from core.domain.errors import to_json
 from core.ports import RemoteCompleted
 from core.upscalers.sandbox.client import CANCELLED
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.sandbox_kit import ended, ended_well, sandbox, submitted, until, watched
+from tests.core.upscalers.sandbox_kit import ended, ended_well, sandbox, submitted, watched
 from tests.fakes.clock import JumpingClock
+from tests.fakes.core import until
 
 
 async def test_a_waiting_request_is_removed_by_a_cancel(tmp_path: Path) -> None:

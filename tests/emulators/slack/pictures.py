@@ -6,9 +6,8 @@ import asyncio
 import io
 import os
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -16,8 +15,10 @@ from playwright.async_api import Page, async_playwright
 
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.emulators.slack.draw import Drawer
+from tests.fakes import core
 
 OUT = Path("docs/img")
+until = partial(core.until, within_s=40.0)
 
 
 def landscape(width_px: int = 640, height_px: int = 420) -> bytes:
@@ -41,17 +42,6 @@ def landscape(width_px: int = 640, height_px: int = 420) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
-
-
-async def until(true: Callable[[], Any], at_most_s: float = 40.0) -> Any:
-    """Wait for it."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + at_most_s
-    while not (found := true()):
-        if loop.time() > deadline:
-            raise TimeoutError
-        await asyncio.sleep(0.05)
-    return found
 
 
 async def shoot(page: Page, name: str, markup: str) -> None:
