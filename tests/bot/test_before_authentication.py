@@ -24,6 +24,7 @@ from bot.settings import load
 from core.net.client_address import TrustedProxies
 from tests.bot.raw_requests import ANSWER_LIMIT_S, DEEP, SIGNING_SECRET, ask_raw, attacks, open_raw, post
 from tests.bot.test_http import World
+from tests.fakes.loop_turns import counted_turns
 
 
 @pytest.fixture
@@ -122,24 +123,17 @@ def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched()
 
 
 async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: World) -> None:
-    turn, begun_in = 0, []
-
-    async def count() -> None:
-        nonlocal turn
-        while True:
-            turn += 1
-            await asyncio.sleep(0)
+    begun_in: list[int] = []
 
     async def webhook(*_: object) -> int:
-        begun_in.append(turn)
+        begun_in.append(turn())
         return 200
 
     world.server.webhook = webhook
     await world.server.start()
-    counting = asyncio.create_task(count())
     large = post("/fal/webhook/x", b"x" * (LARGE_BODY_BYTES + 1))
-    answers = await asyncio.gather(*(ask_raw(world.server.port, large) for _ in range(12)))
-    counting.cancel()
+    async with counted_turns() as turn:
+        answers = await asyncio.gather(*(ask_raw(world.server.port, large) for _ in range(12)))
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
     assert len(set(begun_in)) == 12
 

@@ -6,6 +6,7 @@ its close can take ten seconds because Slack often leaves the close frame unansw
 
 import asyncio
 import contextlib
+import functools
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,11 +14,15 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.slack.connection.app import MAX_BODY_BYTES
 from adapters.slack.connection.log_redaction import sdk_logger
+from core.net.turns import Turns
 
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S = 30.0
+LARGE_FRAME_CHARS = 8_000
+"""Which take several milliseconds each to be read and judged: one in each turn of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Sockets:
     count: int
     times: SocketTimes
     first: asyncio.Event = field(default_factory=asyncio.Event)
+    turns: Turns = field(default_factory=Turns)
+    large: Turns = field(default_factory=lambda: Turns(at_once=1))
     _open: set[int] = field(default_factory=set)
 
     @property
@@ -57,7 +64,7 @@ class Sockets:
         """One connection for ever: build, watch, take down, pause, build anew."""
         pause_s = self.times.first_pause_s
         while True:
-            handler = self._build()
+            handler = self._build(number)
             try:
                 if await self._connect(handler):
                     self._open.add(number)
@@ -71,14 +78,29 @@ class Sockets:
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    def _build(self) -> AsyncSocketModeHandler:
-        return AsyncSocketModeHandler(
+    def _build(self, number: int) -> AsyncSocketModeHandler:
+        handler = AsyncSocketModeHandler(
             self.app,
             self.app_token,
             logger=sdk_logger("socket"),
             web_client=self.client,
             ping_interval=self.times.ping_s,
         )
+        take = functools.partial(self._take, str(number), handler.client.message_queue)
+        handler.client.enqueue_message = take  # type: ignore[method-assign]
+        return handler
+
+    async def _take(self, socket: str, queue: asyncio.Queue[str], frame: str) -> None:
+        """A few in each turn of the event loop. Meanwhile nothing more is read from this socket, so that a flood of
+        frames waits with its sender; the SDK would read on, and begin hundreds at once.
+        """
+        if len(frame) > MAX_BODY_BYTES:
+            log.warning("slack_frame_too_large", chars=len(frame))
+            return
+        await self.turns.wait(socket)
+        if len(frame) > LARGE_FRAME_CHARS:
+            await self.large.wait(socket)
+        queue.put_nowait(frame)
 
     async def _connect(self, handler: AsyncSocketModeHandler) -> bool:
         """The SDK's connect never gives up by itself."""

@@ -1,13 +1,20 @@
 """Socket Mode under bad conditions, signed HTTP, and an orderly end."""
 
 import asyncio
+import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from slack_bolt.async_app import AsyncApp
+from structlog.testing import capture_logs
 
+from adapters.slack.connection.app import MAX_BODY_BYTES
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
+from tests.fakes.loop_turns import counted_turns
 
 
 async def test_a_recycled_socket_is_replaced_and_nothing_is_lost(world: World) -> None:
@@ -62,6 +69,28 @@ async def test_several_sockets_share_the_work(slack: SlackEmulator, tmp_path: Pa
     used = {c.number for c in slack.socket.connections if c.acks}
     await world.stop()
     assert len(used) == 3
+
+
+async def test_of_frames_that_come_at_once_a_few_begin_in_each_turn_of_the_loop(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, dispatch = Counter[int](), AsyncApp.async_dispatch
+
+    async def counted(self: AsyncApp, request: Any) -> Any:
+        begun[turn()] += 1
+        return await dispatch(self, request)
+
+    monkeypatch.setattr(AsyncApp, "async_dispatch", counted)
+    with capture_logs() as logs:
+        async with counted_turns() as turn:
+            await world.slack.socket.connections[0].ws.send_str(json.dumps({"a": "x" * MAX_BODY_BYTES}))
+            for number in range(200):
+                envelope = {"type": "events_api", "envelope_id": f"e{number}", "payload": {"type": "event_callback"}}
+                await world.slack.socket.connections[0].ws.send_str(json.dumps(envelope))
+            await world.until(lambda: begun.total() == 200)
+    assert max(begun.values()) <= 8
+    assert [one["event"] for one in logs if one["event"].startswith("slack_frame")] == ["slack_frame_too_large"]
+    assert (await world.slack.member.command(text="help")).acked
 
 
 async def test_closing_is_bounded_though_slack_leaves_the_close_unanswered(
