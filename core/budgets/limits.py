@@ -1,6 +1,8 @@
 """Limits, pauses, extras, sponsors, alert channels: who may change them, and what makes no sense."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -36,6 +38,9 @@ log = structlog.get_logger(__name__)
 
 _MAX_AMOUNT = 10**18
 """A thousand million dollars in nano-dollars; far more megapixels or jobs than there are."""
+
+MOST_KEPT = 200
+"""Limits, extras or sponsors of one place: each change reads all rules again and shows the use of each."""
 
 _MODERATED = frozenset({ScopeKind.WORKSPACE, ScopeKind.CHANNEL, ScopeKind.ROLE, ScopeKind.USER})
 
@@ -74,6 +79,10 @@ class Limits:
             source, place = "moderator", (actor.platform, actor.workspace_id, _own_id(actor, scope, wanted.scope_id))
         rule = Rule(scope, wanted.measure, wanted.window, wanted.amount, source, *place, model=wanted.model)
         _check(rule)
+        if source == "moderator" and rule.amount is not None:
+            kept = await self.rules.limits(*place[:2])
+            if all(replace(one, amount=rule.amount) != rule for one in kept):
+                _check_room("quota", len(kept))
         await self.rules.set_limit(actor, rule)
         log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=rule.measure)
         return await self.workspace_limits(actor)
@@ -94,6 +103,7 @@ class Limits:
 
     async def _status_of(self, rule: Rule) -> LimitStatus:
         """The use of a limit that names somebody; a default for everybody has none of its own."""
+        await asyncio.sleep(0)  # of very many, one in each turn of the event loop
         user = rule.id if rule.kind is ScopeKind.USER else ""
         channel = rule.id if rule.kind is ScopeKind.CHANNEL else ""
         if user or channel:
@@ -127,6 +137,7 @@ class Limits:
         if not member_id:
             raise InvalidParameters.of("member", "", "missing_value", "@member")
         _check_amount(amount_nanousd, 1)
+        _check_room("extra", await self.rules.extras_kept(actor.platform, actor.workspace_id))
         ends_at = span(window, self.ledger.clock.now(), self.zone).ends_at
         if ends_at is None:
             raise InvalidParameters.of("window", window, "range", "hour, day, week, month")
@@ -166,6 +177,8 @@ class Limits:
             raise InvalidParameters.of("channel", channel_id, "missing_value", "a channel")
         if amount_nanousd is not None:
             _check_amount(amount_nanousd, 1)
+            here = await self.rules.sponsors(actor.platform, actor.workspace_id)
+            _check_room("sponsor", sum(one.channel_id != channel_id for one in here))
         ends_at = self.ledger.clock.now() + min(MAX_SPONSOR_DAYS, max(1, days)) * 86_400
         await self.rules.set_sponsor(actor, channel_id, amount_nanousd, ends_at)
         return moderation.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
@@ -205,6 +218,11 @@ def _check(rule: Rule) -> None:
 def _check_amount(amount: int, least: int) -> None:
     if not least <= amount <= _MAX_AMOUNT:
         raise InvalidParameters.of("amount", str(amount), "range", f"{least} …")
+
+
+def _check_room(name: str, kept: int) -> None:
+    if kept >= MOST_KEPT:
+        raise InvalidParameters.of(name, str(kept), "too_many", str(MOST_KEPT))
 
 
 def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str, str]:

@@ -109,6 +109,10 @@ def parameter_problem(problem: ParameterProblem, locale: str) -> str:
         return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
     if problem.kind == "not_in_model":
         return tr("The model {value} has no {name}; it takes {allowed}.", locale, **facts)
+    if problem.kind == "too_many":
+        return tr(
+            "“{name}”: there are {value} here already, which is the most allowed. Take one away first.", locale, **facts
+        )
     if problem.kind == "type":
         return tr("{name} cannot be “{value}”. Choose {allowed}.", locale, **facts)
     return tr("{name} must be {allowed}; you wrote {value}.", locale, **facts)

@@ -87,6 +87,12 @@ class SqlRules:
 
         await self._write(actor, "extra", f"user {extra.user_id}", extra.amount_nanousd, work)
 
+    async def extras_kept(self, platform: str, workspace_id: str) -> int:
+        """How many of this workspace have not ended."""
+        c = t.extras.c
+        here = (c.platform == platform, c.workspace_id == workspace_id, c.ends_at > self._ledger.clock.now())
+        return len(await self._ledger.database.rows(select(c.user_id).where(*here)))
+
     async def set_alert_channel(self, actor: Requester, channel_id: str | None, *, everything: bool) -> None:
         """Send the workspace's alerts here; None: nowhere."""
         key = {"platform": actor.platform, "workspace_id": actor.workspace_id}

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from core.budgets import limits as limits_module
 from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
 from core.budgets.weekly_report import send_weekly_reports
@@ -50,6 +51,32 @@ async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends
     clock.at = ends_at
     assert await paid(budget, "e") == 5
     assert await paid(other, "f", user="bob") == 6, "the week's extra still runs"
+
+
+async def test_a_place_keeps_a_bounded_number_of_limits_extras_and_sponsors(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change shows the use of all of them, and every process reads all of them again."""
+    monkeypatch.setattr(limits_module, "MOST_KEPT", 3)
+    limits = make(default_money(50)).limits
+    for name in ("a", "b", "c"):
+        await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, name, USD))
+        await limits.add_extra(MODERATOR, name, USD, Window.DAY)
+        await limits.sponsor(MODERATOR, name, USD)
+    for one_more in (
+        limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "d", USD)),
+        limits.add_extra(MODERATOR, "d", USD, Window.DAY),
+        limits.sponsor(MODERATOR, "d", USD),
+    ):
+        with pytest.raises(InvalidParameters) as refused:
+            await one_more
+        (problem,) = refused.value.problems
+        assert "the most allowed" in parameter_problem(problem, "en")
+    await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "c", 2 * USD))
+    await limits.sponsor(MODERATOR, "c", 2 * USD)
+    await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "a", None))
+    await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "d", USD))
+    await limits.set_limit(OPERATOR, usd_a_day(ScopeKind.USER, "discord:1", USD))
 
 
 async def test_an_extra_lifts_a_moderators_limit_and_nothing_that_the_operator_ruled(make: Make) -> None:
