@@ -80,7 +80,7 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
     """What all of them would cost with the member's defaults, as far as Slack knows their sizes."""
     total, lines = 0, []
     for file in pick:
-        width, height = int(file.get("original_w") or 0), int(file.get("original_h") or 0)
+        width, height = _declared_px(file, "original_w"), _declared_px(file, "original_h")
         if not width or not height:
             return ""
         quote = await ctx.service.estimate(width, height, actor)
@@ -88,6 +88,12 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
         lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(width, height)}")
     said = form_text("total", actor.locale, n=len(pick), price=cents(total, actor.locale))
     return f"{said} {' · '.join(lines)}"
+
+
+def _declared_px(file: Mapping[str, Any], side: str) -> int:
+    """0 where Slack says nothing that an image may have."""
+    said = str(file.get(side))
+    return int(said) if said.isascii() and said.isdigit() and len(said) <= 6 else 0
 
 
 async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:

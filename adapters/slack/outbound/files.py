@@ -25,6 +25,7 @@ from adapters.slack.outbound import errors
 from adapters.slack.outbound.api_client import SlackApi, Team
 from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
+from core.domain.untrusted_text import Shape, clean_json, fits
 from core.ports import Clock, Download
 
 log = structlog.get_logger(__name__)
@@ -200,6 +201,11 @@ SLACK_HOSTS = ("files.slack.com", "slack-files.com", "slack.com", ".slack.com", 
 """Slack's own; those with a dot in front stand for every name below them."""
 _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 READY_WAIT_S = 20.0
+_RECORD: Shape = {
+    "mimetype": str, "mode": str, "url_private": str, "url_private_download": str,
+    "shares": {"private": dict, "public": dict}, "groups": [str], "ims": [str],
+}  # fmt: skip
+"""What is read of Slack's record of a file."""
 DOCUMENTS = frozenset({"canvas", "quip", "list", "post", "space"})
 """What Slack itself makes and shows among files: canvases, lists, posts. Fetched, they are web pages."""
 
@@ -224,7 +230,7 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
         raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
     if not file.get("mimetype"):
         raise DownloadFailed(reason="not_ready")
-    url = str(file.get("url_private_download") or file.get("url_private") or "")
+    url = clean_json(file.get("url_private_download") or file.get("url_private") or "")
     named_only = "by" in source.data
     if not url or (named_only and not _may_see(file, source.data["by"], source.data.get("in", ""))):
         raise DownloadFailed(reason="not_visible")
@@ -232,6 +238,8 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
 
 
 def _refuse_unusable(file: dict[str, Any]) -> None:
+    if not fits(file, _RECORD):
+        raise DownloadFailed(reason="not_ready")
     if file.get("is_external") or file.get("mode") == "external":
         raise DownloadFailed(reason="external")
     if file.get("mode") in DOCUMENTS or str(file.get("mimetype")).startswith("application/vnd.slack-"):

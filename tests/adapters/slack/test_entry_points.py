@@ -129,6 +129,20 @@ async def test_the_message_shortcut_on_several_pictures_offers_a_choice_with_the
     assert len(world.service.rows) == 1
 
 
+@pytest.mark.parametrize("said", [-1, 0, 1 << 70, 1e308, float("nan"), "wide", "9" * 5_000, [], True])
+async def test_a_form_over_pictures_of_which_slack_says_nonsense_opens_without_a_total(
+    world: World, said: object
+) -> None:
+    files = [world.picture("a.png"), world.picture("b.png")]
+    files[1].lies = {"original_w": said}
+    await world.slack.member.message_shortcut(world.slack.member.post("two", files))
+    view = await world.until(lambda: world.slack.member.open_view())
+    await world.slack.member.submit_view({"pick": [files[1].id]})
+    await world.result()
+    assert "about $" not in text_of(view)
+    assert world.service.caught == []
+
+
 async def test_a_message_without_a_picture_is_answered_only_to_the_one_who_asked(world: World) -> None:
     post = world.slack.member.post("no picture here")
     await world.slack.member.message_shortcut(post)

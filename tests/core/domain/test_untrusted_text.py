@@ -27,7 +27,7 @@ from core.domain.errors import UpscaleError
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
 from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
-from core.domain.untrusted_text import Shape, clean, clean_json, clean_line, fits
+from core.domain.untrusted_text import MOST_PARTS, Shape, clean, clean_json, clean_line, fits
 from core.net import guard
 
 CHARS = 20_000
@@ -155,3 +155,10 @@ def _nested(depth: int) -> list[Any]:
 def test_a_payload_of_another_shape_than_is_read_is_told_apart(value: Any, does: bool) -> None:
     shape: Shape = {"id": str, "files": [{"id": str}], "state": {"*": {"value": str}}}
     assert fits(value, shape) is does
+
+
+@pytest.mark.parametrize(("parts", "read"), [(MOST_PARTS, True), (MOST_PARTS + 1, False)])
+def test_what_says_more_parts_than_any_platform_sends_is_not_looked_into(parts: int, read: bool) -> None:
+    shape = {"files": [{"id": str}], "values": {"*": str}}
+    assert fits({"files": [{"id": "F1"}] * parts}, shape) is read
+    assert fits({"values": dict.fromkeys(map(str, range(parts)), "x")}, shape) is read

@@ -183,7 +183,7 @@ def file_json(emulator: SlackEmulator, file: SlackFile, *, event: bool = False) 
             posts = [m for m in world.channel_messages(channel_id).values() if _shows(m, file)]
             shares.setdefault(side, {})[channel_id] = [{"ts": m.ts, "thread_ts": m.thread_ts} for m in posts]
         out["shares"] = shares
-    return out
+    return out | file.lies
 
 
 # ---------------------------------------------------------------------- hosts

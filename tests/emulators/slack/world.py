@@ -93,6 +93,7 @@ class SlackFile:
     shared_in: set[str] = field(default_factory=set)
     handed_to_app: bool = False
     stub_in_events: bool = False
+    lies: dict[str, Any] = field(default_factory=dict)  # said of it instead of the truth
     external_url: str | None = None
     mode: str = "hosted"  # also quip (a canvas), list, hidden_by_limit, tombstone
     # Behaviour of the private host for this file.
