@@ -129,6 +129,7 @@ async def fulfil_due(tools: Tools, here: set[str]) -> None:
 
 
 async def _fulfil(tools: Tools, owed: Obligation, here: set[str]) -> None:
+    await tools.running.begins.wait(owed.job_id)
     if owed.expires_at <= tools.clock.now():
         log.warning("obligation_given_up", job=owed.job_id, kind=owed.kind, tries=owed.tries)
         await tools.obligations.fulfil(owed.id)

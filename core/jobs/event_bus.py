@@ -15,6 +15,7 @@ from core.domain import authorization
 from core.domain.errors import JobNotFound
 from core.domain.events import JobEvent
 from core.domain.job import Job, Requester
+from core.net.turns import Turns
 from core.ports import Clock, OpenHere
 from core.storage.jobs import SqlJobStore
 
@@ -40,6 +41,7 @@ class EventBus:
         self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         """Held by who follows."""
         self._ended: deque[tuple[float, str]] = deque()
+        self._turns = Turns()
 
     def publish(self, job: Job) -> JobEvent:
         """The event for this snapshot, given to everybody who follows the job.
@@ -77,6 +79,7 @@ class EventBus:
                 try:
                     await asyncio.wait_for(changed.wait(), idle_s)
                 except TimeoutError:
+                    await self._turns.wait(job_id)  # those that began together look at their rows one after another
                     yield None
 
 

@@ -30,6 +30,8 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL_CHARS: Final = 8192
 _PIECE_BYTES: Final = 64 * 1024
 _MOST_ANSWERS: Final = 16
+_MOST_AROUND: Final = 64 * 1024
+"""Bytes around those of the file, besides two for each: headers, and the lengths of its chunks."""
 _LOOKUPS: Final = threading.BoundedSemaphore(256)
 """Threads that look names up. A member has four downloads at a time, each with ten seconds to connect."""
 _AUTHORITY: Final = re.compile(r"[^/?#]*//[^/?#]{400}")
@@ -240,10 +242,13 @@ class Lookups:
 
 
 class _Answer(ResponseHandler):
-    """Reads in small pieces, and hangs up on a server that sends many answers to one request.
+    """Reads in small pieces, and hangs up on a server that sends many answers to one request, or next to nothing in
+    very many chunks.
 
     A piece is parsed at once: 256 KB of interim answers (100 Continue) or of tiny chunks kept the event loop for 50 ms.
     """
+
+    _read_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.max_size = _PIECE_BYTES  # type: ignore[attr-defined]  # of asyncio's sockets
@@ -251,7 +256,9 @@ class _Answer(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if len(self._buffer) > _MOST_ANSWERS and self.transport is not None:
+        self._read_bytes += len(data)
+        around = self._read_bytes - 3 * self._payload.total_bytes if self._payload is not None else 0
+        if (len(self._buffer) > _MOST_ANSWERS or around > _MOST_AROUND) and self.transport is not None:
             self._buffer.clear()
             self.set_exception(aiohttp.ServerDisconnectedError())
             self.transport.abort()

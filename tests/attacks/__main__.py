@@ -19,6 +19,7 @@ from tests.attacks.elsewhere import ADDRESSES, Elsewhere
 from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
 from tests.attacks.members import ATTACKS as BY_MEMBERS
 from tests.attacks.names import ATTACKS as BY_NAMES
+from tests.attacks.restless import ATTACKS as BY_THE_RESTLESS
 from tests.attacks.scene import Attack, Sampler, Seen, scene_in, watch
 from tests.attacks.strangers import ATTACKS as BY_STRANGERS
 
@@ -47,7 +48,7 @@ def main() -> int:
 
 async def _run(only: str, size: int | None) -> int:
     print("| attack | `/healthz` median, most (ms) | rows left | disk at most | what happened |\n" + "|---" * 5 + "|")
-    usual = (*AT_THE_DOOR, *BY_STRANGERS, *BY_IMPOSTORS, *BY_NAMES, *BY_MEMBERS)
+    usual = (*AT_THE_DOOR, *BY_STRANGERS, *BY_IMPOSTORS, *BY_NAMES, *BY_MEMBERS, *BY_THE_RESTLESS)
     broken = 0
     others = ((kind.ATTACKS, kind.SETTINGS) for kind in (authority, absurd, sockets))
     # The odd numbers are somebody's who may pause the bot, and do: nobody comes after them.

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from adapters.web.connection.security import harden
 from core.domain.events import JobEvent
+from core.net.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +23,8 @@ KEEP_ALIVE_S = 15.0
 MAX_STREAM_S = 3_600.0
 MAX_STREAMS = 400
 MAX_JOBS_PER_STREAM = 64
+MAX_FOLLOWED = 1_000
+"""Jobs of all streams together: each one's row is looked at every two seconds while nothing is heard of it."""
 _QUEUED_EVENTS = 256
 
 Watch = Callable[[str, int], AsyncIterator[JobEvent]]
@@ -34,13 +37,15 @@ class EventStreams:
         self._encode = encode
         self._closing = asyncio.Event()
         self._open = 0
+        self._followed = 0
+        self._turns = Turns()
 
     def close(self) -> None:
         self._closing.set()
 
     async def serve(self, request: web.Request, job_ids: Sequence[str], after: int) -> web.StreamResponse:
         """Answer with the stream of these jobs' events newer than `after`, until all of them are over."""
-        if self._open >= MAX_STREAMS:
+        if self._open >= MAX_STREAMS or self._followed + len(job_ids) > MAX_FOLLOWED:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
         response = web.StreamResponse(
             headers={
@@ -51,6 +56,7 @@ class EventStreams:
         )
         harden(response)
         self._open += 1
+        self._followed += len(job_ids)
         try:
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
@@ -60,6 +66,7 @@ class EventStreams:
             return response  # the reader went away, which is how most streams end
         finally:
             self._open -= 1
+            self._followed -= len(job_ids)
         return response
 
     async def _pump(self, response: web.StreamResponse, job_ids: Sequence[str], after: int) -> None:
@@ -79,6 +86,7 @@ class EventStreams:
                 if event is None:
                     left -= 1
                 else:
+                    await self._turns.wait(event.job.id)  # all that follow a job hear of it together
                     await response.write(await self._frame(event))
         finally:
             for task in tasks:

@@ -25,7 +25,6 @@ async def refusal(world: World, **how: Any) -> str:
         ({"lies": {"mode": []}}, "still being processed"),
         ({"lies": {"mimetype": {}}}, "still being processed"),
         ({"lies": {"shares": {"private": [[]]}}}, "still being processed"),
-        ({"lies": {"url_private_download": "http://\ud800/"}}, "photo.png"),
         ({"deleted": True}, "photo.png"),
         ({"mode": "quip"}, "not an image that can be read"),
         ({"mode": "list"}, "not an image that can be read"),

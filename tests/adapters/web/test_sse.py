@@ -124,3 +124,19 @@ async def test_a_stream_whose_reader_leaves_leaves_no_task(page_site: Site, http
             break
         await asyncio.sleep(0.01)
     assert page_site.adapter._jobs.streams._open == 0
+
+
+async def test_streams_follow_a_bounded_number_of_jobs_in_all(
+    page_site: Site, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "MAX_FOLLOWED", 3)
+    page_site.service.gates["waiting"] = asyncio.Event()
+    jobs = ",".join([await begin(http, page_site), await begin(http, page_site)])
+    async with http.get(f"{page_site.url}/api/events?jobs={jobs}") as first:
+        assert first.status == 200
+        async with http.get(f"{page_site.url}/api/events?jobs={jobs}") as second:
+            assert (second.status, second.headers["Retry-After"]) == (503, "5")
+        page_site.service.gates["waiting"].set()
+        await events(first)
+    async with http.get(f"{page_site.url}/api/events?jobs={jobs}") as third:
+        assert third.status == 200

@@ -12,6 +12,7 @@ OPEN = SourceFetcher(SourceLimits(retry_pause_s=0.0), allow_private=True)
 PICTURE = b"\x89PNG" + bytes(range(256)) * 11
 OK = b"HTTP/1.1 200 OK\r\n"
 SIZED = b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
+ONE_BY_ONE = b"".join(b"1\r\n%c\r\n" % byte for byte in PICTURE)
 CHUNK = b"%x\r\n%s\r\n0\r\n" % (len(PICTURE), PICTURE)
 
 
@@ -21,6 +22,7 @@ CHUNK = b"%x\r\n%s\r\n0\r\n" % (len(PICTURE), PICTURE)
         b"HTTP/1.0 200 OK\r\n\r\n" + PICTURE,
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + SIZED,
         OK + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK + b"X: trailer\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + ONE_BY_ONE + b"0\r\n\r\n",
         OK + b"Content-Encoding: gzip\r\n" + SIZED,
         OK + b"Content-Encoding: br, deflate\r\n" + SIZED,
         OK + b"Set-Cookie: \xff\xfe=\x80; Max-Age=\xb2; Expires=x\r\nRefresh: 0; url=file:///etc/passwd\r\n" + SIZED,
@@ -45,13 +47,14 @@ async def test_bytes_come_as_they_are_whatever_the_answer_says_of_them(answer: b
         (OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNK + b"\r\n", "connection"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"F" * 40 + b"\r\n" + PICTURE, "connection"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK + b"X: trailer\r\n" * 200_000, "connection"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nP\r\n" * 100_000 + b"0\r\n\r\n", "truncated"),
         (OK + b"X: y\r\n" * 100_000 + SIZED, "connection"),
         (OK + b"X: " + b"y" * 1_000_000 + b"\r\n" + SIZED, "connection"),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n" + PICTURE, "status"),
         (PICTURE, "connection"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000 + OK + SIZED, "connection"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 async def test_an_answer_that_no_server_should_give_is_refused(answer: bytes, reason: str, tmp_path: Path) -> None:
     async with raw_answers(answer) as (host, _):
