@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from yarl import URL
 
@@ -10,6 +11,7 @@ from core.domain.models import MODELS, Models
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
 """fal's own backup domain for the queue, as fal-client 1.0.3 uses it (its client.py, `_BACKUP_DOMAINS`)."""
 
+Service = Literal["queue", "rest", "cdn", "api"]
 _FILE_DOMAINS = ("fal.media", "fal.run", "falrun.com")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -44,17 +46,20 @@ class FalConfig:
     probe_s: float = 30.0
 
     @cached_property
+    def bases(self) -> dict[Service, str]:
+        return {"queue": self.queue_url, "rest": self.rest_url, "cdn": self.cdn_url, "api": self.api_url}
+
+    @cached_property
     def key_origins(self) -> frozenset[str]:
         """The only origins that may see a key: the configured queue, REST and platform API, and their backups."""
-        urls = [URL(address) for address in (self.queue_url, self.rest_url, self.api_url)]
+        urls = [URL(address) for service, address in self.bases.items() if service != "cdn"]
         backups = [backup for url in urls if (backup := backup_of(url)) is not None]
         return frozenset(str(url.origin()) for url in urls + backups)
 
     @cached_property
     def _own_hosts(self) -> frozenset[tuple[str, str]]:
         """(scheme, host) of the configured addresses; loopback under all its names where one is on loopback."""
-        urls = [URL(address) for address in (self.queue_url, self.rest_url, self.cdn_url, self.api_url)]
-        own = {(url.scheme, url.host or "") for url in urls}
+        own = {(url.scheme, url.host or "") for url in map(URL, self.bases.values())}
         return frozenset(own | {(s, name) for s, host in own if host in _LOOPBACK for name in _LOOPBACK})
 
     def may_fetch_from(self, address: str) -> bool:

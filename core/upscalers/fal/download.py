@@ -8,7 +8,7 @@ guard of `core.net`; a private one never is.
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -60,8 +60,6 @@ class _Partial:
 
 
 class Downloader:
-    """Fetches result files."""
-
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._config: FalConfig = transport.config
@@ -118,11 +116,9 @@ class Downloader:
             log.info("fal_download_cut", kind=kind, have_bytes=partial.size_bytes, attempt=attempt)
             return _PAUSES.pause_s(attempt)
 
-        def once() -> Awaitable[None]:
-            return self._one_try(partial, url, max_bytes)
-
+        clock = self._transport.clock
         try:
-            await retry(once, clock=self._transport.clock, pause=pause, attempts=FETCH_TRIES)
+            await retry(lambda: self._one_try(partial, url, max_bytes), clock=clock, pause=pause, attempts=FETCH_TRIES)
         except (_TryAgain, *NETWORK_ERRORS) as error:
             raise ProviderUnavailable from error
 

@@ -49,7 +49,6 @@ class Answer:
         return parsed(self.body)
 
     def at(self, *path: str | int) -> Any:
-        """What lies at this place of the JSON, or None."""
         return dig(self.data(), *path)
 
     def text_at(self, *path: str | int) -> str:

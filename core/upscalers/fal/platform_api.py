@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import structlog
 
-from core.domain.errors import ProviderError, ProviderUnavailable
+from core.domain.errors import ProviderError, ProviderHalted, ProviderUnavailable
 from core.domain.models import MODELS, ModelSpec
 from core.domain.money import MOST_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
 from core.ports import BillingEvent, Found, is_staged
-from core.upscalers.fal.json_answer import Answer, dig, objects
+from core.upscalers.fal.json_answer import LARGEST_NUMBER, Answer, dig, objects
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport
 
@@ -23,9 +23,6 @@ log = structlog.get_logger(__name__)
 
 PAGE_SIZE = 100
 MOST_PAGES = 50
-_LARGEST_INTEGER = 10**18
-"""`str` of a longer one takes quadratic time, and no bill has it."""
-
 CLOCK_SKEW_S = 300.0
 _NOT_FOR_US = frozenset(
     {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED}
@@ -34,8 +31,6 @@ _NOT_FOR_US = frozenset(
 
 
 class PlatformApi:
-    """Calls to api.fal.ai."""
-
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._config = transport.config
@@ -66,9 +61,8 @@ class PlatformApi:
             answer = await self._ask_price(self._config.models.default)
         except ProviderUnavailable:
             return "unreachable"
-        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return "refused"
-        return "ok" if answer.ok else "unreachable"
+        refused = answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        return "refused" if refused else "ok" if answer.ok else "unreachable"
 
     async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> Found:
         """See `core.ports.Upscaler.find`.
@@ -124,6 +118,10 @@ class PlatformApi:
         answer = await self._transport.read("GET", url, key="admin")
         return _nanousd(answer.at("credits", "current_balance")) if answer.ok else None
 
+    async def takes_work_again(self, halted: ProviderHalted) -> bool:
+        """Whether this halt is over, by the cheapest call that tells."""
+        return await self.check_key() == "ok" if halted.kind == "key" else (await self.credit() or 0) > 0
+
     async def erase(self, request_id: str) -> None:
         """See `core.ports.Upscaler.erase`. Without an admin key fal does not let us; files then expire by lifetime."""
         if self._config.admin_key is None:
@@ -159,11 +157,9 @@ def _iso(at: float) -> str:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        return None
-    return bounded_number(str(value))
+    # `str` of a long integer takes quadratic time, and no bill has one.
+    good = isinstance(value, float | str) or (isinstance(value, int) and abs(value) <= LARGEST_NUMBER)
+    return bounded_number(str(value)) if good else None
 
 
 def _nanousd(value: Any) -> int | None:

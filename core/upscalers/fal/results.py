@@ -34,8 +34,6 @@ _NOT_READY = ("in progress", "in queue", "not completed", "not ready")
 
 
 class Results:
-    """Fetches results, cancels requests."""
-
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 

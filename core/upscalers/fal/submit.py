@@ -65,15 +65,12 @@ def webhook_token(key: str, job_id: str) -> str:
 
 
 class Submitter:
-    """Makes the paid call."""
-
     def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
         self._transport = transport
         self._config = transport.config
         self._breaker = breaker
 
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
-        """See `core.ports.Upscaler.submit`."""
         self._breaker.check()
         sending = Sending(on_sending)
         answer = await self._post(inputs, job_id, sending)

@@ -19,12 +19,11 @@ from yarl import URL
 from core.domain.errors import ProviderUnavailable
 from core.net.retry import Backoff, retry
 from core.ports import Clock, Metrics
-from core.upscalers.fal.config import FalConfig, backup_of
+from core.upscalers.fal.config import FalConfig, Service, backup_of
 from core.upscalers.fal.json_answer import MAX_REPLY_BYTES, RETRY_AFTER_LIMIT_S, Answer, read_answer
 
 log = structlog.get_logger(__name__)
 
-Service = Literal["queue", "rest", "cdn", "api"]
 KeyKind = Literal["api", "admin", "none"]
 
 USER_AGENT = f"upscale-bot fal-client/{fal_client.__version__}"
@@ -36,31 +35,25 @@ CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 @dataclass
 class Sending:
-    """Knows whether a request's bytes may have left, and runs `before` just before they can."""
+    """Knows whether a request's bytes may have left, and runs `before` just before they can.
+
+    Whatever that raises stops the request with nothing sent.
+    """
 
     before: Callable[[], Awaitable[None]]
     started: bool = False
     failure: BaseException | None = None
 
-    async def start(self) -> None:
-        """Run `before`; whatever it raises stops the request with nothing sent."""
+    @staticmethod
+    async def headers_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+        """aiohttp (3.14, http_writer.write_headers) awaits this with the connection made and not a byte written."""
+        sending: Sending = context.trace_request_ctx
         try:
-            await self.before()
+            await sending.before()
         except BaseException as error:
-            self.failure = error
+            sending.failure = error
             raise
-        self.started = True
-
-
-async def _before_bytes_leave(
-    _session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    _params: aiohttp.TraceRequestHeadersSentParams,
-) -> None:
-    # aiohttp (3.14, http_writer.write_headers) awaits this with the connection made and not a byte written.
-    sending = context.trace_request_ctx
-    if isinstance(sending, Sending):
-        await sending.start()
+        sending.started = True
 
 
 _BY_ENDING = (
@@ -146,12 +139,6 @@ class Transport:
         self.clock = clock
         self._open: list[aiohttp.ClientSession] = []
         self._counting = [counting(metrics)] if metrics is not None else []
-        self._bases: dict[Service, str] = {
-            "queue": config.queue_url.rstrip("/"),
-            "rest": config.rest_url.rstrip("/"),
-            "cdn": config.cdn_url.rstrip("/"),
-            "api": config.api_url.rstrip("/"),
-        }
 
     async def open(self) -> None:
         """Make the sessions. Streams of waiting jobs share the first, so its connections are many.
@@ -161,7 +148,7 @@ class Transport:
         """
         self.session = self._make_session(aiohttp.TCPConnector(limit=10_000, keepalive_timeout=30))
         trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_before_bytes_leave)
+        trace.on_request_headers_sent.append(Sending.headers_sent)
         self.paid_session = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
 
     def _make_session(self, connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
@@ -182,7 +169,7 @@ class Transport:
 
     def url(self, service: Service, path: str, params: Mapping[str, str] | None = None) -> URL:
         """An address of ours, from parts that we made; never from a reply."""
-        url = URL(self._bases[service] + path)
+        url = URL(self.config.bases[service].rstrip("/") + path)
         return url.update_query(params) if params else url
 
     def authorised(self, url: URL, kind: KeyKind) -> dict[str, str]:
@@ -203,13 +190,8 @@ class Transport:
             **self.authorised(url, options.get("key", "api")),
             **options.get("headers", {}),
         }
-        async with self.session.request(
-            method,
-            url,
-            headers=every,
-            json=options.get("body"),
-            allow_redirects=False,
-        ) as response:
+        body = options.get("body")
+        async with self.session.request(method, url, headers=every, json=body, allow_redirects=False) as response:
             return await read_answer(response, options.get("max_bytes", MAX_REPLY_BYTES))
 
     async def read(

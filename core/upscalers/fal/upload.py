@@ -49,13 +49,14 @@ class Uploader:
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
         """See `core.ports.Upscaler.stage`. To the CDN, else to plain storage; the job retries after that."""
         name = f"{job_id}{suffix_for(mime)}"
+
+        def pause(error: Exception, attempt: int) -> float | None:
+            return _PAUSES.pause_s(attempt) if isinstance(error, ProviderUnavailable) else None
+
         clock = self._transport.clock
         try:
             return await retry(
-                lambda: self._to_cdn(path, mime, name),
-                clock=clock,
-                pause=lambda error, n: _PAUSES.pause_s(n) if isinstance(error, ProviderUnavailable) else None,
-                attempts=UPLOAD_ATTEMPTS,
+                lambda: self._to_cdn(path, mime, name), clock=clock, pause=pause, attempts=UPLOAD_ATTEMPTS
             )
         except ProviderUnavailable:
             return await self._by_storage(path, mime, name)

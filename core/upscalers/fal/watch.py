@@ -47,13 +47,11 @@ class Watcher:
         self._watches: set[_Watch] = set()
 
     def webhook_arrived(self, request_id: str) -> None:
-        """End the wait of whoever watches this request in this process."""
         for watch in self._watches:
             if watch.request_id == request_id:
                 watch.end()
 
     async def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncGenerator[RemoteStatus, None]:
-        """See `core.ports.Upscaler.watch`."""
         watch = _Watch(self._transport, request_id, request_path(model, request_id))
         self._watches.add(watch)
         last: RemoteStatus | None = None
@@ -177,7 +175,6 @@ class _Watch:
         return status
 
     def _heard(self) -> None:
-        """A proper status came in."""
         self._not_found, self._silent_since, self._unknown_since = 0, None, None
 
     def _note(self, answer: Answer | None) -> None:

@@ -9,7 +9,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -52,10 +52,13 @@ WebhookOutcome = WebhookAccepted | WebhookRefused
 
 
 class WebhookVerifier:
-    """Checks Ed25519 signatures against fal's published keys (webhooks page; facts of 2026-11-22)."""
+    """Checks Ed25519 signatures against fal's published keys (webhooks page; facts of 2026-11-22).
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    `arrived` is called with the id of each request that is over by a true delivery, and ends the wait for it.
+    """
+
+    def __init__(self, transport: Transport, arrived: Callable[[str], None]) -> None:
+        self._transport, self._arrived = transport, arrived
         self._keys: Sequence[Ed25519PublicKey] = ()
         self._fetched_at = float("-inf")
         self._lock = asyncio.Lock()
@@ -63,7 +66,20 @@ class WebhookVerifier:
     async def receive(
         self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None
     ) -> WebhookOutcome:
-        """Judge one delivery to this job's address. Raises ProviderUnavailable when the keys cannot be had."""
+        """Judge a delivery to POST /fal/webhook/{job_id}?t=… and, if true, end the wait for its request.
+
+        The caller answers 200 to both outcomes but 401 to a wrong signature, and binds the request id to the job
+        only by its own record, or, for a job whose submit is unclear, where `ours` is True. Raises ProviderUnavailable
+        when the keys cannot be had.
+        """
+        outcome = await self._judge(headers, body, job_id, token)
+        if isinstance(outcome, WebhookAccepted):
+            self._arrived(outcome.request_id)
+        else:
+            log.warning("fal_webhook_refused", job=job_id, reason=outcome.reason)
+        return outcome
+
+    async def _judge(self, headers: Mapping[str, str], body: bytes, job_id: str, token: str | None) -> WebhookOutcome:
         lower = {name.lower(): value for name, value in headers.items()}
         request_id = lower.get("x-fal-webhook-request-id", "")
         stamp = lower.get("x-fal-webhook-timestamp", "")

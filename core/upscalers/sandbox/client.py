@@ -73,13 +73,11 @@ class SandboxUpscaler:
             await self._clock.sleep(SWEEP_EVERY_S)
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """Keep a copy; see `core.ports.Upscaler`."""
         address, dest = self._store.new_file(job_id, suffix_for(mime)[1:])
         await asyncio.to_thread(link_or_copy, path, dest)
         return address
 
     async def submit(self, inputs: ports.ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
-        """Write the request down; see `core.ports.Upscaler`."""
         await on_sending()
         record = Record(secrets.token_hex(16), job_id, self._clock.now(), dict(inputs.values), model=inputs.model.id)
         await asyncio.to_thread(self._store.save, record)

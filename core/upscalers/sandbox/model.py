@@ -27,7 +27,6 @@ class Pace:
     is_guess: bool = False
 
     def duration_s(self, picture: ImageFacts, factor: float) -> float:
-        """Seconds for enlarging this picture by `factor`."""
         megapixels = picture.width_px * picture.height_px * factor**2 / PIXELS_PER_MEGAPIXEL
         return min(self.limit_s, self.base_s + self.per_megapixel_s * megapixels)
 

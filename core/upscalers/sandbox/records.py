@@ -29,7 +29,6 @@ class Record:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
         return self.finished_at is not None
 
 
@@ -63,7 +62,6 @@ class RequestStore:
         return sorted((r for r in found if r is not None), key=lambda r: (r.created_at, r.request_id))
 
     def forget(self, record: Record) -> None:
-        """Delete the request and its pictures."""
         for address in (record.inputs.get("image_url"), (record.outputs or {}).get("image_url")):
             if (path := self.file_at(str(address))) is not None:
                 path.unlink(missing_ok=True)
@@ -76,7 +74,6 @@ class RequestStore:
     # -- pictures --------------------------------------------------------------------------------------------
 
     def new_file(self, stem: str, ending: str) -> tuple[str, Path]:
-        """A fresh address and where its file goes."""
         name = f"{stem}-{secrets.token_hex(6)}.{ending}"
         return SCHEME + name, self._files / name
 
