@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
@@ -57,15 +58,15 @@ def megapixels(width_px: int, height_px: int) -> int:
     return max(1, math.ceil(width_px * height_px / PIXELS_PER_MEGAPIXEL))
 
 
+def largest_factor(below: float, fits: Callable[[float], bool]) -> float | None:
+    """The largest factor in hundredths from 1 to `below` that fits, or None."""
+    steps = range(math.floor(below * _STEPS_PER_FACTOR + 1e-9), _STEPS_PER_FACTOR - 1, -1)
+    return next((step / _STEPS_PER_FACTOR for step in steps if fits(step / _STEPS_PER_FACTOR)), None)
+
+
 def factor_within(width_px: int, height_px: int, megapixels_: int, *, below: float) -> float | None:
     """The largest factor in hundredths, at most `below`, whose price is within this many megapixels, or None."""
-    step = math.floor(below * _STEPS_PER_FACTOR + 1e-9)
-    while step >= _STEPS_PER_FACTOR:
-        factor = step / _STEPS_PER_FACTOR
-        if quote(width_px, height_px, factor, 1).megapixels <= megapixels_:
-            return factor
-        step -= 1
-    return None
+    return largest_factor(below, lambda factor: quote(width_px, height_px, factor, 1).megapixels <= megapixels_)
 
 
 def quote(

@@ -86,7 +86,6 @@ class Prepared:
 
     @classmethod
     def from_json(cls, path: Path, found: dict[str, Any]) -> Self:
-        """From a worker's answer."""
         return cls(path, **{**found, "notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])})
 
 

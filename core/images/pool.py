@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ import structlog
 from core.domain.errors import Draining, ImageTooCostly, from_json
 from core.images.facts import Bounds
 from core.images.job_folder import JobFolder
-from core.images.weight import is_heavy
 
 log = structlog.get_logger(__name__)
 
@@ -49,10 +48,6 @@ class WorkerDied(Exception):
         self.costly = costly
 
 
-class TooHeavy(Exception):
-    """Its pictures need more than a light share of memory: to be called again as the only heavy job."""
-
-
 class WorkerFault(OSError):
     """Something unforeseen in a worker or on the way to it; its kind, for the log, and the number of an OSError."""
 
@@ -66,8 +61,9 @@ class _Worker:
     process: asyncio.subprocess.Process
     scratch: Path
     jobs_left: int
-    idle_since_s: float = field(default=0.0)
-    ready: bool = field(default=False)
+    retiring: asyncio.TimerHandle | None = None
+    """Runs while it is idle."""
+    ready: bool = False
 
     async def ask(self, line: bytes) -> dict[str, Any]:
         """One job. Raises WorkerDied, NoWorker."""
@@ -105,34 +101,21 @@ class WorkerPool:
     """At most `workers` processes; a job waits for a free one. Not safe across event loops."""
 
     def __init__(
-        self,
-        *,
-        workers: int,
-        jobs_per_worker: int,
-        idle_s: float,
-        bounds: Bounds,
-        scratch: Path | None,
+        self, *, workers: int, jobs_per_worker: int, idle_s: float, bounds: Bounds, scratch: Path | None
     ) -> None:
-        self._workers = workers
+        self._workers, self._jobs_per_worker, self._idle_s = workers, jobs_per_worker, idle_s
+        self._bounds, self._scratch = bounds, scratch
         self._permits = asyncio.Semaphore(workers)
-        self._jobs_per_worker = jobs_per_worker
-        self._idle_s = idle_s
-        self._bounds = bounds
-        self._scratch = scratch
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._enders: set[asyncio.Task[None]] = set()
-        self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
         self.stats: Counter[str] = Counter()
         """Since the start; `peak_bytes` is the largest resident size that a worker has reported."""
 
-    async def call(
-        self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float, heavy: bool = False
-    ) -> dict[str, Any]:
-        """Runs one job. Raises TooHeavy for one that `is_heavy` unless it may be, WorkerDied, WorkerFault (NoWorker
-        too), what the worker refuses, ImageTooCostly for one that passed its wall time, Draining once closed;
-        TimeoutError if no worker came free.
+    async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
+        """Runs one job. Raises WorkerDied, WorkerFault (NoWorker too), what the worker refuses, ImageTooCostly for one
+        that passed its wall time, Draining once closed; TimeoutError if no worker came free.
         """
         if self._closed:
             raise Draining
@@ -141,11 +124,11 @@ class WorkerPool:
         try:
             if self._closed:
                 raise Draining
-            return await self._run(op, args, timeout_s, heavy=heavy)
+            return await self._run(op, args, timeout_s)
         finally:
             self._permits.release()
 
-    async def _run(self, op: str, args: dict[str, Any], timeout_s: float, *, heavy: bool) -> dict[str, Any]:
+    async def _run(self, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
             worker = self._waiting_one() or await self._start()
         except OSError as error:
@@ -155,14 +138,11 @@ class WorkerPool:
             raise Draining
         healthy = False
         try:
-            folder = await asyncio.to_thread(_folder_for, worker.scratch, args, heavy=heavy)
+            folder = await asyncio.to_thread(JobFolder, worker.scratch, args)
             async with asyncio.timeout(timeout_s):
                 answer = await worker.ask(json.dumps({"op": op, "args": folder.args}).encode() + b"\n")
             answer = await asyncio.to_thread(folder.hand_back, answer)
             healthy = True
-        except TooHeavy:
-            healthy = True
-            raise
         except TimeoutError as error:
             self.stats["too_slow"] += 1
             log.warning("image_worker_too_slow", op=op, timeout_s=timeout_s, ready=worker.ready)
@@ -194,6 +174,8 @@ class WorkerPool:
         """The worker that was used last, so that the others may grow old; one that ended by itself is passed over."""
         while self._idle:
             worker = self._idle.pop()
+            if worker.retiring is not None:
+                worker.retiring.cancel()
             if worker.process.returncode is None:
                 return worker
             self._end_soon(worker)
@@ -221,9 +203,12 @@ class WorkerPool:
         if not healthy or worker.jobs_left <= 0 or self._closed:
             self._end_soon(worker)
             return
-        worker.idle_since_s = asyncio.get_running_loop().time()
+        worker.retiring = asyncio.get_running_loop().call_later(self._idle_s, self._retire, worker)
         self._idle.append(worker)
-        self._schedule_reaper()
+
+    def _retire(self, worker: _Worker) -> None:
+        self._idle.remove(worker)
+        self._end_soon(worker)
 
     def _end_soon(self, worker: _Worker) -> None:
         """Never awaited where it is called, so that a cancelled caller cannot leave a process behind."""
@@ -232,28 +217,13 @@ class WorkerPool:
         self._enders.add(task)
         task.add_done_callback(self._enders.discard)
 
-    def _schedule_reaper(self) -> None:
-        if self._reaper is None:
-            self._reaper = asyncio.get_running_loop().call_later(self._idle_s, self._reap)
-
-    def _reap(self) -> None:
-        self._reaper = None
-        too_old_s = asyncio.get_running_loop().time() - self._idle_s
-        for worker in [w for w in self._idle if w.idle_since_s <= too_old_s]:
-            self._idle.remove(worker)
-            self._end_soon(worker)
-        if self._idle:
-            self._schedule_reaper()
-
     async def close(self) -> None:
         """Ends every process, those at work too (their callers get Draining), and waits until they are gone."""
         if self._closed:
             return
         self._closed = True
-        if self._reaper is not None:
-            self._reaper.cancel()
-            self._reaper = None
-        self._idle.clear()
+        while self._waiting_one() is not None:  # which stops its timer
+            pass
         for worker in list(self._all):
             self._end_soon(worker)
         async with asyncio.timeout(3 * _GOODBYE_S):
@@ -263,12 +233,6 @@ class WorkerPool:
                 self._permits.release()
             while self._enders:
                 await asyncio.wait(self._enders)
-
-
-def _folder_for(scratch: Path, args: dict[str, Any], *, heavy: bool) -> JobFolder:
-    if not heavy and is_heavy(args):
-        raise TooHeavy
-    return JobFolder(scratch, args)
 
 
 def _new_scratch(parent: Path | None) -> Path:

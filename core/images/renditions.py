@@ -22,8 +22,6 @@ from core.ports import TILE_PX, MediaFile, PictureOf, TileSet
 
 
 class JobMedia:
-    """Shapes of results, from the job's folder."""
-
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
@@ -72,7 +70,6 @@ class JobMedia:
             return await self._kept(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
-        """A reduced PNG or JPEG."""
         full = await self._picture(job, of)
 
         make = partial(self._tools.images.preview, full.path, max_side_px=max_side_px, max_bytes=max_bytes)
@@ -96,7 +93,6 @@ class JobMedia:
         return await (self.original(job) if of == "result" else self.source(job))
 
     async def compare(self, job: Job) -> MediaFile:
-        """Before and after of the most detailed part, and of the most changed one."""
         before, after = await self.source(job), await self.original(job)
 
         return await self._kept(job, "compared", partial(self._tools.images.compare, before.path, after.path))

@@ -8,16 +8,14 @@ writes is complete when it returns. Refusals arrive as `InputError`s of `core.do
 import asyncio
 import math
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
+from core.domain import money
 from core.domain.errors import DamagedImage, ImageTooCostly, OutputTooLarge, StorageFull
 from core.domain.media_types import SavedAs
-from core.domain.money import largest_output_size
 from core.domain.similarity import Similarity
 from core.images.facts import (
     Bounds,
@@ -28,7 +26,8 @@ from core.images.facts import (
     StrippedResult,
     Written,
 )
-from core.images.pool import NoWorker, TooHeavy, WorkerDied, WorkerFault, WorkerPool
+from core.images.pool import NoWorker, WorkerDied, WorkerFault, WorkerPool
+from core.images.weight import is_heavy
 from core.net.file_sink import disk_is_full
 
 __all__ = [
@@ -41,17 +40,13 @@ def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: fl
     """The largest factor from 1 to `below`, in hundredths, whose output keeps both limits; None if not even 1."""
     by_side = limits.max_output_side_px / max(width_px, height_px)
     bound = min(below, by_side, math.sqrt(limits.output_pixels / (width_px * height_px)))
-    hundredths = math.floor(bound * 100 + 1e-9)
-    while hundredths >= 100:
-        if _fits(*largest_output_size(width_px, height_px, hundredths / 100), limits):
-            return hundredths / 100
-        hundredths -= 1  # at most a step or two: only the rounding up of the sides is undone here
-    return None
+    # Found after a step or two: only the rounding up of the sides is undone here.
+    return money.largest_factor(bound, lambda f: _fits(*money.largest_output_size(width_px, height_px, f), limits))
 
 
 def check_output(width_px: int, height_px: int, factor: float, limits: ImageLimits) -> None:
     """Raises OutputTooLarge, with the largest factor that fits, where the result would pass a limit."""
-    out_width_px, out_height_px = largest_output_size(width_px, height_px, factor)
+    out_width_px, out_height_px = money.largest_output_size(width_px, height_px, factor)
     if not _fits(out_width_px, out_height_px, limits):
         raise OutputTooLarge(
             width_px=out_width_px,
@@ -66,7 +61,7 @@ def _fits(width_px: int, height_px: int, limits: ImageLimits) -> bool:
     return max(width_px, height_px) <= limits.max_output_side_px and width_px * height_px <= limits.output_pixels
 
 
-class ImageService:
+class ImageService(AbstractAsyncContextManager["ImageService"]):
     """Pixel work, at most `workers` pieces at a time. Processes start with the first piece and end after `idle_s`.
 
     `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
@@ -92,27 +87,16 @@ class ImageService:
     ) -> None:
         self.limits = limits or ImageLimits()
         self._model = model or ModelLimits()
-        self._timeout_s = timeout_s
-        self._result_timeout_s = result_timeout_s
-        self._queue_timeout_s = queue_timeout_s
+        self._timeout_s, self._result_timeout_s, self._queue_timeout_s = timeout_s, result_timeout_s, queue_timeout_s
         self._own_limits, self._roomy_limits = asdict(self.limits), asdict(self._roomy)
         self._no_worker = no_worker
         self._heavy = asyncio.Lock()
         self._pool = WorkerPool(
-            workers=workers,
-            jobs_per_worker=jobs_per_worker,
-            idle_s=idle_s,
-            bounds=bounds or Bounds(),
-            scratch=scratch,
+            workers=workers, jobs_per_worker=jobs_per_worker, idle_s=idle_s, bounds=bounds or Bounds(), scratch=scratch
         )
         self.stats = self._pool.stats
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -236,14 +220,12 @@ class ImageService:
         Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones.
         """
         args = {"limits": self._own_limits, **args}
-        call = partial(self._pool.call, op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
         try:
-            with suppress(TooHeavy):
-                return await call()
             async with AsyncExitStack() as turn:
-                async with asyncio.timeout(self._queue_timeout_s):
-                    await turn.enter_async_context(self._heavy)
-                return await call(heavy=True)
+                if await asyncio.to_thread(is_heavy, args):
+                    async with asyncio.timeout(self._queue_timeout_s):
+                        await turn.enter_async_context(self._heavy)
+                return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
         except WorkerDied as died:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)

@@ -24,6 +24,7 @@ from core.images.confinement import confine
 from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import enlarge as enlarging
 from core.images.operations import prepare as preparing
+from core.images.operations.decoders.pillow import forget
 from core.images.operations.delivery import compare as comparing
 from core.images.operations.delivery import fit as fitting
 from core.images.operations.delivery import postprocess as postprocessing
@@ -57,7 +58,6 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
 
 
 def main() -> None:
-    """Serves until standard input ends."""
     bounds = Bounds(**json.loads(sys.argv[1]))
     # The real standard output for answers only; a library that prints goes to standard error instead.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -128,6 +128,8 @@ def _result(op: str, args: dict[str, Any]) -> dict[str, Any]:
     except pyvips.Error as error:
         with Path(args["path"] if "path" in args else args["after"]).open("rb") as file:
             raise from_codec(error, sniff(file.read(HEAD_BYTES))) from error
+    finally:
+        forget()
 
 
 def _peak_bytes() -> int:

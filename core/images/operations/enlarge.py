@@ -36,12 +36,10 @@ _LEAST_SIDE_PX: Final = 16
 
 
 def available() -> bool:
-    """Whether the network's wheel is on this machine."""
     return importlib.util.find_spec("pyanime4k") is not None
 
 
 def enlarge(path: Path, out: Path, factor: float, network: bool, limits: ImageLimits) -> dict[str, Any]:
-    """The picture `factor` times as large, and the network's share in it; PNG for a PNG, else JPEG. Raises Refused."""
     facts, _ = opening.examine(path, limits)
     passes = [out.with_name(f"{out.name}.pass{i}") for i in range(1 if factor <= 2 else 2)]
     try:

@@ -42,7 +42,6 @@ def plan_of(path: Path, format_name: str, orientation: int = 1) -> Plan:
 
 
 def write(plan: Plan, path: Path, out: Path) -> None:
-    """Writes to `out` what the plan makes of `path`."""
     with path.open("rb") as file, out.open("wb") as target:
         for piece in plan:
             if isinstance(piece, bytes):

@@ -1,20 +1,23 @@
 """The file that is sent to the model, and the cleaning of a result."""
 
 import hashlib
+import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pyvips
 
-from core.domain.media_types import MIME
+from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.colour_management import samples
-from core.images.operations.decoders.pillow import forget
+from core.images.operations.colour_management.profiles import meaning_of
+from core.images.operations.colour_management.samples import Rendering, spread, to_srgb
+from core.images.operations.decoders import pillow
 from core.images.operations.refusals import Refused, from_codec
-from core.images.operations.repair import mend
 from core.images.operations.transparency import ground_of
 
 JPEG_QUALITY = 95
@@ -34,23 +37,16 @@ _STRUCTURED = ("png", "jpeg", "webp")
 
 
 def probe(path: Path, limits: ImageLimits, decode: bool) -> dict[str, Any]:
-    """Facts of the file; with `decode`, of a file known to be whole."""
-    try:
-        return asdict(opening.examine(path, limits, decode=decode)[0])
-    finally:
-        forget()
+    return asdict(opening.examine(path, limits, decode=decode)[0])
 
 
 def prepare(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any]:
-    """Writes what the model gets to `out`. The pixels of an untransformed JPEG or PNG are the file's own."""
     try:
         return _prepare(path, out, limits, model)
     except Refused as refusal:
         if refusal.code != "damaged_image" or (made := _of_mended(path, out, limits, model)) is None:
             raise
         return made
-    finally:
-        forget()
 
 
 def _of_mended(path: Path, out: Path, limits: ImageLimits, model: ModelLimits) -> dict[str, Any] | None:
@@ -152,10 +148,7 @@ def _convert(path: Path, facts: ImageFacts, rendering: samples.Rendering, out: P
 
 
 def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
-    """True facts of a downloaded result, whose metadata is gone afterwards, with its pixels untouched.
-
-    A kind of file that cannot be cleaned at byte level is rewritten as a PNG.
-    """
+    """A kind of file that cannot be cleaned at byte level is rewritten as a PNG."""
     facts, image = opening.examine(path, limits)
     if facts.format in _STRUCTURED:
         plan = pieces.plan_of(path, facts.format, facts.orientation)
@@ -202,3 +195,68 @@ def sha256_of(path: Path) -> str:
     """Of the file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_END_OF_JPEG = b"\xff\xd9"
+_MOST_MISSING = 4
+"""Times as large as what is there, at most, is what the file says to be."""
+
+
+def mend(path: Path, kind: Format, out: Path) -> bool | None:
+    """Writes what can be seen of a damaged `path` to `out`, in sRGB; whether a part of it is missing.
+
+    None where nothing can be seen, and for kinds of which no part can be shown.
+    """
+    try:
+        if kind == "jpeg":
+            return _mend_jpeg(path, out)
+        if kind == "webp":
+            return _mend_webp(path, out)
+        if kind in ("png", "gif", "bmp"):
+            return _written(path, kind, pillow.load_by_pillow(path, kind, cut=True), out)
+    except (Refused, pyvips.Error):
+        pass
+    return None
+
+
+def _mend_jpeg(path: Path, out: Path) -> bool | None:
+    """A JPEG that lacks no more than its end marker is given one; what is there of another is unpacked."""
+    shutil.copyfile(path, out)
+    with out.open("ab") as file:
+        file.write(_END_OF_JPEG)
+    try:
+        opening.verify(pyvips.Image.jpegload(str(out), access="sequential", fail_on="warning"), "jpeg")
+        return False
+    except Refused:
+        return _written(path, "jpeg", pyvips.Image.jpegload(str(path), fail_on="none").autorot(), out)
+
+
+def _mend_webp(path: Path, out: Path) -> bool | None:
+    """A WebP that has another length than it says is told the right one; what is missing of another is zeros."""
+    shutil.copyfile(path, out)
+    with out.open("r+b") as file:
+        said = 8 + int.from_bytes(file.read(8)[4:], "little")
+        there = path.stat().st_size
+        file.seek(4)
+        file.write((there - 8).to_bytes(4, "little"))
+    try:
+        opening.verify(opening.load(out, "webp"), "webp")
+        return False
+    except Refused:
+        if said > there * _MOST_MISSING:
+            return None
+    shutil.copyfile(path, out)
+    os.truncate(out, said)
+    padded = out.with_name(f"{out.name}.padded")
+    out.rename(padded)
+    try:
+        return _written(path, "webp", opening.upright(padded, "webp"), out)
+    finally:
+        padded.unlink(missing_ok=True)
+
+
+def _written(path: Path, kind: Format, image: Any, out: Path) -> bool | None:
+    if spread(image) == 0:
+        return None
+    to_srgb(image, Rendering(meaning_of(path, kind, image))).pngsave(str(out), compression=1, keep="none")
+    return True

@@ -63,21 +63,14 @@ def sniff(head: bytes) -> Format:
     """The picture format of a file that begins with `head`. Raises Refused: unsupported_format or not_an_image."""
     if not head:
         raise Refused("not_an_image", detected="empty")
-    kind = known_format(head)
-    if kind is not None:
+    if (kind := known_format(head)) is not None:
         return kind
-    raise _stranger(head)
-
-
-def _stranger(head: bytes) -> Refused:
-    for name, beginning in _OTHER_PICTURES.items():
+    for name, beginning in (_OTHER_PICTURES | _OTHER_FILES).items():
         if re.match(beginning, head, re.DOTALL):
-            return Refused("unsupported_format", format=name)
-    for name, beginning in _OTHER_FILES.items():
-        if re.match(beginning, head, re.DOTALL):
-            return Refused("not_an_image", detected=name)
+            is_picture = name in _OTHER_PICTURES
+            raise Refused("unsupported_format", format=name) if is_picture else Refused("not_an_image", detected=name)
     text = all(byte in b"\t\r\n" or byte >= 32 for byte in head)
-    return Refused("not_an_image", detected="text" if text else None)
+    raise Refused("not_an_image", detected="text" if text else None)
 
 
 def declared_size(data: containers.Data, picture: Format) -> tuple[int, int] | None:

@@ -67,7 +67,6 @@ def load(path: Path) -> Any:
 
 
 def _rows(path: Path, head: _Header) -> Any:
-    """The bytes of each row as a grey image."""
     height, stride = abs(head.height), (head.width * head.bits + 31) // 32 * 4
     if head.width < 1 or height < 1 or head.offset + stride * height > path.stat().st_size:
         raise damaged("truncated")

@@ -4,6 +4,7 @@ Imported inside the functions: most workers never need them, and starting must s
 """
 
 import contextlib
+import functools
 import io
 import warnings
 from collections.abc import Iterator
@@ -21,8 +22,6 @@ _MODES = {
 """Bands, sample type and colour space, as libvips calls them."""
 
 _BITMAP_HEADER = b"\x28\0\0\0"
-
-_decoded: dict[tuple[str, int, int], Any] = {}
 
 
 def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) -> Any:
@@ -99,11 +98,7 @@ def heic_size(path: Path) -> tuple[int, int]:
 def load_heic(path: Path) -> Any:
     """The main picture, upright, 8 or 16 bits. Raises Refused: `heic` as an unsupported kind where no decoder is."""
     state = path.stat()
-    key = (str(path), state.st_size, state.st_mtime_ns)
-    if key not in _decoded:
-        _decoded.clear()
-        _decoded[key] = _decode_heic(path)
-    return _decoded[key]
+    return _decoded_heic(path, state.st_size, state.st_mtime_ns)
 
 
 def heic_exif(path: Path) -> bytes | None:
@@ -113,12 +108,8 @@ def heic_exif(path: Path) -> bytes | None:
         return found
 
 
-def forget() -> None:
-    """Drops the picture that was decoded last."""
-    _decoded.clear()
-
-
-def _decode_heic(path: Path) -> Any:
+@functools.lru_cache(maxsize=1)
+def _decoded_heic(path: Path, _size: int, _changed_ns: int) -> Any:
     with _opened(path) as file:
         wide = "16" in file.mode
         bands = {"RGBA": 4, "RGBa": 4, "RGB": 3, "L": 1, "LA": 2, "I": 1}[file.mode.split(";")[0]]
@@ -131,6 +122,10 @@ def _decode_heic(path: Path) -> Any:
         image = _with(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
         image.remove("orientation")  # the container's own turn is made by now; EXIF repeats it
         return image
+
+
+forget = _decoded_heic.cache_clear
+"""Drops the picture that was decoded last."""
 
 
 @contextlib.contextmanager

@@ -41,7 +41,6 @@ class Directory:
         return struct.unpack(f"{self.order}{len(raw) // _BYTES[kind]}{_CODES[kind]}", raw) if kind in _CODES else ()
 
     def one(self, tag: int, default: int = 1) -> int:
-        """The first number."""
         return (self.all(tag) or (default,))[0]
 
     def copy(self, name: str, values: Mapping[int, int], parts: Mapping[int, tuple[int, int]]) -> Path:
@@ -83,7 +82,6 @@ class Directory:
 
 
 def read(path: Path) -> Directory:
-    """Reads the file's head and first directory."""
     return next(_directories(path))
 
 

@@ -39,7 +39,6 @@ _EVEN: Final = 0.01
 
 
 def similarity(before: Path, after: Path, limits: ImageLimits) -> dict[str, Any]:
-    """The structure kept, in percent, and the ninth of the picture that changed most, if one stands out."""
     lost, detail = lost_structure(before, after, limits)
     mean_lost = lost.avg()
     whole = mean_lost / max(1e-6, detail)
@@ -89,15 +88,12 @@ _OUTPUT_PIXELS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle of a picture."""
-
     left: int
     top: int
     width: int
     height: int
 
     def of(self, image: Any) -> Any:
-        """This part of `image`."""
         return image.crop(self.left, self.top, self.width, self.height)
 
 
@@ -124,10 +120,7 @@ def strongest(energy: Any, full: tuple[int, int], width: int, height: int) -> Re
 
 
 def crop_detail(path: Path, out: Path, factor: float, limits: ImageLimits) -> dict[str, Any]:
-    """Writes the most detailed part to `out`, as a PNG that becomes at most 1,000,000 pixels when enlarged by `factor`.
-
-    Of the picture's own shape (at most 2 to 1), or the whole of a picture that is small enough. Raises Refused.
-    """
+    """Of the picture's own shape (at most 2 to 1), or the whole of a picture that is small enough."""
     facts, _ = opening.examine(path, limits)
     image = shown(path, facts.format)
     ratio = min(2.0, max(0.5, image.width / image.height))
@@ -159,10 +152,7 @@ _PAPER = [24, 24, 27]
 
 
 def compare(before: Path, after: Path, out: Path, limits: ImageLimits) -> dict[str, Any]:
-    """Writes the picture to `out`: PNG, or JPEG where a PNG would be over 4 MB. Raises Refused.
-
-    One row, or two where another part changed more than that of most detail: it is below.
-    """
+    """One row, or two where another part changed more than that of most detail. JPEG where a PNG would be too large."""
     facts, _ = opening.examine(after, limits)
     old_facts, _ = opening.examine(before, limits)
     rows = []

@@ -56,20 +56,17 @@ class _Picture:
         )
 
     def estimate(self, kind: FittedKind, quality: int) -> float:
-        """About how many bytes the whole picture would have."""
         encoded = self.samples.write_to_buffer(_options(kind, quality), keep="none")
         return float(len(encoded) * self.width * self.height / (self.samples.width * self.samples.height))
 
 
 def _options(kind: FittedKind, quality: int) -> str:
-    """The file's ending and how it is encoded, as libvips takes them."""
     if kind == "jpeg":
         return f".jpg[Q={quality},subsample-mode={'off' if quality >= 90 else 'on'}]"
     return ".webp[lossless,effort=1]" if kind == "lossless_webp" else f".webp[Q={quality},effort=2]"
 
 
 def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
-    """The best form of the picture within `max_bytes`. Raises Refused where even a preview cannot be that small."""
     facts, _ = opening.examine(path, limits)
     if facts.bytes <= max_bytes:
         return _fitted(path, facts.mime, "original", facts.width_px, facts.height_px)
@@ -105,7 +102,6 @@ def _picture(path: Path, facts: ImageFacts) -> _Picture:
 
 
 def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: ImageLimits) -> dict[str, Any]:
-    """The whole picture in another format: `quality` 1-100 for JPEG (over white) and WebP. Raises Refused."""
     facts, _ = opening.examine(path, limits)
     image = shown(path, facts.format)
     if saved_as == "png":
@@ -165,10 +161,7 @@ _PNG_TILE = ".png[compression=1,keep=icc]"
 
 
 def tiles(path: Path, out: Path, tile_px: int, limits: ImageLimits) -> dict[str, Any]:
-    """Writes `out/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream.
-
-    Raises Refused.
-    """
+    """Writes `out/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream."""
     facts, _ = opening.examine(path, limits)
     work = out.with_name(f"{out.name}.part")
     made = work.with_name(f"{work.name}_files")

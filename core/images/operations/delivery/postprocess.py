@@ -15,10 +15,9 @@ from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
-from core.images.operations.decoders.pillow import forget, heic_exif
-from core.images.operations.prepare import JPEG_QUALITY, has_no_density, save_jpeg, save_png, sha256_of
+from core.images.operations.decoders.pillow import heic_exif
+from core.images.operations.prepare import JPEG_QUALITY, has_no_density, mend, save_jpeg, save_png, sha256_of
 from core.images.operations.refusals import Refused
-from core.images.operations.repair import mend
 from core.images.operations.transparency import put_back
 
 _MM_PER_INCH = 25.4
@@ -36,32 +35,26 @@ def postprocess(
     size_px: Sequence[int] | None,
     dpi: Sequence[float] | None,
 ) -> dict[str, Any]:
-    """Changes the result at `path` in place; its new facts, or nothing where there was nothing to change.
-
-    A result in other colours than sRGB, or of a kind that chats do not show, is converted. It is reduced to `size_px`
-    (never enlarged: Refused). With `transparent` it becomes a PNG with the source's alpha. `dpi`, else the source's
-    density, is written to PNG and JPEG. Raises Refused.
+    """New facts, or nothing where there was nothing to change. Other colours than sRGB, and kinds that chats do not
+    show, are converted; a density is written to PNG and JPEG.
     """
-    try:
-        facts, image = opening.examine(path, limits)
-        kind = None if source is None else opening.kind_of(source, limits)
-        if dpi is None and source is not None and kind is not None:
-            with contextlib.suppress(Refused, pyvips.Error):  # it may be cut
-                dpi = density_of(source, kind)
-        rendering = rendering_of(path, facts.format, image)
-        if size_px is not None and list(size_px) == [facts.width_px, facts.height_px]:
-            size_px = None
-        odd = rendering.profile is not None or facts.format not in _SHOWN_KINDS
-        odd = odd or image.interpretation not in _SHOWN_SPACES
-        if odd or size_px or transparent:
-            _rewrite(path, facts, rendering, size_px, (source, kind) if transparent else None)
-        elif dpi is None:
-            return {}
-        if dpi is not None:
-            write_density(path, opening.kind_of(path, limits), dpi)
-        facts, _ = opening.examine(path, limits)
-    finally:
-        forget()
+    facts, image = opening.examine(path, limits)
+    kind = None if source is None else opening.kind_of(source, limits)
+    if dpi is None and source is not None and kind is not None:
+        with contextlib.suppress(Refused, pyvips.Error):  # it may be cut
+            dpi = density_of(source, kind)
+    rendering = rendering_of(path, facts.format, image)
+    if size_px is not None and list(size_px) == [facts.width_px, facts.height_px]:
+        size_px = None
+    odd = rendering.profile is not None or facts.format not in _SHOWN_KINDS
+    odd = odd or image.interpretation not in _SHOWN_SPACES
+    if odd or size_px or transparent:
+        _rewrite(path, facts, rendering, size_px, (source, kind) if transparent else None)
+    elif dpi is None:
+        return {}
+    if dpi is not None:
+        write_density(path, opening.kind_of(path, limits), dpi)
+    facts, _ = opening.examine(path, limits)
     return {"facts": asdict(facts), "sha256": sha256_of(path)}
 
 
