@@ -20,7 +20,7 @@ import pyvips
 import structlog
 
 import bot.app
-from bot.app import App, build
+from bot.app import App
 from bot.settings import Settings
 from core.domain.errors import ProviderHalted
 from core.domain.job import Job, JobState, Made, ReplyAddress, Requester, Source, UpscaleRequest
@@ -119,7 +119,7 @@ async def running_bot(
     """The whole application, but for its model; no platform connects."""
     quiet()
     with patch.object(bot.app, "make_upscaler", lambda *_: model):
-        app = build(settings_for(folder, database, fal_key="id:secret", **settings), clock=clock)
+        app = App(settings_for(folder, database, fal_key="id:secret", **settings), clock=clock)
     async with app:
         yield app
 

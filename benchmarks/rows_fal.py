@@ -24,7 +24,7 @@ from benchmarks.kit import (
     settings_for,
 )
 from benchmarks.outside import outside
-from bot.app import App, build
+from bot.app import App
 from core.domain.job import Job, ReplyAddress, Requester, Source, UpscaleRequest
 
 MEMBER = Requester("bench", "member", is_operator=True)
@@ -78,7 +78,7 @@ async def our_bot(w: World, **settings: Any) -> AsyncIterator[App]:
     names = ("FAL_KEY", "FAL_ADMIN_KEY", "FAL_QUEUE_URL", "FAL_REST_URL", "FAL_CDN_URL", "FAL_API_URL")
     fal = {name.lower(): w.addresses[name] for name in names}
     host = w.addresses["chat"].split("/")[2]
-    app = build(settings_for(w.folder / "data", trusted_file_hosts=(host,), **fal, **settings))
+    app = App(settings_for(w.folder / "data", trusted_file_hosts=(host,), **fal, **settings))
     adapter = BenchAdapter(w.addresses["chat"], app.tools)
     app.adapters["bench"] = adapter
     await adapter.start()

@@ -1,7 +1,7 @@
 """The composition root: every part is made here, by plain constructor calls, and started, drained and closed in order.
 
-`build(settings)` makes an `App` without touching the network or the disk; `start` opens it; `run` serves until a
-signal. Knows everything, decides nothing.
+An `App` is made without touching the network or the database; `start` opens it; `run` serves until a signal. Knows
+everything, decides nothing.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import Any, Self
 import structlog
 
 from bot import VERSION
-from bot.budgets import budget_maintenance, ledger_settings
 from bot.http import fal_webhook
 from bot.http.health import Health
 from bot.http.server import HttpServer
@@ -23,8 +22,10 @@ from bot.observability.metrics import PrometheusMetrics
 from bot.observability.operator_alerts import AlertSender
 from bot.observability.tracing import StageSpans
 from bot.providers import (
+    budget_maintenance,
     image_limits,
     job_files,
+    ledger_settings,
     make_beside,
     make_upscaler,
     pipeline_settings,
@@ -289,8 +290,3 @@ class App:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def build(settings: Settings, *, serve: bool = True, takes_over: bool = False, clock: Clock | None = None) -> App:
-    """The bot for these settings; nothing is opened yet."""
-    return App(settings, serve=serve, takes_over=takes_over, clock=clock)

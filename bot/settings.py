@@ -8,15 +8,16 @@ platform changes nothing here. Secrets are `SecretStr` and never part of a sente
 import importlib
 import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
@@ -51,25 +52,91 @@ class Platform:
     package: Any
 
 
+def _any_case(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _split(value: Any) -> Any:
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _place(said: str, *, of_people: bool) -> str:
+    """One entry of the lists of who may spend. Raises ValueError for what could never match anybody."""
+    platform, *ids = said.split(":")
+    platform = platform.lower() if ids else ""
+    team_scoped = of_people and platform in TEAM_SCOPED
+    if not re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", said) or len(ids) > 1 + team_scoped:
+        if said == EVERYBODY:
+            return said
+        example = "discord:1234 or slack:T0123:U0123" if of_people else "discord:1234 or slack:T0123"
+        raise ValueError(f"must be ids such as {example}, not “{said[:40]}”")
+    if ids and platform not in (known := platform_names()):
+        raise ValueError(f"names a platform that is not there, “{platform[:40]}”; there is {', '.join(known)}")
+    if team_scoped and len(ids) < 2:
+        raise ValueError(f"needs the team too, as {platform}:T0123:U0123, not “{said[:40]}”")
+    return ":".join((platform, *ids)) if ids else said
+
+
+def _known_models(value: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := set(value) - set(ALL.ids):
+        raise ValueError(f"names no model: {', '.join(sorted(unknown))} (there is {', '.join(ALL.ids)})")
+    return tuple(dict.fromkeys(value))
+
+
+def _must(good: Callable[[Any], object], wrong: str) -> AfterValidator:
+    """Takes what `good` says something to; `wrong` is what is said of anything else."""
+
+    def judge(value: Any) -> Any:
+        with suppress(KeyError, ValueError, OSError):
+            if good(value):
+                return value
+        raise ValueError(wrong)
+
+    return AfterValidator(judge)
+
+
+AnyCase, Split = BeforeValidator(_any_case), BeforeValidator(_split)
+Words = Annotated[tuple[str, ...], Split, AnyCase]
+Workspaces = Annotated[tuple[Annotated[str, AfterValidator(partial(_place, of_people=False))], ...], Split]
+People = Annotated[tuple[Annotated[str, AfterValidator(partial(_place, of_people=True))], ...], Split]
+"""Ids as the platforms write them; the platform's name in any case."""
+
+Key = Annotated[
+    SecretStr,
+    _must(
+        lambda key: not re.search(r"[\s'\"]", key.get_secret_value().strip()),
+        "has a space or a quote in it; write the key alone, as id:secret",
+    ),
+]
+WebAddress = Annotated[
+    str,
+    _must(re.compile("https?://").match, "must be an address that starts with https:// (or http://)"),
+    AfterValidator(lambda address: address.rstrip("/")),
+]
+TimeZone = Annotated[str, _must(ZoneInfo, "must be a time zone's name, such as UTC or Europe/Berlin")]
+Proxies = Annotated[Words, _must(TrustedProxies.of, "must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8")]
+
+
 class Settings(BaseModel):
     """The bot's own settings. Sizes are bytes or pixels, times seconds or days, money US dollars, as the names say."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, arbitrary_types_allowed=True)
 
-    fal_key: SecretStr | None = None
-    fal_admin_key: SecretStr | None = None
-    upscale_backend: Literal["fal", "local", "sandbox"] | None = None
-    models: tuple[str, ...] = ()
-    fal_queue_url: str = "https://queue.fal.run"
-    fal_rest_url: str = "https://rest.fal.ai"
-    fal_cdn_url: str = "https://v3.fal.media"
-    fal_api_url: str = "https://api.fal.ai/v1"
+    fal_key: Key | None = None
+    fal_admin_key: Key | None = None
+    upscale_backend: Annotated[Literal["fal", "local", "sandbox"] | None, AnyCase] = None
+    models: Annotated[Words, AfterValidator(_known_models)] = ()
+    fal_queue_url: WebAddress = "https://queue.fal.run"
+    fal_rest_url: WebAddress = "https://rest.fal.ai"
+    fal_cdn_url: WebAddress = "https://v3.fal.media"
+    fal_api_url: WebAddress = "https://api.fal.ai/v1"
 
     web_host: BareHost = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65_535)
     web_token: SecretStr | None = None
-    public_url: str | None = None
-    trusted_proxies: tuple[str, ...] = ()
+    public_url: WebAddress | None = None
+    trusted_proxies: Proxies = ()
     secret_key: SecretStr | None = Field(default=None, min_length=16)
     secret_key_old: SecretStr | None = Field(default=None, min_length=16)
 
@@ -88,7 +155,7 @@ class Settings(BaseModel):
     min_input_side_px: int = Field(default=16, ge=1)
     max_output_side_px: int = Field(default=14_142, ge=16)
     max_output_pixels: int = Field(default=100_000_000, ge=256)
-    trusted_file_hosts: tuple[str, ...] = ()
+    trusted_file_hosts: Words = ()
     disk_member_bytes: int = Field(default=5_000_000_000, ge=1_000_000)
     disk_unpaid_bytes: int = Field(default=500_000_000, ge=1_000_000)
     disk_all_bytes: int = Field(default=50_000_000_000, ge=1_000_000)
@@ -102,87 +169,23 @@ class Settings(BaseModel):
     limit_user_running: int | None = Field(default=3, ge=1)
     fal_concurrency: int | None = Field(default=None, ge=1)
     limit_user_waiting: int | None = Field(default=20, ge=0)
-    limits_file: Path | None = None
-    allowed_workspaces: tuple[str, ...] = ()
-    allowed_users: tuple[str, ...] = ()
+    limits_file: Annotated[Path, _must(Path.is_file, "names a file that is not there")] | None = None
+    allowed_workspaces: Workspaces = ()
+    allowed_users: People = ()
     allow_outsiders: bool = False
-    quota_timezone: str = "UTC"
+    quota_timezone: TimeZone = "UTC"
     allow_unsafe: bool = False
 
-    role: Literal["all", "chat", "worker"] = "all"
+    role: Annotated[Literal["all", "chat", "worker"], AnyCase] = "all"
     shutdown_grace_s: float = Field(default=20, ge=0, le=600)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
     otel_exporter_otlp_endpoint: str | None = None
-    log_format: Literal["auto", "json", "pretty"] = "auto"
+    log_format: Annotated[Literal["auto", "json", "pretty"], AnyCase] = "auto"
 
     platforms: tuple[Platform, ...] = Field(default=(), exclude=True)
     """Filled by `load`; not a setting."""
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
     """Sentences about `.env` that are worth saying but stop nothing."""
-
-    @field_validator("models", "trusted_file_hosts", "trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(part.strip().lower() for part in parts if part.strip())
-
-    @field_validator("allowed_workspaces", "allowed_users", mode="before")
-    @classmethod
-    def _places(cls, value: Any, info: ValidationInfo) -> Any:
-        """Ids as the platforms write them; the platform's name in any case."""
-        parts = (part.strip() for part in (value.split(",") if isinstance(value, str) else value))
-        return tuple(_place(part, of_people=info.field_name == "allowed_users") for part in parts if part)
-
-    @field_validator("fal_key", "fal_admin_key")
-    @classmethod
-    def _bare_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and re.search(r"[\s'\"]", value.get_secret_value().strip()):
-            raise ValueError("has a space or a quote in it; write the key alone, as id:secret")
-        return value
-
-    @field_validator("models")
-    @classmethod
-    def _known_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := set(value) - set(ALL.ids):
-            raise ValueError(f"names no model: {', '.join(sorted(unknown))} (there is {', '.join(ALL.ids)})")
-        return tuple(dict.fromkeys(value))
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            TrustedProxies.of(value)
-        except ValueError:
-            raise ValueError("must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8") from None
-        return value
-
-    @field_validator("role", "log_level", "log_format", "upscale_backend", mode="before")
-    @classmethod
-    def _any_case(cls, value: Any) -> Any:
-        return value.strip().lower() if isinstance(value, str) else value
-
-    @field_validator("quota_timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("must be a time zone's name, such as UTC or Europe/Berlin") from None
-        return value
-
-    @field_validator("public_url", "fal_queue_url", "fal_rest_url", "fal_cdn_url", "fal_api_url")
-    @classmethod
-    def _web_address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
-            raise ValueError("must be an address that starts with https:// (or http://)")
-        return value.rstrip("/") if value else value
-
-    @field_validator("limits_file")
-    @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("names a file that is not there")
-        return value
 
     @property
     def backend(self) -> Literal["fal", "local", "sandbox"]:
@@ -209,23 +212,6 @@ class Settings(BaseModel):
     def unit_price_nanousd(self) -> int | None:
         """`UPSCALE_PRICE_PER_MP_USD` in nano-dollars per megapixel; None: ask fal, else the built-in default."""
         return None if self.upscale_price_per_mp_usd is None else nanousd(self.upscale_price_per_mp_usd)
-
-
-def _place(said: str, *, of_people: bool) -> str:
-    """One entry of the lists of who may spend. Raises ValueError for what could never match anybody."""
-    platform, *ids = said.split(":")
-    platform = platform.lower() if ids else ""
-    team_scoped = of_people and platform in TEAM_SCOPED
-    if not re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", said) or len(ids) > 1 + team_scoped:
-        if said == EVERYBODY:
-            return said
-        example = "discord:1234 or slack:T0123:U0123" if of_people else "discord:1234 or slack:T0123"
-        raise ValueError(f"must be ids such as {example}, not “{said[:40]}”")
-    if ids and platform not in (known := platform_names()):
-        raise ValueError(f"names a platform that is not there, “{platform[:40]}”; there is {', '.join(known)}")
-    if team_scoped and len(ids) < 2:
-        raise ValueError(f"needs the team too, as {platform}:T0123:U0123, not “{said[:40]}”")
-    return ":".join((platform, *ids)) if ids else said
 
 
 def nanousd(dollars: Decimal) -> int:
@@ -276,7 +262,6 @@ def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]
 
 
 def platform_names() -> list[str]:
-    """The folders of `adapters`."""
     return sorted(module.name for module in pkgutil.iter_modules(adapters.__path__) if module.ispkg)
 
 

@@ -34,7 +34,6 @@ class SettingsError(NotUsable):
 
 
 def explain(error: ValidationError, kind: type[BaseModel]) -> list[str]:
-    """One sentence per wrong variable of `kind`."""
     return [_sentence(detail, kind) for detail in error.errors(include_url=False)]
 
 

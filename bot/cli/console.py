@@ -9,7 +9,8 @@ import getpass
 import inspect
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Annotated, Any, get_type_hints
 
@@ -48,6 +49,15 @@ class CommandError(NotUsable):
         self.code = code
 
 
+@contextmanager
+def refused_by_disk(what: str) -> Iterator[None]:
+    """An OSError within becomes a CommandError that begins with `what`, such as `a.png cannot be written`."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"{what}: {error.strerror}.") from None
+
+
 class _Plain(Console):
     """Prints text as it is, without control characters."""
 
@@ -80,13 +90,11 @@ def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]], right: Itera
 
 
 def leave(code: int) -> None:
-    """End the command with this exit code."""
     if code != Exit.OK:
         raise typer.Exit(int(code))
 
 
 def code_of(error: UpscaleError | None) -> Exit:
-    """The exit code for what ended a job or a command."""
     if isinstance(error, BudgetError):
         return Exit.BUDGET
     return Exit.USAGE if isinstance(error, InvalidParameters) else Exit.FAILED
@@ -105,7 +113,6 @@ def say(notice: Notice, prefix: str = "") -> None:
 
 
 def print_finding(finding: Finding, console: Console) -> None:
-    """What a check saw, and under it what to do."""
     console.print(styled(_MARKS[finding.level], f" {finding.what}"))
     if finding.fix:
         console.print(styled("  ", ("→", "dim"), f" {finding.fix}"))
@@ -156,30 +163,32 @@ def opens_app(work: Callable[..., Awaitable[Exit]], **fixed: Any) -> Callable[..
 
         leave(in_app(lambda app: work(app, **fixed, **given)))
 
-    hints = get_type_hints(work, localns={"App": object}, include_extras=True)
-    _, *others = inspect.signature(work).parameters.values()
-    return _described(
-        command, work, [one.replace(annotation=hints[one.name]) for one in others if one.name not in fixed]
-    )
+    return _described(command, work, without=("app", *fixed))
 
 
 def parameter_flags(command: Callable[..., None]) -> Callable[..., None]:
     """The command with a flag for every parameter in the place of its `**given`; values arrive as typed."""
-    hints = get_type_hints(command, include_extras=True)
     helps = {name: f"{parameter_hint(name, 'en')}: {allowed_text(name, 'en', ALL)}{_default(name)}" for name in SPECS}
     helps["preset"] = ", ".join(PRESETS)
-    *kept, _ = inspect.signature(command).parameters.values()
-    parameters = [one.replace(annotation=hints[one.name]) for one in kept]
-    for name, text in helps.items():
-        flag = Annotated[str, typer.Option(f"--{name}", help=text)]
-        parameters.append(inspect.Parameter(name, kept[0].kind, annotation=flag, default=""))
-    return _described(lambda **given: command(**given), command, parameters)
+    flags = {name: Annotated[str, typer.Option(f"--{name}", help=text)] for name, text in helps.items()}
+    return _described(lambda **given: command(**given), command, without=("given",), flags=flags)
 
 
 def _described(
-    command: Callable[..., None], by: Callable[..., Any], parameters: list[inspect.Parameter]
+    command: Callable[..., None],
+    by: Callable[..., Any],
+    without: Container[str],
+    flags: Mapping[str, Any] | None = None,
 ) -> Callable[..., None]:
-    """`command` with the name and the words of `by`, and these parameters for typer to read."""
+    """`command` with the name, the words and the parameters of `by` but some, and these flags, for typer to read."""
+    hints = get_type_hints(by, localns={"App": object}, include_extras=True)
+    parameters = [
+        one.replace(annotation=hints[one.name])
+        for one in inspect.signature(by).parameters.values()
+        if one.name not in without
+    ]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters += [inspect.Parameter(name, kind, annotation=flag, default="") for name, flag in (flags or {}).items()]
     command.__doc__, command.__name__ = by.__doc__, by.__name__
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}

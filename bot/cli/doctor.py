@@ -164,7 +164,6 @@ async def _database(app: App) -> Sequence[Finding]:
 
 
 def _processes(roles: Mapping[str, int], s: Settings) -> Sequence[Finding]:
-    """What runs on this database now."""
     serving = {role: roles[role] for role in ("all", "chat", "worker") if roles[role]}
     if not serving:
         return []
@@ -191,7 +190,6 @@ async def _model(app: App) -> Sequence[Finding]:
 
 
 async def key_finding(upscaler: FalUpscaler) -> Finding:
-    """What fal says of the key."""
     match await upscaler.check_key():
         case "ok":
             return Finding("ok", "fal accepts the key.")

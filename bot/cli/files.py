@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bot.cli.console import CommandError
+from bot.cli.console import CommandError, refused_by_disk
 from core.domain.media_types import MIME, SUFFIXES, SavedAs, suffix_for
 from core.domain.parameters.values import LINK
 from core.domain.untrusted_text import clean_line
@@ -88,7 +88,6 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def title(picture: Path | str) -> str:
-    """A short name to show."""
     return clean_line(_name(picture))
 
 
@@ -160,8 +159,5 @@ def hand_out(source: Path, dest: Path) -> None:
 
 def digest_of(picture: Path) -> bytes:
     """SHA-256 of its bytes. Raises CommandError."""
-    try:
-        with picture.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
+    with refused_by_disk(f"{picture} cannot be read"), picture.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

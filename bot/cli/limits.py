@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, err, moment, opens_app, operator, out, styled, table_of
+from bot.cli.console import CommandError, Exit, err, moment, opens_app, operator, out, refused_by_disk, styled, table_of
 from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, JobNotFound
@@ -55,10 +55,8 @@ async def usage(
             _print_rows((name, "USD", "jobs", "MP", "share"), rows, shares)
     if chart is not None:
         drawn = await app.service.budgets.usage_chart(report, locale="en", dark=False)
-        try:
+        with refused_by_disk(f"{chart} cannot be written"):
             shutil.move(drawn, chart)
-        except OSError as error:
-            raise CommandError(f"{chart} cannot be written: {error.strerror}.") from None
         err.print(f"Chart written to {chart}.")
     return Exit.OK
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import settings
-from bot.app import App, build
+from bot.app import App
 from bot.cli.console import CommandError, err, styled
 from bot.observability import logs
 from bot.observability.garbage import spare_the_loop
@@ -67,7 +67,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
 async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> AsyncIterator[App]:
     """The started application. Raises NotUsable with one sentence where it cannot be started."""
     with plain_errors(found):
-        app = build(found, serve=serve, takes_over=takes_over)
+        app = App(found, serve=serve, takes_over=takes_over)
         await app.__aenter__()
     try:
         yield app

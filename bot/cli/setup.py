@@ -18,7 +18,7 @@ import typer
 from dotenv import set_key
 
 from bot import settings
-from bot.cli.console import CommandError, Exit, err, out, print_finding, styled
+from bot.cli.console import CommandError, Exit, err, out, print_finding, refused_by_disk, styled
 from bot.cli.doctor import bounded, key_finding
 from bot.cli.session import read_settings
 from bot.providers import fal_config
@@ -58,8 +58,6 @@ _PLACES = (
 
 @dataclass(frozen=True, slots=True)
 class _Area:
-    """What is asked together and checked together."""
-
     title: str
     credentials: Sequence[Credential]
     check: Callable[[Settings], Any]
@@ -81,10 +79,8 @@ def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
     for area in _areas(settings.load()):
         accepted = _go_through(area, ask)
         if accepted:
-            try:
+            with refused_by_disk(f"{path} cannot be written"):
                 write_env(path, accepted)
-            except OSError as error:
-                raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
             os.environ.update(accepted)
             err.print(f"Saved in {path}.\n")
     err.print("Done. Start the bot with `make run`.")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, ask, err, leave, moment, opens_app, out, table_of
+from bot.cli.console import CommandError, Exit, ask, err, moment, opens_app, out, refused_by_disk, table_of
 from core.domain.money import usd
+from core.presentation import mb
 
 if TYPE_CHECKING:
     from bot.app import App
+    from bot.settings import Settings
     from core.budgets.billing_differences import Comparison, Difference
+    from core.storage.backup import Contents
+    from core.storage.encryption import Vault
 
 _DAY_S = 86_400
 _PAGES = 2_000
@@ -112,9 +120,25 @@ async def backup(
 
     Jobs, money, settings and the key; the bot may run meanwhile. The file holds secrets: keep it like a password.
     """
-    from bot.cli.backup import make_backup
+    from bot import VERSION
+    from bot.providers import PICTURE_FOLDERS
+    from core.storage.backup import KEY_FILE, write_backup
 
-    return await make_backup(app, file, images=images)
+    if file.exists():
+        raise CommandError(f"{file} exists; name another file.")
+    data_dir = app.settings.data_dir
+    folders = [data_dir / name for name in PICTURE_FOLDERS] if images else []
+    with refused_by_disk(f"{file} cannot be written"):
+        found = await write_backup(app.database, file, version=VERSION, key_file=data_dir / KEY_FILE, folders=folders)
+    with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
+    with_images = f", {found.pictures} files of images" if images else ""
+    size = mb(file.stat().st_size, "en")
+    out.print(f"{file}: {found.rows['jobs']} jobs{with_images}, {with_key}; {size}.")
+    if app.settings.files_url:
+        out.print(
+            "Images in the object store of FILES_URL are not in it; the store keeps them, or copy it by its own means."
+        )
+    return Exit.OK
 
 
 @upkeep.command()
@@ -126,6 +150,67 @@ def restore(
 
     The bot must be stopped. Nothing is posted or paid again by itself afterwards.
     """
-    from bot.cli.backup import restore_backup
+    from bot.cli.session import plain_errors, read_settings
+    from core.storage.backup import read_contents
 
-    leave(restore_backup(file, yes=yes))
+    found = read_settings()
+    contents = read_contents(file)
+    with plain_errors(found):
+        asyncio.run(_restore(found, file, contents, yes=yes))
+
+
+async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool) -> None:
+    from bot.providers import PICTURE_FOLDERS
+    from core.engine.replicas import anyone_alive
+    from core.storage import backup as stored
+    from core.storage.database import Database
+    from core.storage.encryption import KeyChanged
+
+    database = Database.connect(found.database)
+    try:
+        if await anyone_alive(database, found.data_dir / "replicas"):
+            raise CommandError("The bot is running with this database; stop it first.")
+        replaced = await stored.stored_jobs(database)
+        err.print(f"Backup of {moment(contents.made_at)}, version {contents.version}: {contents.rows['jobs']} jobs.")
+        question = f"Replace everything that is stored now ({replaced} jobs) by it?"
+        if replaced and not yes and not await ask(question):
+            raise CommandError("Nothing was changed. To restore without a question: --yes", Exit.CANCELLED)
+        key, vault = _vault(found, file)
+        unfinished = await stored.restore(database, file, vault, at=time.time())
+    except KeyChanged:
+        raise CommandError("The backup was made under another SECRET_KEY. Set that one; nothing was changed.") from None
+    finally:
+        await database.close()
+    if key is not None:
+        _put_key(found.data_dir / stored.KEY_FILE, key)
+    pictures = stored.restore_pictures(file, found.data_dir, PICTURE_FOLDERS)
+    out.print(f"Restored {contents.rows['jobs']} jobs and {pictures} files of images.")
+    if unfinished:
+        out.print(
+            f"Under way then: {unfinished}. None of these is paid for or posted again: what the model has made is "
+            "put into the history of whoever asked, the rest ends uncharged."
+        )
+    out.print("What fal billed after the backup was made is listed by: python -m bot reconcile")
+
+
+def _vault(found: Settings, file: Path) -> tuple[str | None, Vault]:
+    """The key that the backup brings, where one is to be written, and the vault to open its rows with."""
+    from bot.settings import secret
+    from core.storage import backup as stored
+    from core.storage.encryption import Vault
+
+    own, old = secret(found.secret_key), secret(found.secret_key_old)
+    key = stored.key_in(file)
+    if own is not None:
+        return None, Vault(own, old=old or key)
+    return key, Vault(key, old=old) if key is not None else Vault.open(None, found.data_dir, old=old)
+
+
+def _put_key(path: Path, key: str) -> None:
+    """Write the backup's key; one that was there is kept beside it under a name of its own."""
+    if path.exists():
+        if path.read_text() == key:
+            return
+        path.rename(path.with_name(f"{path.name}.{int(time.time())}.{secrets.token_hex(2)}"))
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(key)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli import files
-from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, out, say
+from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, out, refused_by_disk, say
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
@@ -115,7 +115,6 @@ class _Run:
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def one(self, picture: Path | str) -> Exit:
-        """One picture from the request to the written file."""
         async with self._room:
             return await self._one(picture)
 
@@ -173,14 +172,9 @@ class _Run:
         folder = self.app.settings.data_dir / "uploads"
         copy = folder / f"{PLATFORM}-{secrets.token_hex(12)}"
 
-        def work() -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(picture, copy)
-
-        try:
-            await asyncio.to_thread(work)
-        except OSError as error:
-            raise CommandError(f"{picture} cannot be read: {error.strerror}.") from None
+        with refused_by_disk(f"{picture} cannot be read"):
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(shutil.copyfile, picture, copy)
         return Source("upload", path=f"uploads/{copy.name}", name=picture.name)
 
     async def _follow(self, job: Job, bar: TaskID) -> Job:

@@ -17,9 +17,8 @@ from pydantic import TypeAdapter
 from core.accounts.settings import SavedSettings, owner_key
 from core.budgets.erased_requests import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
-from core.domain.authorization import check_moderator
 from core.domain.errors import StorageFull, to_json
-from core.domain.identity import person_id
+from core.domain.identity import check_moderator, person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.spec import Parameters
 from core.jobs.disk_budget import free_bytes

@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from core.accounts.allowlist import AllowList
-from core.domain.authorization import check_moderator
 from core.domain.errors import InvalidParameters, NotAllowed
-from core.domain.identity import TEAM_SCOPED
+from core.domain.identity import TEAM_SCOPED, check_moderator
 from core.domain.job import Requester
 from core.domain.limits import (
     MAX_SPONSOR_DAYS,

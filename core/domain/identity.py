@@ -1,9 +1,15 @@
-"""Identity of people and places: the platform's whole key, because a user id may be unique only within its team."""
+"""Who people and places are, and who may see and change what: one place, so that all platforms say the same.
+
+A person is the platform's whole key, because a user id may be unique only within its team. A job belongs to its
+requester; moderators of its workspace may stop and delete it; people of the same workspace may see it unless it is
+private; to everybody else it does not exist.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from core.domain.job import Requester, job_id_for
+from core.domain.errors import JobNotFound, NotAllowed
+from core.domain.job import Job, Requester, job_id_for
 
 TEAM_SCOPED = frozenset({"slack"})
 """Services whose user ids are unique only within a team; elsewhere a person is the same in every workspace."""
@@ -21,7 +27,6 @@ def person_id(who: Requester) -> str:
 
 
 def is_same_person(one: Requester, other: Requester) -> bool:
-    """Whether both are one person."""
     return person_key(one) == person_key(other)
 
 
@@ -48,7 +53,6 @@ class Place:
 
     @classmethod
     def parse(cls, address: str) -> Self | None:
-        """The place of an address; None where it is none."""
         platform, _, own = address.strip().partition(":")
         kind: Literal["workspace", "user"] = "user" if own.startswith("@") else "workspace"
         own = own.removeprefix("@")
@@ -62,3 +66,55 @@ class Place:
     @classmethod
     def of_workspace(cls, who: Requester) -> Self | None:
         return cls(who.platform, "workspace", who.workspace_id) if who.workspace_id else None
+
+
+def is_requester(job: Job, actor: Requester) -> bool:
+    return is_same_person(job.requester, actor)
+
+
+def same_workspace(job: Job, actor: Requester) -> bool:
+    here = (actor.platform, actor.workspace_id)
+    return bool(actor.workspace_id) and (job.requester.platform, job.requester.workspace_id) == here
+
+
+def check_visible(job: Job | None, actor: Requester | None) -> Job:
+    """The job, if this person may know of it. Raises JobNotFound."""
+    if job is None:
+        raise JobNotFound
+    if actor is None or actor.is_operator or is_requester(job, actor):
+        return job
+    if same_workspace(job, actor) and not job.private:
+        return job
+    raise JobNotFound
+
+
+def check_requester(job: Job | None, actor: Requester) -> Job:
+    """The job, if it is the person's own. Raises JobNotFound, NotAllowed."""
+    job = check_visible(job, actor)
+    if not is_requester(job, actor):
+        raise NotAllowed(needs="requester")
+    return job
+
+
+def check_may_stop(job: Job | None, actor: Requester) -> Job:
+    """The job, if the person is its requester, a moderator there, or the operator. Raises JobNotFound, NotAllowed.
+
+    Moderators stop and delete private jobs too, of which they see nothing.
+    """
+    if job is not None and actor.is_moderator and same_workspace(job, actor):
+        return job
+    job = check_visible(job, actor)
+    if is_requester(job, actor) or actor.is_operator:
+        return job
+    raise NotAllowed(needs="requester_or_moderator")
+
+
+def check_operator(actor: Requester) -> None:
+    if not actor.is_operator:
+        raise NotAllowed(needs="operator")
+
+
+def check_moderator(actor: Requester) -> None:
+    """Raises NotAllowed unless the person is a moderator somewhere, or the operator."""
+    if not actor.is_operator and not (actor.is_moderator and actor.workspace_id):
+        raise NotAllowed(needs="moderator")

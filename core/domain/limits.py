@@ -144,7 +144,6 @@ class Sponsor:
     set_by: str
 
     def pays(self, now: float) -> bool:
-        """Whether its time has come and is not over."""
         return self.starts_at <= now < self.ends_at
 
 
@@ -222,7 +221,6 @@ class Span:
 
 
 def local_day(at: float, zone: ZoneInfo) -> date:
-    """The calendar day of `zone` that holds this instant."""
     return datetime.fromtimestamp(at, zone).date()
 
 

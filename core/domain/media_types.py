@@ -34,17 +34,14 @@ SavedAs = Literal["png", "jpeg", "webp"]
 
 
 def webp_holds(width_px: int, height_px: int) -> bool:
-    """Whether a picture of this size can be written as WebP here."""
     return max(width_px, height_px) <= WEBP_MAX_SIDE_PX and width_px * height_px <= WEBP_MAX_PIXELS
 
 
 def saved_formats(width_px: int, height_px: int) -> tuple[SavedAs, ...]:
-    """What a result of this size can be saved as."""
     return ("png", "jpeg", "webp") if webp_holds(width_px, height_px) else ("png", "jpeg")
 
 
 def suffix_for(mime: str) -> str:
-    """The file name's ending for a type."""
     return SUFFIXES.get(mime, ".bin")
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
-from core.domain import authorization
+from core.domain import identity
 from core.domain.errors import JobNotFound
 from core.domain.events import JobEvent
 from core.domain.job import Job, Requester
@@ -121,7 +121,7 @@ def _stamp(job: Job) -> int:
 
 async def open_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> OpenHere:
     """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
-    authorization.check_moderator(actor)
+    identity.check_moderator(actor)
     place = None if actor.is_operator else (actor.platform, actor.workspace_id)
     found = await store.open_in(place, limit=LISTED)
     return dataclasses.replace(found, jobs=tuple(with_newest_progress(event_bus, job) for job in found.jobs))

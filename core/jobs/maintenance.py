@@ -52,7 +52,7 @@ class MaintenanceTask:
 
     name: str
     every_s: float
-    work: Callable[[], Awaitable[None]]
+    work: Callable[[], Awaitable[object]]
     wake: asyncio.Event | None = None
     """Set: it is done at once."""
 

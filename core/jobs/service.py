@@ -11,7 +11,7 @@ import structlog
 from core.accounts.allowlist import AllowList
 from core.accounts.service import Accounts
 from core.budgets.service import Budgets
-from core.domain import authorization
+from core.domain import identity
 from core.domain.errors import (
     Draining,
     JobNotFound,
@@ -126,7 +126,7 @@ class JobService:
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         """The requester agrees to the price, once. Raises NotAllowed, QuoteExpired, TooLate."""
-        job = authorization.check_requester(await self._tools.store.get(job_id), actor)
+        job = identity.check_requester(await self._tools.store.get(job_id), actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             if job.confirm_by_at is not None and not job.state.terminal:
                 return job
@@ -151,7 +151,7 @@ class JobService:
 
         `job.state` tells whether it is over already; if fal works on it, it may still bill.
         """
-        job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
+        job = identity.check_may_stop(await self._tools.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
         who = f"{actor.platform}:{actor.user_id}"[:160]
@@ -181,7 +181,7 @@ class JobService:
         start: bool = True,
     ) -> Job:
         """A new job made from an earlier one by a button; `actor` is its requester and pays."""
-        earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
+        earlier = identity.check_visible(await self._tools.store.get(job_id), actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
@@ -197,7 +197,7 @@ class JobService:
         """Deliver a kept result again, to this address (from `history`). Free."""
         if self.draining:
             raise Draining
-        earlier = authorization.check_visible(await self._tools.store.get(job_id), actor)
+        earlier = identity.check_visible(await self._tools.store.get(job_id), actor)
         if earlier.result is None or earlier.images_deleted:
             raise ResultExpired
         job, _ = await self._tools.store.add(redelivery(earlier, actor, reply, now=self._tools.clock.now()))
@@ -210,7 +210,7 @@ class JobService:
 
         Raises NotAllowed, TooLate.
         """
-        job = authorization.check_requester(await self._tools.store.get(job_id), actor)
+        job = identity.check_requester(await self._tools.store.get(job_id), actor)
         if job.result is None or job.images_deleted:
             raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
         return self._tools.links.share(job.id, job.finished_at or self._tools.clock.now())
@@ -226,7 +226,7 @@ class JobService:
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         """One job that this person may see (None: the operator), with the newest progress that this process knows."""
-        job = authorization.check_visible(await self._tools.store.get(job_id), actor)
+        job = identity.check_visible(await self._tools.store.get(job_id), actor)
         return with_newest_progress(self._tools.event_bus, job)
 
     @property
@@ -241,7 +241,7 @@ class JobService:
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""
-        authorization.check_operator(actor)
+        identity.check_operator(actor)
         return await self._tools.store.history(None, limit=limit)
 
     async def queue(self, actor: Requester) -> OpenHere:
@@ -256,7 +256,7 @@ class JobService:
 
         A job that still runs is stopped first.
         """
-        job = authorization.check_may_stop(await self._tools.store.get(job_id), actor)
+        job = identity.check_may_stop(await self._tools.store.get(job_id), actor)
         shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
         if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.discord.connection.http_interactions import InteractionEndpoint
-from bot.app import App, build
+from bot.app import App
 from bot.http.connections import Connections
 from bot.http.request_bodies import RequestBodies
 from bot.http.server import LARGE_BODY_BYTES
@@ -179,7 +179,7 @@ async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """The bot, served."""
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
-    async with build(load(None)) as app:
+    async with App(load(None)) as app:
         yield app
 
 

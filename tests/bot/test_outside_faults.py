@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from bot.app import build
+from bot.app import App
 from bot.settings import load
 from tests.bot.process_kit import UNLIMITED, Client, accepted, client_of
 from tests.emulators.fal import BlackImage, DropAfter, DropBefore, FalEmulator, Respond
@@ -49,7 +49,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         async with FalEmulator() as fal:
             for name, value in (env | fal.env()).items():
                 patch.setenv(name, value)
-            async with build(load(None), clock=ShiftedClock(nap_s=0.05)) as app, client_of(app.http) as client:
+            async with App(load(None), clock=ShiftedClock(nap_s=0.05)) as app, client_of(app.http) as client:
                 yield Scene(fal, client)
     assert [event for event in events if event["log_level"] in {"error", "critical"}] == []
 

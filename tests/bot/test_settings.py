@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from bot import settings as bot_settings
-from bot.budgets import ledger_settings
+from bot.providers import ledger_settings
 from bot.settings import Settings, SettingsError, load, secret
 from core.budgets.rules import RuleSet
 from tests.core.storage.ledger_kit import USD, member

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import App, build
+from bot.app import App
 from bot.settings import load
 from core.domain.identity import Place
 from core.domain.job import Requester
@@ -31,7 +31,7 @@ class OwnersPlatform:
 @pytest.fixture
 async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     monkeypatch.chdir(tmp_path)
-    app = build(load(None, fal_key="id:secret", data_dir=str(tmp_path)), serve=False)
+    app = App(load(None, fal_key="id:secret", data_dir=str(tmp_path)), serve=False)
     app.adapters["discord"] = OwnersPlatform()  # type: ignore[assignment]
     try:
         await migrate(app.database)

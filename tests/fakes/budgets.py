@@ -10,7 +10,7 @@ from typing import Any
 from core.budgets.reports import UsageReport, UsageRow
 from core.budgets.reports.chart import ChartError
 from core.budgets.reports.periods import parse_period
-from core.domain import authorization
+from core.domain import identity
 from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.money import NANOUSD_PER_USD, usd
@@ -48,7 +48,7 @@ class FakeBudgets:
 
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
         if member_id not in (None, actor.user_id):
-            authorization.check_moderator(actor)
+            identity.check_moderator(actor)
         parse_period(period, date(2026, 11, 23))
         total = self.spent_nanousd
         days = (UsageRow("2026-11-22", "22 Nov", 0, 0, 0.0), UsageRow("2026-11-23", "23 Nov", total, 1, 3.0))
@@ -87,37 +87,37 @@ class FakeBudgets:
         return [self.status(), *own]
 
     async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         return await self.applying(actor)
 
     async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         values = astuple(wanted)
         self.limit_calls.append((actor.workspace_id, *(values if wanted.model else values[:-1])))
         return await self.applying(actor)
 
     async def sponsor(self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = 7) -> Card:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         self.sponsors.append((channel_id, amount_nanousd, days))
         ends_at = self.clock.now() + days * 86_400
         return moderation.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         self.moderated.append(("extra", member_id, amount_nanousd, window.value))
         return said("They have more.")
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         return said("first", "second")
 
     async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Card:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         self.moderated.append(("presets", text, channel_id))
         return said("Presets are changed.")
 
     async def pause(self, actor: Requester, paused: bool) -> Card:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         self.halted = paused
         return moderation.pause_changed(paused, actor.platform, actor.locale)
 
@@ -125,6 +125,6 @@ class FakeBudgets:
         return self.halted
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         self.alert_channels.append(channel_id)
         return moderation.alerts_to(channel_id, actor.platform, actor.locale)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from core.accounts.settings import SavedSettings
-from core.domain import authorization
 from core.domain import errors as e
+from core.domain import identity
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.domain.models import MODELS
@@ -69,7 +69,7 @@ class FakeService(FakeBudgets, SavedSettings):
         return self.jobs[job_id]
 
     def _find(self, job_id: str, actor: Requester | None) -> Job:
-        return authorization.check_visible(self.jobs.get(job_id), actor)
+        return identity.check_visible(self.jobs.get(job_id), actor)
 
     # --- jobs -------------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class FakeService(FakeBudgets, SavedSettings):
         return self._find(job_id, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
-        authorization.check_may_stop(self._find(job_id, actor), actor)
+        identity.check_may_stop(self._find(job_id, actor), actor)
         return self._set(job_id, images_deleted=True)
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
@@ -144,14 +144,14 @@ class FakeService(FakeBudgets, SavedSettings):
         raise NotImplementedError
 
     async def share(self, job_id: str, actor: Requester) -> str | None:
-        authorization.check_requester(self._find(job_id, actor), actor)
+        identity.check_requester(self._find(job_id, actor), actor)
         return f"https://bot.example/s/{job_id}" if self.can_share else None
 
     async def shared(self, job_id: str, signature: str) -> Job:
         raise e.JobNotFound
 
     async def queue(self, actor: Requester) -> OpenHere:
-        authorization.check_moderator(actor)
+        identity.check_moderator(actor)
         here = tuple(job for job in self.jobs.values() if not job.state.terminal)
         return OpenHere(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
 
@@ -165,7 +165,7 @@ class FakeService(FakeBudgets, SavedSettings):
     async def history(
         self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
     ) -> Sequence[Job]:
-        mine = [job for job in self.jobs.values() if authorization.is_requester(job, actor)]
+        mine = [job for job in self.jobs.values() if identity.is_requester(job, actor)]
         mine = [job for job in mine if not begun or job.state is not JobState.REFUSED]
         mine.sort(key=lambda job: -job.created_at)
         return [job for job in mine if before is None or job.created_at < before][:limit]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.discord.connection.http_interactions import InteractionEndpoint
 from adapters.slack.connection.app import HttpEndpoint
-from bot.app import build
+from bot.app import App
 from bot.settings import load
 from core.domain.errors import UpscaleError
 from core.domain.parameters.grammar import parse
@@ -164,7 +164,7 @@ async def http(folder: Path) -> AsyncIterator[Feed]:
             patch.setenv(name, value)
         settings = load(None)
     whole = list(attacks().values())
-    async with build(settings) as app:
+    async with App(settings) as app:
         app.http.bodies.body_limit_s = app.http.connections.header_limit_s = 0.1
 
         async def feed(chance: random.Random) -> None:

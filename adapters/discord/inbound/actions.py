@@ -19,8 +19,8 @@ from adapters.discord.outbound.delivery_state import TOKEN_LIFE_S, Sent
 from adapters.discord.outbound.job_message import file_name
 from adapters.discord.outbound.payload import fixed
 from adapters.discord.views.card import Press, press_of, shows
-from core.domain.authorization import check_may_stop
 from core.domain.errors import JobNotFound
+from core.domain.identity import check_may_stop
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, TypedState, Verdict

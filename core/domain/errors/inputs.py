@@ -16,14 +16,10 @@ class NotAnImage(InputError):
 
 
 class UnsupportedFormat(InputError):
-    """A picture of a kind that cannot be read here."""
-
     format: str
 
 
 class DamagedImage(InputError):
-    """Truncated or corrupt."""
-
     detail: str = ""
 
 
@@ -35,16 +31,12 @@ class FileTooLarge(InputError):
 
 
 class TooManyPixels(InputError):
-    """The input itself has more pixels than allowed."""
-
     width_px: int
     height_px: int
     limit_px: int
 
 
 class ImageTooSmall(InputError):
-    """A side is shorter than the smallest allowed."""
-
     width_px: int
     height_px: int
     min_side_px: int
@@ -90,8 +82,6 @@ class LinkRefused(InputError):
 
 
 class DownloadFailed(InputError):
-    """The file could not be had from where it lies."""
-
     reason: Literal[
         "status",
         "timeout",

@@ -92,8 +92,6 @@ class JobNotFound(RequestError):
 
 
 class TooLate(RequestError):
-    """The job is past the state in which this could be done."""
-
     state: str
 
 
@@ -132,8 +130,6 @@ class LimitReached(BudgetError):
 
 
 class TooManyWaiting(BudgetError):
-    """The member already has the allowed number of jobs waiting their turn."""
-
     limit: int
 
 

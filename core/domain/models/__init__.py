@@ -135,7 +135,6 @@ class Models(tuple[ModelSpec, ...]):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Their names as typed."""
         return tuple(model.id for model in self)
 
     def find(self, model_id: object) -> ModelSpec | None:

@@ -117,8 +117,6 @@ def judge(known: Input, raw: Raw, name: str | None = None) -> Value | ParameterP
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One `name=raw` as it came."""
-
     known: str
     name: str
     raw: Raw
@@ -153,12 +151,10 @@ class Collector:
             self.links.append(address)
 
     def problem(self, problem: ParameterProblem) -> None:
-        """Take a problem with the text itself, in its place among the others."""
         if len(self.said) < MAX_SAID:
             self.said.append(problem)
 
     def first(self, known: str) -> Raw:
-        """The value that is given first under this name."""
         return next((said.raw for said in self.said if isinstance(said, Said) and said.known == known), None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.domain import authorization
+from core.domain import identity
 from core.domain.errors import DeliveryRefused, InputError, QuoteExpired, TooLate, UpscaleError
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
@@ -132,7 +132,7 @@ class FakeCore(FakeService):
         return quote(*self.size_px, job.parameters.factor, DEFAULT_UNIT_PRICE_NANOUSD)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
-        job = authorization.check_requester(self._find(job_id, actor), actor)
+        job = identity.check_requester(self._find(job_id, actor), actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             raise TooLate(state=job.state)
         if job.confirm_by_at is not None and self.clock.now() > job.confirm_by_at:
@@ -142,7 +142,7 @@ class FakeCore(FakeService):
         return job
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
-        job = authorization.check_may_stop(self._find(job_id, actor), actor)
+        job = identity.check_may_stop(self._find(job_id, actor), actor)
         if job.state.terminal:
             raise TooLate(state=job.state)
         if job.state is JobState.RUNNING:

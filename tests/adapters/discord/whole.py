@@ -12,7 +12,7 @@ import discord
 import pytest
 from sqlalchemy import select
 
-from bot.app import App, build
+from bot.app import App
 from bot.settings import load
 from core.domain.job import Job, job_id_for
 from core.storage import tables_ledger
@@ -85,7 +85,7 @@ async def whole_bot(folder: Path, patch: pytest.MonkeyPatch, **env: str) -> Asyn
         }  # fmt: skip
         for name, value in told.items():
             patch.setenv(name, value)
-        async with build(load(None), clock=clock) as app:
+        async with App(load(None), clock=clock) as app:
             await emulator.gateway.wait_connected(timeout_s=30)
             await emulator.until(lambda: emulator.world.commands, 30)
             yield Whole(app, emulator, fal, clock)

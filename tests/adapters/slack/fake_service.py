@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from core.domain import authorization
+from core.domain import identity
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, DownloadFailed, QuoteExpired, TooLate, UpscaleError
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Receipt, Remote, Requester, Result
 from core.domain.money import quote
@@ -204,7 +204,7 @@ class FakeService(service.FakeService):
             row.go.setdefault(stage, asyncio.Event()).set()
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
-        job = authorization.check_requester(self._find(job_id, actor), actor)
+        job = identity.check_requester(self._find(job_id, actor), actor)
         if job.confirm_by_at is not None and self.clock.now() > job.confirm_by_at:
             raise QuoteExpired
         if job.state is JobState.AWAITING_CONFIRMATION:
@@ -213,7 +213,7 @@ class FakeService(service.FakeService):
         return job
 
     async def cancel(self, job_id: str, actor: Requester) -> Job:
-        before = authorization.check_may_stop(self._find(job_id, actor), actor)
+        before = identity.check_may_stop(self._find(job_id, actor), actor)
         if before.state.terminal:
             raise TooLate(state=before.state.value)
         row = self.rows[job_id]

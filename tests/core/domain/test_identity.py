@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from core.domain import authorization
+from core.domain import identity
 from core.domain.errors import JobNotFound
 from core.domain.identity import is_same_person
 from core.domain.job import Job, JobState, Requester
@@ -28,24 +28,24 @@ async def made(w: World, who: Requester, *, private: bool) -> Job:
 
 async def test_a_stranger_with_the_same_id_neither_sees_nor_stops_nor_lists_a_job(w: World) -> None:
     job = await made(w, MINE, private=False)
-    for check in (authorization.check_visible, authorization.check_requester, authorization.check_may_stop):
+    for check in (identity.check_visible, identity.check_requester, identity.check_may_stop):
         with pytest.raises(JobNotFound):
             check(job, STRANGER)
-    assert authorization.check_requester(job, MINE) is job
+    assert identity.check_requester(job, MINE) is job
     assert await w.store.history(STRANGER, limit=10) == []
 
 
 async def test_a_private_job_does_not_exist_for_others_of_the_workspace(w: World) -> None:
     job = await w.done(private=True)
-    assert authorization.check_visible(job, ANN) is job
+    assert identity.check_visible(job, ANN) is job
     with pytest.raises(JobNotFound):
-        authorization.check_visible(job, BOB)
+        identity.check_visible(job, BOB)
 
 
 async def test_a_moderator_may_stop_a_private_job_and_gets_nothing_of_it(w: World) -> None:
     job = await w.done(private=True)
     moderator = dataclasses.replace(BOB, is_moderator=True)
-    assert authorization.check_may_stop(job, moderator) is job
+    assert identity.check_may_stop(job, moderator) is job
     tries = (
         w.service.job(job.id, moderator),
         w.service.repeat(job.id, moderator, Change("twice_more"), key="fake:more", reply=job.reply),

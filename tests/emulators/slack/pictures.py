@@ -111,10 +111,10 @@ async def main() -> None:
                 CONFIRM_ABOVE_USD="2",
                 LOG_LEVEL="warning",
             )
-            from bot.app import build
+            from bot.app import App
             from bot.settings import load
 
-            async with build(load(None)), async_playwright() as play:
+            async with App(load(None)), async_playwright() as play:
                 await until(lambda: slack.socket.connections)
                 browser = await play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
                 page = await browser.new_page(device_scale_factor=1.5, viewport={"width": 800, "height": 600})
