@@ -125,15 +125,11 @@ def moment(at: float | None) -> str:
 
 def operator() -> Requester:
     """Whoever sits at this terminal: may do anything."""
-    name = _user_name()
-    return Requester(PLATFORM, user_id=name, user_name=name, is_moderator=True, is_operator=True)
-
-
-def _user_name() -> str:
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a container's numeric user has no name
-        return "operator"
+        name = "operator"
+    return Requester(PLATFORM, user_id=name, user_name=name, is_moderator=True, is_operator=True)
 
 
 async def ask(question: str) -> bool:

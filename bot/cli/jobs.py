@@ -221,11 +221,5 @@ def as_json(picture: Path | str, job: Job, path: Path | None) -> dict[str, Any]:
         "estimate_usd": receipt.estimate_nanousd / NANOUSD_PER_USD if receipt else None,
         "charge_known": receipt.basis != "unknown" if receipt else None,
         "play_money": receipt.play_money if receipt else None,
-        "error": _error(job),
+        "error": job.error and {**to_json(job.error), "message": explain(job.error, "en", reference=job.id).what},
     }
-
-
-def _error(job: Job) -> dict[str, Any] | None:
-    if job.error is None:
-        return None
-    return {**to_json(job.error), "message": explain(job.error, "en", reference=job.id).what}

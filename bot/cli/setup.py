@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +55,8 @@ _PLACES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Area:
-    title: str
-    credentials: Sequence[Credential]
-    check: Callable[[Settings], Any]
+Area = tuple[str, Sequence[Credential], Callable[[Settings], Any]]
+"""What is asked together and checked together: its title, the questions, the check."""
 
 
 def _typed(prompt: str, credential: Credential) -> str:
@@ -91,16 +87,16 @@ def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
     return Exit.OK
 
 
-def _areas(found: Settings) -> Iterator[_Area]:
-    yield _Area("fal, which runs the model", _FAL, _check_fal)
+def _areas(found: Settings) -> Iterator[Area]:
+    yield "fal, which runs the model", _FAL, _check_fal
     for platform in found.platforms:
         questions, examine = _part(platform.name, "credentials"), _part(platform.name, "examine")
         if questions is not None and examine is not None:
             title = platform.name.capitalize()
-            yield _Area(title, questions(platform.settings, found.public_url), _checker(platform.name, examine))
+            yield title, questions(platform.settings, found.public_url), _checker(platform.name, examine)
     now = settings.load()
     if now.backend == "fal" and any(platform.settings.enabled for platform in now.platforms if platform.name != "web"):
-        yield _Area("Whose images you pay for", _PLACES, _check_places)
+        yield "Whose images you pay for", _PLACES, _check_places
 
 
 def _part(platform: str, name: str) -> Any:
@@ -111,28 +107,29 @@ def _checker(name: str, examine: Any) -> Callable[[Settings], Any]:
     return lambda found: examine(next(p.settings for p in found.platforms if p.name == name), found.public_url)
 
 
-def _go_through(area: _Area, ask: Ask) -> dict[str, str]:
+def _go_through(area: Area, ask: Ask) -> dict[str, str]:
     """Ask and check until it works or is given up; the accepted answers."""
-    err.print(styled((area.title, "bold")))
+    title, credentials, check = area
+    err.print(styled((title, "bold")))
     for attempt in range(_TRIES):
         answers: dict[str, str] = {}
-        for credential in area.credentials:
+        for credential in credentials:
             for number, step in enumerate(credential.steps if attempt == 0 else (), 1):
                 err.print(f"  {number}. {step}")
             answer = ask(f"  {credential.variable} ({credential.title}): ", credential).strip()
             if answer:
                 answers[credential.variable] = answer
-        if not answers or _accepted(area, answers):
+        if not answers or _accepted(title, check, answers):
             return answers
     err.print("Left as it was; run `python -m bot setup` again when you have it.\n")
     return {}
 
 
-def _accepted(area: _Area, answers: dict[str, str]) -> bool:
+def _accepted(title: str, check: Callable[[Settings], Any], answers: dict[str, str]) -> bool:
     """Say what the check finds; whether nothing is wrong."""
     try:
         found = settings.load(**{name.lower(): answer for name, answer in answers.items()})
-        findings = asyncio.run(bounded(area.title, lambda: area.check(found)))
+        findings = asyncio.run(bounded(title, lambda: check(found)))
     except NotUsable as error:
         findings = [Finding("problem", str(error))]
     for finding in findings:

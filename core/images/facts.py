@@ -5,7 +5,7 @@ Shared by both sides of the pipe; must stay free of libvips, pydantic and asynci
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal
 
 from core.domain.media_types import Format
 
@@ -83,10 +83,6 @@ class Prepared:
     sha256: str
     notes: tuple[Note, ...]
     source: ImageFacts
-
-    @classmethod
-    def from_json(cls, path: Path, found: dict[str, Any]) -> Self:
-        return cls(path, **{**found, "notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,8 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         or JPEG at quality 95 where a PNG would be unwieldy. Checks everything that `probe` checks. Raises InputError.
         """
         found = await self._job("prepare", self._timeout_s, path=path, out=out_path, model=asdict(self._model))
-        return Prepared.from_json(out_path, found)
+        found |= {"notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])}
+        return Prepared(out_path, **found)
 
     async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> Written:
         """Enlarges by Lanczos, and with `network` by a small one too, as far as that helps this picture.

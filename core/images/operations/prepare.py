@@ -15,7 +15,6 @@ from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.colour_management import samples
 from core.images.operations.colour_management.profiles import meaning_of
-from core.images.operations.colour_management.samples import Rendering, spread, to_srgb
 from core.images.operations.decoders import pillow
 from core.images.operations.refusals import Refused, from_codec
 from core.images.operations.transparency import ground_of
@@ -166,8 +165,7 @@ def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
 
 def blank(path: Path, limits: ImageLimits) -> dict[str, Any]:
     """Whether all pixels have one colour, and whether none is brighter than a codec's rounding. Reads every pixel."""
-    facts, _ = opening.examine(path, limits)
-    stats = samples.flat(samples.shown(path, facts.format)).stats()
+    stats = samples.flat(samples.opened(path, limits)[1]).stats()
     rows = [(stats(0, band)[0], stats(1, band)[0]) for band in range(1, stats.height)]
     black = all(brightest <= _BLACK_LEVEL for _, brightest in rows)
     one_colour = all(high - low <= _FLAT_SPREAD for low, high in rows)
@@ -256,7 +254,8 @@ def _mend_webp(path: Path, out: Path) -> bool | None:
 
 
 def _written(path: Path, kind: Format, image: Any, out: Path) -> bool | None:
-    if spread(image) == 0:
+    if samples.spread(image) == 0:
         return None
-    to_srgb(image, Rendering(meaning_of(path, kind, image))).pngsave(str(out), compression=1, keep="none")
+    rendering = samples.Rendering(meaning_of(path, kind, image))
+    samples.to_srgb(image, rendering).pngsave(str(out), compression=1, keep="none")
     return True

@@ -88,6 +88,12 @@ def units_in(headers: Mapping[str, str]) -> Decimal | None:
     return UNREADABLE_UNITS if units is None or units > MOST_UNITS else units
 
 
+def bill_in(headers: Mapping[str, str], *, otherwise: bool | None) -> dict[str, Any]:
+    """What an answer says of its bill, as facts of a ModelError; `otherwise` where it names no figure."""
+    units = units_in(headers)
+    return {"billed": otherwise if units is None else units != 0, "billed_units": units}
+
+
 def halt_in(status: int, data: Any) -> errors.ProviderHalted | None:
     """The account-wide refusal that an answer to a submit, a token or a probe is, if it is one.
 
@@ -124,10 +130,8 @@ def error_in_status(data: Any) -> dict[str, Any] | None:
 
 def model_error(status: int, headers: Mapping[str, str], data: Any) -> errors.ModelError:
     """The leaf for a failed request's answer; anything unknown is a `ModelFailed`."""
-    units = units_in(headers)
     # "Only successful outputs are billed; 5xx and queue time are free; 422 may be billed" (fal's pricing page).
-    free = False if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
-    bill: dict[str, Any] = {"billed": free if units is None else units != 0, "billed_units": units}
+    bill = bill_in(headers, otherwise=False if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None)
     entry = _main_entry(data)
     if entry is not None:
         return _from_entry(entry, bill)

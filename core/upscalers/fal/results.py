@@ -17,7 +17,7 @@ from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
 from core.ports import CancelAnswer
-from core.upscalers.fal.failures import error_in_status, is_named, model_error, units_in
+from core.upscalers.fal.failures import bill_in, error_in_status, is_named, model_error, units_in
 from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole
 from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import Transport
@@ -56,7 +56,7 @@ class Results:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
                 return parse_result(answer, data)
             if len(answer.body) >= MAX_RESULT_BYTES:
-                raise ModelFailed(kind="result_too_large", **_bill(answer))
+                raise ModelFailed(kind="result_too_large", **bill_in(answer.headers, otherwise=True))
             raise ProviderUnavailable
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
@@ -98,18 +98,13 @@ def _pause(error: Exception, attempt: int) -> float | None:
     return _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
 
 
-def _bill(answer: Answer) -> dict[str, Any]:
-    """fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled."""
-    units = units_in(answer.headers)
-    return {"billed": True if units is None else units != 0, "billed_units": units}
-
-
 def parse_result(answer: Answer, data: Any) -> Made:
     """The model's outputs, as far as they are there and of the right type. Raises ModelFailed without an image."""
     image = dig(data, "image") or dig(data, "images", 0)
     address, caption = dig(image, "url"), dig(data, "caption")
     if not isinstance(address, str) or not address:
-        raise ModelFailed(kind=_NO_IMAGE, **_bill(answer))
+        # fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled.
+        raise ModelFailed(kind=_NO_IMAGE, **bill_in(answer.headers, otherwise=True))
     flags = dig(data, "has_nsfw_concepts")
     return Made(
         image_url=address,

@@ -20,7 +20,7 @@ from core.ports import ModelInputs
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import halt_in, model_error
-from core.upscalers.fal.json_answer import Answer, read_answer
+from core.upscalers.fal.json_answer import Answer
 from core.upscalers.fal.transport import NETWORK_ERRORS, Sending, Transport
 from core.upscalers.fal.upload import lifecycle_json
 
@@ -94,22 +94,13 @@ class Submitter:
 
     async def _post_to(self, url: URL, inputs: ModelInputs, sending: Sending) -> Answer:
         headers = {
-            "Accept": "application/json",
             START_TIMEOUT_HEADER: str(self._config.start_timeout_s),
             "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
             # Without it the account's own setting counts (fal's platform headers), and a lost submit may be lost.
             "X-Fal-Store-IO": "1",
-            **self._transport.authorised(url, "api"),
         }
         try:
-            async with self._transport.paid_session.post(
-                url,
-                json=dict(inputs.values),
-                headers=headers,
-                allow_redirects=False,
-                trace_request_ctx=sending,
-            ) as response:
-                return await read_answer(response)
+            return await self._transport.once("POST", url, body=dict(inputs.values), headers=headers, sending=sending)
         except NETWORK_ERRORS as error:
             if sending.failure is not None:
                 # The caller's own step failed (aiohttp may have wrapped it): nothing left, and it is not fal's doing.

@@ -111,11 +111,16 @@ def timeout_for(
 
 
 class CallOptions(TypedDict, total=False):
-    """What a request may say beside its address (key, headers, JSON), and how much is read of its answer."""
+    """What a request may say beside its address (key, headers, JSON or other data), how long it may take, and how much
+    is read of its answer. With `sending` it is the paid call.
+    """
 
     key: KeyKind
     headers: Mapping[str, str]
     body: Any
+    data: Any
+    timeout: aiohttp.ClientTimeout
+    sending: Sending
     max_bytes: int
 
 
@@ -131,8 +136,7 @@ class Transport:
     """Open sessions to fal. `open` inside the event loop that uses it, `close` at the end."""
 
     session: aiohttp.ClientSession
-    paid_session: aiohttp.ClientSession
-    """That of the paid call; its `trace_request_ctx` must be a `Sending`."""
+    _paid_session: aiohttp.ClientSession
 
     def __init__(self, config: FalConfig, clock: Clock, metrics: Metrics | None = None) -> None:
         self.config = config
@@ -149,7 +153,7 @@ class Transport:
         self.session = self._make_session(aiohttp.TCPConnector(limit=10_000, keepalive_timeout=30))
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(Sending.headers_sent)
-        self.paid_session = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
+        self._paid_session = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
 
     def _make_session(self, connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
@@ -190,8 +194,12 @@ class Transport:
             **self.authorised(url, options.get("key", "api")),
             **options.get("headers", {}),
         }
-        body = options.get("body")
-        async with self.session.request(method, url, headers=every, json=body, allow_redirects=False) as response:
+        sending, limit = options.get("sending"), options.get("timeout", timeout_for(self.config))
+        session = self.session if sending is None else self._paid_session
+        async with session.request(
+            method, url, headers=every, json=options.get("body"), data=options.get("data"),
+            allow_redirects=False, timeout=limit, trace_request_ctx=sending,
+        ) as response:  # fmt: skip
             return await read_answer(response, options.get("max_bytes", MAX_REPLY_BYTES))
 
     async def read(

@@ -20,7 +20,7 @@ from core.domain.media_types import suffix_for
 from core.net.retry import Backoff, retry
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.failures import halt_in
-from core.upscalers.fal.json_answer import Answer, read_answer
+from core.upscalers.fal.json_answer import Answer
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,6 @@ class Uploader:
         """The file's address. Raises ProviderUnavailable where it was not taken."""
         headers = {
             "Authorization": await self._authorization(),
-            "Accept": "application/json",
             "Content-Type": mime,
             "X-Fal-File-Name": name,
             **self._lifetime(),
@@ -88,10 +87,7 @@ class Uploader:
         timeout = timeout_for(config, total_s=2 * config.reply_timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S)
         file = await asyncio.to_thread(path.open, "rb")
         try:
-            async with self._transport.session.request(
-                method, url, data=file, headers=headers, allow_redirects=False, timeout=timeout
-            ) as response:
-                return await read_answer(response)
+            return await self._transport.once(method, url, key="none", data=file, headers=headers, timeout=timeout)
         except NETWORK_ERRORS as error:
             log.warning("fal_upload_failed", kind=type(error).__name__)
             return None

@@ -16,7 +16,7 @@ from yarl import URL
 
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.models import MODELS, ModelSpec
-from core.net.retry import Backoff
+from core.net.retry import Backoff, first_of
 from core.ports import RemoteCompleted, RemoteStatus
 from core.upscalers.fal.json_answer import Answer, EventLines, status_from
 from core.upscalers.fal.submit import request_path
@@ -77,8 +77,8 @@ class _Watch:
         self._clock = transport.clock
         self._path = path
         self._began_at = transport.clock.now()
-        self._ended = False
-        self._interrupt: Callable[[], object] | None = None
+        self._ended = asyncio.Event()
+        self._end_stream: Callable[[], object] | None = None
         self._pauses = self._not_found = self._stream_failures = self._polls = 0
         self._asked_s: float | None = None
         self._silent_since: float | None = None
@@ -86,16 +86,16 @@ class _Watch:
 
     def end(self) -> None:
         """End the wait now: a webhook said that the request is over."""
-        self._ended = True
-        if self._interrupt is not None:
-            self._interrupt()
+        self._ended.set()
+        if self._end_stream is not None:
+            self._end_stream()
 
     async def statuses(self) -> AsyncGenerator[RemoteStatus, None]:
         """Statuses with repeats, until completed; `_note` and the watch's age bound the tries and the time."""
         for attempt in itertools.count():
-            if attempt and not self._ended:
+            if attempt:
                 await self._pause()
-            if self._ended:
+            if self._ended.is_set():
                 yield RemoteCompleted()
                 return
             heard = False
@@ -106,7 +106,7 @@ class _Watch:
                         heard = True
                         yield status
             # Where fal just said when to come back, the poll waits for that too.
-            if not heard and self._asked_s is None and not self._ended:
+            if not heard and self._asked_s is None and not self._ended.is_set():
                 polled = await self._poll()
                 if polled is not None:
                     yield polled
@@ -125,7 +125,7 @@ class _Watch:
                     unknown = response.status == HTTPStatus.NOT_FOUND
                     self._note(Answer(0 if unknown else response.status, response.headers, b""))
                     return
-                self._interrupt = lambda: response.content.set_exception(WebhookArrived())
+                self._end_stream = lambda: response.content.set_exception(WebhookArrived())
                 lines = EventLines()
                 async for chunk in response.content.iter_any():
                     for status in lines.feed(chunk):
@@ -139,7 +139,7 @@ class _Watch:
             log.info("fal_stream_broke", kind=type(error).__name__, heard=heard)
             self._note(None)
         finally:
-            self._interrupt = None
+            self._end_stream = None
             if not heard:
                 self._stream_failures += 1
                 self._polls = 0
@@ -197,10 +197,4 @@ class _Watch:
         asked_s, self._asked_s = self._asked_s, None
         self._pauses += 1
         pause_s = max(_PAUSES.pause_s(self._pauses), asked_s or 0.0)
-        sleeping = asyncio.ensure_future(self._clock.sleep(pause_s))
-        self._interrupt = sleeping.cancel
-        try:
-            await asyncio.wait({sleeping})
-        finally:
-            self._interrupt = None
-            sleeping.cancel()
+        await first_of(self._clock.sleep(pause_s), self._ended.wait())

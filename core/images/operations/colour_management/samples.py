@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyvips
 
 from core.domain.media_types import Format
-from core.images.facts import ImageFacts
+from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import load as opening
 from core.images.operations.colour_management.profiles import Meaning, meaning_of, to_srgb_by
 from core.images.operations.colour_management.tone_mapping import as_srgb
@@ -126,6 +126,12 @@ def _split(image: Any) -> tuple[Any, Any | None]:
 def shown(path: Path, kind: Format) -> Any:
     """The upright picture as `to_srgb` makes it. Lazy."""
     return to_srgb(opening.upright(path, kind), rendering_of(path, kind, opening.load(path, kind)))
+
+
+def opened(path: Path, limits: ImageLimits) -> tuple[ImageFacts, Any]:
+    """Facts of an acceptable picture, and it as `shown`. Raises Refused."""
+    facts, _ = opening.examine(path, limits)
+    return facts, shown(path, facts.format)
 
 
 def small_of(path: Path, facts: ImageFacts, side_px: int) -> Any:

@@ -19,7 +19,7 @@ import pyvips
 
 from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import load as opening
-from core.images.operations.colour_management.samples import flat, shown, small_of
+from core.images.operations.colour_management.samples import flat, opened, shown, small_of
 from core.images.operations.lanczos import enlarge
 from core.images.operations.prepare import save_jpeg, save_png, written
 
@@ -121,8 +121,7 @@ def strongest(energy: Any, full: tuple[int, int], width: int, height: int) -> Re
 
 def crop_detail(path: Path, out: Path, factor: float, limits: ImageLimits) -> dict[str, Any]:
     """Of the picture's own shape (at most 2 to 1), or the whole of a picture that is small enough."""
-    facts, _ = opening.examine(path, limits)
-    image = shown(path, facts.format)
+    facts, image = opened(path, limits)
     ratio = min(2.0, max(0.5, image.width / image.height))
     height = min(image.height, math.floor(math.sqrt(_OUTPUT_PIXELS / ratio) / factor))
     width = min(image.width, _room(height, factor))

@@ -17,7 +17,7 @@ import pyvips
 from core.domain.media_types import MIME, SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
 from core.images.operations import load as opening
-from core.images.operations.colour_management.samples import flat, shown, small_of
+from core.images.operations.colour_management.samples import flat, opened, shown, small_of
 from core.images.operations.prepare import save_jpeg, save_png, written
 from core.images.operations.refusals import Refused
 
@@ -102,8 +102,7 @@ def _picture(path: Path, facts: ImageFacts) -> _Picture:
 
 
 def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: ImageLimits) -> dict[str, Any]:
-    facts, _ = opening.examine(path, limits)
-    image = shown(path, facts.format)
+    facts, image = opened(path, limits)
     if saved_as == "png":
         save_png(image, out)
     elif saved_as == "jpeg":
@@ -162,12 +161,11 @@ _PNG_TILE = ".png[compression=1,keep=icc]"
 
 def tiles(path: Path, out: Path, tile_px: int, limits: ImageLimits) -> dict[str, Any]:
     """Writes `out/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream."""
-    facts, _ = opening.examine(path, limits)
+    _, image = opened(path, limits)
     work = out.with_name(f"{out.name}.part")
     made = work.with_name(f"{work.name}_files")
     shutil.rmtree(made, ignore_errors=True)
     try:
-        image = shown(path, facts.format)
         suffix = _PNG_TILE if image.hasalpha() else _JPEG_TILE
         image.dzsave(str(work), suffix=suffix, tile_size=tile_px, overlap=0, depth="onetile", skip_blanks=-1)
     finally:
