@@ -33,7 +33,7 @@ from bot.providers import (
     result_file,
 )
 from bot.settings import Settings, secret
-from bot.supervisor import Closable, close_all, supervise
+from bot.supervisor import close_all, supervise
 from core.accounts.allowlist import AllowList, AllowSettings
 from core.accounts.service import Accounts
 from core.budgets.prices import PriceBook
@@ -269,7 +269,7 @@ class App:
         self.service.drain()
         # Replies work as long as jobs do; an adapter that keeps a connection for them brings a `close`.
         both = (*self.adapters.values(), *self.tools.beside.values())
-        own = [part.close for part in both if isinstance(part, Closable)]
+        own = [close for part in both if (close := getattr(part, "close", None)) is not None]
         first = (self._end_tasks, self.http.stop, self.pipeline.hand_over, self.engine.close, self.alerts.close, *own)
         rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)
         await close_all(*first, *rest, self.metrics.close)

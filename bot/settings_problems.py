@@ -57,18 +57,17 @@ def _likeness(written: str, known: str) -> float:
 
 def encoding_of(env_file: Path | str | None) -> str:
     """UTF-16 where the file begins as PowerShell lets it begin, else UTF-8."""
-    path = Path(env_file) if env_file else None
-    if path is None or not path.is_file():
+    if not env_file or not Path(env_file).is_file():
         return "utf-8"
-    with path.open("rb") as file:
+    with Path(env_file).open("rb") as file:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
 
 
 def unreadable_lines(env_file: Path | str | None) -> list[str]:
     """A sentence for each line of `.env` that is neither NAME=value nor a comment; shows nothing of the line."""
-    path = Path(env_file) if env_file else None
-    if path is None or not path.is_file():
+    if not env_file or not Path(env_file).is_file():
         return []
+    path = Path(env_file)
     try:
         text = path.read_text(encoding_of(path))
         if "\0" in text:

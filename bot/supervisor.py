@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -19,14 +18,6 @@ _LONGEST_PAUSE_S = 60.0
 _STORAGE_AWAY = (*DATABASE_ERRORS, StorageUnavailable)
 _HEALTHY_S = 120.0
 """A connection that held this long starts again without delay when it breaks."""
-
-
-@runtime_checkable
-class Closable(Protocol):
-    """An adapter that keeps connections beyond `serve`."""
-
-    async def close(self) -> None:
-        """Close them; no reply is used any more."""
 
 
 async def close_all(*parts: Callable[[], Awaitable[object]]) -> None:

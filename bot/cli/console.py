@@ -89,8 +89,8 @@ def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]], right: Itera
     return table
 
 
-def leave(code: int) -> None:
-    if code != Exit.OK:
+def leave(code: int | None) -> None:
+    if code:
         raise typer.Exit(int(code))
 
 
@@ -151,7 +151,7 @@ async def ask(question: str) -> bool:
         loop.remove_reader(sys.stdin.fileno())
 
 
-def opens_app(work: Callable[..., Awaitable[Exit]], **fixed: Any) -> Callable[..., None]:
+def opens_app(work: Callable[..., Awaitable[Exit | None]], **fixed: Any) -> Callable[..., None]:
     """`work(app, …)` as a command of its parameters that are not fixed; it ends with the exit code that it returns."""
 
     def command(**given: Any) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import email.utils
-import importlib
 import json
 import os
 import shutil
@@ -72,7 +71,7 @@ async def findings(app: App) -> AsyncIterator[Finding]:
         ("the clock", lambda: _clock(s)),
     ]
     for platform in s.platforms:
-        look = getattr(importlib.import_module(f"adapters.{platform.name}"), "examine", None)
+        look = getattr(platform.package, "examine", None)
         if platform.settings.enabled and look is not None:
             checks.append((platform.name, lambda look=look, p=platform: look(p.settings, s.public_url)))  # type: ignore[misc]
     for name, check in checks:

@@ -53,7 +53,7 @@ async def job(
     app: App,
     reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
     save: Annotated[Path | None, typer.Option(help="Write the finished image to this file or folder")] = None,
-) -> Exit:
+) -> Exit | None:
     """Explain a job by its reference, or hand its image out."""
     found = await app.store.get(_wanted(reference))
     incident = await app.store.incident(_wanted(reference))
@@ -66,10 +66,10 @@ async def job(
     lines = list(_job_lines(found)) if found is not None else []
     for name, text in [*lines, *(_incident_lines(incident) if incident is not None else ())]:
         out.print(styled((f"{name:>12}", "dim"), f"  {text}"))
-    return Exit.OK
+    return None
 
 
-async def _save_result(app: App, job: Job, target: Path) -> Exit:
+async def _save_result(app: App, job: Job, target: Path) -> Exit | None:
     if job.result is None or job.images_deleted:
         err.print(f"No image is kept for {job.id}.")
         return Exit.FAILED
@@ -83,10 +83,10 @@ async def _save_result(app: App, job: Job, target: Path) -> Exit:
         err.print(f"The image of {job.id} is no longer on this machine.")
         return Exit.FAILED
     out.print(str(path))
-    return Exit.OK
+    return None
 
 
-async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 10) -> Exit:
+async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 10) -> None:
     """The last images made in this terminal, newest first, and whether they are still kept."""
     jobs = await app.service.history(operator(), limit=limit, begun=True)
     if not jobs:
@@ -97,7 +97,6 @@ async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", 
         out.print(
             f"{job.id}  {moment(job.created_at)}  {image_name(job, 'en')}  {size_text}  {job.parameters.model}{kept}"
         )
-    return Exit.OK
 
 
 def _job_lines(job: Job) -> Iterator[tuple[str, str]]:

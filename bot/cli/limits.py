@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, err, moment, opens_app, operator, out, refused_by_disk, styled, table_of
+from bot.cli.console import CommandError, err, moment, opens_app, operator, out, refused_by_disk, styled, table_of
 from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, JobNotFound
@@ -33,11 +33,11 @@ async def usage(
     member: Annotated[str | None, typer.Option(help="Id of one member")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV")] = False,
     chart: Annotated[Path | None, typer.Option(help="Write the chart to this PNG")] = None,
-) -> Exit:
+) -> None:
     """What was spent: totals, per day, by member."""
     if csv:
         typer.echo(await app.budget.usage_csv(operator(), period=period, member_id=member), nl=False)
-        return Exit.OK
+        return
     report = await app.service.budgets.usage(operator(), period=period, member_id=member)
     money = "play money" if report.play_money and report.charged_nanousd else "charged"
     held = f", {cents(report.held_nanousd, 'en')} held" if report.held_nanousd else ""
@@ -58,7 +58,6 @@ async def usage(
         with refused_by_disk(f"{chart} cannot be written"):
             shutil.move(drawn, chart)
         err.print(f"Chart written to {chart}.")
-    return Exit.OK
 
 
 def _print_rows(columns: Sequence[str], rows: Sequence[UsageRow], last: Sequence[str]) -> None:
@@ -102,17 +101,17 @@ async def limits(
     history: Annotated[bool, typer.Option("--history", help="Who changed what, and when")] = False,
     platform: Platform = "",
     workspace: Workspace = "",
-) -> Exit:
+) -> None:
     """The limits of the whole bot, or of one workspace; with --history every change of them."""
     actor = _acting_in(platform, workspace)
     if not history:
-        return _print_limits(await app.service.limits.applying(actor))
+        _print_limits(await app.service.limits.applying(actor))
+        return
     found = await app.budget.limits.limit_changes(actor, limit=1000)
     for change, line in zip(found, changes(found, app.budget.zone, "en"), strict=False):
         out.print(f"{change.platform}:{change.workspace_id or '*'}  {line_text(line)}")
     if not found:
         out.print("Nobody has changed anything yet.")
-    return Exit.OK
 
 
 @quota.command("add")
@@ -124,19 +123,18 @@ async def quota_add(
     platform: Platform = "",
     workspace: Workspace = "",
     per: Per = Window.DAY,
-) -> Exit:
+) -> None:
     """Give a member of a workspace more until the period ends."""
     actor = _acting_in(platform, workspace, named=True)
     told = await app.service.limits.add_extra(actor, user, read_amount(amount, Measure.USD), per)
     err.print(line_text(told.paragraphs[0]))
-    return Exit.OK
 
 
 @quota.command("show")
 @opens_app
 async def quota_show(
     app: App, platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = ""
-) -> Exit:
+) -> None:
     """The limits that apply to somebody somewhere, with what is left."""
     return _print_limits(await app.service.limits.applying(_acting_in(platform, workspace, user, channel)))
 
@@ -151,7 +149,7 @@ async def _set(
     unit: Annotated[Measure, typer.Option(help="What is counted")] = Measure.USD,
     per: Per = Window.DAY,
     model: Annotated[str, typer.Option("--model", help="Only jobs of this model")] = "",
-) -> Exit:
+) -> None:
     """Set a limit of one workspace."""
     actor = _acting_in(platform, workspace, named=True)
     window = Window.NOW if unit is Measure.RUNNING else per
@@ -170,13 +168,12 @@ async def quota_pause(
     platform: Platform = "",
     workspace: Workspace = "",
     off: Annotated[bool, typer.Option("--off", help="Take new jobs again")] = False,
-) -> Exit:
+) -> None:
     """Stop taking new jobs, in one workspace or everywhere."""
     await app.service.limits.pause(_acting_in(platform, workspace), not off)
     where = f"in {workspace}" if workspace else "everywhere"
     what = "taken again" if off else "paused"
     err.print(f"New jobs are {what} {where}; running jobs go on{'' if off else '. The same with --off ends it'}.")
-    return Exit.OK
 
 
 def read_amount(text: str, measure: Measure) -> int:
@@ -188,7 +185,7 @@ def read_amount(text: str, measure: Measure) -> int:
         raise CommandError(f"{text} is not an amount from 0 to 1,000,000,000; write for example {allowed}.") from None
 
 
-def _print_limits(statuses: Iterable[LimitStatus]) -> Exit:
+def _print_limits(statuses: Iterable[LimitStatus]) -> None:
     rows = []
     for status in statuses:
         limit = status.limit
@@ -200,7 +197,6 @@ def _print_limits(statuses: Iterable[LimitStatus]) -> Exit:
         rows.append((scope, per, *values, moment(status.opens_at), limit.source))
     columns = ("whose", "what", "used", "held", "left", "of", "opens again", "set by")
     out.print(table_of(columns, rows) if rows else "No limit applies.")
-    return Exit.OK
 
 
 async def allow(
@@ -208,10 +204,11 @@ async def allow(
     place: Annotated[str, typer.Argument(help="discord:<server id>, slack:<team id>, discord:@<user id>")] = "",
     refuse: Annotated[bool, typer.Option("--refuse", help="Say no, and do not ask again")] = False,
     revoke: Annotated[bool, typer.Option("--revoke", help="Forget what was decided")] = False,
-) -> Exit:
+) -> None:
     """Let in the people of a server or workspace, on your money; without a place, list who asks."""
     if place:
-        return await _decide(app, place, "revoke" if revoke else "refuse" if refuse else "admit")
+        await _decide(app, place, "revoke" if revoke else "refuse" if refuse else "admit")
+        return
     settings = app.settings
     if not app.upscaler.real_money:
         err.print("The sandbox spends nobody's money: everybody may use the bot.")
@@ -225,10 +222,9 @@ async def allow(
     out.print(table_of(("place", "name", "state", "by", "since"), rows) if rows else "Nobody has asked.")
     if any(known.state == "asked" for known in places):
         err.print("Let one in with: python -m bot allow PLACE   or: python -m bot allow PLACE --refuse")
-    return Exit.OK
 
 
-async def _decide(app: App, address: str, verdict: Verdict) -> Exit:
+async def _decide(app: App, address: str, verdict: Verdict) -> None:
     place = Place.parse(address)
     if place is None or place.platform not in app.adapters:
         known = ", ".join(sorted(name for name in app.adapters if name not in ("cli", "web"))) or "none"
@@ -245,4 +241,3 @@ async def _decide(app: App, address: str, verdict: Verdict) -> Exit:
     listed = getattr(app.settings, name.lower())
     if verdict != "admit" and not {"*", place.id, f"{place.platform}:{place.id}"}.isdisjoint(listed):
         err.print(styled((f"{name} lets it in all the same; take it out there.", "yellow")))
-    return Exit.OK

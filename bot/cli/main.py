@@ -108,7 +108,7 @@ def invite() -> None:
     """Print the links that add the bot to Discord."""
     from bot.cli.setup import print_invites
 
-    leave(print_invites())
+    print_invites()
 
 
 @cli.command("slack-manifest")
@@ -119,7 +119,7 @@ def slack_manifest() -> None:
     """
     from bot.cli.setup import print_manifest
 
-    leave(print_manifest())
+    print_manifest()
 
 
 @cli.command(context_settings=_PASS_ON)

@@ -5,7 +5,6 @@ The platforms bring their own questions, links and manifest; none is named here.
 
 import asyncio
 import getpass
-import importlib
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ import typer
 from dotenv import set_key
 
 from bot import settings
-from bot.cli.console import CommandError, Exit, err, out, print_finding, refused_by_disk, styled
+from bot.cli.console import CommandError, err, out, print_finding, refused_by_disk, styled
 from bot.cli.doctor import bounded, key_finding
 from bot.cli.session import read_settings
 from bot.providers import fal_config
@@ -69,7 +68,7 @@ def _typed(prompt: str, credential: Credential) -> str:
         return ""
 
 
-def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
+def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> None:
     """Go through fal and every platform; what was accepted is written after each, so that nothing is asked twice."""
     err.print("Press Enter to skip a question or to keep what is set already. Keys are not shown while you type.\n")
     for area in _areas(settings.load()):
@@ -80,27 +79,20 @@ def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> Exit:
             os.environ.update(accepted)
             err.print(f"Saved in {path}.\n")
     err.print("Done. Start the bot with `make run`.")
-    if any(
-        platform.settings.enabled and _part(platform.name, "invite_links") for platform in settings.load().platforms
-    ):
+    if any(platform.settings.enabled for platform, _ in _offering(settings.load(), "invite_links")):
         err.print("`python -m bot invite` prints the links that bring the bot to people.")
-    return Exit.OK
 
 
 def _areas(found: Settings) -> Iterator[Area]:
     yield "fal, which runs the model", _FAL, _check_fal
     for platform in found.platforms:
-        questions, examine = _part(platform.name, "credentials"), _part(platform.name, "examine")
+        questions, examine = (getattr(platform.package, name, None) for name in ("credentials", "examine"))
         if questions is not None and examine is not None:
             title = platform.name.capitalize()
             yield title, questions(platform.settings, found.public_url), _checker(platform.name, examine)
     now = settings.load()
     if now.backend == "fal" and any(platform.settings.enabled for platform in now.platforms if platform.name != "web"):
         yield "Whose images you pay for", _PLACES, _check_places
-
-
-def _part(platform: str, name: str) -> Any:
-    return getattr(importlib.import_module(f"adapters.{platform}"), name, None)
 
 
 def _checker(name: str, examine: Any) -> Callable[[Settings], Any]:
@@ -163,7 +155,7 @@ def write_env(path: Path, values: Mapping[str, str]) -> None:
         )
 
 
-def print_invites() -> Exit:
+def print_invites() -> None:
     """The links of every platform that has some and is set up, with what each permission is for."""
     found = read_settings()
     offered = [(platform, make) for platform, make in _offering(found, "invite_links") if platform.settings.enabled]
@@ -178,10 +170,9 @@ def print_invites() -> Exit:
             out.print(invite.url)
             for permission in invite.permissions:
                 err.print(styled((f"  {permission.name}: {permission.reason}", "dim")))
-    return Exit.OK
 
 
-def print_manifest() -> Exit:
+def print_manifest() -> None:
     """The manifest, alone on standard output, so that it can be piped."""
     found = read_settings()
     for platform, make in _offering(found, "manifest"):
@@ -189,12 +180,9 @@ def print_manifest() -> Exit:
             typer.echo(make(platform.settings, found.public_url))
         except ValueError as missing:
             raise CommandError(str(missing)) from None
-        return Exit.OK
+        return
     raise CommandError("No platform offers a manifest.")
 
 
-def _offering(found: Settings, name: str) -> Iterator[tuple[Platform, Any]]:
-    for platform in found.platforms:
-        make = _part(platform.name, name)
-        if make is not None:
-            yield platform, make
+def _offering(found: Settings, name: str) -> list[tuple[Platform, Any]]:
+    return [(one, make) for one in found.platforms if (make := getattr(one.package, name, None)) is not None]

@@ -86,7 +86,7 @@ async def purge(
     app: App,
     older_than_days: Annotated[int | None, typer.Option(min=0, help="Default: RETENTION_DAYS; 0: all of them")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
-) -> Exit:
+) -> Exit | None:
     """Delete old images, here and at fal.
 
     Money rows stay.
@@ -106,7 +106,7 @@ async def purge(
         if not page:
             break
     out.print(f"Deleted the images of {deleted} jobs.")
-    return Exit.OK
+    return None
 
 
 @upkeep.command()
@@ -115,7 +115,7 @@ async def backup(
     app: App,
     file: Annotated[Path, typer.Argument(help="The file to write, e.g. upscale-bot.backup")],
     images: Annotated[bool, typer.Option("--images", "--pictures", help="With the images that are still kept")] = False,
-) -> Exit:
+) -> None:
     """Copy everything that is stored into one file.
 
     Jobs, money, settings and the key; the bot may run meanwhile. The file holds secrets: keep it like a password.
@@ -138,7 +138,6 @@ async def backup(
         out.print(
             "Images in the object store of FILES_URL are not in it; the store keeps them, or copy it by its own means."
         )
-    return Exit.OK
 
 
 @upkeep.command()

@@ -12,7 +12,6 @@ import pytest
 
 from adapters.slack import Settings as SlackSettings
 from adapters.slack.setup.manifest import create_link
-from bot.cli.console import Exit
 from bot.cli.setup import run_setup, write_env
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import API_KEY, FalEmulator
@@ -44,11 +43,8 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
         "ALLOWED_WORKSPACES": ["my server!", "discord:1234"],
     }
     (clean / ".env").write_text("# mine\nWEB_PORT=8081\nFAL_KEY=old:key\n")
-    code = await asyncio.to_thread(
-        run_setup, lambda prompt, credential: answers[credential.variable].pop(0), clean / ".env"
-    )
+    await asyncio.to_thread(run_setup, lambda prompt, credential: answers[credential.variable].pop(0), clean / ".env")
     told = capsys.readouterr().err
-    assert code == Exit.OK
     assert "does not accept FAL_KEY" in told
     assert "SLACK_BOT_TOKEN" in told
     assert not any(answers.values())
@@ -63,7 +59,7 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
 
 
 async def test_skipping_everything_changes_nothing(clean: Path) -> None:
-    assert await asyncio.to_thread(run_setup, lambda prompt, credential: "", clean / ".env") == Exit.OK
+    await asyncio.to_thread(run_setup, lambda prompt, credential: "", clean / ".env")
     assert not (clean / ".env").exists()
 
 

@@ -47,6 +47,7 @@ _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
 _BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“”„«»`]+", re.IGNORECASE)
 _HELD = re.compile("\ue000([0-9]+)\ue001")
+_BLANK = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[\s,;\"']+")
 _KEY = re.compile(r"-{0,2}([^\W\d][\w-]*)\s*[=:]")
 _OPTION = re.compile(r"--([^\W\d][\w-]*)")
@@ -120,15 +121,13 @@ class _Scanner:
     def run(self) -> Collector:
         """Read everything; problems end up in the collector."""
         while True:
-            self._skip_separators()
+            self._take(_SEPARATORS)
             if self.at >= len(self.text):
                 self._flush_strays()
                 return self.collector
-            if key := _KEY.match(self.text, self.at):
-                self.at = key.end()
+            if key := self._take(_KEY):
                 self._put(key[1], self._value_after_sign())
-            elif option := _OPTION.match(self.text, self.at):
-                self.at = option.end()
+            elif option := self._take(_OPTION):
                 self._option(option[1])
             else:
                 self._word(self._take_word())
@@ -163,28 +162,29 @@ class _Scanner:
             address = address.rstrip(")")
         return self._hold(address) + match[0][len(address) :].strip(".,;:!?')’")
 
-    def _skip_separators(self) -> None:
-        if found := _SEPARATORS.match(self.text, self.at):
+    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """What stands here, if it is this; the walk goes on behind it."""
+        if found := pattern.match(self.text, self.at):
             self.at = found.end()
+        return found
 
     def _take_word(self) -> str:
-        found = _WORD.match(self.text, self.at)
-        if found is None:  # pragma: no cover - separators were skipped, so a word is here
-            self.at += 1
-            return ""
-        self.at = found.end()
-        return found[0].rstrip("\"'")
+        found = self._take(_WORD)
+        return found[0].rstrip("\"'") if found else ""
+
+    def _take_next(self) -> str:
+        self._take(_SEPARATORS)
+        return self._take_word()
+
+    def _at_name(self) -> bool:
+        """Whether another parameter follows."""
+        return bool(_KEY.match(self.text, self.at) or _OPTION.match(self.text, self.at))
 
     def _value_after_sign(self) -> str:
         """The value after `=`; empty where another parameter, or nothing, follows."""
-        start = self.at
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
-        spaced = self.at > start
-        if spaced and (_KEY.match(self.text, self.at) or _OPTION.match(self.text, self.at)):
+        if self._take(_BLANK) and self._at_name():
             return ""
-        if quoted := _QUOTED.match(self.text, self.at):
-            self.at = quoted.end()
+        if quoted := self._take(_QUOTED):
             return quoted[2]
         if self.at >= len(self.text) or self.text[self.at] in ",;":
             return ""
@@ -193,17 +193,10 @@ class _Scanner:
     def _peek(self) -> str:
         """The next word if it could be a value; empty where a parameter, a link, or nothing follows."""
         mark = self.at
-        self._skip_separators()
-        plain = (
-            self.at < len(self.text) and not _KEY.match(self.text, self.at) and not _OPTION.match(self.text, self.at)
-        )
-        word = self._take_word() if plain else ""
+        self._take(_SEPARATORS)
+        word = "" if self._at_name() else self._take_word()
         self.at = mark
         return word
-
-    def _take_peeked(self) -> str:
-        self._skip_separators()
-        return self._take_word()
 
     def _option(self, name: str) -> None:
         """`--key value`; a switch may stand alone (`--private`, `--no-safety`)."""
@@ -219,7 +212,7 @@ class _Scanner:
         switch = known in ("private", "safety") and as_bool(word) is None
         if switch and (not word or self._stands_alone(word)):
             return self._put(name, "on")
-        return self._put(name, self._take_peeked() if word else "")
+        return self._put(name, self._take_next() if word else "")
 
     def _stands_alone(self, word: str) -> bool:
         """Whether this word means something without a key."""
@@ -247,7 +240,7 @@ class _Scanner:
         elif lower in ("private", "public"):
             self._put("private", "on" if lower == "private" else "off")
         elif known == "to" and parse_target(lower, self._peek()) is not None:
-            self._put(word, self._take_peeked())
+            self._put(word, self._take_next())
         elif known in SPECS and SPECS[known].kind in ("bool", "float", "int"):
             self._named(word, SPECS[known].kind == "bool")
         else:
@@ -257,7 +250,7 @@ class _Scanner:
         """`factor 3`: a known name whose value follows without a sign."""
         word = self._peek()
         fits = as_bool(word) is not None if switch else bool(_NUMERIC.fullmatch(word) or _FACTOR.fullmatch(word))
-        self._put(name, self._take_peeked() if fits else "")
+        self._put(name, self._take_next() if fits else "")
 
     def _put(self, name: str, value: str) -> None:
         self._flush_strays()

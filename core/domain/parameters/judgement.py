@@ -74,11 +74,10 @@ class Judge:
             "preset": ", ".join(self._presets),
             "private": "on or off",
             "model": ", ".join(self._models.ids),
+            "to": sizes.ALLOWED,
         }
         if known in others:
             return others[known]
-        if known == "to":
-            return sizes.ALLOWED
         model = self._model or self._models.default
         found = model.inputs.get(known) or self._models.widest.get(known)
         if found is None:

@@ -53,12 +53,8 @@ def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
     words = [
         _bare(found[0]) for found in _WORD.finditer(closed_up(text)) if not _EMOJI.fullmatch(found[0].strip(_EDGES))
     ]
-    kept = []
-    for number, word in enumerate(words):
-        after = words[number + 1] if number + 1 < len(words) else ""
-        if _may_be_meant(word, after, flags):
-            kept.append(word)
-    return " ".join(kept)
+    following = zip(words, [*words[1:], ""], strict=False)
+    return " ".join(word for word, after in following if _may_be_meant(word, after, flags))
 
 
 def _bare(word: str) -> str:

@@ -77,7 +77,6 @@ class Downloader:
         validator = self._kept.pop((address, part), None)
         file = await asyncio.to_thread(part.open, "ab+" if validator else "wb+")
         partial = _Partial(file, await asyncio.to_thread(file.seek, 0, 2), validator)
-        keep = False
         try:
             if address[:5].lower() == "data:":
                 await asyncio.to_thread(file.write, await asyncio.to_thread(_decoded, address, max_bytes))
@@ -89,13 +88,12 @@ class Downloader:
             log.warning("fal_result_address_refused", reason=refusal.reason)
             raise ModelFailed(kind="foreign_result_address", billed=True) from refusal
         except ProviderUnavailable:
-            keep = bool(partial.size_bytes) and partial.validator is not None and len(self._kept) < MOST_KEPT
+            if partial.size_bytes and partial.validator is not None and len(self._kept) < MOST_KEPT:
+                self._kept[address, part] = partial.validator
             raise
         finally:
             file.close()
-            if keep and partial.validator is not None:
-                self._kept[address, part] = partial.validator
-            else:
+            if (address, part) not in self._kept:
                 await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _allowed(self, address: str) -> URL:

@@ -11,9 +11,8 @@ import importlib.util
 import math
 import struct
 from array import array
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyvips
 
@@ -86,15 +85,11 @@ _SEARCH_SIDE_PX = 512
 _OUTPUT_PIXELS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     left: int
     top: int
     width: int
     height: int
-
-    def of(self, image: Any) -> Any:
-        return image.crop(self.left, self.top, self.width, self.height)
 
 
 def most_detailed(image: Any, width: int, height: int) -> Region:
@@ -127,7 +122,7 @@ def crop_detail(path: Path, out: Path, factor: float, limits: ImageLimits) -> di
     width = min(image.width, _room(height, factor))
     height = min(image.height, _room(width, factor))
     region = most_detailed(image, width, height)
-    save_png(region.of(shown(path, facts.format)), out)
+    save_png(shown(path, facts.format).crop(*region), out)
     return written(out, "image/png", region.width, region.height, left=region.left, top=region.top)
 
 
@@ -156,7 +151,7 @@ def compare(before: Path, after: Path, out: Path, limits: ImageLimits) -> dict[s
     old_facts, _ = opening.examine(before, limits)
     rows = []
     for region in _regions(before, after, facts, limits):
-        new = _opaque(region.of(shown(after, facts.format)))
+        new = _opaque(shown(after, facts.format).crop(*region))
         old = _same_region(before, old_facts, facts, region)
         rows.append(_beside(_labelled(old, "before"), _labelled(new, "after"), "horizontal"))
     picture = rows[0] if len(rows) == 1 else _beside(rows[0], rows[1], "vertical")
@@ -184,7 +179,7 @@ def _same_region(path: Path, old: ImageFacts, new: ImageFacts, region: Region) -
     scale_x, scale_y = new.width_px / old.width_px, new.height_px / old.height_px
     if scale_x < 1 or scale_y < 1:
         image = shown(path, old.format).thumbnail_image(new.width_px, height=new.height_px, size="force")
-        return _opaque(region.of(image))
+        return _opaque(image.crop(*region))
     left = max(0, math.floor(region.left / scale_x) - _MARGIN_PX)
     top = max(0, math.floor(region.top / scale_y) - _MARGIN_PX)
     right = min(old.width_px, math.ceil((region.left + region.width) / scale_x) + _MARGIN_PX)
