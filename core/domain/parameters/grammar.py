@@ -225,8 +225,7 @@ class _Scanner:
         lower = word.lower()
         known = canonical(word)
         if held := _HELD.fullmatch(word):
-            self._flush_strays()
-            self.collector.link(self.links[int(held[1])])
+            self._put("url", self.links[int(held[1])])
         elif not word.strip("-") or (self.first and (lower == "upscale" or lower[:1] == "/")):
             return
         elif _FACTOR.fullmatch(word):

@@ -38,12 +38,16 @@ class Judge:
     def read(self, collected: Collector) -> Parsed:
         """What is valid of it; the rest is among `problems`."""
         values: dict[str, Value] = {}
+        links: dict[str, None] = {}
         for said in dict.fromkeys(collected.said):  # 1,000 times the same is judged once
             if len(self.problems) >= MAX_PROBLEMS:
                 break
             value = self._value(said) if isinstance(said, Said) else self._with_suggestion(said)
             if not isinstance(value, ParameterProblem) and isinstance(said, Said):
-                if values.setdefault(said.known, value) == value or said.known == "url":
+                if said.known == "url":
+                    links[str(value)] = None
+                    continue
+                if values.setdefault(said.known, value) == value:
                     continue
                 if said.known == "to":
                     value = ParameterProblem(sizes.typed(str(value)), sizes.typed(str(values["to"])), "together")
@@ -52,12 +56,11 @@ class Judge:
             if isinstance(value, ParameterProblem) and value not in self.problems:
                 self.problems.append(value)
         preset, private = values.pop("preset", None), values.pop("private", None)
-        values.pop("url", None)
         return Parsed(
             values,
             str(preset) if preset is not None else None,
             bool(private) if private is not None else None,
-            tuple(collected.links),
+            tuple(links),
             self._presets.get(str(preset), {}),
         )
 
@@ -94,8 +97,8 @@ class Judge:
             return ParameterProblem(shown(said.name), "", "missing_value", self._allowed(known))
         match known:
             case "url":
-                good = isinstance(raw, str) and LINK.fullmatch(raw.strip("<>").split("|")[0].strip())
-                return "" if good else self._wrong(said)
+                address = raw.strip("<>").split("|")[0].strip() if isinstance(raw, str) else ""
+                return address if LINK.fullmatch(address) else self._wrong(said)
             case "private":
                 flag = as_bool(raw)
                 return self._wrong(said) if flag is None else flag

@@ -127,7 +127,6 @@ class Collector:
 
     def __init__(self) -> None:
         self.said: list[Said | ParameterProblem] = []
-        self.links: list[str] = []
 
     def put(self, name: str, raw: Raw) -> None:
         """Take one `name=raw` under any known name; an empty value is a problem, and so is one beyond all measure."""
@@ -138,17 +137,7 @@ class Collector:
             self.problem(ParameterProblem(shown(name), f"{len(raw):,}", "range", f"≤ {MAX_VALUE_CHARS:,}"))
             return
         raw = clean(raw, MAX_VALUE_CHARS).strip() if isinstance(raw, str) else raw
-        known = canonical(name)
-        self.said.append(Said(known or "", name, raw))
-        if known == "url" and isinstance(raw, str):
-            address = raw.strip("<>").split("|")[0].strip()
-            if LINK.fullmatch(address):
-                self.link(address)
-
-    def link(self, address: str) -> None:
-        """Take one link; the same one twice counts once."""
-        if address not in self.links:
-            self.links.append(address)
+        self.said.append(Said(canonical(name) or "", name, raw))
 
     def problem(self, problem: ParameterProblem) -> None:
         if len(self.said) < MAX_SAID:

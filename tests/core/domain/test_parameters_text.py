@@ -132,6 +132,11 @@ def test_a_link_may_be_named(text: str) -> None:
     assert parse(text).links == ("https://example.com/a.png",)
 
 
+def test_a_link_within_a_link_keeps_its_address() -> None:
+    text = "https://images.example/fetch?of=<https://example.com/a.png|a>"
+    assert parse(text).links == ("https://images.example/fetch?of=https://example.com/a.png",)
+
+
 def test_links_of_other_schemes_are_collected_for_the_guard_to_refuse() -> None:
     assert parse("ftp://example.com/a file:///etc/passwd").links == ("ftp://example.com/a", "file:///etc/passwd")
 
