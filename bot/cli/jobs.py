@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json as json_module
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +64,11 @@ async def job(
     if found is not None and save is not None:
         return await _save_result(app, found, save)
     lines = list(_job_lines(found)) if found is not None else []
-    for name, text in [*lines, *(_incident_lines(incident) if incident is not None else ())]:
+    if incident is not None:
+        at = moment(float(incident["at"]))
+        lines.append(("incident", f"{incident['reference']} at {at}, in {incident['area']}"))
+        lines.append(("kind", f"{incident['kind']}; the log has all of it under this reference"))
+    for name, text in lines:
         out.print(styled((f"{name:>12}", "dim"), f"  {text}"))
     return None
 
@@ -177,11 +181,6 @@ def _provider(job: Job) -> Iterator[tuple[str, str]]:
         yield "sent at", moment(job.remote.intent_at)
     if job.remote.possible_double:
         yield "careful", "the model may have been asked twice; compare with `python -m bot reconcile`"
-
-
-def _incident_lines(incident: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "incident", f"{incident['reference']} at {moment(float(incident['at']))}, in {incident['area']}"
-    yield "kind", f"{incident['kind']}; the log has all of it under this reference"
 
 
 def print_result(

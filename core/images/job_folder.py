@@ -44,13 +44,10 @@ class JobFolder:
                 for made in (self._folder / "out_dir").iterdir():
                     _move(made, self._real["out_dir"] / made.name)
             if "path" in result:
-                answer = {**answer, "result": {**result, "path": self._real_path(Path(result["path"]))}}
+                place, *rest = Path(result["path"]).relative_to(self._folder).parts
+                answer = {**answer, "result": {**result, "path": str(self._real[place].joinpath(*rest))}}
         shutil.rmtree(self._folder)
         return answer
-
-    def _real_path(self, path: Path) -> str:
-        name, *rest = path.relative_to(self._folder).parts
-        return str(self._real[name].joinpath(*rest))
 
 
 def link_or_copy(source: Path, dest: Path) -> None:

@@ -210,14 +210,10 @@ class _Scanner:
             return self._put(name, quoted[2])
         word = self._peek()
         switch = known in ("private", "safety") and as_bool(word) is None
-        if switch and (not word or self._stands_alone(word)):
+        alone = word.lower() in ("", "private", "public", *self.presets, *self.models.ids) or _is_size(word)
+        if switch and (alone or _FACTOR.fullmatch(word) or _HELD.fullmatch(word)):
             return self._put(name, "on")
         return self._put(name, self._take_next() if word else "")
-
-    def _stands_alone(self, word: str) -> bool:
-        """Whether this word means something without a key."""
-        special = word.lower() in (*self.presets, *self.models.ids, "private", "public") or _is_size(word)
-        return special or bool(_FACTOR.fullmatch(word) or _HELD.fullmatch(word))
 
     def _word(self, word: str) -> None:
         """A word without a key: a link, a factor, a preset, `private`, a name with its value after it, or a stray."""

@@ -16,7 +16,7 @@ from core.images.facts import ImageLimits
 from core.images.operations import lanczos
 from core.images.operations import load as opening
 from core.images.operations.colour_management.samples import flat, shown
-from core.images.operations.prepare import JPEG_QUALITY, save_jpeg, save_png, written
+from core.images.operations.prepare import save, written
 
 MODEL: Final = "acnet-gan"
 _TRUST: Final = 0.9
@@ -46,7 +46,9 @@ def enlarge(path: Path, out: Path, factor: float, network: bool, limits: ImageLi
         image = flat(shown(path, facts.format))
         width, height = round(image.width * factor), round(image.height * factor)
         share = 0.0
-        if network and factor > 1 and _is_handy(image, len(passes)):
+        work = image.width * image.height * (1 if len(passes) == 1 else 5)
+        handy = available() and work <= _MOST_PIXELS and min(image.width, image.height) >= _LEAST_SIDE_PX
+        if network and factor > 1 and handy:
             image = image.copy_memory()
             share = helpful_share(image)
         if share:
@@ -55,20 +57,11 @@ def enlarge(path: Path, out: Path, factor: float, network: bool, limits: ImageLi
             image = image.resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
         else:
             image = lanczos.enlarge(image, width / image.width, height / image.height)
-        if facts.format == "png":
-            save_png(image, out)
-        else:
-            save_jpeg(image, out, JPEG_QUALITY)
+        mime = save(image, out, "png" if facts.format == "png" else "jpeg")
     finally:
         for raw in passes:
             raw.unlink(missing_ok=True)
-    mime = "image/png" if facts.format == "png" else "image/jpeg"
     return written(out, mime, width, height, network_share=share)
-
-
-def _is_handy(image: Any, passes: int) -> bool:
-    work = image.width * image.height * (1 if passes == 1 else 5)
-    return available() and work <= _MOST_PIXELS and min(image.width, image.height) >= _LEAST_SIDE_PX
 
 
 def helpful_share(image: Any) -> float:

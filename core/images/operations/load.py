@@ -12,7 +12,7 @@ import pyvips
 from core.domain.media_types import MIME, Format
 from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import probe
-from core.images.operations.containers import WEBP_ALPHA, WEBP_FLAGS, check_parts, hides_alpha, mapped
+from core.images.operations.containers import WEBP_ALPHA, WEBP_FLAGS, check_parts, first_box, hides_alpha, mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
 from core.images.operations.metadata import hides_first_frame, png_head
 from core.images.operations.refusals import Refused, from_codec
@@ -71,7 +71,9 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
             told[WEBP_FLAGS] |= WEBP_ALPHA
             return pyvips.Image.webpload_buffer(bytes(told), access=access, fail_on="error")
         image = loader(str(path), access=access, fail_on="error")
-        if kind == "avif" and image.hasalpha() and av1.is_premultiplied(path):
+        if (
+            kind == "avif" and image.hasalpha() and first_box(path, b"prem")
+        ):  # dimmed by their alpha, which libvips passes over
             image = image.unpremultiply().rint().cast(image.format)
         return _on_canvas(path, image) if kind == "gif" else image
     except pyvips.Error as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyvips
 
-from core.domain.media_types import MIME, Format
+from core.domain.media_types import MIME, Format, SavedAs
 from core.images.facts import ImageFacts, ImageLimits, ModelLimits, Note
 from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
@@ -136,13 +136,13 @@ def _convert(path: Path, facts: ImageFacts, rendering: samples.Rendering, out: P
         return image.flatten(background=ground) if image.hasalpha() else image
 
     if facts.width_px * facts.height_px <= model.png_aim_pixels:
-        save_png(pixels(), out)
+        mime = save(pixels(), out)
         if out.stat().st_size <= model.png_aim_bytes:
-            return "image/png"
+            return mime
     for quality in _JPEG_FALLBACKS:
-        save_jpeg(pixels(), out, quality)
+        mime = save(pixels(), out, "jpeg", quality)
         if out.stat().st_size <= model.max_bytes:
-            return "image/jpeg"
+            return mime
     raise Refused("file_too_large", bytes=out.stat().st_size, limit_bytes=model.max_bytes)
 
 
@@ -156,7 +156,7 @@ def strip_result(path: Path, limits: ImageLimits) -> dict[str, Any]:
     else:
         opening.verify(image, facts.format)
         fresh, changed = path.with_name(f"{path.name}.stripped"), True
-        save_png(samples.shown(path, facts.format), fresh)
+        save(samples.shown(path, facts.format), fresh)
         fresh.replace(path)
     if changed:
         facts, _ = opening.examine(path, limits)
@@ -172,21 +172,25 @@ def blank(path: Path, limits: ImageLimits) -> dict[str, Any]:
     return {"blank": "black" if black else "flat" if one_colour else None}
 
 
-def save_png(image: Any, out: Path) -> None:
-    """Without metadata, with the profile; without the density that libvips makes up where its source gave none."""
-    image.pngsave(str(out), compression=PNG_COMPRESSION, keep="icc")
-    if has_no_density(image):
-        pieces.write_png_density(out, None)
+def save(image: Any, out: Path, saved_as: SavedAs = "png", quality: int = JPEG_QUALITY) -> str:
+    """Without metadata, with the profile; a JPEG over white, 4:4:4 from quality 90 up; a PNG without the density that
+    libvips makes up where its source gave none. The MIME type.
+    """
+    if saved_as == "png":
+        image.pngsave(str(out), compression=PNG_COMPRESSION, keep="icc")
+        if has_no_density(image):
+            pieces.write_png_density(out, None)
+    elif saved_as == "jpeg":
+        chroma = "off" if quality >= 90 else "on"
+        samples.flat(image).jpegsave(str(out), Q=quality, subsample_mode=chroma, keep="icc")
+    else:
+        image.webpsave(str(out), Q=quality, effort=2, keep="icc")
+    return MIME[saved_as]
 
 
 def has_no_density(image: Any) -> bool:
     """Whether libvips says of it what it says where a file gives no density."""
     return any(abs(image.xres - unset) < 1e-3 for unset in _UNSET_PER_MM)
-
-
-def save_jpeg(image: Any, out: Path, quality: int) -> None:
-    """Baseline, 4:4:4 from quality 90 up, without metadata, with the profile. Streams."""
-    image.jpegsave(str(out), Q=quality, subsample_mode="off" if quality >= 90 else "on", keep="icc")
 
 
 def sha256_of(path: Path) -> str:

@@ -43,11 +43,6 @@ def colour_codes(path: Path, width_px: int, height_px: int) -> tuple[int, int] |
     return None
 
 
-def is_premultiplied(path: Path) -> bool:
-    """Whether an AVIF's colours are dimmed by their alpha, which libvips passes over."""
-    return bool(first_box(path, b"prem"))
-
-
 def is_limited_grey(path: Path) -> bool:
     """Whether an AVIF is grey from 16 to 235, which libheif takes for 0 to 255."""
     config, colours = first_box(path, b"av1C"), first_box(path, b"colr", b"nclx")

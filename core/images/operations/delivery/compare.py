@@ -20,7 +20,7 @@ from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import load as opening
 from core.images.operations.colour_management.samples import flat, opened, shown, small_of
 from core.images.operations.lanczos import enlarge
-from core.images.operations.prepare import save_jpeg, save_png, written
+from core.images.operations.prepare import save, written
 
 _SIDE_PX: Final = 768
 """Both pictures are looked at in at most this size: a full-size look at 64 megapixels would take seconds."""
@@ -122,7 +122,7 @@ def crop_detail(path: Path, out: Path, factor: float, limits: ImageLimits) -> di
     width = min(image.width, _room(height, factor))
     height = min(image.height, _room(width, factor))
     region = most_detailed(image, width, height)
-    save_png(shown(path, facts.format).crop(*region), out)
+    save(shown(path, facts.format).crop(*region), out)
     return written(out, "image/png", region.width, region.height, left=region.left, top=region.top)
 
 
@@ -155,11 +155,9 @@ def compare(before: Path, after: Path, out: Path, limits: ImageLimits) -> dict[s
         old = _same_region(before, old_facts, facts, region)
         rows.append(_beside(_labelled(old, "before"), _labelled(new, "after"), "horizontal"))
     picture = rows[0] if len(rows) == 1 else _beside(rows[0], rows[1], "vertical")
-    save_png(picture, out)
-    mime = "image/png"
+    mime = save(picture, out)
     if out.stat().st_size > _MAX_BYTES:
-        save_jpeg(picture, out, 92)
-        mime = "image/jpeg"
+        mime = save(picture, out, "jpeg", 92)
     return written(out, mime, picture.width, picture.height, kind="preview", rows=len(rows))
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pyvips
 
-from core.domain.media_types import MIME, SavedAs, webp_holds
+from core.domain.media_types import SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
 from core.images.operations import load as opening
 from core.images.operations.colour_management.samples import flat, opened, shown, small_of
-from core.images.operations.prepare import save_jpeg, save_png, written
+from core.images.operations.prepare import save, written
 from core.images.operations.refusals import Refused
 
 _LOSSLESS_MAX_PIXELS = 40_000_000
@@ -103,13 +103,7 @@ def _picture(path: Path, facts: ImageFacts) -> _Picture:
 
 def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: ImageLimits) -> dict[str, Any]:
     facts, image = opened(path, limits)
-    if saved_as == "png":
-        save_png(image, out)
-    elif saved_as == "jpeg":
-        save_jpeg(flat(image), out, quality)
-    else:
-        image.webpsave(str(out), Q=quality, effort=2, keep="icc")
-    return written(out, MIME[saved_as], facts.width_px, facts.height_px)
+    return written(out, save(image, out, saved_as, quality), facts.width_px, facts.height_px)
 
 
 def _fitted(path: Path, mime: str, kind: FittedKind, width_px: int, height_px: int) -> dict[str, Any]:
@@ -141,11 +135,7 @@ def _shrunk(fresh: Callable[[], Any], out: Path, max_side_px: int, max_bytes: in
     side = max_side_px
     for attempt in range(_PREVIEW_TRIES):
         small = fresh().thumbnail_image(side, height=side, size="down", auto_rotate=False)
-        mime = "image/png" if small.hasalpha() and attempt == 0 else "image/jpeg"
-        if mime == "image/png":
-            save_png(small, out)
-        else:
-            save_jpeg(flat(small), out, _PREVIEW_QUALITY)
+        mime = save(small, out, "png" if small.hasalpha() and attempt == 0 else "jpeg", _PREVIEW_QUALITY)
         size_bytes = out.stat().st_size
         if size_bytes <= max_bytes:
             return mime, small

@@ -16,7 +16,7 @@ from core.images.operations import load as opening
 from core.images.operations import metadata as pieces
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.decoders.pillow import heic_exif
-from core.images.operations.prepare import JPEG_QUALITY, has_no_density, mend, save_jpeg, save_png, sha256_of
+from core.images.operations.prepare import has_no_density, mend, save, sha256_of
 from core.images.operations.refusals import Refused
 from core.images.operations.transparency import put_back
 
@@ -68,10 +68,7 @@ def _rewrite(
     try:
         if alpha_of is not None:
             image = _with_alpha(image, alpha_of[0], alpha_of[1], mended)
-        if facts.format == "jpeg" and alpha_of is None:
-            save_jpeg(image, fresh, JPEG_QUALITY)
-        else:
-            save_png(image, fresh)
+        save(image, fresh, "jpeg" if facts.format == "jpeg" and alpha_of is None else "png")
         os.replace(fresh, path)
     finally:
         mended.unlink(missing_ok=True)
