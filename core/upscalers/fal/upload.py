@@ -70,18 +70,18 @@ class Uploader:
             **self._lifetime(),
         }
         answer = await self._send("POST", self._transport.url("cdn", "/files/upload"), path, headers)
-        if answer is not None and answer.ok and answer.text_at("access_url").startswith(("https://", "http://")):
+        if answer.ok and answer.text_at("access_url").startswith(("https://", "http://")):
             return answer.text_at("access_url")
-        if answer is not None and answer.status == HTTPStatus.UNAUTHORIZED:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             self._token = None
-        log.warning("fal_upload_refused", name=name, status=answer.status if answer is not None else None)
+        log.warning("fal_upload_refused", name=name, status=answer.status)
         raise ProviderUnavailable
 
     def _lifetime(self) -> dict[str, str]:
         lifecycle = lifecycle_json(self._transport.config.retention_s)
         return {"X-Fal-Object-Lifecycle": lifecycle, "X-Fal-Object-Lifecycle-Preference": lifecycle}
 
-    async def _send(self, method: str, url: URL, path: Path, headers: dict[str, str]) -> Answer | None:
+    async def _send(self, method: str, url: URL, path: Path, headers: dict[str, str]) -> Answer:
         size_bytes = (await asyncio.to_thread(path.stat)).st_size
         config = self._transport.config
         timeout = timeout_for(config, total_s=2 * config.reply_timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S)
@@ -90,7 +90,7 @@ class Uploader:
             return await self._transport.once(method, url, key="none", data=file, headers=headers, timeout=timeout)
         except NETWORK_ERRORS as error:
             log.warning("fal_upload_failed", kind=type(error).__name__)
-            return None
+            raise ProviderUnavailable from error
         finally:
             file.close()
 
@@ -129,8 +129,8 @@ class Uploader:
         if not target or not address:
             raise ProviderUnavailable
         stored = await self._send("PUT", URL(target, encoded=True), path, {"Content-Type": mime})
-        if stored is not None and stored.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        if stored.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise ImageRejected(reason="file_too_large", billed=False)
-        if stored is None or not stored.ok:
+        if not stored.ok:
             raise ProviderUnavailable
         return address

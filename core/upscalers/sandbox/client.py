@@ -178,11 +178,9 @@ class SandboxUpscaler:
     async def result(self, request_id: str, model: ModelSpec = _FIRST) -> Made:
         """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
         record = await self._load(request_id)
-        if record is None:
-            raise errors.ResultExpired
-        if not record.done:
+        if record is not None and record.finished_at is None:
             raise errors.ProviderUnavailable
-        if record.finished_at is not None and self._clock.now() - record.finished_at > self._config.result_ttl_s:
+        if record is None or self._clock.now() - (record.finished_at or 0.0) > self._config.result_ttl_s:
             raise errors.ResultExpired
         if record.error is not None:
             raise errors.from_json(record.error)
