@@ -1,5 +1,6 @@
 """fal's answers as bounded bytes, JSON, and statuses, which may be anything: no reader raises because of what came."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -137,14 +138,11 @@ def percent_of(logs: Any) -> float | None:
     """What the newest telling line of a status object's `logs` says."""
     if not isinstance(logs, list):
         return None
-    for entry in reversed(logs[-LOG_LINES_LOOKED_AT:]):
-        message = dig(entry, "message")
-        # A carriage return redraws tqdm's bar within one log entry; the last redraw is the newest.
-        for line in reversed(re.split(r"[\r\n]+", message) if isinstance(message, str) else []):
-            percent = percent_in(line)
-            if percent is not None:
-                return percent
-    return None
+    messages = (dig(entry, "message") for entry in reversed(logs[-LOG_LINES_LOOKED_AT:]))
+    # A carriage return redraws tqdm's bar within one log entry; the last redraw is the newest.
+    parts = (reversed(re.split(r"[\r\n]+", message)) for message in messages if isinstance(message, str))
+    told = map(percent_in, itertools.chain.from_iterable(parts))
+    return next((percent for percent in told if percent is not None), None)
 
 
 def status_from(data: Any) -> RemoteStatus | None:
