@@ -58,7 +58,7 @@ def _any_case(value: Any) -> Any:
 
 def _split(value: Any) -> Any:
     parts = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() for part in parts if part.strip())
+    return tuple(re.sub("^https?://|/$", "", part.strip()) for part in parts if part.strip())
 
 
 def _place(said: str, *, of_people: bool) -> str:

@@ -159,7 +159,7 @@ def test_the_sandbox_can_be_forced_beside_a_key(monkeypatch: pytest.MonkeyPatch)
 def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(
         monkeypatch,
-        TRUSTED_FILE_HOSTS="A.example, b.example:8443,",
+        TRUSTED_FILE_HOSTS="A.example, https://b.example:8443/,",
         ALLOW_UNSAFE="yes",
         PUBLIC_URL="https://x.example/",
         WEB_TOKEN="a token of many words",

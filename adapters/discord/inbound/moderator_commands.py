@@ -119,10 +119,11 @@ class ModeratorCommands:
             kind, scope_id, what, when, model = limit.split("|")
             wanted = WantedLimit(ScopeKind(kind), scope_id, Measure(what), Window(when), None, model)
         except ValueError:
-            known = _own_limits(
-                await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor)), answer.locale
-            )
-            raise InvalidParameters.of("limit", limit, "type", "; ".join(known) or "–") from None
+            statuses = await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor))
+            if known := _own_limits(statuses, answer.locale):
+                raise InvalidParameters.of("limit", limit, "type", "; ".join(known)) from None
+            await answer.show(self._card(statuses, answer.locale))
+            return
         await self._change(answer, wanted)
 
     async def _change(self, answer: Answer, wanted: WantedLimit) -> None:
