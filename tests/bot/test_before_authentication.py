@@ -216,7 +216,7 @@ async def test_a_hundred_visits_to_the_installation_page_write_no_row_and_its_pa
 
 
 async def test_signed_discord_interactions_are_taken_once_fresh_and_never_as_anything_but_an_object(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()

@@ -79,7 +79,7 @@ def test_a_result_is_converted_to_the_kind_that_its_name_says(folder: Path, bot:
         assert ("cat.tif holds a PNG" in done.err) == (name == "cat.tif")
 
 
-def test_the_operator_lists_lets_in_refuses_and_forgets_places(folder: Path, bot: Commands) -> None:
+def test_the_operator_lists_lets_in_refuses_and_forgets_places(bot: Commands) -> None:
     keys = {"DISCORD_TOKEN": "a.b.c", "FAL_KEY": "a:b", "ALLOWED_USERS": "discord:42"}
     assert "Nobody has asked" in bot("allow", **keys).out
     assert "is let in" in bot("allow", "discord:123", **keys).err
@@ -115,14 +115,14 @@ def test_a_file_that_is_no_picture_fails_in_plain_words(folder: Path, bot: Comma
     assert (done.code, "not an image" in done.err) == (1, True)
 
 
-def test_a_dear_job_without_a_terminal_needs_yes(folder: Path, bot: Commands) -> None:
+def test_a_dear_job_without_a_terminal_needs_yes(bot: Commands) -> None:
     done = bot("upscale", "cat.png", "2x", CONFIRM_ABOVE_USD="0.01")
     assert done.code == 4
     assert "--yes" in done.err
     assert bot("upscale", "cat.png", "2x", "--yes", CONFIRM_ABOVE_USD="0.01").code == 0
 
 
-def test_a_pause_refuses_with_the_budgets_code(folder: Path, bot: Commands) -> None:
+def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
     paused = bot("quota", "pause")
     assert (paused.code, "--off" in paused.err) == (0, True)
     refused = bot("upscale", "cat.png")
@@ -189,13 +189,13 @@ def test_help_is_there_for_everything(bot: Commands) -> None:
     assert [name for name in (*commands.split(), "backup", "restore") if name not in text] == []
 
 
-def test_the_manifest_is_pure_json_on_standard_output(folder: Path, bot: Commands) -> None:
+def test_the_manifest_is_pure_json_on_standard_output(bot: Commands) -> None:
     done = bot("slack-manifest")
     assert done.code == 0
     assert json.loads(done.out)["display_information"]["name"]
 
 
-def test_doctor_looks_at_everything_and_is_content_with_the_sandbox(folder: Path, bot: Commands) -> None:
+def test_doctor_looks_at_everything_and_is_content_with_the_sandbox(bot: Commands) -> None:
     done = bot("doctor")
     assert done.code == 0
     for area in ("Platforms: web", "secret.key", "can be written to", "SQLite", "sandbox model", "clock"):
@@ -208,14 +208,14 @@ def test_the_version_is_told(bot: Commands) -> None:
     assert bot("--version").out.startswith("upscale-bot ")
 
 
-def test_purge_asks_first_and_deletes_what_is_old(folder: Path, bot: Commands) -> None:
+def test_purge_asks_first_and_deletes_what_is_old(bot: Commands) -> None:
     assert bot("upscale", "cat.png").code == 0
     assert bot("purge", "--older-than-days", "0").code == 4
     done = bot("purge", "--older-than-days", "0", "--yes")
     assert "1 jobs" in done.out
 
 
-def test_reconcile_finds_no_difference_in_play_money(folder: Path, bot: Commands) -> None:
+def test_reconcile_finds_no_difference_in_play_money(bot: Commands) -> None:
     assert bot("upscale", "cat.png").code == 0
     done = bot("reconcile")
     assert done.code == 0, done.out + done.err

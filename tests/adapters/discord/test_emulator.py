@@ -271,7 +271,7 @@ def _inlined(node: Any) -> Any:
     return [_inlined(item) for item in node] if isinstance(node, list) else node
 
 
-async def test_our_schema_reader_agrees_with_a_full_one(raw: Raw) -> None:
+async def test_our_schema_reader_agrees_with_a_full_one() -> None:
     samples = [v2(text()), v2(text("x" * 4001)), v2({"type": 99}), {"flags": "1"}, v2(gallery("a.png"))]
     document = schema.document()
     whole = {**_inlined(document["operations"]["webhook_edit"]), "$defs": _inlined(document["schemas"])}

@@ -111,7 +111,7 @@ async def test_no_channel_no_alert(make: Make) -> None:
     assert await budget.alerts.send(channel) == 0
 
 
-async def test_a_sponsors_budget_is_told_as_well(make: Make, clock: HandClock) -> None:
+async def test_a_sponsors_budget_is_told_as_well(make: Make) -> None:
     budget, channel = make(day_usd(ScopeKind.EVERYTHING, 100)), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, 3)

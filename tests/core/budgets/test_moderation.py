@@ -136,7 +136,7 @@ def test_other_amounts_are_read_to_the_nano_dollar(said: str | Decimal, cents: f
     assert sponsor_words("2,50 usd") == (5 * USD // 2, None)
 
 
-async def test_the_history_tells_every_change_in_every_language(make: Make, clock: HandClock) -> None:
+async def test_the_history_tells_every_change_in_every_language(make: Make) -> None:
     budget = make()
     await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", 3 * USD))
     await budget.limits.set_limit(MODERATOR, WantedLimit(ScopeKind.CHANNEL, "", Measure.JOBS, Window.HOUR, 4))
@@ -195,7 +195,7 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
     assert "By model: flux $2.00, seedvr2 $1.00." in notice.advice
 
 
-async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: Make, clock: HandClock) -> None:
+async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: Make) -> None:
     budget = make(default_money(1))
     there = dataclasses.replace(MODERATOR, workspace_id="w2")
     for moderator in (MODERATOR, there):

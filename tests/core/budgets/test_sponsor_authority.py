@@ -35,9 +35,7 @@ def by_person(measure: Measure, amount: int, **where: Any) -> Rule:
     ],
     ids=["banned", "money", "jobs", "megapixels", "role", "pot", "channel"],
 )
-async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
-    make: Make, clock: HandClock, own: Rule, jobs: int
-) -> None:
+async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(make: Make, own: Rule, jobs: int) -> None:
     who = member(roles=("art",))
     budget = make(default_money(5), day_usd(ScopeKind.WORKSPACE, 25), own)
     await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, 1)
@@ -52,7 +50,7 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(
     assert await audit(budget.ledger.database) == []
 
 
-async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make, clock: HandClock) -> None:
+async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make) -> None:
     budget = make(default_money(5))
     await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, 1)
     await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", 0))
@@ -73,9 +71,7 @@ async def test_a_sponsor_pays_for_the_channel_and_members_keep_their_own_budget(
     assert elsewhere[0].left == 2 * USD, "the member's own budget was not touched"
 
 
-async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(
-    make: Make, clock: HandClock
-) -> None:
+async def test_when_the_sponsors_budget_does_not_suffice_the_members_own_limits_decide(make: Make) -> None:
     budget = make(default_money(2))
     await budget.limits.sponsor(MODERATOR, "c1", 3 * USD, 1)
     await spend(budget, "a", 2.5)
@@ -107,7 +103,7 @@ async def test_a_sponsor_ends_with_its_time_or_when_it_is_ended(make: Make, cloc
         await budget.limits.sponsor(member(), "c1", 20 * USD, 1)
 
 
-async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(make: Make, clock: HandClock) -> None:
+async def test_jobs_at_once_are_limited_where_a_sponsor_pays_as_well(make: Make) -> None:
     budget = make(running(ScopeKind.USER, 1))
     await budget.limits.sponsor(MODERATOR, "c1", 20 * USD, 1)
     await budget.ledger.hold(job("a"))

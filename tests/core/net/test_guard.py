@@ -206,7 +206,8 @@ async def test_names_whose_server_is_silent_keep_no_other_work_waiting(
 
     monkeypatch.setattr(socket, "getaddrinfo", silent)
     links = (f"http://silent{number}.example/a.png" for number in range(100))
-    fetches = [asyncio.create_task(SourceFetcher().fetch_link(link, tmp_path / "x")) for link in links]
+    patient = SourceFetcher(SourceLimits(connect_s=120.0, answer_s=120.0))  # also where the whole machine stands still
+    fetches = [asyncio.create_task(patient.fetch_link(link, tmp_path / "x")) for link in links]
     try:
         await asyncio.sleep(0.2)
         async with asyncio.timeout(20):

@@ -64,7 +64,7 @@ def test_no_key_is_shown_by_a_config() -> None:
 
 
 async def test_when_no_connection_comes_about_the_backup_gets_the_one_post(
-    fal: FalEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fal: FalEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def backup(url: URL) -> URL | None:
         return URL(fal.queue_url).join(url.relative()) if url.port == 9 else None

@@ -31,8 +31,7 @@ class DiscordEmulator(Members):
     `posts.warnings` what Discord takes but no member sees.
     """
 
-    def __init__(self, port: int = 0, token: str = "emulated-bot-token") -> None:
-        self._port = port
+    def __init__(self, token: str = "emulated-bot-token") -> None:
         self.token = token
         self.clock = Clock()
         self._directory = tempfile.TemporaryDirectory(prefix="discord-emulator-")
@@ -96,7 +95,7 @@ class DiscordEmulator(Members):
         app.add_routes(self.cdn.routes())
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         port = self._runner.addresses[0][1]
         self.base = f"http://127.0.0.1:{port}"

@@ -38,7 +38,7 @@ EXTRA_ERRORS = {
 class SlackEmulator:
     """Start it with `async with SlackEmulator() as slack:`; act as a member through `slack.member`."""
 
-    def __init__(self, *, port: int = 0, tiers: bool = True, processing_s: float = 0.05) -> None:
+    def __init__(self, *, tiers: bool = True, processing_s: float = 0.05) -> None:
         from tests.emulators.slack.member import MemberControl
 
         self.clock = MovableClock()
@@ -65,7 +65,6 @@ class SlackEmulator:
         self.token_rotation = False
         self.external_bytes = b""
         self.base_url = self.upload_url = self.files_url = self.edge_url = self.external_url = ""
-        self._port = port
         self._runners: list[web.AppRunner] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -90,11 +89,11 @@ class SlackEmulator:
             self.world.add_workspace()
         app_token = Token(self.app_token, None, {"connections:write"}, kind="app")
         self.world.tokens[self.app_token] = app_token
-        self.base_url = await self._serve("api", self._port, self._api_routes)
-        self.upload_url = await self._serve("upload", 0, self._upload_routes)
-        self.files_url = await self._serve("files", 0, self._file_routes)
-        self.edge_url = await self._serve("edge", 0, self._file_routes)
-        self.external_url = await self._serve("external", 0, self._external_routes)
+        self.base_url = await self._serve("api", self._api_routes)
+        self.upload_url = await self._serve("upload", self._upload_routes)
+        self.files_url = await self._serve("files", self._file_routes)
+        self.edge_url = await self._serve("edge", self._file_routes)
+        self.external_url = await self._serve("external", self._external_routes)
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -102,13 +101,13 @@ class SlackEmulator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(runner.cleanup() for runner in self._runners))
 
-    async def _serve(self, host: str, port: int, routes: Callable[[web.Application], None]) -> str:
+    async def _serve(self, host: str, routes: Callable[[web.Application], None]) -> str:
         app = web.Application(client_max_size=2**31)
         app[EMULATOR], app[HOST] = self, host
         routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", port)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self._runners.append(runner)
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
