@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 from filelock import FileLock, Timeout
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from core.storage.database import Database
 from core.storage.tables import replicas
@@ -29,25 +29,30 @@ class Replicas:
         self._role = role
 
     async def sign_in(self, name: str, token: str) -> None:
-        async with self._db.write() as connection:
-            await connection.execute(delete(replicas).where(replicas.c.name == name))
-            await connection.execute(
-                insert(replicas).values(name=name, token=token, role=self._role, since=time.time())
-            )
+        row = {"name": name, "token": token, "role": self._role, "since": time.time()}
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(replicas).where(replicas.c.name == name))
+            connection.execute(insert(replicas), row)
+
+        await self._db.change(work)
         log.info("signed_in", process=name)
 
     async def revoke(self, name: str) -> str:
         """From now on this process can claim nothing; the name stays until `strike`. Its token; none if it left."""
         one = replicas.c.name == name
-        async with self._db.write() as connection:
-            token = await connection.scalar(select(replicas.c.token).where(one).with_for_update())
-            await connection.execute(update(replicas).where(one).values(token=""))
-        return token or ""
+
+        def work(connection: Connection) -> str:
+            token = connection.scalar(select(replicas.c.token).where(one).with_for_update())
+            connection.execute(update(replicas).where(one).values(token=""))
+            return token or ""
+
+        return await self._db.change(work)
 
     async def strike(self, name: str) -> None:
         """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""
-        async with self._db.write() as connection:
-            await connection.execute(delete(replicas).where(replicas.c.name == name, replicas.c.token == ""))
+        revoked = delete(replicas).where(replicas.c.name == name, replicas.c.token == "")
+        await self._db.once(lambda connection: connection.execute(revoked).rowcount)
 
     async def tokens(self) -> dict[str, str]:
         """The token of every name; empty where it was revoked."""

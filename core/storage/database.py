@@ -79,6 +79,9 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
+        """On SQLite for the start and the terminal alone: one that is cancelled holds the lock for as long as anything
+        refers to its cursor, which may be long. `change` and `once` are never cut in two.
+        """
         async with self._writers, self._connected() as connection, connection.begin():
             yield connection
 

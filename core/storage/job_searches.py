@@ -131,19 +131,19 @@ class JobSearches:
 
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
+        add = insert(incidents)
         try:
-            async with self._db.write() as connection:
-                await connection.execute(insert(incidents).values(**values))
+            await self._db.once(lambda connection: connection.execute(add, values).rowcount)
         except IntegrityError:  # not the job's first: found by its job all the same
-            async with self._db.write() as connection:
-                await connection.execute(insert(incidents).values(**{**values, "reference": secrets.token_hex(8)}))
+            values["reference"] = secrets.token_hex(8)
+            await self._db.once(lambda connection: connection.execute(add, values).rowcount)
 
     async def forget_expired(self, incidents_before: float) -> None:
         now = self._clock.now()
         over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
-        async with self._db.write() as connection:
-            await connection.execute(delete(app_state).where(over))
-            await connection.execute(delete(incidents).where(incidents.c.at < incidents_before))
+        old = delete(incidents).where(incidents.c.at < incidents_before)
+        await self._db.once(lambda connection: connection.execute(delete(app_state).where(over)).rowcount)
+        await self._db.once(lambda connection: connection.execute(old).rowcount)
 
     async def incident(self, reference: str) -> Mapping[str, Any] | None:
         """What is known of a reference that is no job's, or of a job's incidents (newest)."""

@@ -35,6 +35,7 @@ _ID = jobs.c.id == bindparam("job")
 _ADD = insert(jobs)
 _GET = select(jobs).where(_ID)
 _LOCK = _GET.with_for_update()
+_REMOVE = delete(jobs).where(_ID)
 _SET = update(jobs).where(_ID)
 _SET_KNOWN = _SET.where(
     jobs.c.owner == func.coalesce(bindparam("token", type_=String), jobs.c.owner),
@@ -237,8 +238,7 @@ class SqlJobStore(JobSearches):
         return {row.id: row.takeovers for row in rows}
 
     async def remove(self, job_id: str) -> None:
-        async with self._db.write() as connection:
-            await connection.execute(delete(jobs).where(jobs.c.id == job_id))
+        await self._db.once(lambda connection: connection.execute(_REMOVE, {"job": job_id}).rowcount)
 
     async def delivery_state(self, job_id: str) -> dict[str, Any]:
         """What the job's adapter keeps of its message; empty at first."""

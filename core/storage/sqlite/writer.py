@@ -6,6 +6,7 @@ write-ahead mode wait for nobody; only short, indexed ones belong here.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -32,6 +33,7 @@ class SqliteWriter:
     def __init__(self, url: URL, turn: asyncio.Semaphore, *, busy_timeout_s: float) -> None:
         """`turn` is held while writing: who else writes in this process must hold it too."""
         self._turn = turn
+        self._closed = False
         self._reader, self._writer = _one_connection(url), _one_connection(url)
         prepare(self._reader, _READ_PATIENCE_S, transactions=False)
         prepare(self._writer, busy_timeout_s, transactions=False)  # begun and ended in `_commit`
@@ -41,6 +43,7 @@ class SqliteWriter:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run one short query now, on the event loop; in the writer's thread where the database is locked just then."""
+        self._check_open()
         try:
             return work(self._reading)
         except OperationalError:
@@ -60,8 +63,14 @@ class SqliteWriter:
 
         What one raises undoes and concerns only that one. A caller that is cancelled may still have been written.
         """
+        self._check_open()
         result: T = await self._batches.call(work)
         return result
+
+    def _check_open(self) -> None:
+        """For whoever still runs at the end of the process: it is trouble with the database, and nothing unforeseen."""
+        if self._closed:
+            raise OperationalError("none", None, sqlite3.ProgrammingError("The database is closed."))
 
     async def _in_thread(self, works: Sequence[Callable[[Connection], Any]]) -> Sequence[Any]:
         async with self._turn:
@@ -82,6 +91,7 @@ class SqliteWriter:
 
     async def close(self) -> None:
         await self._batches.close()
+        self._closed = True
         await asyncio.to_thread(self._thread.shutdown)
         self._reader.dispose()
         self._writer.dispose()

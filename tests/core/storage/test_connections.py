@@ -6,11 +6,13 @@ from pathlib import Path
 import aiosqlite
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.pool import QueuePool
 
+from core.engine.replicas import Replicas
 from core.storage import database as module
-from core.storage.database import Database
+from core.storage.database import DATABASE_ERRORS, Database
+from tests.pg import open_database
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -101,6 +103,46 @@ async def test_a_connection_is_given_back_whole_where_its_user_is_cancelled_mean
     finally:
         await database.close()
     assert caplog.records == []
+
+
+async def test_a_process_that_is_cancelled_while_it_writes_leaves_no_lock_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor of the async driver that was cut off from its fetch keeps its transaction until it is collected."""
+    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
+    replicas, began, cursors = Replicas(database), asyncio.Event(), []
+
+    async def slow(cursor: aiosqlite.Cursor) -> None:
+        cursors.append(cursor)
+        began.set()
+        await asyncio.Event().wait()
+
+    try:
+        await replicas.sign_in("one", "its token")
+        monkeypatch.setattr(aiosqlite.Cursor, "fetchall", slow)
+        revoking, reached = asyncio.create_task(replicas.revoke("one")), asyncio.create_task(began.wait())
+        await asyncio.wait({revoking, reached}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        for task in (revoking, reached):
+            task.cancel()
+        await asyncio.wait({revoking, reached}, timeout=20)
+        async with asyncio.timeout(5):
+            await replicas.sign_in("two", "its token")
+    finally:
+        cursors.clear()
+        await database.close()
+
+
+async def test_whoever_comes_after_the_end_meets_trouble_with_the_database_each_time(tmp_path: Path) -> None:
+    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
+
+    def one(connection: Connection) -> int:
+        return int(connection.execute(text("SELECT 1")).scalar_one())
+
+    assert await database.look(one) == await database.change(one) == 1
+    await database.close()
+    for call in (database.look, database.change, database.once) * 2:
+        with pytest.raises(DATABASE_ERRORS):
+            await call(one)
 
 
 async def test_readers_one_after_the_other_use_the_same_connection_to_sqlite(tmp_path: Path) -> None:
