@@ -5,10 +5,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.settings import Settings, nanousd, secret
+from core.budgets.alerts import send_alerts, send_weekly_reports
 from core.budgets.limits_file import load
 from core.budgets.reconcile import Books
 from core.budgets.service import Budgets
-from core.budgets.weekly_report import send_weekly_reports
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, Window
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
 from core.images.renditions import JobMedia
@@ -176,7 +176,7 @@ def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settin
 
     return (
         history,
-        MaintenanceTask("alerts", _ALERTS_EVERY_S, lambda: budget.alerts.send(notify)),
+        MaintenanceTask("alerts", _ALERTS_EVERY_S, lambda: send_alerts(budget, state, notify)),
         MaintenanceTask("reconcile", _RECONCILE_EVERY_S, reconcile),
         MaintenanceTask("weekly", _RECONCILE_EVERY_S, lambda: send_weekly_reports(budget, state, notify)),
     )

@@ -19,7 +19,7 @@ from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
 from core.storage.database import DRIVER_ERRORS
 from core.storage.database_url import explain, parse
-from core.storage.sqlite.version import too_old
+from core.storage.sqlite.writer import too_old
 from core.upscalers.fal import FalUpscaler
 
 T = TypeVar("T")

@@ -113,7 +113,6 @@ class AllowList:
         return await adapter.place_facts(place) if isinstance(adapter, KnowsOwner) else PlaceFacts(is_own=False)
 
     async def _ask(self, place: Place, actor: Requester, *, tell: bool) -> KnownPlace:
-        """Note that somebody asked, and tell the operator, once."""
         known = await self._asked.get(place.reference)
         if known is not None:
             return known

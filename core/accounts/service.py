@@ -15,7 +15,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from core.accounts.settings import SavedSettings, owner_key
-from core.budgets.erased_requests import ErasedRequest, erased_requests
+from core.budgets.reconcile import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import StorageFull, to_json
 from core.domain.identity import check_moderator, person_id
@@ -43,13 +43,9 @@ class Purge:
     at: float
 
 
-class Accounts:
+class Accounts(SavedSettings):
     def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
-        saved = self._saved = SavedSettings(state, tools.models)
-        self.defaults, self.set_defaults = saved.defaults, saved.set_defaults
-        self.settings, self.change_settings = saved.settings, saved.change_settings
-        self.presets, self.save_preset, self.delete_preset = saved.presets, saved.save_preset, saved.delete_preset
-        self.for_request, self.replace_place_presets = saved.for_request, saved.replace_place_presets
+        super().__init__(state, tools.models)
         self._tools = tools
         self._money = money
         self._erased = erased_requests(state)
@@ -69,10 +65,7 @@ class Accounts:
         return moderation.place_presets(new, channel_id, actor.locale)
 
     async def export(self, actor: Requester) -> Path:
-        """A ZIP of everything stored about the member; the caller deletes it. Raises StorageFull.
-
-        One at a time: each takes as much of the disk as all that is kept of the member.
-        """
+        """A ZIP of everything stored about the member, which the caller deletes; one at a time. Raises StorageFull."""
         self._exports = {name: path for name, path in self._exports.items() if path.exists()}
         if owner_key(actor) in self._exports:
             raise StorageFull(reason="export")
@@ -118,74 +111,55 @@ class Accounts:
 
     async def erase(self, actor: Requester) -> int:
         """Delete the member's jobs, images and defaults; money rows stay, anonymised. Returns the number of jobs."""
-        erased = 0
-        now = self._tools.clock.now()
-        erased, left = await self._erase_jobs(actor, now)
-        if left:
-            await self._purges.put(owner_key(actor), Purge(actor.platform, actor.workspace_id, actor.user_id, now))
-        await self._money.anonymise(actor)
-        await self._saved.forget_settings(owner_key(actor))
+        asked = Purge(actor.platform, actor.workspace_id, actor.user_id, self._tools.clock.now())
+        await self._purges.put(owner_key(actor), asked)
+        erased, left = await self._carry_out(owner_key(actor), asked)
+        await self.forget_settings(owner_key(actor))
         log.info("member_erased", jobs=erased, stopped=left)
         return erased + left
 
-    async def _erase_jobs(self, actor: Requester, asked_at: float) -> tuple[int, int]:
-        """Erase what is over and stop what runs; how many of each. Later jobs than `asked_at` are left alone."""
-        erased = left = 0
-        async for job in self._jobs_of(actor):
-            if job.created_at > asked_at:
-                continue
-            if not job.state.terminal:
-                await self._stop(job)
-                left += 1
-                continue
-            await self.erase_images(job)
-            if job.remote is not None and job.remote.request_id:
-                sent_at = job.remote.intent_at or job.created_at
-                await self._erased.put(job.id, ErasedRequest(job.remote.request_id, sent_at))
-            await self._tools.store.remove(job.id)
-            erased += 1
-        return erased, left
-
-    async def _stop(self, job: Job) -> None:
-        if not job.cancel_requested_by:
-            await self._tools.store.update(job.id, cancel_requested_by="erased")
-        self._tools.running.cancel_event(job.id).set()
-
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """The platform revoked our access: end its jobs quietly, and delete its pictures and everything set there."""
-        now = self._tools.clock.now()
-        if await self._erase_workspace(platform, workspace_id, now):
-            await self._purges.put(f"{platform}:{workspace_id}", Purge(platform, workspace_id, "", now))
-        await self._saved.forget_place(platform, workspace_id)
+        asked = Purge(platform, workspace_id, "", self._tools.clock.now())
+        await self._purges.put(f"{platform}:{workspace_id}", asked)
+        await self._carry_out(f"{platform}:{workspace_id}", asked)
+        await self.forget_place(platform, workspace_id)
         await self._money.limits.rules.forget_workspace(platform, workspace_id)
         log.info("workspace_forgotten", platform=platform)
-
-    async def _erase_workspace(self, platform: str, workspace_id: str, asked_at: float) -> int:
-        """How many of its jobs are not over yet."""
-        left, after = 0, ""
-        while page := await self._tools.store.of_workspace(platform, workspace_id, after_id=after):
-            after = page[-1].id
-            for job in page:
-                if job.created_at > asked_at:
-                    continue
-                if job.state.terminal:
-                    await self.erase_images(job)
-                else:
-                    await self._stop(job)
-                    left += 1
-        return left
 
     async def finish_purges(self) -> None:
         """Erase what still ran when somebody, or a workspace, asked to be forgotten. To be called now and then."""
         for key, purge in (await self._purges.items()).items():
-            if purge.user_id:
-                who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
-                _, left = await self._erase_jobs(who, purge.at)
-                await self._money.anonymise(who)
-            else:
-                left = await self._erase_workspace(purge.platform, purge.workspace_id, purge.at)
-            if not left:
-                await self._purges.delete(key)
+            await self._carry_out(key, purge)
+
+    async def _carry_out(self, key: str, purge: Purge) -> tuple[int, int]:
+        """Erase what is over and stop what runs; how many of each. Later jobs are left alone."""
+        erased = left = 0
+        who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
+        async for job in self._jobs_of(who):
+            if job.created_at > purge.at:
+                continue
+            if job.state.terminal:
+                await self._erase_job(job, whole=bool(purge.user_id))
+                erased += 1
+                continue
+            if not job.cancel_requested_by:
+                await self._tools.store.update(job.id, cancel_requested_by="erased")
+            self._tools.running.cancel_event(job.id).set()
+            left += 1
+        if purge.user_id:
+            await self._money.anonymise(who)
+        if not left:
+            await self._purges.delete(key)
+        return erased, left
+
+    async def _erase_job(self, job: Job, *, whole: bool) -> None:
+        await self.erase_images(job)
+        if whole:
+            if job.remote is not None and job.remote.request_id:
+                sent_at = job.remote.intent_at or job.created_at
+                await self._erased.put(job.id, ErasedRequest(job.remote.request_id, sent_at))
+            await self._tools.store.remove(job.id)
 
     async def erase_images(self, job: Job) -> Job:
         """Delete a job's pictures and caption here, and at the provider where it lets us."""
@@ -201,19 +175,20 @@ class Accounts:
             except Exception as error:
                 # It expires there by itself (the lifecycle was set at upload); what we keep is gone either way.
                 log.info("provider_erase_failed", job=job.id, kind=type(error).__name__)
-        return await self._tools.store.update(job.id, images_deleted=True, result=_without_words(job))
+        wordless = dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
+        return await self._tools.store.update(job.id, images_deleted=True, result=wordless)
 
-    async def _jobs_of(self, actor: Requester) -> AsyncIterator[Job]:
-        before: float | None = None
-        before_id = ""
-        while page := await self._tools.store.history(actor, limit=_PAGE, before=before, before_id=before_id):
+    async def _jobs_of(self, who: Requester) -> AsyncIterator[Job]:
+        """The member's, newest first; or, without a user, a workspace's whose pictures are kept."""
+        store, last_id, last_at = self._tools.store, "", None
+        while page := (
+            await store.history(who, limit=_PAGE, before=last_at, before_id=last_id)
+            if who.user_id
+            else await store.of_workspace(who.platform, who.workspace_id, after_id=last_id)
+        ):
             for job in page:
                 yield job
-            before, before_id = page[-1].created_at, page[-1].id
-
-
-def _without_words(job: Job) -> Any:
-    return dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
+            last_id, last_at = page[-1].id, page[-1].created_at
 
 
 def _job_record(job: Job) -> dict[str, Any]:

@@ -45,11 +45,9 @@ class SavedSettings:
         self._place_presets = TypedState(state, "place_presets", Saved)
 
     async def defaults(self, actor: Requester) -> Saved:
-        """The saved defaults by chat name; `preset` may be among them."""
         return await self._defaults.get(owner_key(actor)) or {}
 
     async def presets(self, actor: Requester) -> Presets:
-        """Every preset that this member may name: everybody's, then their own."""
         return {**PRESETS, **await self._own_presets(actor)}
 
     async def _own_presets(self, actor: Requester) -> dict[str, Saved]:
@@ -59,10 +57,7 @@ class SavedSettings:
         return OwnSettings(await self.defaults(actor), await self._own_presets(actor))
 
     async def change_settings(self, actor: Requester, text: str) -> OwnSettings:
-        """Do what is typed after `settings`: nothing, default values, `save logo 4x`, `delete logo`, `reset`.
-
-        Raises InvalidParameters, PresetRefused.
-        """
+        """Values, `save logo 4x`, `delete logo`, `reset`, nothing. Raises InvalidParameters, PresetRefused."""
         verb, rest = name_first(text)
         verb = verb.lower()
         name, values = name_first(rest)
@@ -131,10 +126,7 @@ class SavedSettings:
         return name
 
     async def for_request(self, actor: Requester) -> tuple[Saved, Presets]:
-        """What counts for a request that says nothing: the member's own, then the channel's, then the workspace's.
-
-        And every preset that it may name.
-        """
+        """What counts where nothing is said: the member's own, the channel's, the workspace's; and all presets."""
         owner, places = owner_key(actor), ("", actor.channel_id) if actor.workspace_id else ()
         of_places = [(self._place_presets, _place_key(actor, one)) for one in places]
         read = await read_together((self._defaults, owner), (self._presets, owner), *of_places)
@@ -158,7 +150,6 @@ class SavedSettings:
         return values_text(old), values_text(saved)
 
     async def _default_values(self, actor: Requester, text: str, fields: Fields) -> Saved:
-        """Values to be kept, by chat name; those of a preset of the member's own are spelt out, a seed is left out."""
         asked = parse(text, fields, self._models, presets=await self.presets(actor))
         if asked.preset and asked.preset in PRESETS:
             saved: Saved = {**asked.values, "preset": asked.preset}

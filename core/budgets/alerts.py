@@ -1,24 +1,35 @@
-"""When a budget is half, four fifths or wholly used: which alerts are due, and sending each once.
+"""What the channel that a workspace's moderators chose is told by itself: a budget that is half, four fifths or wholly
+used, once per window and level, and on Monday morning the week's report.
 
-Whichever process looks first sends it. An alert is due once per window and level.
+Whichever process looks first sends it; what could not be sent is tried again later.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import get_args
 
 import structlog
 
-from core.budgets.prices import PriceBook
+from core.budgets.service import Budgets
 from core.domain.job import Requester
 from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, span
+from core.ports import AppState
 from core.presentation import Notice
 from core.presentation import limit_texts as sentences
-from core.storage.ledger import SqlLedger
-from core.storage.ledger.alert_log import SqlAlertMarks
-from core.storage.ledger.rule_store import SqlRules
+from core.presentation.cards.moderation import weekly
 
 log = structlog.get_logger(__name__)
 
 Notify = Callable[[AlertPlace, Notice], Awaitable[None]]
+
+_CLAIM_S = 300.0
+"""How long whoever sends something is left alone with it: after this it may have died."""
+
+_DAY_S = 86_400.0
+_REPORTED_S = 8 * _DAY_S
+_REPORT_HOUR = 8
+_NAMED = 3
 
 
 def watched(statuses: Iterable[LimitStatus], place: AlertPlace) -> list[LimitStatus]:
@@ -56,58 +67,70 @@ def budget_key(status: LimitStatus, window: Span, place: AlertPlace) -> str:
     """One name per budget, window and place, the same for every process."""
     limit = status.limit
     in_window = window.key if limit.source != "sponsor" else f"until{status.opens_at:.0f}"
-    parts = (
-        place.platform,
-        place.workspace_id,
-        limit.scope.kind,
-        limit.scope.id,
-        limit.source,
-        limit.measure,
-        in_window,
-    )
-    return "|".join(str(part) for part in (*parts, *filter(None, (limit.model,))))
+    place_id = (place.platform, place.workspace_id, limit.scope.kind, limit.scope.id)
+    parts = (*place_id, limit.source, limit.measure, in_window, *filter(None, (limit.model,)))
+    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
-class BudgetAlerts:
-    def __init__(self, ledger: SqlLedger, rules: SqlRules, prices: PriceBook) -> None:
-        self.ledger = ledger
-        self.rules = rules
-        self.zone = ledger.settings.zone
-        self.prices = prices
-        self._marks = SqlAlertMarks(ledger.database)
+async def _once(
+    state: AppState, area: str, keys: Sequence[str], keep_s: float | None, notify: Notify, place: AlertPlace, it: Notice
+) -> bool:
+    """Send it and remember all these keys, unless the last one is remembered, or somebody sends it just now."""
+    if await state.get(area, keys[-1]) or not await state.claim(area, keys[-1], ttl_s=_CLAIM_S):
+        return False
+    try:
+        await notify(place, it)
+    except Exception:
+        log.exception("not_told", area=area, platform=place.platform)
+        return False
+    for key in keys:
+        await state.put(area, key, True, ttl_s=keep_s)
+    return True
 
-    async def due(self) -> Sequence[Alert]:
-        """Alerts that nobody has sent yet, at most one per budget and place."""
-        found: list[Alert] = []
-        now, smallest = self.ledger.clock.now(), await self.prices.smallest()
-        for place in await self.rules.alert_places():
-            for status in watched(await self._budgets(place), place):
-                window = span(status.limit.window, now, self.zone)
-                level, key = level_of(status, smallest), budget_key(status, window, place)
-                if level is not None and await self._marks.pending(key, level):
-                    found.append(Alert(place, key, level, status, runs_out_at(status, window, now)))
-        return found
 
-    async def _budgets(self, place: AlertPlace) -> Sequence[LimitStatus]:
-        who = Requester(place.platform, "", workspace_id=place.workspace_id)
-        statuses = list(await self.ledger.statuses(who))
-        for sponsor in await self.rules.sponsors(place.platform, place.workspace_id):
-            there = Requester(place.platform, "", workspace_id=place.workspace_id, channel_id=sponsor.channel_id)
-            statuses += [s for s in await self.ledger.statuses(there) if s.limit.source == "sponsor"]
-        return statuses
-
-    async def send(self, notify: Notify) -> int:
-        """Send what is due through `notify`; what cannot be sent is tried again later. Returns how many went out."""
-        sent = 0
-        for due in await self.due():
-            now = self.ledger.clock.now()
-            if not await self._marks.claim(due.key, due.level, now):
+async def send_alerts(budgets: Budgets, state: AppState, notify: Notify) -> int:
+    """Tell what is due; how many were told."""
+    sent = 0
+    zone, smallest = budgets.zone, await budgets.prices.smallest()
+    for place in await budgets.limits.rules.alert_places():
+        for status in watched(await _budgets(budgets, place), place):
+            now = budgets.ledger.clock.now()
+            window = span(status.limit.window, now, zone)
+            if (level := level_of(status, smallest)) is None:
                 continue
-            try:
-                await notify(due.place, sentences.alert(due, now, self.zone))
-            except Exception:
-                log.exception("alert_not_sent", platform=due.place.platform, level=due.level)
-                continue
-            await self._marks.sent(due.key, due.level)
-            sent += 1
-        return sent
+            key = budget_key(status, window, place)
+            lower = [f"{key}:{each}" for each in get_args(AlertLevel) if each <= level]
+            keep_s = None if status.opens_at is None else max(_CLAIM_S, status.opens_at - now + _DAY_S)
+            told = sentences.alert(Alert(place, level, status, runs_out_at(status, window, now)), now, zone)
+            sent += await _once(state, "alert", lower, keep_s, notify, place, told)
+    return sent
+
+
+async def _budgets(budgets: Budgets, place: AlertPlace) -> Sequence[LimitStatus]:
+    who = Requester(place.platform, "", workspace_id=place.workspace_id)
+    statuses = list(await budgets.ledger.statuses(who))
+    for sponsor in await budgets.limits.rules.sponsors(place.platform, place.workspace_id):
+        there = Requester(place.platform, "", workspace_id=place.workspace_id, channel_id=sponsor.channel_id)
+        statuses += [s for s in await budgets.ledger.statuses(there) if s.limit.source == "sponsor"]
+    return statuses
+
+
+async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify) -> int:
+    """Each workspace's report, but of a week without pictures; how many were sent. To be called about once an hour."""
+    now = datetime.fromtimestamp(budgets.ledger.clock.now(), budgets.zone)
+    if now.weekday() != 0 or now.hour < _REPORT_HOUR:
+        return 0
+    last = now.date() - timedelta(days=1)
+    first = last - timedelta(days=6)
+    sent = 0
+    for place in await budgets.limits.rules.alert_places():
+        moderator = Requester(place.platform, "", workspace_id=place.workspace_id, is_moderator=True)
+        report = await budgets.usage(moderator, period=f"{first}..{last}")
+        if not report.jobs:
+            continue
+        members = [(row.label or row.key, row.charged_nanousd) for row in report.members[:_NAMED]]
+        models = [(row.key, row.charged_nanousd) for row in report.models]
+        told = weekly(first, last, report.jobs, report.charged_nanousd, members, models, place.locale)
+        mine = f"{place.platform}:{place.workspace_id}:{last}"
+        sent += await _once(state, "weekly_report", [mine], _REPORTED_S, notify, place, told)
+    return sent

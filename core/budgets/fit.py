@@ -22,9 +22,14 @@ def needed(limit: Limit, amount_nanousd: int, megapixels: int) -> int:
             return 1
 
 
-def worst(failing: Iterable[LimitStatus]) -> LimitStatus:
-    """The limit that opens last: until then the job cannot run, whatever the others say. Ties: the least left."""
-    return max(failing, key=lambda s: (_FOREVER if s.opens_at is None else s.opens_at, -s.left))
+def failing(statuses: Iterable[LimitStatus], amount_nanousd: int, megapixels: int) -> list[LimitStatus]:
+    return [status for status in statuses if needed(status.limit, amount_nanousd, megapixels) > status.left]
+
+
+def reached(failed: Iterable[LimitStatus], amount_nanousd: int, megapixels: int) -> LimitReached:
+    """By the limit that opens last: until then the job cannot run, whatever the others say. Ties: the least left."""
+    worst = max(failed, key=lambda s: (_FOREVER if s.opens_at is None else s.opens_at, -s.left))
+    return LimitReached(status=worst, needed=needed(worst.limit, amount_nanousd, megapixels))
 
 
 def refusal(asked: Quote, statuses: Sequence[LimitStatus]) -> LimitReached | None:
@@ -32,18 +37,14 @@ def refusal(asked: Quote, statuses: Sequence[LimitStatus]) -> LimitReached | Non
 
     A sponsor's budget refuses nobody: what it cannot pay is asked of the member's own limits. Jobs at once only wait.
     """
-    failing = [
+    failed = [
         status
-        for status in statuses
-        if status.limit.source != "sponsor"
-        and status.limit.measure is not Measure.RUNNING
-        and needed(status.limit, asked.estimate_nanousd, asked.megapixels) > status.left
+        for status in failing(statuses, asked.estimate_nanousd, asked.megapixels)
+        if status.limit.source != "sponsor" and status.limit.measure is not Measure.RUNNING
     ]
-    if not failing:
+    if not failed:
         return None
-    status = worst(failing)
-    error = LimitReached(status=status, needed=needed(status.limit, asked.estimate_nanousd, asked.megapixels))
-    return with_offer(error, statuses, asked)
+    return with_offer(reached(failed, asked.estimate_nanousd, asked.megapixels), statuses, asked)
 
 
 def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) -> int | None:

@@ -9,24 +9,10 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from core.accounts.allowlist import AllowList
+from core.domain import limits
 from core.domain.errors import InvalidParameters, NotAllowed
 from core.domain.identity import TEAM_SCOPED, check_moderator
 from core.domain.job import Requester
-from core.domain.limits import (
-    MAX_SPONSOR_DAYS,
-    SPONSOR_DAYS,
-    Extra,
-    Limit,
-    LimitChange,
-    LimitStatus,
-    Measure,
-    Rule,
-    Scope,
-    ScopeKind,
-    WantedLimit,
-    Window,
-    span,
-)
 from core.domain.models import ALL
 from core.presentation import Card
 from core.presentation.cards import moderation
@@ -41,13 +27,15 @@ _MAX_AMOUNT = 10**18
 MOST_KEPT = 200
 """Limits, extras or sponsors of one place: each change reads all rules again and shows the use of each."""
 
-_MODERATED = frozenset({ScopeKind.WORKSPACE, ScopeKind.CHANNEL, ScopeKind.ROLE, ScopeKind.USER})
+_MODERATED = frozenset(
+    {limits.ScopeKind.WORKSPACE, limits.ScopeKind.CHANNEL, limits.ScopeKind.ROLE, limits.ScopeKind.USER}
+)
 
 _ADDRESSES = {
-    ScopeKind.WORKSPACE: "discord:1234",
-    ScopeKind.CHANNEL: "discord:1234:5678",
-    ScopeKind.ROLE: "discord:1234:5678",
-    ScopeKind.USER: "discord:1234, slack:T1234:U1234",
+    limits.ScopeKind.WORKSPACE: "discord:1234",
+    limits.ScopeKind.CHANNEL: "discord:1234:5678",
+    limits.ScopeKind.ROLE: "discord:1234:5678",
+    limits.ScopeKind.USER: "discord:1234, slack:T1234:U1234",
 }
 
 
@@ -65,7 +53,7 @@ class Limits:
     def zone(self) -> ZoneInfo:
         return self.ledger.settings.zone
 
-    async def set_limit(self, actor: Requester, wanted: WantedLimit) -> Sequence[LimitStatus]:
+    async def set_limit(self, actor: Requester, wanted: limits.WantedLimit) -> Sequence[limits.LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
         scope = wanted.scope
         check_moderator(actor)
@@ -76,7 +64,7 @@ class Limits:
             raise NotAllowed(needs="operator")
         else:
             source, place = "moderator", (actor.platform, actor.workspace_id, _own_id(actor, scope, wanted.scope_id))
-        rule = Rule(scope, wanted.measure, wanted.window, wanted.amount, source, *place, model=wanted.model)
+        rule = limits.Rule(scope, wanted.measure, wanted.window, wanted.amount, source, *place, model=wanted.model)
         _check(rule)
         if source == "moderator" and rule.amount is not None:
             kept = await self.rules.limits(*place[:2])
@@ -86,7 +74,7 @@ class Limits:
         log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=rule.measure)
         return await self.workspace_limits(actor)
 
-    async def workspace_limits(self, actor: Requester) -> Sequence[LimitStatus]:
+    async def workspace_limits(self, actor: Requester) -> Sequence[limits.LimitStatus]:
         """The operator's limits for this workspace and everything its moderators have set. For moderators."""
         check_moderator(actor)
         if actor.is_operator and not actor.workspace_id:  # what applies here, then what is set for other places
@@ -96,15 +84,15 @@ class Limits:
                 found.setdefault(_slot(status), status)
             return list(found.values())
         place = Requester(actor.platform, "", workspace_id=actor.workspace_id)
-        own = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is ScopeKind.WORKSPACE]
+        own = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is limits.ScopeKind.WORKSPACE]
         rules = await self.rules.limits(actor.platform, actor.workspace_id)
-        return own + [await self._status_of(rule) for rule in rules if rule.kind is not ScopeKind.WORKSPACE]
+        return own + [await self._status_of(rule) for rule in rules if rule.kind is not limits.ScopeKind.WORKSPACE]
 
-    async def _status_of(self, rule: Rule) -> LimitStatus:
+    async def _status_of(self, rule: limits.Rule) -> limits.LimitStatus:
         """The use of a limit that names somebody; a default for everybody has none of its own."""
         await asyncio.sleep(0)  # of very many, one in each turn of the event loop
-        user = rule.id if rule.kind is ScopeKind.USER else ""
-        channel = rule.id if rule.kind is ScopeKind.CHANNEL else ""
+        user = rule.id if rule.kind is limits.ScopeKind.USER else ""
+        channel = rule.id if rule.kind is limits.ScopeKind.CHANNEL else ""
         if user or channel:
             who = Requester(rule.platform, user, workspace_id=rule.workspace_id, channel_id=channel)
             for status in await self.ledger.statuses(who):
@@ -112,24 +100,20 @@ class Limits:
                 theirs = (limit.source, limit.measure, limit.window, limit.model, limit.scope.kind, limit.scope.id)
                 if theirs == (rule.source, rule.measure, rule.window, rule.model, rule.kind, rule.id):
                     return status
-        scope = Scope(rule.kind, rule.platform, rule.workspace_id, rule.id)
-        ends_at = span(rule.window, self.ledger.clock.now(), self.zone).ends_at
-        limit = Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source, rule.model)
-        return LimitStatus(limit, 0, 0, ends_at)
+        scope = limits.Scope(rule.kind, rule.platform, rule.workspace_id, rule.id)
+        ends_at = limits.span(rule.window, self.ledger.clock.now(), self.zone).ends_at
+        limit = limits.Limit(scope, rule.measure, rule.window, rule.amount or 0, rule.source, rule.model)
+        return limits.LimitStatus(limit, 0, 0, ends_at)
 
     async def paused(self, actor: Requester) -> bool:
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
-        """`limit_changes` as a line each, in the actor's language."""
         told = moderation.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
         return Card("done", paragraphs=tuple(told))
 
-    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
-        """More money for a member of the own workspace until this window ends; what to tell.
-
-        Lifts nothing that the operator ruled. Raises NotAllowed, InvalidParameters.
-        """
+    async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: limits.Window) -> Card:
+        """More money for a member until this window ends. Raises NotAllowed, InvalidParameters."""
         check_moderator(actor)
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
@@ -137,15 +121,15 @@ class Limits:
             raise InvalidParameters.of("member", "", "missing_value", "@member")
         _check_amount(amount_nanousd, 1)
         _check_room("extra", await self.rules.extras_kept(actor.platform, actor.workspace_id))
-        ends_at = span(window, self.ledger.clock.now(), self.zone).ends_at
+        ends_at = limits.span(window, self.ledger.clock.now(), self.zone).ends_at
         if ends_at is None:
             raise InvalidParameters.of("window", window, "range", "hour, day, week, month")
-        extra = Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
+        extra = limits.Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
         return moderation.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)
 
-    async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[LimitChange]:
+    async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[limits.LimitChange]:
         """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""
         check_moderator(actor)
         everywhere = actor.is_operator and not actor.workspace_id
@@ -165,12 +149,9 @@ class Limits:
         return moderation.pause_changed(paused, actor.platform, actor.locale)
 
     async def sponsor(
-        self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = SPONSOR_DAYS
+        self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = limits.SPONSOR_DAYS
     ) -> Card:
-        """Pay for a channel of the own workspace for this long (a day to a year), at most so much; None ends it.
-
-        What to tell. Raises NotAllowed, InvalidParameters.
-        """
+        """Pay for a channel for 1 to 366 days; None ends it. Raises NotAllowed, InvalidParameters."""
         check_moderator(actor)
         if not actor.workspace_id or not channel_id:
             raise InvalidParameters.of("channel", channel_id, "missing_value", "a channel")
@@ -178,7 +159,7 @@ class Limits:
             _check_amount(amount_nanousd, 1)
             here = await self.rules.sponsors(actor.platform, actor.workspace_id)
             _check_room("sponsor", sum(one.channel_id != channel_id for one in here))
-        ends_at = self.ledger.clock.now() + min(MAX_SPONSOR_DAYS, max(1, days)) * 86_400
+        ends_at = self.ledger.clock.now() + min(limits.MAX_SPONSOR_DAYS, max(1, days)) * 86_400
         await self.rules.set_sponsor(actor, channel_id, amount_nanousd, ends_at)
         return moderation.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
@@ -192,26 +173,25 @@ class Limits:
         return moderation.alerts_to(channel_id, actor.platform, actor.locale)
 
 
-def _own_id(actor: Requester, scope: ScopeKind, scope_id: str) -> str:
-    """The id that the rule names; a workspace can only be the own one."""
-    if scope is ScopeKind.WORKSPACE:
+def _own_id(actor: Requester, scope: limits.ScopeKind, scope_id: str) -> str:
+    if scope is limits.ScopeKind.WORKSPACE:
         if scope_id not in ("", actor.workspace_id):
             raise NotAllowed(needs="operator")
         return actor.workspace_id
-    if scope is ScopeKind.ROLE and not scope_id:
+    if scope is limits.ScopeKind.ROLE and not scope_id:
         raise InvalidParameters.of("role", "", "missing_value", "a role")
     return scope_id
 
 
-def _check(rule: Rule) -> None:
+def _check(rule: limits.Rule) -> None:
     """Raise InvalidParameters for a limit that means nothing."""
     if unknown := [name for name in rule.model.split(",") if name and ALL.find(name) is None]:
         raise InvalidParameters.of("model", unknown[0], "type", ", ".join(ALL.ids))
-    if (rule.measure is Measure.RUNNING) != (rule.window is Window.NOW):
+    if (rule.measure is limits.Measure.RUNNING) != (rule.window is limits.Window.NOW):
         raise InvalidParameters.of("window", rule.window, "range", "hour, day, week, month, total")
     if rule.amount is not None:
         # With no slot at all, jobs would wait for ever; a pause is the way to say so.
-        _check_amount(rule.amount, 1 if rule.measure is Measure.RUNNING else 0)
+        _check_amount(rule.amount, 1 if rule.measure is limits.Measure.RUNNING else 0)
 
 
 def _check_amount(amount: int, least: int) -> None:
@@ -224,27 +204,27 @@ def _check_room(name: str, kept: int) -> None:
         raise InvalidParameters.of(name, str(kept), "too_many", str(MOST_KEPT))
 
 
-def _slot(status: LimitStatus) -> tuple[Scope, Measure, Window, str, str]:
+def _slot(status: limits.LimitStatus) -> tuple[limits.Scope, limits.Measure, limits.Window, str, str]:
     limit = status.limit
     return limit.scope, limit.measure, limit.window, limit.source, limit.model
 
 
-def _operators_place(actor: Requester, scope: ScopeKind, address: str) -> tuple[str, str, str]:
+def _operators_place(actor: Requester, scope: limits.ScopeKind, address: str) -> tuple[str, str, str]:
     """Platform, workspace and id of an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role
     in it), `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
     """
     platform, workspace_id, own_id = (*address.split(":", 2), "", "")[:3]
     platform = platform.lower()
-    if scope is ScopeKind.USER and platform not in TEAM_SCOPED:
+    if scope is limits.ScopeKind.USER and platform not in TEAM_SCOPED:
         workspace_id, own_id = "", address.partition(":")[2]
-    elif scope is ScopeKind.WORKSPACE:
+    elif scope is limits.ScopeKind.WORKSPACE:
         own_id = workspace_id
-    elif scope is ScopeKind.PLATFORM:
+    elif scope is limits.ScopeKind.PLATFORM:
         return platform or actor.platform, "", ""
-    elif scope is ScopeKind.EVERYTHING:
+    elif scope is limits.ScopeKind.EVERYTHING:
         return "", "", ""
     if address and not own_id:
         raise InvalidParameters.of(scope, address, "type", _ADDRESSES[scope])
-    if scope is ScopeKind.ROLE and not own_id:
+    if scope is limits.ScopeKind.ROLE and not own_id:
         raise InvalidParameters.of("role", "", "missing_value", _ADDRESSES[scope])
     return platform, workspace_id, own_id

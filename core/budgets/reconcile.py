@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from core.budgets.billing_differences import Charge, Comparison, Difference, compare
-from core.budgets.erased_requests import erased_requests
 from core.domain.errors import JobNotFound, UpscaleError
 from core.domain.job import Receipt
 from core.domain.limits import local_day
@@ -32,6 +31,19 @@ _OVERLAP_S = 8 * 3600.0
 
 _FIRST_S, _LONGEST_S = 7 * 86_400.0, 89 * 86_400.0
 _TOLD_S = 100 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedRequest:
+    """One whose job its owner has erased: its money still meets its bill. `at` is when it was sent (unix seconds)."""
+
+    request_id: str
+    at: float
+
+
+def erased_requests(state: AppState) -> TypedState[ErasedRequest]:
+    """By job id, until no bill can come any more: fal lists billing events of the last 90 days."""
+    return TypedState(state, "erased_requests", ErasedRequest, ttl_s=_TOLD_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +71,6 @@ class Reconciliation:
 
 
 class Books:
-    """The one reconciler, of the command and of the hourly look."""
-
     def __init__(self, store: SqlJobStore, ledger: SqlLedger, upscaler: Upscaler, state: AppState) -> None:
         self._store = store
         self._ledger = ledger
@@ -70,10 +80,7 @@ class Books:
         self._erased = erased_requests(state)
 
     async def compare(self, since: float, *, correct_all: bool = False) -> Reconciliation:
-        """Compare everything since then. Raises what the provider raises.
-
-        With `correct_all` every charge becomes what was billed, nothing where nothing was.
-        """
+        """Raises what the provider raises. With `correct_all` every charge becomes what was billed, or nothing."""
         now, zone = self._ledger.clock.now(), self._ledger.settings.zone
         sent = [request async for request in self._store.sent_requests(since)]
         erased = await self._erased.items()
@@ -154,7 +161,6 @@ class Books:
 
 
 def _is_sure(difference: Difference, receipt: Receipt | None) -> bool:
-    """Whether the bill replaces a charge on an estimate without anybody being asked."""
     theirs = difference.theirs_nanousd
     if theirs is None or receipt is None or receipt.basis != "unknown":
         return False

@@ -38,7 +38,6 @@ class RuleSet:
     """Those that run now."""
 
     def limits_for(self, who: Requester) -> tuple[Limit, ...]:
-        """Every limit that applies to this person in this place, narrowest scope first."""
         own = self.moderators.get((who.platform, who.workspace_id), ()) if who.workspace_id else ()
         found = [self._raised(limit, who) for limit in (*_resolve(self.operator, who), *_resolve(own, who))]
         return tuple(sorted(found, key=lambda limit: NARROWEST_FIRST.index(limit.scope.kind)))
@@ -65,7 +64,6 @@ def _resolve(rules: Iterable[Rule], who: Requester) -> Iterable[Limit]:
 
 
 def _winners(rules: Sequence[Rule]) -> Iterable[Rule]:
-    """The rule that counts of each kind, all of one measure, window and model."""
     for kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE, ScopeKind.CHANNEL):
         same = [rule for rule in rules if rule.kind is kind]
         if same:
@@ -79,7 +77,6 @@ def _winners(rules: Sequence[Rule]) -> Iterable[Rule]:
 
 
 def _personal(rules: Sequence[Rule]) -> Rule | None:
-    """The one rule for this person: by id, else the most generous role, else the default."""
     users = [rule for rule in rules if rule.kind is ScopeKind.USER]
     exceptions = [rule for rule in users if rule.id]
     if exceptions:
@@ -118,7 +115,6 @@ def _matches(rule: Rule, who: Requester) -> bool:
 
 
 def _counter(rule: Rule, who: Requester) -> Scope:
-    """Whose use is counted against this rule."""
     match rule.kind:
         case ScopeKind.EVERYTHING:
             return Scope(ScopeKind.EVERYTHING)

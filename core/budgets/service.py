@@ -1,4 +1,4 @@
-"""What was spent, by whom, on what; and the alerts.
+"""What was spent, by whom, on what.
 
 A member sees and moves nothing but their own; a moderator the own workspace; the operator everything. Decides no
 spending: that is the ledger's.
@@ -10,14 +10,10 @@ from functools import partial
 from typing import Literal, TypeAlias
 
 from core.accounts.allowlist import AllowList
-from core.budgets.alerts import BudgetAlerts
 from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
-from core.budgets.reports import UsageFilter, UsageReport
-from core.budgets.reports.build import build
+from core.budgets.reports import Period, UsageFilter, UsageReport, build, jobs_csv, parse_period
 from core.budgets.reports.chart import ChartDrawer
-from core.budgets.reports.periods import Period, parse_period
-from core.budgets.reports.table import jobs_csv
 from core.domain.errors import NotAllowed, Paused
 from core.domain.identity import person_key
 from core.domain.job import Requester
@@ -36,7 +32,6 @@ class Budgets:
         self.zone = ledger.settings.zone
         self.prices = prices
         self._usage = SqlUsage(ledger.database)
-        self.alerts = BudgetAlerts(ledger, self.limits.rules, prices)
         self.usage_chart = ChartDrawer().draw
         self.export = self._usage.entries_of
 
@@ -103,10 +98,8 @@ class Budgets:
         return min(amounts, default=None)
 
     async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
-        """Every charged job of what `usage` would sum up, as CSV text, oldest first."""
         _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
         return await asyncio.to_thread(jobs_csv, await self._usage.charged_jobs(wanted), self.zone)
 
     async def anonymise(self, requester: Requester) -> int:
-        """Cut the link between the member and their money rows; how many entries."""
         return await forget_member(self.ledger.database, requester)

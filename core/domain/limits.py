@@ -193,12 +193,9 @@ class AlertPlace:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert to send. `key` names the budget in its window at this place; `runs_out_at` is None where it lasts, or
-    has no window.
-    """
+    """One alert to send. `runs_out_at` is None where it lasts, or has no window."""
 
     place: AlertPlace
-    key: str
     level: AlertLevel
     status: LimitStatus
     runs_out_at: float | None

@@ -12,8 +12,9 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from core.engine.replicas import Replicas
 from core.engine.work import CHANNEL
-from core.ports import Lease, LeaseUnsure, awake_clock_s, new_token
+from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
 from core.storage.database import DATABASE_ERRORS, DRIVER_ERRORS, Database
 from core.storage.database_url import for_asyncpg
 
@@ -58,26 +59,6 @@ def new_name() -> str:
     return f"p-{secrets.token_hex(6)}"
 
 
-class Roster(Lease, Protocol):
-    """Where processes sign in; to its own process it is the lease."""
-
-    @property
-    def due_s(self) -> float:
-        """In how many seconds somebody whose lock was seen free may be dead."""
-
-    async def sign_in(self, name: str) -> None:
-        """Hold the lock of this name until `sign_out` or death."""
-
-    async def sign_out(self) -> None:
-        """Leave orderly; unfinished jobs are for others to take over at once."""
-
-    async def stay(self) -> Mapping[str, str]:
-        """Sign in anew where this process was taken for dead; the token of every name."""
-
-    async def take_dead(self, take_over: TakeOver) -> None:
-        """Call `take_over` for each name whose owner is dead, while nobody else can, and strike the name off."""
-
-
 class FileRoster:
     """For one machine: `<folder>/<name>.lock`, locked by its owner (the kernel frees it with the process)."""
 
@@ -90,6 +71,7 @@ class FileRoster:
         self.due_s = float("inf")
 
     async def sign_in(self, name: str) -> None:
+        """Hold the lock of this name until `sign_out` or death."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._name = name
         self._own = FileLock(self._path(name), timeout=5)
@@ -98,6 +80,7 @@ class FileRoster:
         await self._replicas.sign_in(name, self.token)
 
     async def sign_out(self) -> None:
+        """Leave orderly; unfinished jobs are for others to take over at once."""
         if self._own is not None:
             await _leave(self._replicas, self._name)
             self._own.release()
@@ -108,6 +91,7 @@ class FileRoster:
         return float("inf")
 
     async def stay(self) -> Mapping[str, str]:
+        """Sign in anew where this process was taken for dead; the token of every name."""
         tokens = await self._replicas.tokens()
         if self._name and (tokens.get(self._name) != self.token or not self._path(self._name).exists()):
             log.warning("signed_in_anew", replica=self._name)
@@ -123,16 +107,9 @@ class FileRoster:
                 await self._try(name, take_over)
 
     async def _try(self, name: str, take_over: TakeOver) -> None:
-        lock = FileLock(self._path(name), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            return
-        try:
+        with suppress(Timeout), FileLock(self._path(name), timeout=0):
             await _take(self._replicas, name, take_over)
             self._path(name).unlink(missing_ok=True)
-        finally:
-            lock.release()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
@@ -164,6 +141,7 @@ class PostgresRoster:
 
     @property
     def due_s(self) -> float:
+        """In how many seconds somebody whose lock was seen free may be dead."""
         seen_s = min(self._free_since.values(), default=float("inf"))
         return max(0.0, seen_s + self.dead_after_s - awake_clock_s())
 
@@ -247,6 +225,10 @@ class PostgresRoster:
         return float(await self._ask("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float"))
 
 
+Roster: TypeAlias = FileRoster | PostgresRoster
+"""Where processes sign in; to its own process it is the lease."""
+
+
 def make_roster(database: Database, url: str, folder: Path, replicas: Replicas, arrived: asyncio.Event) -> Roster:
     return (
         FileRoster(folder, replicas) if database.is_sqlite else PostgresRoster(for_asyncpg(url).dsn, replicas, arrived)
@@ -273,10 +255,7 @@ def _number(name: str) -> int:
 
 
 async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 0.25) -> None:
-    """Look for the dead, sooner again where one is due, until cancelled; trouble with the database is outlived.
-
-    Without `take_over` (a process that runs no jobs) it only sees to it that this process stays signed in.
-    """
+    """Look for the dead, sooner where one is due; without `take_over` (no jobs run here) only stay signed in."""
     quiet_until = 0.0
     while True:
         pause_s = every_s

@@ -41,10 +41,7 @@ class Engine:
         return self._pipeline.tools.lease.token
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
-        """Begin this part of the job; while it is under way, in whichever process, the same part again does nothing.
-
-        Begun after its end it finds in the job's row that nothing is left to do.
-        """
+        """Begin it, unless it is under way somewhere; begun after its end it finds that nothing is left to do."""
         piece = Piece(job_id, part)
         if self._closed:
             await self._work.add(piece, "")
@@ -74,7 +71,6 @@ class Engine:
             self._run(piece, self._token)
 
     async def take_left(self) -> None:
-        """Begin everything that no living process has in hand."""
         while taken := await self._work.take_left(self._token):
             log.info("work_taken", parts=len(taken))
             here = set(self._running.values())  # begun under an earlier token of this process
@@ -112,13 +108,13 @@ class Engine:
             log.warning("end_unwritten", job=piece.job_id, kind=type(trouble).__name__)
 
     async def _step(self, step: Next, job_id: str, token: str) -> Next:
-        """Run steps until the next stop. Trouble with the database is waited out, for three minutes at a time."""
+        """Run it, or the later one of the row. Trouble with the database is waited out, for three minutes at a time."""
 
         def pause(error: Exception, attempt: int) -> float | None:
             return _STEP_PAUSES.pause_s(attempt) if isinstance(error, StorageTrouble) else None
 
         return await retry(
-            lambda: self._pipeline.run_on(step, job_id, token),
+            lambda: self._pipeline.run(step, job_id, token, skip=True),
             clock=SystemClock(),
             pause=pause,
             attempts=_STEP_ATTEMPTS,

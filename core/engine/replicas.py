@@ -51,8 +51,7 @@ class Replicas:
 
     async def strike(self, name: str) -> None:
         """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""
-        revoked = delete(replicas).where(replicas.c.name == name, replicas.c.token == "")
-        await self._db.once(lambda connection: connection.execute(revoked).rowcount)
+        await self._db.run(delete(replicas).where(replicas.c.name == name, replicas.c.token == ""))
 
     async def tokens(self) -> dict[str, str]:
         """The token of every name; empty where it was revoked."""
@@ -76,10 +75,8 @@ async def anyone_alive(database: Database, folder: Path) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    lock = FileLock(path, timeout=0)
     try:
-        lock.acquire()
+        with FileLock(path, timeout=0):
+            return False
     except Timeout:
         return True
-    lock.release()
-    return False

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from core.ports import Clock, JobPart
 from core.storage.database import DATABASE_ERRORS, Database
 from core.storage.group_commit import Batcher
-from core.storage.tables import replicas, work
+from core.storage.tables import INSERTS, replicas, work
 
 CHANNEL = "upscale_bot_jobs"
 """Whoever runs jobs listens here, on the connection of its roster."""
@@ -24,10 +23,7 @@ _MOST_AT_ONCE = 64
 
 _PIECE = work.c.job_id, work.c.part
 _SIGNED_IN = select(replicas.c.token).where(replicas.c.token != "")
-_ADD = {
-    dialect.name: insert.on_conflict_do_nothing().returning(*_PIECE)
-    for dialect, insert in ((sqlite.dialect, sqlite.insert(work)), (postgresql.dialect, postgresql.insert(work)))
-}
+_ADD = {name: insert(work).on_conflict_do_nothing().returning(*_PIECE) for name, insert in INSERTS.items()}
 _END = delete(work).where(
     tuple_(*_PIECE, work.c.owner).in_(bindparam("ended", expanding=True)), work.c.owner.in_(_SIGNED_IN)
 )

@@ -2,15 +2,18 @@
 
 import asyncio
 import dataclasses
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 from weakref import WeakValueDictionary
 
+import structlog
+
 from core.budgets.prices import PriceBook
-from core.domain.errors import JobNotFound
-from core.domain.job import Job, JobState, Progress
+from core.domain.errors import InternalError, JobNotFound, StorageUnavailable, UpscaleError
+from core.domain.job import Job, JobState, Progress, job_id_for
 from core.domain.models import MODELS, Models, ModelSpec
 from core.images.service import ImageService
 from core.jobs.admission import Admission
@@ -28,6 +31,8 @@ from core.storage.files.job_files import JobFiles
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 from core.storage.obligations import SqlObligations
+
+log = structlog.get_logger(__name__)
 
 SILENT_S = 30.0
 """Waiting longer than this on somebody else is told in the job's message."""
@@ -80,10 +85,7 @@ class PipelineSettings:
 
 
 class RunningJobs:
-    """What one process keeps of the jobs that it runs: progress loops, messages, cancels, and whose turn it is.
-
-    Gone with the process, and made anew by whoever resumes its jobs.
-    """
+    """What one process keeps of the jobs that it runs; gone with it, and made anew by whoever resumes them."""
 
     def __init__(
         self, settings: PipelineSettings, files: JobFiles, store: SqlJobStore, unstored: UnstoredStates
@@ -97,7 +99,7 @@ class RunningJobs:
             downloads=settings.download_parallel, pixels=settings.pixels_parallel, uploads=settings.upload_parallel
         )
         self.fetch_slots = asyncio.Semaphore(settings.fetch_parallel)
-        self._cancels: dict[str, Flag] = {}
+        self.cancels: dict[str, Flag] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def quiet(self, job_id: str) -> bool:
@@ -105,27 +107,20 @@ class RunningJobs:
         loop = self.loops.pop(job_id, None)
         return loop is not None and await loop.stop()
 
-    def ended(self, job_id: str) -> None:
-        self._cancels.pop(job_id, None)
-
     def cancel_event(self, job_id: str) -> Flag:
-        """Set when somebody wants the job stopped, as soon as this process knows."""
-        return self._cancels.get(job_id) or self._cancels.setdefault(job_id, Flag())
+        return self.cancels.get(job_id) or self.cancels.setdefault(job_id, Flag())
 
     def lock(self, name: str) -> asyncio.Lock:
         """One at a time in this process, by name; forgotten when nobody holds or wants it."""
         return self._locks.setdefault(name, asyncio.Lock())
 
     def release_turns(self) -> None:
-        """A slot may have come free: wake whoever waits for a turn."""
         self.turn.set()
         self.turn = asyncio.Event()
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The pipeline's ports, and the owner of the jobs that run here."""
-
     store: SqlJobStore
     obligations: SqlObligations
     ledger: SqlLedger
@@ -207,6 +202,39 @@ class Tools:
         loop.show(job, progress)
         return job
 
+    def ended(self, job: Job) -> None:
+        """Nobody can cancel it any more; everybody hears of it."""
+        self.running.cancels.pop(job.id, None)
+        self.metrics.job(job.requester.platform, job.state.value)
+        self.event_bus.publish(job)
+
     async def _store_progress(self, job: Job, progress: Progress) -> None:
         # Not while it is delivered: how long that is tried counts from the row's last change.
         await self.store.transition(job.id, (JobState.QUEUED, JobState.RUNNING), progress=progress)
+
+
+class Incidents:
+    """What nobody foresaw: logged once, kept, and shown to people as a reference that the operator can look up."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def incident(self, area: str, error: BaseException) -> str:
+        """Log the unforeseen once and return the reference that people are shown."""
+        reference = job_id_for(secrets.token_hex(16))
+        log.error("incident", reference=reference, area=area, exc_info=error)
+        self._tools.metrics.incident(area)
+        try:
+            await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
+        except DATABASE_ERRORS as away:
+            log.error("incident_not_kept", reference=reference, kind=type(away).__name__)
+        return reference
+
+    async def unforeseen(self, area: str, error: BaseException) -> UpscaleError:
+        """Whatever a handler met, as a member of the tree. A database that is away is not written to."""
+        if isinstance(error, UpscaleError):
+            return error
+        if isinstance(error, (*DATABASE_ERRORS, ConnectionError, TimeoutError)):
+            log.error("storage_unavailable", area=area, kind=type(error).__name__)
+            return StorageUnavailable()
+        return InternalError(reference=await self.incident(area, error))

@@ -2,7 +2,7 @@
 
 An end that is not told yet, or a message that must still be removed, is a row until the platform has taken it, for
 days, whatever happens to processes, runs and platforms. The job's own run tells its end first
-(`steps.announce`); a row that is still there later is taken by any process.
+(`steps.fail`); a row that is still there later is taken by any process.
 """
 
 import asyncio
@@ -11,14 +11,7 @@ from typing import Literal
 
 import structlog
 
-from core.domain.errors import (
-    DeliveryRefused,
-    DeliveryUnavailable,
-    JobNotFound,
-    PlaceRefused,
-    ResultExpired,
-    UpscaleError,
-)
+from core.domain import errors
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, Tools
 from core.jobs.reply_state import posted
@@ -69,7 +62,7 @@ async def check_place(tools: Tools, job: Job) -> None:
         return
     refusal = await loop.refusal(FIRST_EDIT_WAIT_S)
     if refusal is not None and not await tools.reply(job).reachable(job):
-        raise PlaceRefused from refusal
+        raise errors.PlaceRefused from refusal
 
 
 def notice_for(job: Job) -> Notice:
@@ -77,8 +70,7 @@ def notice_for(job: Job) -> Notice:
     return error_notice(job.error, locale, job) if job.error is not None else cancelled(job, locale)
 
 
-def error_notice(error: UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:
-    """The sentence for this error of a job, or of what `actor` asked for without one."""
+def error_notice(error: errors.UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:
     who = job.requester if job else actor
     mine = quota_command(who) if who else ""
     if job is None:
@@ -87,37 +79,42 @@ def error_notice(error: UpscaleError, locale: str, job: Job | None, actor: Reque
 
 
 def quota_command(who: Requester) -> str:
-    """What the operator types on the page, or in the terminal, to raise a limit; nothing for anybody else."""
     if not who.is_operator:
         return ""
     return "/quota set …" if who.platform == "web" else "python -m bot quota set …"
 
 
 async def tell_end(tools: Tools, job: Job, *, kind: Literal["announce", "again"] = "announce", tries: int = 1) -> None:
-    """Close the job's message in words, and note that it is done; or note when to try again."""
-    obligation_id = f"{job.id}:{kind}"
+    """Close the job's message in words."""
     say = last_words(tools, job, again=kind == "again")
+    if say is None:
+        await tools.obligations.fulfil(f"{job.id}:{kind}")
+    else:
+        await _pay(tools, f"{job.id}:{kind}", job.id, say, tries)
+
+
+async def _pay(tools: Tools, owed_id: str, job_id: str, pay: Callable[[], Awaitable[object]], tries: int) -> None:
+    """Note that it is done; or when to try again, for what nobody foresaw so often only."""
     try:
-        if say is not None:
-            async with asyncio.timeout(_WITHIN_S):
-                await tools.before_effect(job.id)
-                await say()
+        async with asyncio.timeout(_WITHIN_S):
+            await tools.before_effect(job_id)
+            await pay()
     except INTERRUPTIONS:
         raise
-    except DeliveryRefused as refusal:
-        log.info("announce_refused", job=job.id, reason=refusal.reason)
-    except (DeliveryUnavailable, TimeoutError) as away:
-        await tools.obligations.postpone(obligation_id, asked_s=getattr(away, "retry_after_s", None))
+    except errors.DeliveryRefused as refusal:
+        log.info("obligation_refused", job=job_id, reason=refusal.reason)
+    except (errors.DeliveryUnavailable, TimeoutError) as away:
+        await tools.obligations.postpone(owed_id, asked_s=getattr(away, "retry_after_s", None))
         return
     except Exception as error:
-        if isinstance(error, ResultExpired):  # another process may have the picture that is to be shown again
-            log.info("picture_not_here", job=job.id, tries=tries)
+        if isinstance(error, errors.ResultExpired):  # another process may have the picture that is to be shown again
+            log.info("picture_not_here", job=job_id, tries=tries)
         else:
-            log.exception("announce_broke", job=job.id, tries=tries)
+            log.exception("obligation_broke", job=job_id, tries=tries)
         if tries < _MOST_BROKEN:
-            await tools.obligations.postpone(obligation_id)
+            await tools.obligations.postpone(owed_id)
             return
-    await tools.obligations.fulfil(obligation_id)
+    await tools.obligations.fulfil(owed_id)
 
 
 async def fulfil_due(tools: Tools, here: set[str]) -> None:
@@ -151,7 +148,7 @@ async def _announce(tools: Tools, owed: Obligation, kind: Literal["announce", "a
     token = tools.lease.token
     try:
         job = await tools.store.claim(owed.job_id, token)
-    except JobNotFound:  # erased by its owner meanwhile
+    except errors.JobNotFound:  # erased by its owner meanwhile
         await tools.obligations.fulfil(owed.id)
         return
     with owning(job.id, token):
@@ -167,13 +164,7 @@ async def _remove(tools: Tools, owed: Obligation) -> None:
         if owed.data in posted(adapter, job, await tools.store.delivery_state(job.id)):
             await tools.obligations.fulfil(owed.id)
             return
-    try:
-        if isinstance(adapter, RemovesMessages):
-            async with asyncio.timeout(_WITHIN_S):
-                await adapter.remove_message(owed.data)
-    except (DeliveryUnavailable, TimeoutError) as away:
-        await tools.obligations.postpone(owed.id, asked_s=getattr(away, "retry_after_s", None))
-        return
-    except DeliveryRefused as refusal:
-        log.info("message_not_removed", job=owed.job_id, reason=refusal.reason)
-    await tools.obligations.fulfil(owed.id)
+    if isinstance(adapter, RemovesMessages):
+        await _pay(tools, owed.id, owed.job_id, lambda: adapter.remove_message(owed.data), tries=0)
+    else:
+        await tools.obligations.fulfil(owed.id)

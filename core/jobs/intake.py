@@ -24,7 +24,10 @@ class Intake:
 
     async def accept(self, request: UpscaleRequest, *, allow_unsafe: bool) -> Job:
         """The job, written down and not begun. Raises what `JobService.request` raises."""
-        await self._check_open(request.requester)
+        if self._guests is not None:
+            await self._guests.check(request.requester)
+        await self._budgets.check_open(request.requester)
+        await self._tools.running.disk.check(Share.of(request.requester).member)
         asked, parameters = await self.understood(request.requester, request.text, request.fields)
         model = self._tools.models.of(parameters)
         if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
@@ -58,14 +61,7 @@ class Intake:
             self._tools.metrics.job(request.requester.platform, "accepted")
         return job
 
-    async def _check_open(self, actor: Requester) -> None:
-        if self._guests is not None:
-            await self._guests.check(actor)
-        await self._budgets.check_open(actor)
-        await self._tools.running.disk.check(Share.of(actor).member)
-
     async def understood(self, actor: Requester, text: str, fields: Fields) -> tuple[Parsed, Parameters]:
-        """What this says, and every value that counts, with the actor's own presets and defaults."""
         defaults, presets = await self._accounts.for_request(actor)
         asked = parse(text, fields, self._tools.models, model=defaults.get("model"), presets=presets)
         return asked, self._tools.models.resolve(asked, defaults)

@@ -111,7 +111,6 @@ class Maintenance:
         )
 
     async def notice_cancels(self) -> None:
-        """Cancels that another process wrote down: one query for all jobs that run here."""
         here = self._pipeline.jobs_here
         if not here:
             return
@@ -120,7 +119,6 @@ class Maintenance:
                 self._tools.running.cancel_event(job_id).set()
 
     async def expire_questions(self) -> None:
-        """Prices that nobody agreed to in time; a run of its own ends each and says so."""
         for job in await self._tools.store.unconfirmed_before(self._tools.clock.now()):
             await self._engine.start(job.id, part="announce")
 
@@ -171,19 +169,13 @@ class Maintenance:
         await self._engine.start(job.id, part=_part(job))
 
     async def keep_holds(self) -> None:
-        """Holds of jobs that run here do not expire; holds of jobs that are over are given back."""
         await self._tools.ledger.touch(sorted(self._pipeline.jobs_here))
-        released = await self._tools.ledger.sweep(self._alive)
+        released = await self._tools.ledger.sweep(self._tools.store.goes_on)
         if released:
             log.warning("holds_swept", holds=released)
             self._tools.running.release_turns()
 
-    async def _alive(self, job_id: str) -> bool:
-        job = await self._tools.store.get(job_id)
-        return job is not None and not job.state.terminal
-
     async def delete_old_images(self) -> None:
-        """What is older than the retention, here and at the provider; and uploads that became no job."""
         now = self._tools.clock.now()
         for _ in range(_MOST_PAGES):
             old = await self._tools.store.finished_before(now - self._retention_s, limit=_PAGE)

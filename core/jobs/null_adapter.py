@@ -8,30 +8,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.domain.errors import DownloadFailed
-from core.domain.job import Delivery, DeliveryKind, Job, Progress, ReplyAddress, Source
+from core.domain.job import Delivery, DeliveryKind, Job, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.ports import Download, Reply, ReplyState
-from core.presentation import Notice
+
+
+async def _nothing(*_: Any) -> None:
+    pass
 
 
 class NullReply:
+    ask = progress = failed = closed = _nothing
+
     def __init__(self, shape: DeliveryKind) -> None:
         self._shape = shape
 
-    async def ask(self, job: Job) -> None:
-        pass
-
-    async def progress(self, job: Job, progress: Progress) -> None:
-        pass
-
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         return Delivery(self._shape)
-
-    async def failed(self, job: Job, notice: Notice) -> None:
-        pass
-
-    async def closed(self, job: Job, notice: Notice) -> None:
-        pass
 
     async def reachable(self, job: Job) -> bool:
         return True
@@ -41,6 +34,7 @@ class NullAdapter:
     """`core.ports.ChatAdapter` without a platform."""
 
     min_edit_interval_s = 0.0
+    notify = _nothing
 
     def __init__(self, name: str = "silent", *, shape: DeliveryKind = "kept") -> None:
         self.name = name
@@ -55,9 +49,6 @@ class NullAdapter:
 
     async def download(self, source: Source) -> Download:
         raise DownloadFailed(reason="gone")
-
-    async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        pass
 
     def routes(self) -> Sequence[Any]:
         return ()

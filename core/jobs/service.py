@@ -27,8 +27,8 @@ from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Fields, Presets
 from core.domain.variations import redelivery, repeated_request
+from core.jobs.context import Incidents
 from core.jobs.endings import error_notice
-from core.jobs.error_reports import Incidents
 from core.jobs.event_bus import follow_job, open_here, with_newest_progress
 from core.jobs.intake import Intake
 from core.jobs.steps import Tools
@@ -108,10 +108,7 @@ class JobService:
             await self._engine.start(job.id, part="deliver")
 
     def check(self, text: str, fields: Fields, presets: Presets | None = None) -> None:
-        """Raise InvalidParameters if these would not be accepted, whatever the member's own defaults (for forms).
-
-        `presets`: those that the member has; without them any name of a preset is fine as an option.
-        """
+        """Raise InvalidParameters, whatever the member's own defaults; without `presets` any preset's name is fine."""
         parse(text, fields, self.models, presets=presets or PRESETS, lenient=True)
 
     async def estimate(
@@ -147,27 +144,20 @@ class JobService:
         return job
 
     async def cancel(self, job_id: str, actor: Requester, *, chosen: str = "") -> Job:
-        """The requester or a moderator stops the job; `chosen`: a question, answered with this model.
-
-        `job.state` tells whether it is over already; if fal works on it, it may still bill.
-        """
+        """The requester or a moderator stops the job, which may still bill; `chosen`: answered with this model."""
         job = identity.check_may_stop(await self._tools.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
         who = f"{actor.platform}:{actor.user_id}"[:160]
-        if job.state is JobState.AWAITING_CONFIRMATION:
-            return await self._cancel_question(job, who, OtherModelChosen(model=chosen) if chosen else None)
-        job = await self._tools.store.update(job.id, cancel_requested_by=who)
-        self._tools.running.cancel_event(job.id).set()
-        return job
-
-    async def _cancel_question(self, job: Job, who: str, why: UpscaleError | None) -> Job:
-        """Write down who, make sure that the message will say so whatever happens, then end it at once."""
-        waiting = (JobState.AWAITING_CONFIRMATION,)
-        if await self._tools.store.transition(job.id, waiting, cancel_requested_by=who, error=why) is None:
-            return await self._tools.load(job.id)
-        await self._engine.start(job.id, part="announce")
-        return await close_question(self._tools, await self._tools.load(job.id))
+        if job.state is not JobState.AWAITING_CONFIRMATION:
+            job = await self._tools.store.update(job.id, cancel_requested_by=who)
+            self._tools.running.cancel_event(job.id).set()
+            return job
+        why = OtherModelChosen(model=chosen) if chosen else None
+        if await self._tools.store.transition(job.id, (job.state,), cancel_requested_by=who, error=why) is not None:
+            await self._engine.start(job.id, part="announce")  # the message will say so whatever happens from here on
+            return await close_question(self._tools, await self._tools.load(job.id))
+        return await self._tools.load(job.id)
 
     async def repeat(
         self,
@@ -231,7 +221,6 @@ class JobService:
 
     @property
     def models(self) -> Models:
-        """The models on offer, the default first."""
         return self._tools.models
 
     @property
@@ -245,17 +234,11 @@ class JobService:
         return await self._tools.store.history(None, limit=limit)
 
     async def queue(self, actor: Requester) -> OpenHere:
-        """Moderator: what runs and waits in the own workspace (operator: everywhere), with its newest progress.
-
-        `cancel` takes one of them out. Raises NotAllowed.
-        """
+        """Moderator: what runs and waits in the own workspace (operator: everywhere). Raises NotAllowed."""
         return await open_here(self._tools.store, self._tools.event_bus, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
-        """The requester or a moderator deletes the images, here and at fal; money rows stay.
-
-        A job that still runs is stopped first.
-        """
+        """The requester or a moderator deletes the images, here and at fal, or stops the job; money rows stay."""
         job = identity.check_may_stop(await self._tools.store.get(job_id), actor)
         shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
         if not job.state.terminal and not shown:
@@ -269,9 +252,7 @@ class JobService:
     async def history(
         self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
     ) -> Sequence[Job]:
-        """The actor's own last jobs, newest first."""
         return await self._tools.store.history(actor, limit=limit, before=before, begun=begun)
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
-        """The sentence for this error, with what it cost and what the requester, or else `who`, can do."""
         return error_notice(error, locale, job, who)

@@ -14,10 +14,11 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Boolean, Connection, MetaData, Table, delete, func, insert, inspect, select, text, update
@@ -29,7 +30,7 @@ from core.storage.codec import from_row, to_row
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
 from core.storage.jobs import SqlJobStore
-from core.storage.ledger.sql import LedgerSettings, SqlLedger
+from core.storage.ledger import LedgerSettings, SqlLedger
 from core.storage.migrate import known_revisions, upgrade_to
 from core.storage.tables import app_state, jobs, metadata, obligations, replicas, work
 from core.storage.tables_ledger import meta
@@ -60,19 +61,14 @@ class Contents:
 async def write_backup(
     database: Database, file: Path, *, version: str, key_file: Path, folders: Sequence[Path] = ()
 ) -> Contents:
-    """Write a backup to `file`, readable by its owner only. `folders` are those of pictures, all in one parent.
-
-    The file appears under its name when it is complete. Raises OSError.
-    """
+    """Readable by its owner only; whole or not at all. `folders` are all in one parent. Raises OSError."""
     draft = file.with_name(file.name + ".part")
     try:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
             draft.chmod(0o600)
             async with database.engine.connect() as connection:
-                if not database.is_sqlite:
-                    await connection.execution_options(isolation_level="REPEATABLE READ")
-                else:
-                    await connection.execution_options(readonly=True)
+                one_moment = {"readonly": True} if database.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+                await connection.execution_options(**one_moment)
                 async with connection.begin():
                     rows = await connection.run_sync(_write_tables, archive)
             has_key = key_file.is_file()
@@ -171,12 +167,8 @@ async def _give_holds_back(database: Database, vault: Vault) -> None:
     settings = LedgerSettings((), ZoneInfo("UTC"))
     ledger = SqlLedger(database, clock, settings)
 
-    async def goes_on(job_id: str) -> bool:
-        job = await store.get(job_id)
-        return job is not None and not job.state.terminal
-
     try:
-        await ledger.sweep(goes_on, older_than_s=-settings.hold_ttl_s)
+        await ledger.sweep(store.goes_on, older_than_s=-settings.hold_ttl_s)
     finally:
         await ledger.close()
 
@@ -221,7 +213,8 @@ def _drop_everything(connection: Connection) -> None:
 
 def _fill(connection: Connection, table: Table, lines: IO[bytes]) -> None:
     flags = [column.name for column in table.columns if isinstance(column.type, Boolean)]
-    for rows in _batches(lines):
+    parsed = map(json.loads, lines)
+    while rows := list(islice(parsed, _ROWS_AT_ONCE)):
         for row in rows:
             row.update({name: bool(row[name]) for name in flags if row.get(name) is not None})
         connection.execute(insert(table), rows)
@@ -233,17 +226,6 @@ def _fill(connection: Connection, table: Table, lines: IO[bytes]) -> None:
             connection.execute(select(func.setval(sequence, last.scalar_subquery(), False)))
 
 
-def _batches(lines: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    for line in lines:
-        rows.append(json.loads(line))
-        if len(rows) == _ROWS_AT_ONCE:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
-
-
 def _check_key(connection: Connection, vault: Vault) -> None:
     known = connection.scalars(select(app_state.c.key).where(app_state.c.area == "secret_key")).all()
     if known and not set(known) & set(vault.fingerprints):
@@ -251,7 +233,6 @@ def _check_key(connection: Connection, vault: Vault) -> None:
 
 
 def _close_unfinished(connection: Connection, vault: Vault, at: float) -> int:
-    """What the backup held unfinished is looked up where that is possible, and ends where it is not."""
     open_states = [state.value for state in JobState if not state.terminal]
     found = connection.execute(select(jobs).where(jobs.c.state.in_(open_states))).all()
     for row in found:

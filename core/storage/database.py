@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import asyncpg
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, Executable, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -102,6 +102,11 @@ class Database:
                 raise OperationalError("connect", None, error, connection_invalidated=True) from error
             yield connection
 
+    async def rows(self, query: Executable) -> Sequence[Any]:
+        """What this query finds, in a transaction of its own."""
+        async with self.read() as connection:
+            return (await connection.execute(query)).all()
+
     async def look(self, work: Callable[[Connection], T]) -> T:
         """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite.writer`."""
         if self._writer is not None:
@@ -123,6 +128,10 @@ class Database:
             return await self._writer.write(work)
         async with self._writers:
             return await self.look(work)
+
+    async def run(self, statement: Executable) -> None:
+        """One statement that writes."""
+        await self.once(lambda connection: connection.execute(statement).rowcount)
 
     async def refuse_pooler(self) -> None:
         """Raise NotUsable where a lock does not belong to its connection, and what asyncpg raises.

@@ -85,7 +85,6 @@ def explain(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it was raised from, the driver's own first."""
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and len(chain) < 10:

@@ -8,7 +8,6 @@ proof that something was paid for. A key is changed by naming the new one and, f
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import json
@@ -55,7 +54,12 @@ class Vault:
                 "DATABASE_URL names a PostgreSQL, which several machines can share: set SECRET_KEY, the same on all of "
                 "them (where a key file was used until now, its content)."
             )
-        return cls(secret_key or _key_file(data_dir / "secret.key"), old=old)
+        if not secret_key:
+            path = data_dir / "secret.key"
+            if not path.exists():
+                _write_whole(path, secrets.token_urlsafe(KEY_BYTES))
+            secret_key = _read_key(path)
+        return cls(secret_key, old=old)
 
     def seal(self, value: Any) -> str:
         return self._fernet.encrypt(json.dumps(value, separators=(",", ":")).encode()).decode()
@@ -82,15 +86,8 @@ def _derive(secret: str) -> bytes:
     return hashlib.scrypt(secret.encode(), salt=b"upscale-bot/1", n=2**12, r=8, p=1, dklen=64)
 
 
-def _key_file(path: Path) -> str:
-    """The key in `path`, made first where there is none. Raises NotUsable for an empty or short one."""
-    with contextlib.suppress(FileNotFoundError):
-        return _read_key(path)
-    _write_whole(path, secrets.token_urlsafe(KEY_BYTES))
-    return _read_key(path)
-
-
 def _read_key(path: Path) -> str:
+    """Raises NotUsable for an empty or short one."""
     key = path.read_bytes().strip().decode("ascii", "replace")
     if len(key) < MIN_KEY_CHARS or not (key.isascii() and key.isprintable()):
         raise NotUsable(

@@ -36,8 +36,7 @@ class JobSearches:
 
     async def cancel_requests(self) -> Sequence[str]:
         query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.cancel_requested_by != "")
-        async with self._db.read() as connection:
-            return [row.id for row in await connection.execute(query.limit(5000))]
+        return [row.id for row in await self._db.rows(query.limit(5000))]
 
     async def finished_before(self, at: float, *, limit: int = 200) -> Sequence[Job]:
         """Ended jobs whose images are still kept though they ended before `at`, oldest first."""
@@ -53,8 +52,7 @@ class JobSearches:
         gone = jobs.c.owner.not_in(select(replicas.c.token)) & (jobs.c.owner != "")
         left = jobs.c.owner.in_(("", token)) & (jobs.c.updated_at < updated_before)
         query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), ~in_hand, gone | left)
-        async with self._db.read() as connection:
-            return list((await connection.execute(query.order_by(jobs.c.updated_at).limit(20_000))).scalars())
+        return [row.id for row in await self._db.rows(query.order_by(jobs.c.updated_at).limit(20_000))]
 
     async def of_workspace(self, platform: str, workspace_id: str, *, after_id: str = "") -> Sequence[Job]:
         """A workspace's jobs whose images are kept, by id, some hundreds from `after_id` on."""
@@ -67,11 +65,9 @@ class JobSearches:
         c = jobs.c
         paid = or_(c.request_id != "", c.submit_mark.not_in(("", "none")), c.state == JobState.SUCCEEDED.value)
         query = select(c.id, c.platform, c.user_id, c.workspace_id, paid.label("paid")).where(c.id.in_(job_ids))
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
         return {
             row.id: (Requester(row.platform, row.user_id, workspace_id=row.workspace_id), bool(row.paid))
-            for row in rows
+            for row in await self._db.rows(query)
         }
 
     async def with_request(self, request_id: str) -> Job | None:
@@ -83,8 +79,7 @@ class JobSearches:
         query = _SENT.where(jobs.c.request_id != "").order_by(jobs.c.created_at, jobs.c.id).limit(_SENT_PAGE)
         while True:
             later = tuple_(jobs.c.created_at, jobs.c.id) > tuple_(*after)
-            async with self._db.read() as connection:
-                rows = (await connection.execute(query.where(later))).all()
+            rows = await self._db.rows(query.where(later))
             for row in rows:
                 yield _sent(row)
             if len(rows) < _SENT_PAGE:
@@ -95,17 +90,15 @@ class JobSearches:
         found: list[SentRequest] = []
         for start in range(0, len(request_ids), _SENT_PAGE):
             query = _SENT.where(jobs.c.request_id.in_(request_ids[start : start + _SENT_PAGE]))
-            async with self._db.read() as connection:
-                found += map(_sent, await connection.execute(query))
+            found += map(_sent, await self._db.rows(query))
         return found
 
     async def older_than_possible(self, *, working_since: float, delivering_since: float) -> tuple[int, str]:
         """How many unfinished jobs were made before these times, and the oldest one's id."""
         late = case((jobs.c.state == JobState.DELIVERING.value, delivering_since), else_=working_since)
         query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.created_at < late)
-        async with self._db.read() as connection:
-            ids = (await connection.execute(query.order_by(jobs.c.created_at).limit(1000))).scalars().all()
-        return len(ids), ids[0] if ids else ""
+        found = await self._db.rows(query.order_by(jobs.c.created_at).limit(1000))
+        return len(found), found[0].id if found else ""
 
     async def open_jobs(self) -> OpenJobs:
         query = (
@@ -113,8 +106,7 @@ class JobSearches:
             .where(jobs.c.state.in_(_UNFINISHED))
             .group_by(jobs.c.state)
         )
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._db.rows(query)
         waiting = sum(int(row[1]) for row in rows if row[0] == JobState.QUEUED.value)
         oldest = min((float(row[2]) for row in rows), default=None)
         return OpenJobs(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
@@ -124,38 +116,31 @@ class JobSearches:
         here: ColumnElement[bool] = jobs.c.state.in_((*_UNFINISHED, JobState.AWAITING_CONFIRMATION.value))
         if workspace is not None:
             here = and_(here, jobs.c.platform == workspace[0], jobs.c.workspace_id == workspace[1])
-        async with self._db.read() as connection:
-            total = (await connection.execute(select(func.count()).where(here))).scalar_one()
+        total = (await self._db.rows(select(func.count()).where(here)))[0][0]
         found = await self._list(select(jobs).where(here).order_by(jobs.c.created_at, jobs.c.id).limit(limit))
         return OpenHere(tuple(found), int(total))
 
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
-        add = insert(incidents)
         try:
-            await self._db.once(lambda connection: connection.execute(add, values).rowcount)
+            await self._db.run(insert(incidents).values(values))
         except IntegrityError:  # not the job's first: found by its job all the same
-            values["reference"] = secrets.token_hex(8)
-            await self._db.once(lambda connection: connection.execute(add, values).rowcount)
+            await self._db.run(insert(incidents).values(values | {"reference": secrets.token_hex(8)}))
 
     async def forget_expired(self, incidents_before: float) -> None:
         now = self._clock.now()
         over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
-        old = delete(incidents).where(incidents.c.at < incidents_before)
-        await self._db.once(lambda connection: connection.execute(delete(app_state).where(over)).rowcount)
-        await self._db.once(lambda connection: connection.execute(old).rowcount)
+        await self._db.run(delete(app_state).where(over))
+        await self._db.run(delete(incidents).where(incidents.c.at < incidents_before))
 
     async def incident(self, reference: str) -> Mapping[str, Any] | None:
         """What is known of a reference that is no job's, or of a job's incidents (newest)."""
         query = select(incidents).where((incidents.c.reference == reference) | (incidents.c.job_id == reference))
-        async with self._db.read() as connection:
-            row = (await connection.execute(query.order_by(incidents.c.at.desc()).limit(1))).mappings().first()
-        return dict(row) if row is not None else None
+        found = await self._db.rows(query.order_by(incidents.c.at.desc()).limit(1))
+        return found[0]._asdict() if found else None
 
     async def _list(self, query: Select[Any]) -> Sequence[Job]:
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
-        return [self._rows.job(row) for row in rows]
+        return [self._rows.job(row) for row in await self._db.rows(query)]
 
 
 def _sent(row: Any) -> SentRequest:

@@ -97,6 +97,10 @@ class SqlJobStore(JobSearches):
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         return self._rows.job(row) if row is not None else None
 
+    async def goes_on(self, job_id: str) -> bool:
+        job = await self.get(job_id)
+        return job is not None and not job.state.terminal
+
     async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
         """Set these, and `updated_at`; the new snapshot. Raises JobNotFound, and NotOwner inside another's `owning`."""
         changed = await self._change(job_id, changes)
@@ -108,10 +112,7 @@ class SqlJobStore(JobSearches):
         return await self._change(job_id, changes, lambda job: job.state in allowed)
 
     async def claim(self, job_id: str, token: str) -> Job:
-        """Make this token the row's owner and return the snapshot; `update` inside `owning` needs it.
-
-        Raises NotOwner where the token belongs to no process that is signed in, and JobNotFound.
-        """
+        """Make this token the row's owner, which `owning` needs. Raises JobNotFound, NotOwner for one not signed in."""
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
         if row is not None and row.owner == token:
             return self._rows.job(row)

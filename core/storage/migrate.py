@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
 from core.ports import NotUsable
 from core.storage.database import Database
-
-if TYPE_CHECKING:
-    from alembic.config import Config
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_310_552_001
@@ -57,14 +53,9 @@ def _upgrade(connection: Connection) -> None:
 def upgrade_to(connection: Connection, revision: str) -> None:
     """Bring the tables to this revision, within the connection's transaction; "head" is the newest."""
     from alembic import command
-
-    command.upgrade(_config(connection), revision)
-
-
-def _config(connection: Connection) -> Config:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    return config
+    command.upgrade(config, revision)

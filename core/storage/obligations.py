@@ -35,7 +35,6 @@ _POSTPONE = update(obligations).where(_ONE)
 
 
 def owe_announcement(connection: Connection, job: Job, now: float) -> None:
-    """Note that the job's end is to be told, within the transaction that ends it."""
     connection.execute(_ADD, _row(job, "announce", now, _RUN_S))
 
 
@@ -102,7 +101,6 @@ class SqlObligations:
         await self._db.change(work)
 
     async def fulfil(self, obligation_id: str) -> None:
-        """Nothing of it is owed any more; absent is fine."""
         await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
 
     async def owes_end(self, job_id: str) -> bool:

@@ -6,12 +6,12 @@ Also which key everything is sealed under: a start with another one is refused, 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
 
 from core.ports import Clock
 from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
-from core.storage.tables import app_state, insert_into, jobs, obligations
+from core.storage.tables import INSERTS, app_state, jobs, obligations, upsert
 
 _VALID = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > bindparam("now"))
 _ONE = (app_state.c.area == bindparam("a")) & (app_state.c.key == bindparam("k"))
@@ -19,6 +19,9 @@ _GET = select(app_state.c.value).where(_ONE, _VALID)
 _LOCK = select(app_state.c.value, app_state.c.expires_at).where(_ONE).with_for_update()
 _SET = update(app_state).where(_ONE)
 _FORGET = delete(app_state).where(_ONE)
+_PUT = upsert(app_state, "area", "key")
+_FREE = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= literal_column("excluded.updated_at"))
+_CLAIM = upsert(app_state, "area", "key", where=_FREE)
 _PLACE = app_state.c.area, app_state.c.key
 _GET_ALL = select(*_PLACE, app_state.c.value).where(tuple_(*_PLACE).in_(bindparam("wanted", expanding=True)), _VALID)
 
@@ -44,13 +47,8 @@ class SqlAppState:
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
         now = self._clock.now()
         expires_at = None if ttl_s is None else now + ttl_s
-        values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
-
-        def work(connection: Connection) -> None:
-            row = insert_into(connection, app_state).values(area=area, key=key, **values)
-            connection.execute(row.on_conflict_do_update(index_elements=["area", "key"], set_=values))
-
-        await self._db.once(work)
+        row = {"area": area, "key": key, "value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
+        await self._db.once(lambda connection: connection.execute(_PUT[connection.dialect.name], row).rowcount)
 
     async def change(
         self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
@@ -67,7 +65,7 @@ class SqlAppState:
             values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
             if row is not None:
                 return connection.execute(_SET, {"a": area, "k": key, **values}).rowcount > 0
-            new = insert_into(connection, app_state).values(area=area, key=key, **values)
+            new = INSERTS[connection.dialect.name](app_state).values(area=area, key=key, **values)
             return connection.execute(new.on_conflict_do_nothing()).rowcount > 0
 
         while not await self._db.change(work):  # another process has made the row since it was looked for
@@ -78,21 +76,15 @@ class SqlAppState:
 
     async def keys(self, area: str) -> Sequence[str]:
         kept = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > self._clock.now())
-        async with self._db.read() as connection:
-            query = select(app_state.c.key).where(app_state.c.area == area, kept).order_by(app_state.c.key)
-            return [row.key for row in await connection.execute(query)]
+        query = select(app_state.c.key).where(app_state.c.area == area, kept).order_by(app_state.c.key)
+        return [row.key for row in await self._db.rows(query)]
 
     async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:
         now = self._clock.now()
-        values = {"value": self._vault.seal(None), "updated_at": now, "expires_at": now + ttl_s}
-        free = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= now)
-
-        def work(connection: Connection) -> bool:
-            row = insert_into(connection, app_state).values(area=area, key=key, **values)
-            taken = row.on_conflict_do_update(index_elements=["area", "key"], set_=values, where=free)
-            return connection.execute(taken).rowcount > 0
-
-        return await self._db.change(work)
+        row = {"area": area, "key": key, "value": self._vault.seal(None), "updated_at": now, "expires_at": now + ttl_s}
+        return await self._db.change(
+            lambda connection: connection.execute(_CLAIM[connection.dialect.name], row).rowcount > 0
+        )
 
 
 _KEY_AREA = "secret_key"
@@ -102,10 +94,7 @@ _KEY_LOCK = 7_313_840_220
 
 
 async def adopt_key(database: Database, vault: Vault) -> None:
-    """Make sure that what is stored is sealed under the vault's key; seal it anew where it was under the old one.
-
-    Raises KeyChanged where the vault opens none of it.
-    """
+    """Seal what is stored anew where it was under the old key. Raises KeyChanged where the vault opens none of it."""
     async with database.write() as connection:
         if not database.is_sqlite:  # processes that start together on a new database agree on one after the other
             await connection.execute(select(func.pg_advisory_xact_lock(_KEY_LOCK)))
@@ -129,18 +118,13 @@ def _guessed(connection: Connection, vault: Vault) -> str | None:
 
 
 def _reseal(connection: Connection, vault: Vault) -> None:
-    for area, key, value in connection.execute(select(app_state.c.area, app_state.c.key, app_state.c.value)).all():
-        if vault.opens(value):
-            one = (app_state.c.area == area) & (app_state.c.key == key)
-            connection.execute(update(app_state).where(one).values(value=vault.reseal(value)))
-    for row in connection.execute(select(obligations.c.id, obligations.c.data)).all():
-        if vault.opens(row.data):
-            one = obligations.c.id == row.id
-            connection.execute(update(obligations).where(one).values(data=vault.reseal(row.data)))
-    last = ""
-    query = select(jobs.c.id, jobs.c.secret).where(jobs.c.id > bindparam("last")).order_by(jobs.c.id)
-    while rows := connection.execute(query.limit(_RESEAL_ROWS), {"last": last}).all():
-        last = rows[-1].id
-        for row in rows:
-            if vault.opens(row.secret):
-                connection.execute(update(jobs).where(jobs.c.id == row.id).values(secret=vault.reseal(row.secret)))
+    for sealed in (app_state.c.value, obligations.c.data, jobs.c.secret):
+        names = list(sealed.table.primary_key)
+        key, query = tuple_(*names), select(*names, sealed).order_by(*names).limit(_RESEAL_ROWS)
+        rows = connection.execute(query).all()
+        while rows:
+            for *one, text in rows:
+                if vault.opens(text):
+                    anew = {sealed.key: vault.reseal(text)}
+                    connection.execute(update(sealed.table).where(key == tuple_(*one)).values(anew))
+            rows = connection.execute(query.where(key > tuple_(*rows[-1][:-1]))).all()

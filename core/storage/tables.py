@@ -4,14 +4,14 @@ What has to be searched is a column of its own; the rest of a job is one JSON te
 a link or a token is one encrypted text (`secret`).
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, String, Table, Text, text
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-metadata = MetaData(
+metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -23,103 +23,111 @@ metadata = MetaData(
 """All tables, with names for every constraint so that migrations can refer to them."""
 
 
-def texts(**lengths: int) -> list[Column[str]]:
+def texts(default: str | None = None, /, **lengths: int) -> list[sa.Column[str]]:
     """Columns of text that are always there, by their greatest number of characters."""
-    return [Column(name, String(length), nullable=False) for name, length in lengths.items()]
+    return [sa.Column(name, sa.String(length), nullable=False, default=default) for name, length in lengths.items()]
 
 
-def keys(**lengths: int) -> list[Column[str]]:
+def keys(**lengths: int) -> list[sa.Column[str]]:
     """The same as the primary key, or parts of it."""
-    return [Column(name, String(length), primary_key=True) for name, length in lengths.items()]
+    return [sa.Column(name, sa.String(length), primary_key=True) for name, length in lengths.items()]
 
 
-def required(kind: TypeEngine[Any] | type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+def required(kind: TypeEngine[Any] | type[TypeEngine[Any]], *names: str) -> list[sa.Column[Any]]:
     """Columns of one type that are always there."""
-    return [Column(name, kind, nullable=False) for name in names]
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
-def insert_into(connection: Connection | AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that may say what happens where the row is there already; both databases say it alike."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+INSERTS: Mapping[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]]
+INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""By the dialect's name: what may say what happens where the row is there already."""
 
 
-_KEPT = text("NOT images_deleted")
+def upsert(
+    table: sa.Table, *key: str, adds: Sequence[str] = (), where: sa.ColumnElement[bool] | None = None
+) -> Mapping[str, sa.Executable]:
+    """INSERT, or take the place of the row with this key; `adds` are added to what is there."""
+    others = [column for column in table.c if column.name not in key and not column.primary_key]
+    found = {}
+    for dialect, insert in INSERTS.items():
+        new = insert(table)
+        values = {one.key: one + new.excluded[one.key] if one.key in adds else new.excluded[one.key] for one in others}
+        found[dialect] = new.on_conflict_do_update(index_elements=key, set_=values, where=where)
+    return found
 
-jobs = Table(
+
+_KEPT = sa.text("NOT images_deleted")
+
+jobs = sa.Table(
     "jobs",
     metadata,
     *keys(id=16),
-    Column("key", String(300), nullable=False, unique=True),
+    sa.Column("key", sa.String(300), nullable=False, unique=True),
     *texts(state=24, platform=20, workspace_id=64, channel_id=64, user_id=128),
-    *required(Float, "created_at", "updated_at"),
-    Column("finished_at", Float),
-    Column("confirm_by_at", Float),
-    Column("fingerprint", String(64), nullable=False, default=""),
-    Column("request_id", String(80), nullable=False, default=""),
-    Column("cancel_requested_by", String(160), nullable=False, default=""),
-    Column("images_deleted", Boolean, nullable=False, default=False),
-    Column("takeovers", Integer, nullable=False, default=0),
-    Column("owner", String(40), nullable=False, default="", server_default=""),
-    Column("submit_mark", String(8), nullable=False, default="", server_default=""),
-    Column("model", String(40), nullable=False, default="flux", server_default="flux"),
-    *required(Text, "data", "secret"),
-    Column("memo", Text, nullable=False, default="{}", key="delivery_state"),
-    Index(None, "platform", "user_id", "created_at"),
-    Index(None, "platform", "workspace_id", "created_at"),
-    Index(None, "state", "updated_at"),
-    Index(None, "fingerprint"),
-    Index(None, "request_id"),
-    Index(None, "created_at", "id"),
-    Index("ix_jobs_kept_finished_at", "finished_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
+    *required(sa.Float, "created_at", "updated_at"),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("confirm_by_at", sa.Float),
+    *texts("", fingerprint=64, request_id=80, cancel_requested_by=160, owner=40, submit_mark=8),
+    sa.Column("images_deleted", sa.Boolean, nullable=False, default=False),
+    sa.Column("takeovers", sa.Integer, nullable=False, default=0),
+    sa.Column("model", sa.String(40), nullable=False, default="flux", server_default="flux"),
+    *required(sa.Text, "data", "secret"),
+    sa.Column("memo", sa.Text, nullable=False, default="{}", key="delivery_state"),
+    sa.Index(None, "platform", "user_id", "created_at"),
+    sa.Index(None, "platform", "workspace_id", "created_at"),
+    sa.Index(None, "state", "updated_at"),
+    sa.Index(None, "fingerprint"),
+    sa.Index(None, "request_id"),
+    sa.Index(None, "created_at", "id"),
+    sa.Index("ix_jobs_kept_finished_at", "finished_at", sqlite_where=_KEPT, postgresql_where=_KEPT),
 )
 
-KEPT = text("NOT jobs.images_deleted")
+KEPT = sa.text("NOT jobs.images_deleted")
 """As the index says it: jobs whose pictures are kept."""
 
-replicas = Table(
+replicas = sa.Table(
     "replicas",
     metadata,
     *keys(name=40),
     *texts(token=40),
-    Column("role", String(8), nullable=False, default="all", server_default="all"),
-    *required(Float, "since"),
+    sa.Column("role", sa.String(8), nullable=False, default="all", server_default="all"),
+    *required(sa.Float, "since"),
 )
 
-work = Table(
+work = sa.Table(
     "work",
     metadata,
     *keys(job_id=16, part=10),
-    Column("owner", String(40), nullable=False, default="", server_default=""),
-    *required(Float, "at"),
+    *texts("", owner=40),
+    *required(sa.Float, "at"),
 )
 
-app_state = Table(
+app_state = sa.Table(
     "app_state",
     metadata,
     *keys(area=40, key=200),
-    *required(Text, "value"),
-    *required(Float, "updated_at"),
-    Column("expires_at", Float, index=True),
+    *required(sa.Text, "value"),
+    *required(sa.Float, "updated_at"),
+    sa.Column("expires_at", sa.Float, index=True),
 )
 
-obligations = Table(
+obligations = sa.Table(
     "obligations",
     metadata,
     *keys(id=40),
     *texts(job_id=16, kind=12, platform=20),
-    *required(Float, "made_at", "due_at", "expires_at"),
-    *required(Integer, "tries"),
-    *required(Text, "data"),
-    Index(None, "due_at"),
+    *required(sa.Float, "made_at", "due_at", "expires_at"),
+    *required(sa.Integer, "tries"),
+    *required(sa.Text, "data"),
+    sa.Index(None, "due_at"),
 )
 
-incidents = Table(
+incidents = sa.Table(
     "incidents",
     metadata,
     *keys(reference=16),
-    *required(Float, "at"),
-    *texts(area=80, kind=120),
-    Column("job_id", String(16), nullable=False, default=""),
-    Index(None, "at"),
-    Index(None, "job_id"),
+    *required(sa.Float, "at"),
+    *texts("", area=80, kind=120, job_id=16),
+    sa.Index(None, "at"),
+    sa.Index(None, "job_id"),
 )

@@ -105,12 +105,13 @@ async def test_a_job_under_way_in_the_release_before_goes_on_at_once_after_the_u
 
 
 async def as_in_0_2_0(url: str) -> None:
-    """The tables as they were before there were rows of what is under way."""
+    """The tables as they were before there were rows of what is under way, and with their own for alerts."""
     async with closing(Database.connect(url)) as database, database.write() as connection:
         for statement in (
             *(() if database.is_sqlite else ("DROP VIEW handed_over",)),
             "DROP TABLE work",
             "CREATE TABLE handed_over (job_id VARCHAR(16), part VARCHAR(10), at FLOAT, PRIMARY KEY (job_id, part))",
+            "CREATE TABLE ledger_alerts (key TEXT, level INT, claimed_at FLOAT, sent BOOLEAN, PRIMARY KEY (key,level))",
             "UPDATE alembic_version SET version_num = '0010'",
         ):
             await connection.execute(text(statement))

@@ -7,9 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from core.budgets.reports import UsageReport, UsageRow
+from core.budgets.reports import UsageReport, UsageRow, parse_period
 from core.budgets.reports.chart import ChartError
-from core.budgets.reports.periods import parse_period
 from core.domain import identity
 from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window

@@ -17,6 +17,9 @@ from core.jobs.admission import FairQueue, Share
 log = structlog.get_logger(__name__)
 
 _MAX_BYTES = 5_000_000
+_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+_SET = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+"""The worker's environment: it needs no secrets, and one thread of arithmetic."""
 
 
 class ChartError(Exception):
@@ -31,10 +34,7 @@ class ChartDrawer:
         self._queue = FairQueue(parallel, per_member=1, most_waiting=10)
 
     async def draw(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
-        """A PNG of about 1600×900 pixels in a temporary file that the caller deletes.
-
-        Charts of the same people take turns with all others. Raises ChartError, TooManyWaiting.
-        """
+        """A PNG of 1600×900 pixels that the caller deletes; people take turns. Raises ChartError, TooManyWaiting."""
         spec = json.dumps(asdict(drawing(report, locale, dark=dark))).encode()
         async with self._queue.slot(Share(report.viewer)):
             png = await self._run(spec)
@@ -49,7 +49,7 @@ class ChartDrawer:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=Path(__file__).parents[3],
-            env=_environment(),
+            env={name: os.environ[name] for name in _PASSED if name in os.environ} | _SET,
         )
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -64,21 +64,6 @@ class ChartDrawer:
             log.error("chart_failed", exit=worker.returncode, detail=errors.decode(errors="replace")[-500:])
             raise ChartError("the chart could not be drawn")
         return png
-
-
-def _environment() -> dict[str, str]:
-    """The worker needs no secrets, and one thread of arithmetic."""
-    passed = {
-        name: os.environ[name]
-        for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
-        if name in os.environ
-    }
-    return passed | {
-        "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONIOENCODING": "utf-8",
-    }
 
 
 def _save(png: bytes) -> Path:

@@ -60,12 +60,11 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The numbers behind the picture, in nano-dollars, before words. `bars` are days or the first of months."""
+    """The numbers in nano-dollars, before words. `bars` are days or the first of months; a name of None: all others."""
 
     bars: tuple[date, ...]
     monthly: bool
-    names: tuple[str, ...]
-    others: bool
+    names: tuple[str | None, ...]
     values: tuple[tuple[int, ...], ...]
 
 
@@ -89,7 +88,7 @@ def drawing(report: UsageReport, locale: str, *, dark: bool) -> Drawing:
         values=tuple(tuple(_dollars(value) for value in bar) for bar in shape.values),
         ticks=tuple(_dollars(tick) for tick in ticks),
         budget=None if drawn_budget is None else _dollars(drawn_budget),
-        grey_last=shape.others,
+        grey_last=shape.names[-1] is None,
         words=words(locale),
         words_en=words("en"),
         dark=dark,
@@ -99,12 +98,9 @@ def drawing(report: UsageReport, locale: str, *, dark: bool) -> Drawing:
 def _by_member(report: UsageReport) -> _Shape:
     top = report.members[: _TOP_MEMBERS + 3]
     rest = sum(row.charged_nanousd for row in report.members[len(top) :])
-    names = [_short(row.label or row.key) for row in top]
-    values = [(row.charged_nanousd,) for row in top]
-    if rest:
-        names.append("")
-        values.append((rest,))
-    return _Shape((), False, tuple(names), bool(rest), tuple(values))
+    named = [(_short(row.label or row.key), (row.charged_nanousd,)) for row in top]
+    names, values = zip(*named, *([(None, (rest,))] if rest else []), strict=True)
+    return _Shape((), False, names, values)
 
 
 def _by_time(report: UsageReport, first: date, last: date) -> _Shape:
@@ -114,37 +110,33 @@ def _by_time(report: UsageReport, first: date, last: date) -> _Shape:
         return day.replace(day=1) if monthly else day
 
     bars = tuple(dict.fromkeys(bar_of(first + timedelta(days=n)) for n in range((last - first).days + 1)))
-    series, names, others = _series(report)
+    series, names = _series(report)
     sums = Counter[tuple[date, int]]()
     for day, index, charged in series:
         sums[bar_of(date.fromisoformat(day)), index] += charged
     values = tuple(tuple(max(0, sums[bar, index]) for index in range(len(names))) for bar in bars)
-    return _Shape(bars, monthly, names, others, values)
+    return _Shape(bars, monthly, names, values)
 
 
-def _series(report: UsageReport) -> tuple[list[tuple[str, int, int]], tuple[str, ...], bool]:
+def _series(report: UsageReport) -> tuple[list[tuple[str, int, int]], tuple[str | None, ...]]:
     """Charges as (day, series, amount): one series per top member and one for all others."""
     if not report.shares or len(report.members) < 2:
         name = _short(report.members[0].label) if report.members else ""
-        return [(row.key, 0, row.charged_nanousd) for row in report.days], (name,), False
+        return [(row.key, 0, row.charged_nanousd) for row in report.days], (name,)
     top = report.members[:_TOP_MEMBERS]
     index = {row.key: number for number, row in enumerate(top)}
-    others = len(report.members) > len(top)
     shares = [
         (share.day, index.get(share.member_key(report.scope), len(top)), share.charged_nanousd)
         for share in report.shares
     ]
-    names = [_short(row.label or row.key) for row in top] + ([""] if others else [])
-    return shares, tuple(names), others
+    others = (None,) if len(report.members) > len(top) else ()
+    return shares, (*(_short(row.label or row.key) for row in top), *others)
 
 
 def _words(
     report: UsageReport, shape: _Shape, ticks: Sequence[int], budget: int | None, locale: str, *, by_member: bool
 ) -> Words:
-    others = tr("others", locale)
-    names = tuple(
-        name or (others if shape.others and at == len(shape.names) - 1 else "") for at, name in enumerate(shape.names)
-    )
+    names = tuple(tr("others", locale) if name is None else name for name in shape.names)
     parts = [
         period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale),
         images(report.jobs, locale),

@@ -134,7 +134,6 @@ def _totals(axes: Axes, spec: dict[str, Any], words: dict[str, Any], theme: Them
 
 
 def _members(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Theme) -> None:
-    """One horizontal bar per member, the largest on top."""
     axes = figure.add_axes((0.24, 0.08, 0.62, 0.68))
     values = [bar[0] for bar in spec["values"]]
     colours = [*[_SERIES[0]] * (len(values) - 1), _GREY if spec["grey_last"] else _SERIES[0]]
@@ -161,7 +160,6 @@ def _frame(axes: Axes, theme: Theme) -> None:
 
 
 def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) -> None:
-    """Names below the bars, each with a small square, from the left."""
     widths = sum(0.046 + _width(figure, name, 11.5) for name in names)
     if widths > 0.93:  # long names: as much of each as there is room for
         names = [name[: max(4, int(len(name) * 0.93 / widths) - 2)] + "…" if len(name) > 8 else name for name in names]
@@ -187,10 +185,7 @@ def _colours(count: int, *, grey_last: bool) -> list[str]:
 
 
 def _readable(spec: dict[str, Any], known: frozenset[int]) -> dict[str, Any]:
-    """The reader's own words, or the English ones where this machine has no letters for them.
-
-    Names come from people and may hold anything: letters that no font has are left out.
-    """
+    """In the reader's own words, or English where no font has them; letters of names that none has are left out."""
     words = dict(spec["words"])
     ours = [words["title"], words["subtitle"], words["empty"], words["budget"], *words["ticks"], *words["totals"]]
     if spec["kind"] == "time":

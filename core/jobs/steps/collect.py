@@ -13,18 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from core.domain.errors import (
-    ContentRejected,
-    DamagedImage,
-    InputError,
-    ModelFailed,
-    ProviderBusy,
-    ProviderHalted,
-    ProviderUnavailable,
-    ResultExpired,
-    StorageFull,
-    UpscaleError,
-)
+from core.domain import errors
 from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
 from core.domain.money import megapixels
 from core.domain.similarity import Similarity
@@ -41,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_PASSING = (ProviderUnavailable, ProviderBusy, ProviderHalted, StorageFull, NoWorker)
+_PASSING = (errors.ProviderUnavailable, errors.ProviderBusy, errors.ProviderHalted, errors.StorageFull, NoWorker)
 _PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
 _UNREADABLE_TRIES = 6
 _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
@@ -60,27 +49,23 @@ _SIZE_TOLERANCE_PX = 8
 async def collect(tools: Tools, job: Job) -> Next:
     if job.remote is None or not job.remote.request_id:
         return "submit"
-    made = job.remote.made or await _outcome(tools, job, job.remote)
+    made = job.remote.made
+    if made is None:
+        provider, model, request_id = tools.provider(job), tools.model(job), job.remote.request_id
+        made = await _patiently(tools, job, "answer", lambda: provider.result(request_id, model))
     receipt = job.receipt
     if made.units is not None and receipt is None:
         receipt = await charge(tools, job, made.units)
-        tools.running.release_turns()
     job = await tools.store.update(
         job.id, remote=_remembering(job.remote, made), receipt=receipt, state=JobState.DELIVERING
     )
     tools.show(job, Progress("delivering"))
     result, size_px = await _fetch(tools, job, made)
     receipt = job.receipt or await charge(tools, job, Decimal(megapixels(*size_px)), basis="size")
-    tools.running.release_turns()
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
     await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)
     tools.running.disk.count(job.id, Share.of(job.requester).member, await tools.files.size(job.id), paid=True)
     return "deliver"
-
-
-async def _outcome(tools: Tools, job: Job, remote: Remote) -> Made:
-    model = tools.model(job)
-    return await _patiently(tools, job, "answer", lambda: tools.provider(job).result(remote.request_id, model))
 
 
 def _remembering(remote: Remote, made: Made) -> Remote:
@@ -93,14 +78,15 @@ def _remembering(remote: Remote, made: Made) -> Remote:
 async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[], Awaitable[T]]) -> T:
     """Read what was paid for, again and again. Raises ResultExpired once the provider keeps it no longer."""
     began_at = tools.clock.now()
-    until_at = _kept_until(tools, job)
+    sent_at = job.remote.intent_at if job.remote is not None else 0.0
+    until_at = (sent_at or job.created_at) + tools.settings.collect_retry_s
     unreadable = 0
 
     def pause(error: Exception, attempt: int) -> float | None:
         nonlocal unreadable
         if isinstance(error, _PASSING) or disk_is_full(error):
-            pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
-        elif isinstance(error, (InputError, OSError)):
+            pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, errors.ProviderBusy) else None)
+        elif isinstance(error, (errors.InputError, OSError)):
             unreadable += 1
             pause_s = _UNREADABLE_PAUSES.pause_s(unreadable)
             if unreadable >= _UNREADABLE_TRIES:
@@ -115,12 +101,7 @@ async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[]
     try:
         return await retry(read, clock=tools.clock, pause=pause, within_s=max(0.0, until_at - began_at))
     except _PASSING as last:
-        raise ResultExpired from last
-
-
-def _kept_until(tools: Tools, job: Job) -> float:
-    sent_at = job.remote.intent_at if job.remote is not None else 0.0
-    return (sent_at or job.created_at) + tools.settings.collect_retry_s
+        raise errors.ResultExpired from last
 
 
 async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int, int]]:
@@ -141,11 +122,11 @@ async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int,
         size_px = _size(found.facts)
         found = await like_its_source(tools, job, found)
         similarity = await measuring[-1]
-    except (ResultExpired, InputError, ModelFailed) as error:
+    except (errors.ResultExpired, errors.InputError, errors.ModelFailed) as error:
         if job.receipt is None:
             await tools.store.update(job.id, receipt=await charge_unknown(tools, job))
-        if isinstance(error, InputError):
-            raise ModelFailed(kind="unreadable_result", billed=True) from error
+        if isinstance(error, errors.InputError):
+            raise errors.ModelFailed(kind="unreadable_result", billed=True) from error
         raise
     finally:
         for task in measuring:
@@ -175,7 +156,7 @@ async def _similarity(tools: Tools, job: Job, path: Path) -> Similarity | None:
     sent = tools.files.input(job.id)
     try:
         return await tools.images.similarity(sent, path) if sent.exists() else None
-    except (UpscaleError, OSError) as error:
+    except (errors.UpscaleError, OSError) as error:
         log.warning("similarity_not_measured", job=job.id, error=str(error))
         return None
 
@@ -190,10 +171,10 @@ def _arriving(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Aw
             await tools.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
         size_bytes = part.stat().st_size
         if size_bytes == 0:
-            raise DamagedImage
+            raise errors.DamagedImage
         if made.file_bytes is not None and size_bytes < made.file_bytes and short < _UNREADABLE_TRIES - 1:
             short += 1  # the provider's own figure may be wrong: a picture that stays so short is believed at last
-            raise DamagedImage
+            raise errors.DamagedImage
 
     return fetch
 
@@ -204,7 +185,7 @@ async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: Stripped
     billed: dict[str, Any] = {"billed": made.units is None or made.units != 0, "billed_units": made.units}
     expected = (quote.out_width_px, quote.out_height_px) if quote is not None else (facts.width_px, facts.height_px)
     if min(facts.width_px, facts.height_px) < _LEAST_SIDE_PX <= min(expected):
-        raise ModelFailed(kind="placeholder_result", **billed)
+        raise errors.ModelFailed(kind="placeholder_result", **billed)
     if facts.bytes * _FLAT_PX_PER_BYTE <= facts.width_px * facts.height_px + _SMALL_PX:
         await _refuse_blank(tools, job, made, path, billed)
     notes: list[ResultNote] = []
@@ -214,7 +195,9 @@ async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: Stripped
         for got, asked in zip(_size(facts), expected, strict=True)
     ):
         notes.append("other_size")
-    if await _is_what_was_sent(tools, job, found):
+    sent = tools.files.input(job.id)
+    same_size = sent.exists() and sent.stat().st_size == facts.bytes
+    if same_size and (await tools.files.digest(sent))[0] == found.sha256:
         notes.append("unchanged")
     if made.flagged:
         notes.append("flagged")
@@ -223,12 +206,6 @@ async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: Stripped
 
 def _size(facts: ImageFacts) -> tuple[int, int]:
     return facts.width_px, facts.height_px
-
-
-async def _is_what_was_sent(tools: Tools, job: Job, found: StrippedResult) -> bool:
-    sent = tools.files.input(job.id)
-    same_size = sent.exists() and sent.stat().st_size == found.facts.bytes
-    return same_size and (await tools.files.digest(sent))[0] == found.sha256
 
 
 async def _refuse_blank(tools: Tools, job: Job, made: Made, path: Path, billed: dict[str, Any]) -> None:
@@ -242,10 +219,9 @@ async def _refuse_blank(tools: Tools, job: Job, made: Made, path: Path, billed: 
     if blank is None or (sent.exists() and await tools.images.blank(sent)):
         return
     if made.flagged or (job.parameters.safety and blank == "black"):
-        raise ContentRejected(**billed)
-    raise ModelFailed(kind="flat_result", **billed)
+        raise errors.ContentRejected(**billed)
+    raise errors.ModelFailed(kind="flat_result", **billed)
 
 
 def _web_link(url: str) -> str | None:
-    """The provider's own address of the file, where it is one that people can open."""
     return url if url.startswith(("https://", "http://")) else None

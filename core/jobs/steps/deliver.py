@@ -36,10 +36,8 @@ async def deliver(tools: Tools, job: Job) -> Next:
         progress=None,
         finished_at=tools.clock.now(),
     )
-    tools.running.ended(job.id)
-    tools.metrics.job(job.requester.platform, job.state.value)
     tools.metrics.delivered(job.requester.platform, delivery.shape)
-    tools.event_bus.publish(job)
+    tools.ended(job)
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )

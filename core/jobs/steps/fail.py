@@ -1,4 +1,4 @@
-"""How a job ends without a picture: failed, refused, or cancelled; and what that costs."""
+"""How a job ends without a picture: failed, refused, or cancelled; what that costs; and the words that close it."""
 
 import contextlib
 import dataclasses
@@ -8,73 +8,54 @@ from typing import Literal
 
 import structlog
 
-from core.domain import money
-from core.domain.errors import (
-    BudgetError,
-    DamagedImage,
-    Draining,
-    FileTooLarge,
-    ImageTooCostly,
-    ImageTooSmall,
-    InputError,
-    InternalError,
-    ModelError,
-    NotAnImage,
-    PlaceRefused,
-    ProviderError,
-    ProviderHalted,
-    QuoteExpired,
-    RequestError,
-    StorageUnavailable,
-    TooManyPixels,
-    UnsupportedFormat,
-    UpscaleError,
-)
+from core.domain import errors, money
 from core.domain.job import Job, JobState, Receipt
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
+from core.jobs.endings import tell_end
 from core.presentation import operator_texts
 
 log = structlog.get_logger(__name__)
 
-_OUTCOME_UNKNOWN = (ProviderError, InternalError)
+_OUTCOME_UNKNOWN = (errors.ProviderError, errors.InternalError)
 """After these, a request that fal took may still be billed: the estimate counts until reconciled."""
 
-_NEVER_TAKEN = (DamagedImage, FileTooLarge, ImageTooCostly, ImageTooSmall, NotAnImage, TooManyPixels, UnsupportedFormat)
+_NEVER_TAKEN = (
+    errors.DamagedImage,
+    errors.FileTooLarge,
+    errors.ImageTooCostly,
+    errors.ImageTooSmall,
+    errors.NotAnImage,
+    errors.TooManyPixels,
+    errors.UnsupportedFormat,
+)
 """No button leads back to such an image, so its upload goes in any case."""
 
-_REFUSALS = (RequestError, InputError, BudgetError, Draining, ProviderHalted, PlaceRefused)
+_REFUSALS = (
+    errors.RequestError,
+    errors.InputError,
+    errors.BudgetError,
+    errors.Draining,
+    errors.ProviderHalted,
+    errors.PlaceRefused,
+)
 
 
-async def end_with_error(tools: Tools, job: Job, error: UpscaleError) -> Next:
+async def end_with_error(tools: Tools, job: Job, error: errors.UpscaleError) -> Next:
     """Give back or settle the hold, store the error, tell the followers; the message is the next step."""
     if job.state.terminal:
         return "announce"
-    receipt = job.receipt or await _settle_failure(tools, job, error)
     submitted = job.remote is not None and bool(job.remote.request_id)
+    units, known = billed_by(error, submitted=submitted)
+    receipt = job.receipt or await _settled(tools, job, units, known=known)
     state = JobState.REFUSED if isinstance(error, _REFUSALS) and not submitted else JobState.FAILED
     log.info("job_ended", job=job.id, state=state.value, error=error.code)
     return await _end(tools, job, state, error, receipt)
 
 
-async def cancelled_before_submit(tools: Tools, job: Job) -> Next:
-    """Nothing was sent, so nothing is owed."""
-    await _release(tools, job)
-    tools.running.release_turns()
-    return await _end(tools, job, JobState.CANCELLED, None, nothing_charged(tools, job))
-
-
-async def cancelled_after_submit(tools: Tools, job: Job, units: Decimal | None, *, known: bool) -> Next:
-    """The request has ended at the provider (`known`), or we stop waiting; the member pays what is billed."""
-    if not known:
-        receipt = await charge_unknown(tools, job)
-    elif units:
-        receipt = await charge(tools, job, units)
-    else:
-        await _release(tools, job)
-        receipt = nothing_charged(tools, job)
-    tools.running.release_turns()
-    return await _end(tools, job, JobState.CANCELLED, None, receipt)
+async def cancelled(tools: Tools, job: Job, units: Decimal | None = None, *, known: bool = True) -> Next:
+    """Nothing was sent, or the request has ended at the provider; or (not `known`) we stop waiting for its end."""
+    return await _end(tools, job, JobState.CANCELLED, None, await _settled(tools, job, units or None, known=known))
 
 
 async def close_question(tools: Tools, job: Job) -> Job:
@@ -83,23 +64,30 @@ async def close_question(tools: Tools, job: Job) -> Job:
         job.id,
         (JobState.AWAITING_CONFIRMATION,),
         state=JobState.CANCELLED,
-        error=job.error if job.cancel_requested_by else QuoteExpired(),
+        error=job.error if job.cancel_requested_by else errors.QuoteExpired(),
         receipt=nothing_charged(tools, job),
         finished_at=tools.clock.now(),
     )
     if closed is None:
         return await tools.load(job.id)
     await _remove_unpaid(tools, closed)
-    tools.metrics.job(job.requester.platform, closed.state.value)
-    tools.event_bus.publish(closed)
+    tools.ended(closed)
     return closed
 
 
-async def charge(tools: Tools, job: Job, units: Decimal, basis: Literal["units", "size"] = "units") -> Receipt:
-    """Settle by billed units, else by the delivered size, at the price of the quote, whatever the price is now.
+async def announce(tools: Tools, job: Job) -> Next:
+    """The first try; while the platform is away, the row that is owed is tried again by whoever lives."""
+    if job.state is JobState.AWAITING_CONFIRMATION:
+        job = await close_question(tools, job)
+    if job.state.terminal:  # else agreed to in the last moment: it goes on elsewhere
+        await tools.quiet(job)
+        if await tools.obligations.owes_end(job.id):  # else it was told before, and this run begins after its end
+            await tell_end(tools, job)
+    return "end"
 
-    For a bill out of range the estimate counts until reconciled, and the operator hears of it.
-    """
+
+async def charge(tools: Tools, job: Job, units: Decimal, basis: Literal["units", "size"] = "units") -> Receipt:
+    """At the quote's price. For a bill out of range the estimate counts until reconciled."""
     price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price(tools.model(job))
     if not money.is_plausible_bill(units, price, _estimate(job)):
         receipt = dataclasses.replace(await charge_unknown(tools, job), unclear=True)
@@ -127,23 +115,22 @@ def _estimate(job: Job) -> int:
     return job.quote.estimate_nanousd if job.quote else 0
 
 
-async def _settle_failure(tools: Tools, job: Job, error: UpscaleError) -> Receipt:
-    units = getattr(error, "billed_units", None)
-    if isinstance(error, ModelError) and error.billed and isinstance(units, Decimal):
-        receipt = await charge(tools, job, units)
-    elif _may_be_billed(job, error):
-        receipt = await charge_unknown(tools, job)
-    else:
-        await _release(tools, job)
-        receipt = nothing_charged(tools, job)
-    tools.running.release_turns()
-    return receipt
+def billed_by(error: errors.UpscaleError, *, submitted: bool) -> tuple[Decimal | None, bool]:
+    """The units that a request costs which ended so, and whether that is known."""
+    if isinstance(error, errors.ModelError):
+        units = error.billed_units if error.billed else None
+        return units, not error.billed or units is not None
+    return None, not (submitted and isinstance(error, _OUTCOME_UNKNOWN))
 
 
-def _may_be_billed(job: Job, error: UpscaleError) -> bool:
-    if isinstance(error, ModelError):
-        return bool(error.billed)
-    return isinstance(error, _OUTCOME_UNKNOWN) and job.remote is not None and bool(job.remote.request_id)
+async def _settled(tools: Tools, job: Job, units: Decimal | None, *, known: bool) -> Receipt:
+    """Charge these units; the estimate, where nobody knows them; or give everything back where there are none."""
+    if not known:
+        return await charge_unknown(tools, job)
+    if units is not None:
+        return await charge(tools, job, units)
+    await _release(tools, job)
+    return nothing_charged(tools, job)
 
 
 async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decimal) -> None:
@@ -151,6 +138,7 @@ async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decim
     await tools.ledger.settle(
         job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=tools.upscaler.real_money
     )
+    tools.running.release_turns()
     if tools.upscaler.real_money:
         tools.metrics.money("charged", amount_nanousd)
 
@@ -158,19 +146,18 @@ async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decim
 async def _release(tools: Tools, job: Job) -> None:
     await tools.before_effect(job.id)
     await tools.ledger.release(job.id)
+    tools.running.release_turns()
     if tools.upscaler.real_money and job.quote is not None:
         tools.metrics.money("released", job.quote.estimate_nanousd)
 
 
-async def _end(tools: Tools, job: Job, state: JobState, error: UpscaleError | None, receipt: Receipt) -> Next:
+async def _end(tools: Tools, job: Job, state: JobState, error: errors.UpscaleError | None, receipt: Receipt) -> Next:
     await tools.quiet(job)
     job = await tools.store.update(
         job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
     )
-    tools.running.ended(job.id)
     await _remove_unpaid(tools, job)
-    tools.metrics.job(job.requester.platform, state.value)
-    tools.event_bus.publish(job)
+    tools.ended(job)
     return "announce"
 
 
@@ -179,7 +166,7 @@ async def _remove_unpaid(tools: Tools, job: Job) -> None:
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
         disk, member = tools.running.disk, Share.of(job.requester).member
         disk.forget(job.id)
-        with contextlib.suppress(StorageUnavailable):  # the retention removes it then
+        with contextlib.suppress(errors.StorageUnavailable):  # the retention removes it then
             await tools.files.remove(job.id)
             n_bytes = await tools.files.upload_bytes(job.source.path)
             if n_bytes and (isinstance(job.error, _NEVER_TAKEN) or not disk.may_keep(member, n_bytes)):

@@ -51,7 +51,6 @@ async def _refused(tools: Tools, job: Job, quote: Quote, model: ModelSpec) -> bo
 
 
 async def with_cheaper(tools: Tools, job: Job, facts: InputFacts, quote: Quote, refused: LimitReached) -> LimitReached:
-    """The same refusal with the models that would still do it."""
     return dataclasses.replace(refused, others=await cheaper(tools, job, facts, quote.estimate_nanousd))
 
 

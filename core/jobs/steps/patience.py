@@ -60,8 +60,12 @@ async def patiently(
     until_at = since + within_s
 
     def pause(error: Exception, attempt: int) -> float | None:
-        if not isinstance(error, passing) or (isinstance(error, DownloadFailed) and not _is_away(error)):
+        if not isinstance(error, passing):
             return None
+        if isinstance(error, DownloadFailed) and error.reason not in _AWAY:
+            status = (error.reason == "status" and error.status) or 0
+            if status < 500 and status not in _BUSY:
+                return None
         asked = error.retry_after_s if isinstance(error, ProviderBusy) else None
         pause_s = _PAUSES.pause_s(attempt, asked)
         log.warning("waits", job=job.id, awaits=awaits, error=str(error), pause_s=round(pause_s, 1))
@@ -72,9 +76,3 @@ async def patiently(
 
     clock = _UntilCancel(tools.clock, tools.running.cancel_event(job.id))
     return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - tools.clock.now()))
-
-
-def _is_away(error: DownloadFailed) -> bool:
-    """Whether the source may be had a little later."""
-    status = error.status or 0
-    return error.reason in _AWAY or (error.reason == "status" and (status >= 500 or status in _BUSY))

@@ -19,17 +19,13 @@ log = structlog.get_logger(__name__)
 
 
 async def ensure_input(tools: Tools, job: Job) -> None:
-    """The prepared picture on this machine: made again where another machine made it."""
     async with tools.running.lock(f"input:{job.id}"):
         if not await tools.files.here(tools.files.input(job.id)):
             await read_picture(tools, job, tools.running.admission.uploads)
 
 
 async def read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFacts:
-    """Fetch the source in a slot of `downloads`, then prepare it in one for pixel work.
-
-    An attachment that its platform does not hand over just now is waited for, outside the slot.
-    """
+    """Fetch the source and prepare it, each in a slot; an attachment is waited for outside of it."""
     source, share = tools.files.source(job.id), Share.of(job.requester)
 
     async def fetch() -> tuple[str, int]:
@@ -75,7 +71,6 @@ async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
 
 
 async def _local(tools: Tools, job: Job) -> Path:
-    """Where an upload, or an earlier job's picture, lies on this machine."""
     if job.source.kind != "upload":
         return await _earlier_picture(tools, job)
     path = tools.files.absolute(job.source.path)
@@ -114,7 +109,6 @@ async def ensure_result(tools: Tools, job: Job) -> Path:
 
 
 def size_asked(job: Job) -> dict[str, Any]:
-    """The exact size, and the density of a print, that the job was to have."""
     if job.parameters.to is None or job.quote is None:
         return {}
     target = sizes.target_of(job.parameters.to)

@@ -18,7 +18,7 @@ from core.images.job_folder import link_or_copy
 from core.images.service import check_output
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
-from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.fail import cancelled
 from core.jobs.steps.offers import aim_for, cheaper, with_cheaper, within_means
 from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
@@ -30,7 +30,7 @@ async def prepare(tools: Tools, job: Job) -> Next:
     if job.confirm_by_at is not None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"  # already agreed to: the second half of the job has it
     if job.cancel_requested_by:
-        return await cancelled_before_submit(tools, job)
+        return await cancelled(tools, job)
     share = Share.of(job.requester)
 
     def tell_wait(before: int) -> object:
@@ -42,7 +42,7 @@ async def prepare(tools: Tools, job: Job) -> Next:
             if job.state.terminal:
                 return "end"
             if job.cancel_requested_by:
-                return await cancelled_before_submit(tools, job)
+                return await cancelled(tools, job)
         return await _price(tools, job)
 
 

@@ -4,7 +4,7 @@ from core.budgets.fit import with_offer
 from core.domain.errors import LimitReached
 from core.domain.job import Job, Progress
 from core.jobs.context import Next, Tools
-from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.fail import cancelled
 from core.jobs.steps.offers import with_cheaper
 from core.net.retry import first_of
 from core.ports import Granted, HoldRequest
@@ -32,15 +32,10 @@ async def hold(tools: Tools, job: Job) -> Next:
         tools.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):
         if job.cancel_requested_by or tools.running.cancel_event(job.id).done():
-            return await cancelled_before_submit(tools, job)
+            return await cancelled(tools, job)
         tools.show(job, Progress("turn", position=answer.ahead))
-        await _until_turn(tools, job.id)
+        cancelling = tools.running.cancel_event(job.id)
+        await first_of(tools.running.turn.wait(), cancelling.wait(), tools.clock.sleep(_TURN_POLL_S))
         answer = await tools.ledger.admit(job.id)
         job = await tools.load(job.id)
     return "submit"
-
-
-async def _until_turn(tools: Tools, job_id: str) -> None:
-    """Until a slot may be free, the job is cancelled, or a few seconds have passed."""
-    running = tools.running
-    await first_of(running.turn.wait(), running.cancel_event(job_id).wait(), tools.clock.sleep(_TURN_POLL_S))

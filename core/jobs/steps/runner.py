@@ -11,7 +11,7 @@ from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
 from core.images.pool import NoWorker
 from core.jobs.context import INTERRUPTIONS, Next, Tools
-from core.jobs.steps import announce, collect, deliver, fail, prepare, reserve, submit, wait
+from core.jobs.steps import collect, deliver, fail, prepare, reserve, submit, wait
 from core.jobs.steps.patience import CancelWanted
 from core.net.retry import Backoff, retry
 from core.ports import LeaseUnsure, owning
@@ -28,7 +28,7 @@ _STEPS: dict[str, Step] = {
     "wait": wait.wait,
     "collect": collect.collect,
     "deliver": deliver.deliver,
-    "announce": announce.announce,
+    "announce": fail.announce,
 }
 
 
@@ -40,8 +40,6 @@ _LAST_WORDS_S = 3.0
 
 
 _ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
-_STOPS = frozenset[Next]({"wait", "collect", "end"})
-"""Where `run_on` hands back, so that trouble is counted anew: before and after the long wait."""
 
 
 class StorageTrouble(Exception):
@@ -75,24 +73,8 @@ class Pipeline:
             async with asyncio.timeout(_LAST_WORDS_S):
                 await self.tools.running.unstored.store_all()
 
-    async def run_on(self, step: Next, job_id: str, token: str | None = None) -> Next:
-        """Run steps from this one, or from where the job's row says it is by now, until the next stop.
-
-        `token` is the lease under which this run began. Raises StorageTrouble, and NotOwner where another process
-        carries the job on.
-        """
-        step = await self.run(step, job_id, token, skip=True)
-        for _ in _STEPS:
-            if step in _STOPS:
-                break
-            step = await self.run(step, job_id, token)
-        return step
-
     async def run(self, step: Next, job_id: str, token: str | None = None, *, skip: bool = False) -> Next:
-        """Run one step (`skip`: or the later one that the row names); the name of the next.
-
-        Raises StorageTrouble when it should be run again later, and NotOwner.
-        """
+        """One step (`skip`: or the later one of the row); the next one's name. Raises StorageTrouble, NotOwner."""
         started_at = time.monotonic()
         task = asyncio.current_task()
         assert task is not None
@@ -123,7 +105,7 @@ class Pipeline:
         except INTERRUPTIONS:
             raise
         except CancelWanted:
-            return await fail.cancelled_before_submit(self.tools, await self.tools.load(job.id))
+            return await fail.cancelled(self.tools, await self.tools.load(job.id))
         except LedgerUnavailable as closed:
             if step != "hold":
                 raise

@@ -19,7 +19,7 @@ from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, Next, Tools
 from core.jobs.endings import check_place
-from core.jobs.steps.fail import cancelled_before_submit
+from core.jobs.steps.fail import cancelled
 from core.jobs.steps.patience import CancelWanted, patiently
 from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
@@ -56,7 +56,7 @@ async def submit(tools: Tools, job: Job) -> Next:
     if remote.submit == "sending":
         return await _search(tools, job, remote, SubmitUnknown(), resends=0)
     if job.cancel_requested_by or tools.running.cancel_event(job.id).done():
-        return await cancelled_before_submit(tools, job)
+        return await cancelled(tools, job)
     tools.running.disk.paid(job.id)
     since = tools.clock.now()
     if not remote.staged_url:
@@ -177,7 +177,6 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
 
 
 async def _shows_later_ones(tools: Tools, remote: Remote, found: Found) -> bool:
-    """Whether the listing shows a running request of ours, by our own record, that was made after this one."""
     for request_id in found.running[:_LOOKED_AT]:
         other = await tools.store.with_request(request_id)
         if other is not None and other.remote is not None and other.remote.intent_at > remote.intent_at + _LATER_S:

@@ -8,7 +8,7 @@ import structlog
 from core.domain.errors import ModelError, ProviderError, ProviderUnavailable
 from core.domain.job import Job, JobState, Progress
 from core.jobs.context import Next, Tools
-from core.jobs.steps.fail import cancelled_after_submit
+from core.jobs.steps.fail import billed_by, cancelled
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
 
 log = structlog.get_logger(__name__)
@@ -21,8 +21,6 @@ _LATE_S = 5.0
 
 
 class _Watcher:
-    """Turns remote statuses into progress, and remembers what the forecast needs."""
-
     def __init__(self, tools: Tools, job: Job) -> None:
         self._tools = tools
         self.job = job
@@ -129,17 +127,16 @@ async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[
         log.warning("cancel_not_passed_on", job=job.id, error=error.code)
         answer = "requested"
     if answer == "removed":
-        return await cancelled_after_submit(tools, job, None, known=True)
+        return await cancelled(tools, job)
     await asyncio.wait({watching}, timeout=tools.settings.cancel_grace_s)
     if not watching.done():
-        return await cancelled_after_submit(tools, job, None, known=False)
+        return await cancelled(tools, job, known=False)
     try:
         await watching
         result = await tools.provider(job).result(request_id, tools.model(job))
-    except ModelError as error:
-        return await cancelled_after_submit(tools, job, error.billed_units if error.billed else None, known=True)
-    except ProviderError as error:
-        # A request whose status vanished may be billed all the same: the estimate stands until the bill is known.
-        log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
-        return await cancelled_after_submit(tools, job, None, known=False)
-    return await cancelled_after_submit(tools, job, result.units, known=result.units is not None)
+    except (ModelError, ProviderError) as error:
+        units, known = billed_by(error, submitted=True)
+        if not known:  # a request whose status vanished may be billed all the same: the estimate stands until then
+            log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
+        return await cancelled(tools, job, units, known=known)
+    return await cancelled(tools, job, result.units, known=result.units is not None)

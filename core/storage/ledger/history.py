@@ -36,17 +36,12 @@ _SAME = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sp
 async def fold_history(database: LedgerDatabase, clock: Clock, kept_s: float) -> None:
     """Fold what is older than `kept_s` seconds. What one call leaves the next goes on with."""
     before = clock.now() - kept_s
-    await database.write(lambda connection: _forget_small(connection, before))
+    over = delete(t.sponsors).where(t.sponsors.c.ends_at < before)  # a few rows a day, which nothing else deletes
+    await database.write(lambda connection: connection.execute(over))
     for _ in range(_MOST_PAGES):
         if not await database.write(lambda connection: _page(connection, before)):
             break
         await clock.sleep(_PAUSE_S)
-
-
-def _forget_small(connection: Connection, before: float) -> None:
-    """Budgets of sponsors that are over, and which alerts were sent: a few rows a day, which nothing else deletes."""
-    connection.execute(delete(t.sponsors).where(t.sponsors.c.ends_at < before))
-    connection.execute(delete(t.alerts).where(t.alerts.c.claimed_at < before))
 
 
 def _page(connection: Connection, before: float) -> int:
@@ -95,7 +90,6 @@ def _fold(connection: Connection, before: float) -> int:
 
 
 def _add(connection: Connection, rows: Sequence[Row[Any]]) -> None:
-    """To the sum that is there, or as a new one."""
     e, first = t.entries.c, rows[0]
     same = {column: getattr(first, column) for column in _SAME}
     amounts = {column: sum(getattr(row, column) for row in rows) for column in _AMOUNTS}

@@ -8,14 +8,13 @@ import math
 from decimal import Decimal
 from typing import Literal
 
-from core.budgets.fit import needed, worst
-from core.domain.errors import LimitReached, Paused, TooManyWaiting
+from core.budgets.fit import failing, reached
+from core.domain.errors import Paused, TooManyWaiting
 from core.domain.job import Requester
 from core.domain.limits import COUNTED, LimitStatus
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.ports import HoldRequest
-from core.storage.ledger.keys import NOW
-from core.storage.ledger.rules import Bound, Plan
+from core.storage.ledger.rules import NOW, Plan
 from core.storage.ledger.unit_of_work import OPEN, Balance, Hold, HoldState, LedgerSnapshot
 
 _MAX_NAME = 100
@@ -37,36 +36,23 @@ def place(book: LedgerSnapshot, request: HoldRequest, *, must_wait: bool) -> Hol
     if not request.enforce:
         return _write(book, request, Plan((), (), (), ()), "running")
     plan = _affordable(book, request)
-    if must_wait:
-        _refuse_too_many(book, who)
+    if must_wait and book.settings.user_waiting is not None:
+        everywhere = book.rules.keys.personal(who)[0]
+        if book.balance(everywhere, NOW).waiting >= book.settings.user_waiting:
+            raise TooManyWaiting(limit=book.settings.user_waiting)
     return _write(book, request, plan, "waiting" if must_wait else "running")
 
 
 def _affordable(book: LedgerSnapshot, request: HoldRequest) -> Plan:
     """The first way to pay that has room; a sponsor's budget that does not suffice leaves it to the member's own."""
-    ways = plans(book, request.requester, request.model)
+    ways, asked = plans(book, request.requester, request.model), (request.amount_nanousd, request.megapixels)
     for plan in ways:
-        failing = [status for status in map(book.status, plan.bounds) if not _fits(status, request)]
-        if not failing:
+        failed = failing(map(book.status, plan.bounds), *asked)
+        if not failed:
             return plan
-        if plan is ways[-1] or any(status.limit.source != "sponsor" for status in failing):
-            raise _refusal(failing, request)
+        if plan is ways[-1] or any(status.limit.source != "sponsor" for status in failed):
+            raise reached(failed, *asked)
     raise AssertionError("a requester always has a plan")
-
-
-def _fits(status: LimitStatus, request: HoldRequest) -> bool:
-    return needed(status.limit, request.amount_nanousd, request.megapixels) <= status.left
-
-
-def _refusal(failing: list[LimitStatus], request: HoldRequest) -> LimitReached:
-    status = worst(failing)
-    return LimitReached(status=status, needed=needed(status.limit, request.amount_nanousd, request.megapixels))
-
-
-def _refuse_too_many(book: LedgerSnapshot, who: Requester) -> None:
-    everywhere = book.rules.keys.personal(who)[0]
-    if book.user_waiting is not None and book.balance(everywhere, NOW).waiting >= book.user_waiting:
-        raise TooManyWaiting(limit=book.user_waiting)
 
 
 def _write(book: LedgerSnapshot, request: HoldRequest, plan: Plan, state: HoldState) -> Hold:
@@ -74,11 +60,11 @@ def _write(book: LedgerSnapshot, request: HoldRequest, plan: Plan, state: HoldSt
     old = book.holds.get(request.key)
     hold = Hold(
         key=request.key,
-        requester=_trimmed(who),
+        requester=dataclasses.replace(who, user_name=who.user_name[:_MAX_NAME]),
         state="released",
         held_at=book.now,
         asked_at=book.now,
-        expires_at=book.now + book.hold_ttl_s,
+        expires_at=book.now + book.settings.hold_ttl_s,
         day=book.day,
         amount_nanousd=request.amount_nanousd,
         amount_px=request.megapixels * PIXELS_PER_MEGAPIXEL,
@@ -100,10 +86,6 @@ def _write(book: LedgerSnapshot, request: HoldRequest, plan: Plan, state: HoldSt
     return hold
 
 
-def _trimmed(who: Requester) -> Requester:
-    return who if len(who.user_name) <= _MAX_NAME else dataclasses.replace(who, user_name=who.user_name[:_MAX_NAME])
-
-
 def settle(book: LedgerSnapshot, key: str, amount_nanousd: int, megapixels: Decimal, *, real: bool) -> bool:
     """Turn a hold into a charge; also after its release or expiry, for what was billed is billed. False if unknown."""
     hold = book.holds.get(key)
@@ -122,7 +104,6 @@ def settle(book: LedgerSnapshot, key: str, amount_nanousd: int, megapixels: Deci
 
 
 def release(book: LedgerSnapshot, key: str, kind: Literal["release", "expire"]) -> bool:
-    """Give an open hold back in full. False if there was none."""
     hold = book.holds.get(key)
     if hold is None or hold.state not in OPEN:
         return False
@@ -154,15 +135,8 @@ def _given_back(hold: Hold) -> Balance:
 
 
 def left(book: LedgerSnapshot, hold: Hold) -> tuple[LimitStatus, ...]:
-    """What remains of the limits that this hold is checked against, as they stand now."""
     if hold.play:
         return ()
-    return tuple(map(book.status, bounds_of(book, hold)))
-
-
-def bounds_of(book: LedgerSnapshot, hold: Hold) -> tuple[Bound, ...]:
-    """Money bounds of the plan that paid for this hold, under today's rules."""
-    for plan in plans(book, hold.requester, hold.model):
-        if plan.sponsor_id == hold.sponsor_id:
-            return plan.bounds
-    return book.rules.plan(hold.requester, hold.model).bounds
+    ways = plans(book, hold.requester, hold.model)
+    paid = next((plan for plan in ways if plan.sponsor_id == hold.sponsor_id), ways[-1])
+    return tuple(map(book.status, paid.bounds))

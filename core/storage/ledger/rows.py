@@ -5,11 +5,11 @@ from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
 from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot, columns_of
+from core.storage.tables import upsert
 
 _CHUNK = 5_000
 """Below both databases' limits on parameters per statement (32,766 and 32,767)."""
@@ -27,15 +27,8 @@ _BALANCES = select(t.balances.c.key, *(t.balances.c[name] for name in _AMOUNTS))
 _LINE = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_LINE)
 _LINE_OF = _LINE.where(t.holds.c.member.in_(bindparam("members", expanding=True)))
 _TOUCH = update(t.holds).where(t.holds.c.key.in_(_KEYS), t.IS_OPEN).values(expires_at=bindparam("until"))
-_ADD_HOLD, _ADD_ENTRY = insert(t.holds), insert(t.entries)
-
-
-def _adding(add: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
-    sums = {name: t.balances.c[name] + add.excluded[name] for name in _AMOUNTS}
-    return add.on_conflict_do_update(index_elements=["key"], set_=sums)
-
-
-_ADD_BALANCE = {"sqlite": _adding(sqlite.insert(t.balances)), "postgresql": _adding(postgresql.insert(t.balances))}
+_PUT_HOLDS, _ADD_ENTRY = upsert(t.holds, "key"), insert(t.entries)
+_ADD = upsert(t.balances, "key", adds=_AMOUNTS)
 
 
 def read_holds(connection: Connection, keys: Collection[str]) -> dict[str, Hold]:
@@ -64,42 +57,30 @@ def read_balances(connection: Connection, keys: Collection[str]) -> dict[str, Ba
 
 
 def write(connection: Connection, book: LedgerSnapshot) -> None:
-    new = [hold for hold in book.changed.values() if hold.seq is None]
-    old = [hold for hold in book.changed.values() if hold.seq is not None]
-    if new:
-        connection.execute(_ADD_HOLD, [_row(hold) for hold in new])
-    if old:
-        connection.execute(_UPDATE_HOLD, [{"old_key": hold.key} | _row(hold) for hold in old])
+    if book.changed:
+        connection.execute(_PUT_HOLDS[connection.dialect.name], [_row(hold) for hold in book.changed.values()])
     if book.entries:
         connection.execute(_ADD_ENTRY, book.entries)
     if book.deltas:
-        connection.execute(_ADD_BALANCE[connection.dialect.name], [_delta(book, key) for key in sorted(book.deltas)])
+        deltas = [
+            {"key": key, "ends_at": book.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
+            for key, delta in sorted(book.deltas.items())
+        ]
+        connection.execute(_ADD[connection.dialect.name], deltas)
     for some in _chunks(sorted(book.touched)):
-        connection.execute(_TOUCH, {"keys": some, "until": book.now + book.hold_ttl_s})
-
-
-def _delta(book: LedgerSnapshot, key: str) -> dict[str, Any]:
-    delta = book.deltas[key]
-    return {"key": key, "ends_at": book.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
+        connection.execute(_TOUCH, {"keys": some, "until": book.now + book.settings.hold_ttl_s})
 
 
 _DIRECT = tuple(
     field.name for field in fields(Hold) if field.name not in {"requester", "seq", "counters", "slots", "windows"}
-)
-_UPDATE_HOLD = (
-    update(t.holds)
-    .where(t.holds.c.key == bindparam("old_key"))
-    .values({column.name: bindparam(column.name) for column in t.holds.c if column.name != "seq"})
 )
 
 
 def _row(hold: Hold) -> dict[str, Any]:
     return {name: getattr(hold, name) for name in _DIRECT} | {
         **columns_of(hold.requester),
-        "roles": list(hold.requester.role_ids),
-        "counters": list(hold.counters),
-        "slots": list(hold.slots),
-        "windows": [list(window) for window in hold.windows],
+        "roles": hold.requester.role_ids,
+        **{name: getattr(hold, name) for name in ("counters", "slots", "windows")},
     }
 
 

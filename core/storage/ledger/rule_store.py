@@ -38,23 +38,18 @@ class SqlRules:
         row = None if rule.amount is None else {"amount": rule.amount, **self._stamp(actor)}
         of_model = f"model={rule.model}" if rule.model else ""
         subject = " ".join(filter(None, (rule.kind, rule.id, rule.measure, rule.window, of_model)))
-
-        def work(connection: Connection) -> object:
-            old = _replace(connection, t.limits, key, row)
-            return old.amount if old is not None else None
-
-        await self._write(actor, "limit", subject, rule.amount, work)
+        await self._write(
+            actor, "limit", subject, rule.amount, lambda c: getattr(_replace(c, t.limits, key, row), "amount", None)
+        )
 
     async def set_pause(self, actor: Requester, platform: str, workspace_id: str, *, paused: bool) -> None:
         """Pause or resume a workspace; everywhere, where both names are empty."""
         key = {"place": place_key(platform, workspace_id) if workspace_id else ""}
-        row = self._stamp(actor) if paused else None
-
-        def work(connection: Connection) -> object:
-            return "open" if _replace(connection, t.pauses, key, row) is None else "paused"
-
-        subject = "workspace" if workspace_id else "everything"
-        await self._write(actor, "pause", subject, "paused" if paused else "open", work)
+        row, subject = self._stamp(actor) if paused else None, "workspace" if workspace_id else "everything"
+        said = {True: "paused", False: "open"}
+        await self._write(
+            actor, "pause", subject, said[paused], lambda c: said[_replace(c, t.pauses, key, row) is not None]
+        )
 
     async def set_sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float
@@ -79,8 +74,6 @@ class SqlRules:
         return sponsor
 
     async def add_extra(self, actor: Requester, extra: Extra) -> None:
-        """More money for a member until it ends; earlier extras run on."""
-
         def work(connection: Connection) -> None:
             connection.execute(delete(t.extras).where(t.extras.c.ends_at <= self._ledger.clock.now()))
             connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **self._stamp(actor)))
@@ -97,12 +90,14 @@ class SqlRules:
         """Send the workspace's alerts here; None: nowhere."""
         key = {"platform": actor.platform, "workspace_id": actor.workspace_id}
         row = {"channel_id": channel_id, "everything": everything, "locale": actor.locale[:16], **self._stamp(actor)}
-
-        def work(connection: Connection) -> object:
-            old = _replace(connection, t.alert_channels, key, None if channel_id is None else row)
-            return old.channel_id if old is not None else None
-
-        await self._write(actor, "alerts", "channel", channel_id, work)
+        new = row if channel_id is not None else None
+        await self._write(
+            actor,
+            "alerts",
+            "channel",
+            channel_id,
+            lambda c: getattr(_replace(c, t.alert_channels, key, new), "channel_id", None),
+        )
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """Its moderators' limits, extras and alert channels go, its sponsors end; the operator's rules stay."""
@@ -122,7 +117,6 @@ class SqlRules:
         await self._ledger.database.write(lambda connection: connection.execute(change))
 
     async def sponsors(self, platform: str, workspace_id: str) -> Sequence[Sponsor]:
-        """Budgets of this workspace that are not over, the earliest to end first."""
         c = t.sponsors.c
         here = (c.platform == platform, c.workspace_id == workspace_id, c.ends_at > self._ledger.clock.now())
         rows = await self._ledger.database.rows(select(t.sponsors).where(*here).order_by(c.ends_at))
@@ -146,7 +140,6 @@ class SqlRules:
         return [rule_of(row) for row in await self._ledger.database.rows(query.order_by(*order))]
 
     async def history(self, platform: str, workspace_id: str, *, limit: int = 50) -> Sequence[LimitChange]:
-        """Who changed what and when, newest first; anywhere, where both names are empty."""
         c = t.changes.c
         query = select(c.at, c.actor_id, c.actor_name, c.action, c.subject, c.old, c.new, c.platform, c.workspace_id)
         if platform or workspace_id:
@@ -195,7 +188,6 @@ class SqlRules:
 def _replace(
     connection: Connection, table: Table, key: dict[str, str], row: dict[str, object] | None
 ) -> Row[Any] | None:
-    """Put this row, or none, in the place of the one under the key; that one."""
     old = (connection.execute(select(table).where(*_same(table, key)))).first()
     connection.execute(delete(table).where(*_same(table, key)))
     if row is not None:

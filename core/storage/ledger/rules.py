@@ -1,25 +1,93 @@
 """The rules in force, as a snapshot of their tables: limits, pauses, sponsors. Also what applies to one requester.
 
-A version number, raised by every change in the same transaction, tells when a snapshot is stale.
+A version number, raised by every change in the same transaction, tells when a snapshot is stale. The names of counters
+hold a person only as a keyed hash, never by id.
 """
 
+import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 from sqlalchemy import Connection, select
 
 from core.budgets.rules import RuleSet, WorkspaceKey
+from core.domain.identity import person_id, person_key
 from core.domain.job import Requester
 from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
-from core.storage.ledger.keys import Keys, sponsor_key, sponsored_key
+
+NOW = "now"
+"""The window name of the counters of jobs at once."""
 
 VERSION = "rules_version"
 OPERATORS = "*"
 """Before the platform's name in a row that the operator set; no moderator reaches such rows."""
 _MAX_CACHED_PLANS = 20_000
 _NEWEST = select(t.meta.c.value).where(t.meta.c.key == VERSION)
+
+
+class Keys:
+    """Counter names under one salt: the open windows of a person who was forgotten go on limiting them, unreadably."""
+
+    def __init__(self, salt: str) -> None:
+        self._salt = bytes.fromhex(salt)
+
+    def person(self, who: Requester) -> str:
+        return self._mark(who.platform, person_id(who))
+
+    def _mark(self, platform: str, user_id: str) -> str:
+        """80 bits of HMAC-SHA-256."""
+        return hmac.new(self._salt, f"{platform}\0{user_id}".encode(), hashlib.sha256).hexdigest()[:20]
+
+    def of(self, scope: Scope) -> str:
+        place = f"{_safe(scope.platform)}:{_safe(scope.workspace_id)}"
+        match scope.kind:
+            case ScopeKind.EVERYTHING:
+                return "all"
+            case ScopeKind.PLATFORM:
+                return f"p:{_safe(scope.platform)}"
+            case ScopeKind.WORKSPACE:
+                return f"w:{place}"
+            case ScopeKind.CHANNEL:
+                return f"c:{place}:{_safe(scope.id)}"
+            case ScopeKind.ROLE:
+                return f"r:{place}:{_safe(scope.id)}"
+            case ScopeKind.USER:
+                return f"u:{place}:{self._mark(scope.platform, scope.id)}"
+
+    def shared(self, who: Requester) -> list[str]:
+        scopes = [Scope(ScopeKind.EVERYTHING), Scope(ScopeKind.PLATFORM, who.platform)]
+        if who.workspace_id:
+            scopes.append(Scope(ScopeKind.WORKSPACE, who.platform, who.workspace_id, who.workspace_id))
+        if who.channel_id:
+            scopes.append(Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, who.channel_id))
+        return [self.of(scope) for scope in scopes]
+
+    def personal(self, who: Requester) -> list[str]:
+        """Counters of the person: wherever they are that person, and in this workspace."""
+        _, team, user_id = person_key(who)
+        places = dict.fromkeys([team, who.workspace_id or team])
+        return [self.of(Scope(ScopeKind.USER, who.platform, place, user_id)) for place in places]
+
+
+def sponsor_key(sponsor_id: str) -> str:
+    return f"s:{sponsor_id}"
+
+
+def sponsored_key(counter: str) -> str:
+    """The counter of that part of `counter` which sponsors paid."""
+    return f"g:{counter}"
+
+
+def balance_key(counter: str, window: str) -> str:
+    return f"{counter}|{window}"
+
+
+def _safe(part: str) -> str:
+    return quote(part, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +188,6 @@ def _is_default_money(limit: Limit) -> bool:
 
 
 def place_key(platform: str, workspace_id: str) -> str:
-    """A workspace's name in the table of pauses; the empty name is everywhere."""
     return f"{platform}:{workspace_id}"
 
 
@@ -130,7 +197,6 @@ def rules_version(connection: Connection) -> str:
 
 
 def rule_of(row: Any) -> Rule:
-    """A row of `ledger_limits` as a rule. Those of the operator bear a mark before the platform's name."""
     by_operator = row.platform.startswith(OPERATORS)
     return Rule(
         ScopeKind(row.scope),

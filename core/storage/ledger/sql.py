@@ -3,30 +3,28 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Literal, cast
-from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.domain.errors import LedgerUnavailable
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus, Rule, Window, local_day, span
-from core.ports import Clock, HoldAnswer, HoldRequest, owner_token
+from core.domain.limits import LimitStatus, Window, local_day, span
+from core.ports import Clock, HoldAnswer, HoldRequest
+from core.ports.ownership import owner_token
 from core.storage import tables_ledger as t
 from core.storage.database import Database
 from core.storage.group_commit import Batcher
 from core.storage.ledger import reserve as decide
 from core.storage.ledger import rows
-from core.storage.ledger.keys import Keys
 from core.storage.ledger.operations import Ask, Change, run
-from core.storage.ledger.rules import VERSION, Bound, Plan, Rules, load_rules, rules_version
+from core.storage.ledger.rules import VERSION, Keys, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
-from core.storage.ledger.unit_of_work import Hold, LedgerSnapshot
+from core.storage.ledger.unit_of_work import Hold, LedgerSettings, LedgerSnapshot
 
 log = structlog.get_logger(__name__)
 
@@ -42,18 +40,6 @@ _MAX_SWEPT = 10_000
 """Holds looked at in one sweep; the next one goes on with the rest."""
 
 _SALT = "salt"
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
-    """What the operator set. `play_money`: nothing is limited, so no limits are shown."""
-
-    rules: Sequence[Rule]
-    zone: ZoneInfo
-    user_waiting: int | None = 20
-    hold_ttl_s: float = 2 * 3600
-    patience_s: float = 30
-    play_money: bool = False
 
 
 class SqlLedger:
@@ -79,15 +65,11 @@ class SqlLedger:
         return cast(HoldAnswer, await self._call(Ask(key)))
 
     async def touch(self, keys: Sequence[str]) -> None:
-        """Extend the expiry of these holds: their jobs are alive."""
         if keys:
             await self._call(Change("", lambda book: book.touched.update(keys)))
 
     async def settle(self, key: str, *, amount_nanousd: int, megapixels: Decimal, real: bool = True) -> None:
-        """Turn the hold into this charge, once. `real` False: nothing real was spent, whatever was held.
-
-        Raises NotOwner, as `release` does, for a job that another process carries on by now.
-        """
+        """Turn the hold into this charge, once; `real` False: nothing was spent, whatever was held. Raises NotOwner."""
 
         def work(book: LedgerSnapshot) -> bool:
             return decide.settle(book, key, amount_nanousd, megapixels, real=real)
@@ -117,10 +99,10 @@ class SqlLedger:
         def look(connection: Connection) -> tuple[LimitStatus, ...]:
             book = self._book(self.rules(connection))
             plans = decide.plans(book, requester, model)
-            bounds = [bound for plan in plans for bound in _bounds(plan)]
+            bounds = [bound for plan in plans for bound in (*plan.bounds, *plan.slots)]
             book.balances = rows.read_balances(connection, {key for b in bounds for key in book.rows_of(b)})
             paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
-            return tuple(map(book.status, _bounds(paying)))
+            return tuple(map(book.status, (*paying.bounds, *paying.slots)))
 
         return await self.database.look(look)
 
@@ -150,7 +132,9 @@ class SqlLedger:
             gone += bool(released)
             log.warning("hold_without_job", job=key, given_back=bool(released))
         await self.touch(living)
-        await self.database.write(lambda c: _forget_balances(c, now - _BALANCES_KEPT_S))
+        b = t.balances.c
+        over = (b.ends_at < now - _BALANCES_KEPT_S) & (b.held_nanousd == 0) & (b.held_jobs == 0)
+        await self.database.write(lambda connection: connection.execute(delete(t.balances).where(over)))
         return gone
 
     async def close(self) -> None:
@@ -176,7 +160,6 @@ class SqlLedger:
         return rules
 
     def forget_rules(self) -> None:
-        """Rules were changed by this process: even the cheap checks look again."""
         self._rules_at = float("-inf")
 
     async def _call(self, op: Ask | Change) -> object:
@@ -203,14 +186,8 @@ class SqlLedger:
             day=str(local_day(now, zone)),
             spans=tuple(span(window, now, zone) for window in Window),
             rules=rules,
-            patience_s=self.settings.patience_s,
-            hold_ttl_s=self.settings.hold_ttl_s,
-            user_waiting=self.settings.user_waiting,
+            settings=self.settings,
         )
-
-
-def _bounds(plan: Plan) -> tuple[Bound, ...]:
-    return (*plan.bounds, *plan.slots)
 
 
 def _salt(connection: Connection) -> str:
@@ -219,9 +196,3 @@ def _salt(connection: Connection) -> str:
         found = secrets.token_hex(16)
         connection.execute(insert(t.meta), [{"key": _SALT, "value": found}, {"key": VERSION, "value": "0"}])
     return str(found)
-
-
-def _forget_balances(connection: Connection, ended_before: float) -> None:
-    old = t.balances.c.ends_at < ended_before
-    held = or_(t.balances.c.held_nanousd != 0, t.balances.c.held_jobs != 0)
-    connection.execute(delete(t.balances).where(old, ~held))

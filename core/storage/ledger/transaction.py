@@ -8,6 +8,7 @@ do not exist yet; micro-batches make it cheap. On SQLite `BEGIN IMMEDIATE` does 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import asyncpg
@@ -66,23 +67,15 @@ class LedgerDatabase:
         return await self._retry(lambda: self._db.change(alone))
 
     async def look(self, work: Callable[[Connection], T]) -> T:
-        async def once() -> T:
-            async with self._readers:
-                return await self._db.look(work)
-
-        return await self._retry(once)
+        return await self._retry(lambda: self._db.look(work), self._readers)
 
     async def rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
-        async def once() -> Sequence[Row[*tuple[Any, ...]]]:
-            async with self._readers, self._db.read() as connection:
-                return (await connection.execute(query)).all()
+        return await self._retry(lambda: self._db.rows(query), self._readers)
 
-        return await self._retry(once)
-
-    async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, attempt: Callable[[], Awaitable[T]], slots: asyncio.Semaphore | None = None) -> T:
         for pause_s in (*self._pauses_s, None):
             try:
-                async with asyncio.timeout(self._attempt_s):
+                async with asyncio.timeout(self._attempt_s), slots or nullcontext():
                     return await attempt()
             except _TROUBLE as error:
                 if _is_refused(error):  # what was written is wrong, not the database: another try meets the same

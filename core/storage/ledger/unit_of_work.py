@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 from core.domain.job import Requester
-from core.domain.limits import LimitStatus, Measure, Span
+from core.domain.limits import LimitStatus, Measure, Rule, Span
 from core.domain.models import DEFAULT_MODEL
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.storage.ledger.keys import NOW, balance_key
-from core.storage.ledger.rules import Bound, Rules
+from core.storage.ledger.rules import NOW, Bound, Rules, balance_key
 
 HoldState: TypeAlias = Literal["waiting", "running", "settled", "released", "expired"]
 OPEN: frozenset[HoldState] = frozenset({"waiting", "running"})
@@ -72,6 +72,18 @@ class Hold:
     seq: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """What the operator set. `play_money`: nothing is limited, so no limits are shown."""
+
+    rules: Sequence[Rule]
+    zone: ZoneInfo
+    user_waiting: int | None = 20
+    hold_ttl_s: float = 2 * 3600
+    patience_s: float = 30
+    play_money: bool = False
+
+
 @dataclass(slots=True)
 class LedgerSnapshot:
     """The working copy. `balances` holds the rows that were read; `deltas` what must be added to the stored ones."""
@@ -80,9 +92,7 @@ class LedgerSnapshot:
     day: str
     spans: Sequence[Span]
     rules: Rules
-    patience_s: float
-    hold_ttl_s: float
-    user_waiting: int | None
+    settings: LedgerSettings
     holds: dict[str, Hold] = field(default_factory=dict)
     balances: dict[str, Balance] = field(default_factory=dict)
     deltas: dict[str, Balance] = field(default_factory=dict)
@@ -134,9 +144,9 @@ class LedgerSnapshot:
                 **{name: getattr(hold, name) for name in ("held_at", "day", "play", "sponsor_id", "model")},
                 **{name: getattr(change, name) for name in _POSTED},
                 **columns_of(hold.requester),
-                "roles": list(hold.requester.role_ids) if first else [],
-                "counters": list(hold.counters) if first else [],
-                "windows": [list(window) for window in hold.windows] if first else [],
+                "roles": hold.requester.role_ids if first else (),
+                "counters": hold.counters if first else (),
+                "windows": hold.windows if first else (),
                 "note": note,
             }
         )

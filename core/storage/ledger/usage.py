@@ -76,7 +76,6 @@ class SqlUsage:
         return [ChargedJob(*row) for row in await self.database.rows(query)]
 
     async def entries_of(self, who: Requester) -> Sequence[dict[str, Any]]:
-        """A member's entries as JSON-safe facts, for the member."""
         e = t.entries.c
         amounts = (e.used_nanousd, e.held_nanousd, e.used_px)
         query = select(e.job_key, e.kind, e.at, e.day, *amounts, e.workspace_id, e.channel_id, e.model)
@@ -85,7 +84,6 @@ class SqlUsage:
 
 
 def of_person(table: Table, who: Requester) -> ColumnElement[bool]:
-    """The rows of this person, by the service's whole key."""
     platform, team, user_id = person_key(who)
     found: ColumnElement[bool] = (table.c.platform == platform) & (table.c.user_id == user_id)
     return found & (table.c.workspace_id == team) if team else found

@@ -19,6 +19,9 @@ from core.storage.group_commit import Batcher
 
 T = TypeVar("T")
 
+_NEEDED = (3, 35, 0)
+"""RETURNING came with 3.35 (sqlite.org/releaselog)."""
+
 SYNCHRONOUS = "FULL"
 """An intent to pay must survive a power cut."""
 
@@ -139,3 +142,13 @@ def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True)
         def _on_begin(connection: Connection) -> None:
             reading = connection.get_execution_options().get("readonly", False)
             connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def too_old() -> str | None:
+    """One sentence when this Python's SQLite cannot be used at all, else None."""
+    if sqlite3.sqlite_version_info >= _NEEDED:
+        return None
+    return (
+        f"This Python comes with SQLite {sqlite3.sqlite_version}, but 3.35 or newer is needed: "
+        "use a newer Python, or set DATABASE_URL to a PostgreSQL."
+    )

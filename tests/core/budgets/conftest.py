@@ -5,6 +5,8 @@ from functools import partial
 import pytest
 
 from core.storage.database import Database
+from core.storage.encryption import Vault
+from core.storage.state import SqlAppState
 from tests.core.budgets.kit import Make, budgets
 from tests.core.storage.ledger_kit import HandClock
 
@@ -13,3 +15,8 @@ from tests.core.storage.ledger_kit import HandClock
 def make(database: Database, clock: HandClock) -> Make:
     """Makes budgets as one process has them; every call is another process on the same database."""
     return partial(budgets, database, clock)
+
+
+@pytest.fixture
+def state(database: Database, clock: HandClock) -> SqlAppState:
+    return SqlAppState(database, Vault("a key"), clock)

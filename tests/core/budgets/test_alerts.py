@@ -6,10 +6,11 @@ from datetime import datetime
 
 import pytest
 
-from core.budgets.alerts import level_of, runs_out_at
+from core.budgets.alerts import level_of, runs_out_at, send_alerts, send_weekly_reports
 from core.domain.errors import NotAllowed
 from core.domain.limits import AlertPlace, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window, span
 from core.presentation import Notice
+from core.storage.state import SqlAppState
 from tests.core.budgets.kit import DAY_S, MODERATOR, Make, spend
 from tests.core.storage.ledger_kit import (
     NOON,
@@ -40,14 +41,16 @@ class Channel:
         self.notices.append(notice)
 
 
-async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(make: Make, clock: HandClock) -> None:
+async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(
+    make: Make, clock: HandClock, state: SqlAppState
+) -> None:
     budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     told = []
     for number, usd in enumerate((4.9, 0.2, 0.1, 3, 0.2, 1.6)):
         await spend(budget, f"j{number}", usd)
         for _ in range(2):
-            await budget.alerts.send(channel)
+            await send_alerts(budget, state, channel)
         told.append(len(channel.got))
     assert told == [0, 1, 1, 2, 2, 3]
     assert [text.split(":")[0] for _, text in channel.got] == [
@@ -58,44 +61,63 @@ async def test_each_level_is_told_once_in_its_window_and_again_in_the_next(make:
     assert channel.notices[-1].opens_at == NOON + DAY_S / 2
     clock.at += DAY_S
     await spend(budget, "next", 5)
-    await budget.alerts.send(channel)
+    await send_alerts(budget, state, channel)
     assert len(channel.got) == 4
 
 
-async def test_a_leap_tells_only_the_highest_level(make: Make) -> None:
+async def test_a_leap_tells_only_the_highest_level(make: Make, state: SqlAppState) -> None:
     budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.5)
-    await budget.alerts.send(channel)
-    await budget.alerts.send(channel)
+    await send_alerts(budget, state, channel)
+    await send_alerts(budget, state, channel)
     assert [text[:3] for _, text in channel.got] == ["80%"]
 
 
-async def test_two_processes_tell_it_once(make: Make) -> None:
+async def test_two_processes_tell_it_once(make: Make, state: SqlAppState) -> None:
     one, other, channel = make(*BUDGETS), make(*BUDGETS), Channel()
     await one.limits.set_alert_channel(MODERATOR, "money")
     await spend(one, "a", 6)
-    await asyncio.gather(one.alerts.send(channel), other.alerts.send(channel))
+    await asyncio.gather(send_alerts(one, state, channel), send_alerts(other, state, channel))
     assert len(channel.got) == 1
 
 
-async def test_an_alert_that_could_not_be_sent_is_sent_later(make: Make, clock: HandClock) -> None:
+async def test_an_alert_that_could_not_be_sent_is_sent_later(make: Make, clock: HandClock, state: SqlAppState) -> None:
     budget, channel = make(*BUDGETS), Channel(broken=1)
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 6)
-    assert await budget.alerts.send(channel) == 0
+    assert await send_alerts(budget, state, channel) == 0
     clock.at += 301
-    assert await budget.alerts.send(channel) == 1
+    assert await send_alerts(budget, state, channel) == 1
     assert len(channel.got) == 1
 
 
-async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(make: Make) -> None:
+async def test_the_weeks_report_is_sent_by_another_process_where_one_died_at_it(
+    make: Make, clock: HandClock, state: SqlAppState
+) -> None:
+    async def dies(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    budget, channel = make(), Channel()
+    await budget.limits.set_alert_channel(MODERATOR, "money")
+    await spend(budget, "a", 6)
+    clock.at = datetime(2026, 11, 30, 9, tzinfo=UTC).timestamp()
+    with pytest.raises(asyncio.CancelledError):
+        await send_weekly_reports(budget, state, dies)
+    assert await send_weekly_reports(budget, state, channel) == 0
+    clock.at += 3600
+    assert await send_weekly_reports(budget, state, channel) == 1
+
+
+async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(
+    make: Make, state: SqlAppState
+) -> None:
     budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(dataclasses.replace(OPERATOR, workspace_id="w2"), "office")
     await spend(budget, "a", 6, member(workspace="w3"))
     await spend(budget, "b", 5, member(workspace="w4"))
-    await budget.alerts.send(channel)
+    await send_alerts(budget, state, channel)
     assert [(where, text.split(":")[0]) for where, text in channel.got] == [
         ("office", "50% of the budget of the whole bot is used")
     ]
@@ -103,29 +125,29 @@ async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_i
         await budget.limits.set_alert_channel(member(), "money")
 
 
-async def test_no_channel_no_alert(make: Make) -> None:
+async def test_no_channel_no_alert(make: Make, state: SqlAppState) -> None:
     budget, channel = make(*BUDGETS), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.set_alert_channel(MODERATOR, None)
     await spend(budget, "a", 9)
-    assert await budget.alerts.send(channel) == 0
+    assert await send_alerts(budget, state, channel) == 0
 
 
-async def test_a_sponsors_budget_is_told_as_well(make: Make) -> None:
+async def test_a_sponsors_budget_is_told_as_well(make: Make, state: SqlAppState) -> None:
     budget, channel = make(day_usd(ScopeKind.EVERYTHING, 100)), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, 3)
     await spend(budget, "a", 8)
-    await budget.alerts.send(channel)
+    await send_alerts(budget, state, channel)
     assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]
 
 
-async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(make: Make) -> None:
+async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(make: Make, state: SqlAppState) -> None:
     month = Rule(ScopeKind.WORKSPACE, Measure.USD, Window.MONTH, 10 * USD, "file")
     budget, channel = make(day_usd(ScopeKind.WORKSPACE, 12), month), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 8.2)
-    await budget.alerts.send(channel)
+    await send_alerts(budget, state, channel)
     texts = sorted(text for _, text in channel.got)
     assert texts[0].startswith("50%")
     assert "runs out today at about 5:33" in texts[0]

@@ -9,17 +9,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.budgets import limits as limits_module
+from core.budgets.alerts import send_weekly_reports
 from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
-from core.budgets.weekly_report import send_weekly_reports
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
 from core.presentation import LANGUAGES, Notice, line_text
 from core.presentation.cards.moderation import changes
 from core.presentation.parameter_texts import parameter_problem
-from core.storage.database import Database
-from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
 from tests.core.budgets.kit import MODERATOR, OPERATOR, Make, spend, usd_a_day
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
@@ -164,10 +162,9 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
 
 
 async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
-    database: Database, make: Make, clock: HandClock
+    make: Make, clock: HandClock, state: SqlAppState
 ) -> None:
     budget = make()
-    state = SqlAppState(database, Vault("a key"), clock)
     clock.at = datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp()
     for workspace in ("w1", "w2"):
         moderator = dataclasses.replace(member("mod", workspace=workspace), is_moderator=True)

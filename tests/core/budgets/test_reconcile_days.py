@@ -7,8 +7,7 @@ from typing import cast
 
 import pytest
 
-from core.budgets.erased_requests import ErasedRequest, erased_requests
-from core.budgets.reconcile import Books, Reconciliation
+from core.budgets.reconcile import Books, ErasedRequest, Reconciliation, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source

@@ -13,13 +13,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from PIL import Image
 
-from core.budgets.reports import ChargedJob, MemberDay, UsageReport
-from core.budgets.reports.build import build
+from core.budgets.reports import (
+    COLUMNS,
+    ChargedJob,
+    MemberDay,
+    Period,
+    UsageReport,
+    build,
+    dollars,
+    jobs_csv,
+    parse_period,
+)
 from core.budgets.reports.chart import ChartDrawer, ChartError
 from core.budgets.reports.chart_spec import drawing
 from core.budgets.reports.chart_worker import draw
-from core.budgets.reports.periods import Period, parse_period
-from core.budgets.reports.table import COLUMNS, dollars, jobs_csv
 from core.domain.errors import InvalidParameters
 from core.presentation import LANGUAGES
 from tests.core.storage.ledger_kit import NOON, USD

@@ -22,7 +22,7 @@ from adapters.slack.inbound.subcommands import subcommand
 from adapters.web.inbound import translate as web
 from bot.observability.logs import redact
 from core.budgets.limit_grammar import limit_words
-from core.budgets.reports.periods import parse_period
+from core.budgets.reports import parse_period
 from core.domain.errors import UpscaleError
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse

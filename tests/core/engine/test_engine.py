@@ -93,14 +93,14 @@ async def test_the_question_ends_the_first_half_and_the_answer_begins_the_second
 
 def troubled(w: World, times: int) -> list[StorageTrouble]:
     """So often a step finds no database; the troubles that are left."""
-    real, troubles = w.pipeline.run_on, [StorageTrouble("x") for _ in range(times)]
+    real, troubles = w.pipeline.run, [StorageTrouble("x") for _ in range(times)]
 
-    async def run_on(step: Any, job_id: str, token: str) -> Any:
+    async def run(step: Any, job_id: str, token: str, **how: Any) -> Any:
         if troubles:
             raise troubles.pop()
-        return await real(step, job_id, token)
+        return await real(step, job_id, token, **how)
 
-    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    w.pipeline.run = run  # type: ignore[method-assign]
     return troubles
 
 
@@ -172,11 +172,11 @@ async def test_a_job_that_another_process_carries_on_is_no_error_and_not_taken_b
 ) -> None:
     runs: list[str] = []
 
-    async def run_on(_: Any, job_id: str, __: str) -> Any:
+    async def run(_: Any, job_id: str, __: str, **___: Any) -> Any:
         runs.append(job_id)
         raise NotOwner
 
-    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    w.pipeline.run = run  # type: ignore[method-assign]
     async with engine_of(w) as engine:
         job = await w.ask()
         await all_ended(w)
@@ -233,10 +233,10 @@ async def test_an_end_that_cannot_be_written_down_is_written_later(w: World, mon
 
 
 async def test_a_run_that_breaks_is_begun_again_a_bounded_number_of_times(w: World) -> None:
-    async def run_on(*_: Any) -> Any:
+    async def run(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError
 
-    w.pipeline.run_on = run_on  # type: ignore[method-assign]
+    w.pipeline.run = run  # type: ignore[method-assign]
     async with engine_of(w):
         job = await w.ask()
         for _ in range(8):

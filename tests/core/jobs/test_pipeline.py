@@ -111,7 +111,7 @@ async def test_a_dear_job_asks_and_spends_nothing_until_it_is_agreed_to(w: World
 async def test_the_half_before_the_question_does_not_take_up_the_half_after_it(w: World) -> None:
     job = await w.done(source=w.upload(2400, 1600))
     await w.service.confirm(job.id, job.requester)
-    assert await w.pipeline.run_on("prepare", job.id) == "end"
+    assert await w.run_on("prepare", job.id) == "end"
     assert not w.upscaler.taken
     await w.drive()
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
@@ -120,13 +120,13 @@ async def test_the_half_before_the_question_does_not_take_up_the_half_after_it(w
 async def test_a_group_of_steps_that_is_run_again_does_nothing_over(w: World) -> None:
     w.prices.nanousd = USD // 10
     job = await w.ask()
-    assert await w.pipeline.run_on("prepare", job.id) == "wait"
+    assert await w.run_on("prepare", job.id) == "wait"
     quoted = (await w.job(job.id)).quote
     w.prices.nanousd *= 7
-    assert await w.pipeline.run_on("prepare", job.id) == "collect"
+    assert await w.run_on("prepare", job.id) == "collect"
     assert (await w.job(job.id)).quote == quoted
-    assert await w.pipeline.run_on("collect", job.id) == "end"
-    assert await w.pipeline.run_on("collect", job.id) == "end"
+    assert await w.run_on("collect", job.id) == "end"
+    assert await w.run_on("collect", job.id) == "end"
     await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.domain.errors import JobNotFound, NotAllowed, ProviderUnavailable, RequestLost, TooLate
+from core.domain.errors import JobNotFound, ModelFailed, NotAllowed, ProviderUnavailable, RequestLost, TooLate
 from core.domain.job import Job, JobState, Requester
 from core.domain.limits import ScopeKind
 from core.jobs.steps import Next
@@ -144,8 +144,14 @@ async def test_stopped_by_fal_it_costs_what_fal_bills(w: World) -> None:
 
 @pytest.mark.parametrize(
     ("call", "error"),
-    [("", None), ("cancel", ProviderUnavailable()), ("result", ProviderUnavailable()), ("result", RequestLost())],
-    ids=["its end is never told", "it cannot be told", "the bill cannot be read", "its status vanished"],
+    [
+        ("", None),
+        ("cancel", ProviderUnavailable()),
+        ("result", ProviderUnavailable()),
+        ("result", RequestLost()),
+        ("result", ModelFailed(kind="placeholder_result", billed=True)),
+    ],
+    ids=["its end is never told", "it cannot be told", "no bill can be read", "its status vanished", "billed"],
 )
 async def test_where_fal_does_not_say_what_it_bills_the_estimate_counts_until_reconciled(
     w: World, call: str, error: Exception | None

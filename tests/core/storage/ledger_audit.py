@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, select
 
 from core.storage import tables_ledger as t
-from core.storage.ledger.keys import NOW, balance_key
+from core.storage.ledger.rules import NOW, balance_key
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.ledger.unit_of_work import Balance
 

@@ -15,7 +15,6 @@ from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger, history
-from core.storage.ledger.alert_log import SqlAlertMarks
 from core.storage.ledger.rule_store import SqlRules
 from core.storage.ledger.usage import SqlUsage
 from tests.core.storage.ledger_kit import NOON, USD, HandClock, day_usd, job, make_ledger, member
@@ -90,18 +89,16 @@ async def test_a_day_that_is_folded_in_pieces_is_one_sum_and_what_is_billed_late
     await ledger.close()
 
 
-async def test_alerts_and_sponsors_of_long_ago_are_forgotten_and_those_of_now_stay(database: Database) -> None:
+async def test_sponsors_of_long_ago_are_forgotten_and_those_of_now_stay(database: Database) -> None:
     clock = HandClock()
     ledger = make_ledger(database, clock)
-    rules, marks, mod = SqlRules(ledger), SqlAlertMarks(ledger.database), member("mod")
+    rules, mod = SqlRules(ledger), member("mod")
     for number in range(2):
         await rules.set_sponsor(mod, f"c{number}", USD, clock.at + DAY_S)
-        assert await marks.claim(f"w{number}", 50, clock.at)
         clock.at += KEPT_S
     clock.at += 2 * DAY_S - KEPT_S
     await history.fold_history(ledger.database, clock, KEPT_S)
-    assert (await _count(database, t.sponsors), await _count(database, t.alerts)) == (1, 1)
-    assert await marks.pending("w0", 50)
+    assert await _count(database, t.sponsors) == 1
     await ledger.close()
 
 

@@ -18,7 +18,6 @@ from core.domain.limits import ScopeKind
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
-from core.storage.ledger.alert_log import SqlAlertMarks
 from core.storage.ledger.history import fold_history, forget_member
 from core.storage.ledger.rows import holds_of
 from core.storage.ledger.rule_store import SqlRules
@@ -105,7 +104,6 @@ async def _money(database: Database) -> None:
         await usage.charged_jobs(wanted)
     await usage.entries_of(member())
     await forget_member(ledger.database, member())
-    await SqlAlertMarks(ledger.database).pending("budget", 80)
     await SqlRules(ledger).history("discord", "w1")
     await fold_history(ledger.database, HandClock(), -86_400)
     await fold_history(ledger.database, HandClock(), -86_400)

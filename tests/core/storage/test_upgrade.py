@@ -6,6 +6,7 @@ asks for agreement, one that is done), under the key below.
 
 import json
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.migrate import migrate, upgrade_to
+from core.storage.state import SqlAppState
 from tests.core.storage.ledger_kit import USD, HandClock
 from tests.core.storage.test_jobs import ANN
 from tests.fakes.core import NOON, closing
@@ -147,8 +149,24 @@ def _release_0_2_0(connection: Connection) -> None:
     for name, (state, asked, owner, _) in UNDER_WAY.items():
         by = 1.0 if asked else None
         connection.execute(text(add), {"id": name, "state": state, "by": by, "owner": owner, "no": False})
+    alert = "INSERT INTO ledger_alerts (key, level, claimed_at, sent) VALUES ('a budget', :level, :at, :sent)"
+    for level, sent in ((50, True), (80, True), (100, False)):
+        connection.execute(text(alert), {"level": level, "at": NOON, "sent": sent})
     connection.execute(text("INSERT INTO handed_over VALUES ('handed', 'request', 1)"))
     connection.execute(text("INSERT INTO replicas (name, token, since) VALUES ('p-lives', 'lives', 1)"))
+
+
+async def test_alerts_that_0_2_0_has_sent_are_not_sent_again(any_database_url: str) -> None:
+    database = Database.connect(any_database_url)
+    try:
+        async with database.write() as connection:
+            await connection.run_sync(_release_0_2_0)
+        await migrate(database)
+        state, name = SqlAppState(database, Vault(KEY), HandClock()), sha256(b"a budget").hexdigest()[:40]
+        free = [await state.claim("alert", f"{name}:{level}", ttl_s=1) for level in (50, 80, 100)]
+        assert free == [False, False, True]
+    finally:
+        await database.close()
 
 
 async def test_jobs_under_way_in_0_2_0_go_on_and_its_processes_that_still_run_keep_theirs(

@@ -3,9 +3,13 @@
 A job that is under way belongs to the process that its row names. Where that process is gone it is taken at once by
 whoever starts; where it still runs, in a rolling upgrade, it is left to it until then.
 
+Which alerts were sent is small state as well.
+
 Revision ID: 0011
 Revises: 0010
 """
+
+import hashlib
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +19,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+_LONGEST_S = 400 * 86_400.0
 _HANDED_OVER = "INSERT INTO work (job_id, part, owner, at) SELECT job_id, part, '', at FROM handed_over"
 _UNDER_WAY = """
 INSERT INTO work (job_id, part, owner, at)
@@ -39,5 +44,18 @@ def upgrade() -> None:
     op.execute(_HANDED_OVER)
     op.execute(_UNDER_WAY)
     op.drop_table("handed_over")
+    _alerts(op.get_bind())
     if op.get_bind().dialect.name == "postgresql":  # for processes of 0.2.0 that still run: what nobody has in hand
         op.execute("CREATE VIEW handed_over AS SELECT job_id, part, at FROM work WHERE owner = ''")
+
+
+def _alerts(connection: sa.Connection) -> None:
+    """Those that were sent become claims of small state, under the names that `core.budgets.alerts` gives them."""
+    add = sa.text("INSERT INTO app_state (area, key, value, updated_at, expires_at) VALUES ('alert', :key, '', 0, :at)")
+    sent = "SELECT key, max(level) AS level, max(claimed_at) AS at FROM ledger_alerts WHERE sent GROUP BY key"
+    for row in connection.execute(sa.text(sent)).all():
+        name = hashlib.sha256(row.key.encode()).hexdigest()[:40]
+        for level in (50, 80, 100):
+            if level <= row.level:
+                connection.execute(add, {"key": f"{name}:{level}", "at": row.at + _LONGEST_S})
+    op.drop_table("ledger_alerts")
