@@ -54,8 +54,12 @@ async def examine(app: App, *, as_json: bool = False) -> Exit:
         if not as_json:
             print_finding(finding, out)
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        print_json(found)
     return Exit.FAILED if any(one.level == "problem" for one in found) else Exit.OK
+
+
+def print_json(found: Sequence[Finding]) -> None:
+    typer.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
 
 
 async def findings(app: App) -> AsyncIterator[Finding]:

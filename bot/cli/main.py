@@ -16,7 +16,7 @@ from bot.cli.jobs import history, job
 from bot.cli.limits import allow, limits, quota, usage
 from bot.cli.upkeep import upkeep
 from core.domain.errors import UpscaleError
-from core.ports import NotUsable
+from core.ports import Finding, NotUsable
 from core.presentation import explain
 
 _ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
@@ -82,10 +82,15 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, fo
 
     Keys, scopes, permissions, database, clock and credit. Exit code 1 if anything is wrong.
     """
-    from bot.cli.doctor import examine
+    from bot.cli.doctor import examine, print_json
     from bot.cli.session import in_app
 
-    leave(in_app(lambda app: examine(app, as_json=json)))
+    try:
+        leave(in_app(lambda app: examine(app, as_json=json)))
+    except (CommandError, NotUsable) as stopped:
+        if json:
+            print_json([Finding("problem", str(stopped))])
+        raise
 
 
 @cli.command()

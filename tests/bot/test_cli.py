@@ -204,6 +204,13 @@ def test_doctor_looks_at_everything_and_is_content_with_the_sandbox(bot: Command
     assert {one["level"] for one in findings} == {"ok", "warning"}
 
 
+def test_a_program_reads_from_doctor_why_nothing_could_be_looked_at(bot: Commands) -> None:
+    stopped = bot("doctor", "--json", WEB_PORT="x")
+    (finding,) = json.loads(stopped.out)
+    assert (stopped.code, finding["level"], "WEB_PORT" in finding["what"]) == (2, "problem", True)
+    assert "WEB_PORT" in stopped.err
+
+
 def test_the_version_is_told(bot: Commands) -> None:
     assert bot("--version").out.startswith("upscale-bot ")
 
