@@ -8,7 +8,7 @@ from types import ModuleType
 import aiohttp
 import pytest
 
-from tests.attacks import absurd, authority, characters, sockets
+from tests.attacks import absurd, authority, characters, restless, sockets
 from tests.attacks.doors import ATTACKS as AT_THE_DOOR
 from tests.attacks.elsewhere import Elsewhere
 from tests.attacks.impostors import ATTACKS as BY_IMPOSTORS
@@ -50,6 +50,14 @@ async def test_no_sponsor_stranger_or_outsider_spends_what_the_operator_did_not_
         for attack in authority.ATTACKS:
             await attack.run(scene, attack.short)
         assert (scene.tracebacks(), scene.discord.violations, scene.slack.violations) == (0, [], [])
+
+
+async def test_what_is_done_very_often_or_said_falsely_is_no_incident(tmp_path: Path) -> None:
+    async with scene_in(tmp_path, Elsewhere(), ("127.0.0.1",)) as scene:
+        for attack in restless.ATTACKS:
+            if attack.short:
+                await attack.run(scene, attack.short)
+        assert (scene.tracebacks(), scene.rows()["incidents"]) == (0, 0)
 
 
 @pytest.mark.parametrize("kind", [absurd, sockets])

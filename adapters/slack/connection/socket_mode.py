@@ -21,6 +21,8 @@ from core.net.turns import Turns
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S = 30.0
+FRAMES_AT_ONCE = 8
+"""In one turn of the event loop, at 0.7 ms until the acknowledgement."""
 LARGE_FRAME_CHARS = 8_000
 """Which take several milliseconds each to be read and judged: one in each turn of the event loop."""
 
@@ -47,7 +49,7 @@ class Sockets:
     count: int
     times: SocketTimes
     first: asyncio.Event = field(default_factory=asyncio.Event)
-    turns: Turns = field(default_factory=Turns)
+    turns: Turns = field(default_factory=lambda: Turns(FRAMES_AT_ONCE))
     large: Turns = field(default_factory=lambda: Turns(at_once=1))
     _open: set[int] = field(default_factory=set)
 

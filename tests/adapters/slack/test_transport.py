@@ -12,6 +12,7 @@ from slack_bolt.async_app import AsyncApp
 from structlog.testing import capture_logs
 
 from adapters.slack.connection.app import MAX_BODY_BYTES
+from adapters.slack.connection.socket_mode import FRAMES_AT_ONCE
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.loop_turns import counted_turns
@@ -88,7 +89,7 @@ async def test_of_frames_that_come_at_once_a_few_begin_in_each_turn_of_the_loop(
                 envelope = {"type": "events_api", "envelope_id": f"e{number}", "payload": {"type": "event_callback"}}
                 await world.slack.socket.connections[0].ws.send_str(json.dumps(envelope))
             await world.until(lambda: begun.total() == 200)
-    assert max(begun.values()) <= 8
+    assert max(begun.values()) <= 2 * FRAMES_AT_ONCE
     assert [one["event"] for one in logs if one["event"].startswith("slack_frame")] == ["slack_frame_too_large"]
     assert (await world.slack.member.command(text="help")).acked
 
