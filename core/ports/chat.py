@@ -96,6 +96,8 @@ class Download:
 
 
 class ChatAdapter(Protocol):
+    """One chat platform."""
+
     name: str
     min_edit_interval_s: float
 
@@ -139,6 +141,8 @@ class RemovesMessages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
+    """What the application hands to every adapter at creation."""
+
     service: JobService
     media: JobMedia
     state: AppState

@@ -8,6 +8,8 @@ from core.ports.ownership import awake_clock_s
 
 
 class Clock(Protocol):
+    """Time, so that tests can move it."""
+
     def now(self) -> float:
         """Unix time in seconds."""
 

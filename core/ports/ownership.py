@@ -35,6 +35,7 @@ class Lease(Protocol):
 
 
 def new_token() -> str:
+    """A token that no process ever had."""
     return secrets.token_hex(12)
 
 

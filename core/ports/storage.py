@@ -91,6 +91,8 @@ JobPart: TypeAlias = Literal["request", "confirmed", "deliver", "announce"]
 
 
 class JobEngine(Protocol):
+    """Durable execution of jobs."""
+
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
         """Begin this part: it will be carried on until it ends. While it is under way, the same part does nothing."""
 

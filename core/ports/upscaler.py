@@ -76,6 +76,8 @@ def is_staged(address: object, staged_url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BillingEvent:
+    """What the provider says it billed for one request."""
+
     request_id: str
     at: float
     units: Decimal

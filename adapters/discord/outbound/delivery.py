@@ -192,7 +192,7 @@ class Messenger:
                 self.address.app_id, token, payload, where, ephemeral=private, attempts=1 if can_be_found else attempts
             )
         except discord.HTTPException as error:
-            if error.code == errors.FOLLOW_UP_CAP or await self._noted(error, token):
+            if errors.says(error, errors.FOLLOW_UP_CAP) or await self._noted(error, token):
                 return None
             raise
         await self.notes.leave(message_id, "followup")

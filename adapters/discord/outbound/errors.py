@@ -38,6 +38,10 @@ def code_of(error: BaseException) -> int:
     return error.code if isinstance(error, discord.HTTPException) else 0
 
 
+def says(error: BaseException, *codes: int) -> bool:
+    return code_of(error) in codes
+
+
 def is_token_dead(error: BaseException) -> bool:
     """The interaction token no longer works and must not be used again."""
     if not isinstance(error, discord.HTTPException):
