@@ -6,7 +6,7 @@ to a token that is signed in no more is taken too, so wherever a process ends, n
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
@@ -28,11 +28,14 @@ _END = delete(work).where(
     tuple_(*_PIECE, work.c.owner).in_(bindparam("ended", expanding=True)), work.c.owner.in_(_SIGNED_IN)
 )
 _OF = select(*_PIECE).where(work.c.owner == bindparam("mine"))
-_LEFT = select(*_PIECE).where(work.c.owner.not_in(_SIGNED_IN)).order_by(work.c.at).limit(TAKEN_AT_ONCE)
+_KNOWN = work.c.part.in_(get_args(JobPart))
+"""A newer release beside this one may have parts that only it can carry on."""
+
+_LEFT = select(*_PIECE).where(work.c.owner.not_in(_SIGNED_IN), _KNOWN).order_by(work.c.at).limit(TAKEN_AT_ONCE)
 _AM_SIGNED_IN = _SIGNED_IN.where(replicas.c.token == bindparam("mine")).exists()
 _MAKE_MINE = update(work).where(_AM_SIGNED_IN).values(owner=bindparam("mine")).returning(*_PIECE)
 _TAKE_LEFT = _MAKE_MINE.where(tuple_(*_PIECE).in_(_LEFT.with_for_update(skip_locked=True)))
-_TAKE_FROM = _MAKE_MINE.where(work.c.owner == bindparam("dead"))
+_TAKE_FROM = _MAKE_MINE.where(work.c.owner == bindparam("dead"), _KNOWN)
 
 
 class Piece(NamedTuple):

@@ -27,6 +27,9 @@ class OpenHere:
     total: int
 
 
+ObligationKind: TypeAlias = Literal["announce", "again", "remove", "stray"]
+
+
 @dataclass(frozen=True, slots=True)
 class Obligation:
     """Something still owed to a member's message: its job's end to be told (`again`), or a message to be removed.
@@ -37,7 +40,7 @@ class Obligation:
 
     id: str
     job_id: str
-    kind: Literal["announce", "again", "remove", "stray"]
+    kind: ObligationKind
     platform: str
     data: Mapping[str, Any]
     made_at: float

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
+import structlog
 from pydantic import TypeAdapter
 
 from core.domain import errors
@@ -32,6 +33,8 @@ CHANGING = tuple(name for name in _SAYS if name not in ("id", "key", "created_at
 _says = operator.attrgetter(*_SAYS)
 
 _REMEMBERED = 256
+
+log = structlog.get_logger(__name__)
 
 
 def to_row(job: Job, vault: Vault) -> dict[str, Any]:
@@ -122,6 +125,14 @@ class JobRows:
         if known is not None and known[0] == says:
             return known[1]
         return self._remember(says, from_row(row, self.vault))
+
+    def readable(self, row: Any) -> Job | None:
+        """The same; None for what only a newer release beside this one can read, and has in hand."""
+        try:
+            return self.job(row)
+        except ValueError:
+            log.warning("job_not_readable", job=row.id, state=row.state)
+            return None
 
     def newest(self, job_id: str) -> tuple[dict[str, Any], Job | None]:
         """What the row said when it was last read or changed here, and its job; nothing if that is long ago."""

@@ -140,7 +140,7 @@ class JobSearches:
         return found[0]._asdict() if found else None
 
     async def _list(self, query: Select[Any]) -> Sequence[Job]:
-        return [self._rows.job(row) for row in await self._db.rows(query)]
+        return [job for row in await self._db.rows(query) if (job := self._rows.readable(row)) is not None]
 
 
 def _sent(row: Any) -> SentRequest:

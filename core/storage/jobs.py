@@ -95,11 +95,12 @@ class SqlJobStore(JobSearches):
 
     async def get(self, job_id: str) -> Job | None:
         row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
-        return self._rows.job(row) if row is not None else None
+        return self._rows.readable(row) if row is not None else None
 
     async def goes_on(self, job_id: str) -> bool:
-        job = await self.get(job_id)
-        return job is not None and not job.state.terminal
+        """Whether it is there and under way, also where only a newer release can read it."""
+        query, one = select(jobs.c.id).where(_ID, jobs.c.finished_at.is_(None)), {"job": job_id}
+        return await self._db.look(lambda connection: connection.execute(query, one).first()) is not None
 
     async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
         """Set these, and `updated_at`; the new snapshot. Raises JobNotFound, and NotOwner inside another's `owning`."""
@@ -133,7 +134,7 @@ class SqlJobStore(JobSearches):
         values = {"these": job_ids, "token": token}
         rows = await self._db.change(lambda connection: connection.execute(_CLAIM_ALL, values).all())
         self.taken.update(row.id for row in rows if row.finished_at is None)
-        return [self._rows.job(row) for row in rows]
+        return [job for row in rows if (job := self._rows.readable(row)) is not None]
 
     async def check_owner(self, job_id: str) -> None:
         """Raise NotOwner where this is `owning` the job with a token that the row no longer carries."""

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, delete, in
 from core.domain.job import Requester
 from core.domain.limits import AlertPlace, Extra, LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
-from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rule_of, rules_version
+from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rules_of, rules_version
 from core.storage.ledger.sql import SqlLedger
 
 _MAX_TEXT = 200
@@ -131,13 +131,13 @@ class SqlRules:
         c = t.limits.c
         query = select(t.limits).where(c.platform == platform, c.workspace_id == workspace_id)
         order = (c.scope, c.scope_id, c.measure, c.window, c.model)
-        return [rule_of(row) for row in await self._ledger.database.rows(query.order_by(*order))]
+        return list(rules_of(await self._ledger.database.rows(query.order_by(*order))))
 
     async def operator_limits(self) -> Sequence[Rule]:
         c = t.limits.c
         query = select(t.limits).where(c.platform.startswith(OPERATORS, autoescape=True))
         order = (c.scope, c.platform, c.workspace_id, c.scope_id, c.measure)
-        return [rule_of(row) for row in await self._ledger.database.rows(query.order_by(*order))]
+        return list(rules_of(await self._ledger.database.rows(query.order_by(*order))))
 
     async def history(self, platform: str, workspace_id: str, *, limit: int = 50) -> Sequence[LimitChange]:
         c = t.changes.c

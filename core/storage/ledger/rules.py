@@ -6,11 +6,12 @@ hold a person only as a keyed hash, never by id.
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
+import structlog
 from sqlalchemy import Connection, select
 
 from core.budgets.rules import RuleSet, WorkspaceKey
@@ -21,6 +22,8 @@ from core.storage import tables_ledger as t
 
 NOW = "now"
 """The window name of the counters of jobs at once."""
+
+log = structlog.get_logger(__name__)
 
 VERSION = "rules_version"
 OPERATORS = "*"
@@ -196,7 +199,16 @@ def rules_version(connection: Connection) -> str:
     return str(found) if found is not None else "0"
 
 
-def rule_of(row: Any) -> Rule:
+def rules_of(rows: Iterable[Any]) -> Iterator[Rule]:
+    """The rows of `ledger_limits` as rules, but for those that only a newer release beside this one can count."""
+    for row in rows:
+        try:
+            yield _rule(row)
+        except ValueError:
+            log.warning("limit_not_known", scope=row.scope, measure=row.measure, window=row.window)
+
+
+def _rule(row: Any) -> Rule:
     by_operator = row.platform.startswith(OPERATORS)
     return Rule(
         ScopeKind(row.scope),
@@ -214,8 +226,7 @@ def rule_of(row: Any) -> Rule:
 def load_rules(connection: Connection, version: str, operator: Sequence[Rule], keys: Keys, now: float) -> Rules:
     moderators: dict[WorkspaceKey, list[Rule]] = {}
     at_run_time: list[Rule] = []  # first, so that they win over the file's and the defaults of the same exactness
-    for row in connection.execute(select(t.limits)):
-        rule = rule_of(row)
+    for rule in rules_of(connection.execute(select(t.limits))):
         if rule.source == "operator":
             at_run_time.append(rule)
         else:
