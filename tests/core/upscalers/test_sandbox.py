@@ -39,10 +39,10 @@ from tests.core.upscalers.sandbox_kit import (
     sandbox,
     sized,
     submitted,
-    until,
     watched,
 )
 from tests.fakes.clock import JumpingClock
+from tests.fakes.core import until
 
 
 @pytest.fixture
