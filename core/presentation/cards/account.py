@@ -121,7 +121,7 @@ def erase_action(locale: str, user_id: str = "") -> c.Action:
         locale,
     )
     sure = c.Confirmation(tr("Delete everything about you?", locale), words, tr("Delete", locale), tr("Keep", locale))
-    return c.Action("erase", tr("Delete everything about me", locale), user_id, style="danger", confirmation=sure)
+    return c.Action("erase", tr("Delete all my data", locale), user_id, style="danger", confirmation=sure)
 
 
 def erased(count: int, locale: str) -> c.Card:

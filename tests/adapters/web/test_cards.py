@@ -28,7 +28,13 @@ async (cards) => {
     const lines = root.innerText.split("\\n").map((line) => line.trim()).filter(Boolean);
     const count = (what) => root.querySelectorAll(what).length;
     const beyond = root.scrollWidth - root.clientWidth;
-    return [name, { lines, buttons: count("button"), markup: count("img"), beyond }];
+    const linesOf = (button) => {
+      const range = document.createRange();
+      range.selectNodeContents(button);
+      return new Set([...range.getClientRects()].filter((one) => one.width > 1).map((one) => one.top >> 3)).size;
+    };
+    const tallest = Math.max(0, ...[...root.querySelectorAll("button")].map(linesOf));
+    return [name, { lines, buttons: count("button"), markup: count("img"), beyond, tallest }];
   }));
 }
 """
@@ -72,4 +78,5 @@ async def test_on_a_phone_no_word_of_a_card_is_left_out_or_off_its_edge_and_none
         assert one["buttons"] >= sum(len(row) for row in cards[name].rows), name
         assert one["markup"] == 0, name
         assert one["beyond"] <= 0, name
+        assert one["tallest"] <= 2, name
     seen.assert_clean()

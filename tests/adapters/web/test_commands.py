@@ -55,7 +55,7 @@ async def test_every_typed_command_answers(page_site: Site, page: Page, tmp_path
     await run("/settings clear", "No defaults saved.")
     await run("/privacy", "Export my data")
     await run("/nonsense", "There is no command /nonsense.")
-    await page.get_by_role("button", name="Delete everything about me").click()
+    await page.get_by_role("button", name="Delete all my data").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(page.locator(".card")).to_have_count(0)
 
