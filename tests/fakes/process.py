@@ -46,7 +46,7 @@ class Fused:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if name == "reply":
-            return lambda *args: Fused(found(*args), self._fuse, _REPLY_CALLS)
+            return lambda *args: _FusedReply(found(*args), self._fuse, _REPLY_CALLS)
         if name == "watch":
             return lambda *args: self._watch(found(*args))
         if name not in self._calls:
@@ -64,6 +64,12 @@ class Fused:
         async for status in statuses:
             await self._fuse.burn()
             yield status
+
+
+class _FusedReply(Fused):
+    def restating(self) -> Any:
+        """Written out, for Python 3.12 and later look for a protocol's methods in the class alone."""
+        return self._inner.restating()
 
 
 class FakeEngine:
