@@ -52,7 +52,7 @@ async def lying_files(scene: Scene, size: int) -> str:
     """Pictures of which Slack says something else than they are, in events, records and forms."""
     slack, chance = scene.slack.member, random.Random(size)
     acked: list[Outcome] = []
-    for lies in chance.sample(_LIES, size):
+    for lies in chance.sample(_LIES, min(size, len(_LIES))):
         data = await asyncio.to_thread(picture, 64, 48, chance.randrange(1 << 30))
         files = [slack.file(data, lies=lies), slack.file(data, lies=lies)]
         acked += await asyncio.gather(slack.mention("2x", files[:1]), slack.message_shortcut(slack.post("", files)))
