@@ -48,7 +48,7 @@ def main() -> int:
 
 async def _run(only: str, size: int | None) -> int:
     print("| attack | `/healthz` median, most (ms) | rows left | disk at most | what happened |\n" + "|---" * 5 + "|")
-    usual = (*AT_THE_DOOR, *BY_STRANGERS, *BY_IMPOSTORS, *BY_NAMES, *BY_MEMBERS, *BY_THE_RESTLESS)
+    usual = (*AT_THE_DOOR, *BY_STRANGERS, *BY_IMPOSTORS, *BY_NAMES, *BY_THE_RESTLESS, *BY_MEMBERS)
     broken = 0
     others = ((kind.ATTACKS, kind.SETTINGS) for kind in (authority, absurd, sockets))
     # The odd numbers are somebody's who may pause the bot, and do: nobody comes after them.
