@@ -47,16 +47,25 @@ class Limits:
         self.ledger = ledger
         self.rules = SqlRules(ledger)
         self._guests = guests
-        self.applying = ledger.statuses
 
     @property
     def zone(self) -> ZoneInfo:
         return self.ledger.settings.zone
 
+    async def applying(self, actor: Requester) -> Sequence[limits.LimitStatus]:
+        """Every limit for the actor here. Raises NotAdmitted where the money is not theirs to spend; PlatformBusy."""
+        await self._check_admitted(actor)
+        return await self.ledger.statuses(actor)
+
+    async def _check_admitted(self, actor: Requester) -> None:
+        if self._guests is not None:
+            await self._guests.check(actor)
+
     async def set_limit(self, actor: Requester, wanted: limits.WantedLimit) -> Sequence[limits.LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
         scope = wanted.scope
         check_moderator(actor)
+        await self._check_admitted(actor)
         source: Literal["operator", "moderator"]
         if actor.is_operator and not actor.workspace_id:
             source, place = "operator", _operators_place(actor, scope, wanted.scope_id)
@@ -75,8 +84,9 @@ class Limits:
         return await self.workspace_limits(actor)
 
     async def workspace_limits(self, actor: Requester) -> Sequence[limits.LimitStatus]:
-        """The operator's limits for this workspace and everything its moderators have set. For moderators."""
+        """The operator's limits for this place and everything its moderators have set. For moderators, if admitted."""
         check_moderator(actor)
+        await self._check_admitted(actor)
         if actor.is_operator and not actor.workspace_id:  # what applies here, then what is set for other places
             found = {_slot(status): status for status in await self.ledger.statuses(actor)}
             for rule in await self.rules.operator_limits():

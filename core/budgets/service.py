@@ -5,6 +5,8 @@ spending: that is the ledger's.
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Literal, TypeAlias
@@ -14,10 +16,10 @@ from core.budgets.limits import Limits
 from core.budgets.prices import PriceBook
 from core.budgets.reports import Period, UsageFilter, UsageReport, build, jobs_csv, parse_period
 from core.budgets.reports.chart import ChartDrawer
-from core.domain.errors import NotAllowed, Paused
+from core.domain.errors import NotAdmitted, NotAllowed, Paused, PlatformBusy
 from core.domain.identity import person_key
 from core.domain.job import Requester
-from core.domain.limits import Measure, ScopeKind, Window, local_day
+from core.domain.limits import LimitStatus, Measure, ScopeKind, Window, local_day
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.history import forget_member
 from core.storage.ledger.usage import SqlUsage
@@ -52,19 +54,28 @@ class Budgets:
         """
         days = parse_period(period, self.today())
         scope, wanted = self._scope(actor, days, member_id)
-        play = self.ledger.settings.play_money
-        budget = None if play else await self._budget_day(actor, wanted, scope)
-        return build(
+        left, refused = await self._left(actor)
+        report = build(
             await self._usage.member_days(wanted),
             scope=scope,
             period=days,
             timezone=self.zone.key,
             held_nanousd=await self._usage.held(wanted),
-            budget_day_nanousd=budget,
-            play_money=play,
+            budget_day_nanousd=None if left is None else await self._budget_day(actor, wanted, scope),
+            play_money=self.ledger.settings.play_money,
             viewer=f"{actor.platform}:{actor.user_id}",
             models=await self._usage.by_model(wanted),
         )
+        return replace(report, left=left or (), refused=refused)
+
+    async def _left(self, actor: Requester) -> tuple[Sequence[LimitStatus] | None, NotAdmitted | None]:
+        """What applies to the actor; None where they may not spend, and why."""
+        try:
+            return await self.limits.applying(actor), None
+        except NotAdmitted as error:
+            return None, error
+        except PlatformBusy:  # whether they may spend is not known now
+            return None, None
 
     def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:
         rows = partial(UsageFilter, days.first, days.last, play=self.ledger.settings.play_money)

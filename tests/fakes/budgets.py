@@ -54,7 +54,7 @@ class FakeBudgets:
         members = (UsageRow(actor.user_id, actor.user_name, total, 1, 3.0),) if actor.is_moderator else ()
         return UsageReport(
             "workspace" if actor.is_moderator else "user", period, "UTC", "2026-11-01", "2026-11-30",
-            total, 0, 1, 3.0, days, members, 25 * NANOUSD_PER_USD, self.play_money,
+            total, 0, 1, 3.0, days, members, 25 * NANOUSD_PER_USD, self.play_money, left=await self.applying(actor),
         )  # fmt: skip
 
     async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:

@@ -66,7 +66,7 @@ class OwnCommands:
         report = await self._ctx.soon(answer, asked)
         await answer.acknowledge(ephemeral=True)
         name = member.display_name if member is not None else ""
-        card = usage(report, await self._service.limits.applying(actor), actor.locale, member=name)
+        card = usage(report, report.left, actor.locale, member=name)
         try:
             chart = await self._service.budgets.usage_chart(report, locale=actor.locale)
         except ChartError:

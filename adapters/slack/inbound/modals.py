@@ -126,10 +126,9 @@ async def publish_home(ctx: HandlerContext, where: Where) -> bool:
     service, command = ctx.service, ctx.settings.slack_command
     try:
         report = await service.budgets.usage(actor, period="month")
-        statuses = await service.limits.applying(actor)
         jobs = await service.history(actor, limit=SHOWN_JOBS, begun=True)
         own = await service.accounts.settings(actor)
-        home = view.home(actor.locale, report, statuses, jobs, own, command, service.models)
+        home = view.home(actor.locale, report, report.left, jobs, own, command, service.models)
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
         home = view.home(actor.locale, None, (), (), OwnSettings(), command, service.models)

@@ -80,7 +80,7 @@ async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str)
     member = t.mentioned_user(rest)
     report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
     name = (await ctx.people.get(where.team, member)).name or member if member and member != actor.user_id else ""
-    content = draw(budget.usage(report, await ctx.service.limits.applying(actor), actor.locale, member=name))
+    content = draw(budget.usage(report, report.left, actor.locale, member=name))
     table = view.days_table(report, actor.locale)
     if table and await ctx.tell(where, replace(content, blocks=[*content.blocks, table])):
         return None

@@ -99,7 +99,7 @@ class BudgetHandlers:
             return web.Response(text=table, content_type="text/csv", headers=headers)
         report = await self._service.budgets.usage(actor, period=period)
         report = dataclasses.replace(report, members=translate.in_language(report.members, actor.locale))
-        card = budget.usage(report, await self._service.limits.applying(actor), actor.locale)
+        card = budget.usage(report, report.left, actor.locale)
         return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
 
     async def history(self, request: web.Request) -> web.StreamResponse:

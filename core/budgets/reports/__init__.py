@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from core.domain.errors import InvalidParameters
+from core.domain.errors import InvalidParameters, NotAdmitted
+from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.money import NANOUSD_PER_USD, PIXELS_PER_MEGAPIXEL
 from core.domain.untrusted_text import clean_line
@@ -116,6 +117,9 @@ class UsageReport:
     """Charges by day and member, for the chart; empty for a single person."""
     viewer: str = ""
     """Who asked, as `platform:user`: drawings take turns by it."""
+    left: Sequence[LimitStatus] = ()
+    """What applies to who asked; nothing where they may not spend, which `refused` tells."""
+    refused: NotAdmitted | None = None
 
 
 def build(

@@ -11,6 +11,7 @@ from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
 from core.presentation.cards.moderation import MENTIONED, whose_limit
 from core.presentation.limit_texts import amount, bare, left_sentence, scope_name, within
+from core.presentation.operator_texts import not_admitted
 from core.presentation.translations import cents, images, labelled, megapixels, period_text, tr
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
             held_text(report, locale),
             play_money_text(locale) if report.play_money and report.charged_nanousd else "",
             *left,
+            not_admitted(report.refused, locale).text if report.refused else "",
         ),
     )
 

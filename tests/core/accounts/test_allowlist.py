@@ -7,15 +7,21 @@ from pathlib import Path
 import pytest
 
 from core.accounts.allowlist import AllowList, AllowSettings
+from core.budgets.service import Budgets
 from core.domain.errors import JobNotFound, NotAdmitted, NotAllowed, PlatformBusy
 from core.domain.identity import Place
 from core.domain.job import Requester
+from core.domain.limits import ScopeKind
 from core.ports import PlaceFacts
+from core.presentation.cards.budget import usage
 from core.presentation.operator_texts import question
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
+from tests.core.storage.ledger_kit import day_usd, default_money, make_ledger
+from tests.fakes.clock import HandClock
 from tests.fakes.core import FakeClock
 from tests.fakes.operator import Told
+from tests.fakes.sources import FakePrices
 from tests.pg import open_database
 
 OWNER = Requester("discord", "1", "Owner", workspace_id="900")
@@ -205,3 +211,32 @@ def test_an_address_is_read_as_it_is_written(address: str) -> None:
 )
 def test_what_is_no_address_is_none(address: str) -> None:
     assert Place.parse(address) is None
+
+
+@pytest.mark.parametrize("who", [STRANGER, dataclasses.replace(STRANGER, is_moderator=False)])
+async def test_who_may_not_spend_is_not_told_of_money_but_that_the_owner_has_to_let_the_place_in(
+    world: World, tmp_path: Path, who: Requester
+) -> None:
+    guests = world.process()
+    await guests.decide(TERMINAL, Place("discord", "workspace", "901"), "admit")
+    database = await open_database(f"sqlite:///{tmp_path / 'b.db'}")
+    bot_day, place_day = (day_usd(kind, 100) for kind in (ScopeKind.EVERYTHING, ScopeKind.WORKSPACE))
+    ledger = make_ledger(database, HandClock(), default_money(5), place_day, bot_day)
+    budgets = Budgets(ledger, FakePrices(), guests=guests)  # type: ignore[arg-type]
+    report = await budgets.usage(who)
+    told = str(usage(report, report.left, "en"))
+    assert "has to let this place in first" in told
+    assert "left today" not in told
+    assert report.budget_day_nanousd is None
+    for asked in (
+        budgets.limits.applying(who),
+        budgets.limits.workspace_limits(dataclasses.replace(who, is_moderator=True)),
+    ):
+        with pytest.raises(NotAdmitted):
+            await asked
+    here = await budgets.usage(dataclasses.replace(who, workspace_id="901"))
+    assert "left today" in str(usage(here, here.left, "en"))
+    world.busy = True
+    unsure = await budgets.usage(dataclasses.replace(who, workspace_id="902"))
+    assert (unsure.left, unsure.budget_day_nanousd, unsure.refused) == ((), None, None)
+    await database.close()
