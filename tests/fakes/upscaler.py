@@ -73,6 +73,7 @@ class FakeUpscaler:
         self.outcomes: deque[UpscaleError | None] = deque()
         self.statuses: list[RemoteStatus] = [RemoteRunning(50.0)]
         self.units: Decimal | None = Decimal(1)
+        self.told_bytes: int | None = None
         self.hold = False
         self.listing: Literal["always", "completed", "never", "broken", "forbidden"] = "always"
         self.cancel_answer: Literal["requested", "removed"] = "requested"
@@ -192,6 +193,7 @@ class FakeUpscaler:
             inference_s=1.5,
             caption="A fake picture." if "caption" in model.gives else "",
             units=request.units,
+            file_bytes=self.told_bytes,
         )
 
     async def cancel(

@@ -191,6 +191,16 @@ async def test_an_unreadable_file_is_fetched_again_before_it_is_believed(w: Worl
     assert w.upscaler.calls["fetch"] == 5
 
 
+@pytest.mark.parametrize("told_bytes", [1, 10**9])
+async def test_a_whole_picture_is_not_fetched_again_for_a_size_that_the_provider_tells_wrongly(
+    w: World, told_bytes: int
+) -> None:
+    w.upscaler.told_bytes = told_bytes
+    job = await w.done()
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    assert w.upscaler.calls["fetch"] == 1
+
+
 async def test_a_result_that_cannot_be_read_fails_charged_and_says_so(w: World) -> None:
     for units, basis in ((Decimal(1), "units"), (None, "unknown")):
         w.upscaler.units = units
