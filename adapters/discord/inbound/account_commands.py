@@ -51,7 +51,7 @@ class OwnCommands:
                 "settings",
                 own("settings_show", self._settings, ()),
                 set_,
-                own("settings_clear", self._set_defaults, ()),
+                own("settings_clear", self._clear_defaults, ()),
                 save,
                 delete,
             ),
@@ -85,7 +85,13 @@ class OwnCommands:
         await self._show_settings(answer, self._service.accounts.settings(answer.actor))
 
     async def _set_defaults(self, answer: Answer, **given: Any) -> None:
-        await self._show_settings(answer, self._service.accounts.set_defaults(answer.actor, "", given))
+        accounts, actor = self._service.accounts, answer.actor
+        # Without values somebody wants to see them; `/settings clear` says that they go.
+        work = accounts.set_defaults(actor, "", given) if given else accounts.settings(actor)
+        await self._show_settings(answer, work)
+
+    async def _clear_defaults(self, answer: Answer) -> None:
+        await self._show_settings(answer, self._service.accounts.set_defaults(answer.actor, ""))
 
     async def _save_preset(self, answer: Answer, name: str, **given: Any) -> None:
         await self._show_settings(answer, self._service.accounts.save_preset(answer.actor, name, "", given))

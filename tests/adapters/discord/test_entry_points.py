@@ -130,11 +130,12 @@ async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
 
 async def test_settings_are_saved_shown_and_cleared(bot: Bot) -> None:
     await bot.ask("/settings set", {"factor": 3.5, "preset": "faithful"})
-    shown = await bot.ask("/settings show")
+    for asked in ("/settings show", "/settings set"):
+        shown = await bot.ask(asked)
+        assert "`factor` **3.5**" in shown.text
+        assert "`preset` **faithful**" in shown.text
     cleared = await bot.ask("/settings clear")
 
-    assert "`factor` **3.5**" in shown.text
-    assert "`preset` **faithful**" in shown.text
     assert "`factor` 2" in cleared.text
 
 
