@@ -61,17 +61,24 @@ def _split(value: Any) -> Any:
     return tuple(re.sub("^https?://|/$", "", part.strip()) for part in parts if part.strip())
 
 
+_IDS = {"discord": r"\d+", "slack": "[A-Z][A-Z0-9]*"}
+"""What ids look like there. One that is none could never match anybody."""
+
+
 def _place(said: str, *, of_people: bool) -> str:
     """One entry of the lists of who may spend. Raises ValueError for what could never match anybody."""
     platform, *ids = said.split(":")
     platform = platform.lower() if ids else ""
+    is_id = re.compile(_IDS.get(platform, "|".join(_IDS.values()))).fullmatch
     team_scoped = of_people and platform in TEAM_SCOPED
-    if not re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", said) or len(ids) > 1 + team_scoped:
-        if said == EVERYBODY:
-            return said
+    known = platform_names()
+    if said == EVERYBODY:
+        return said
+    well_formed = re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", said) and len(ids) <= 1 + team_scoped
+    if not well_formed or (platform in {"", *known} and not all(map(is_id, ids or [said]))):
         example = "discord:1234 or slack:T0123:U0123" if of_people else "discord:1234 or slack:T0123"
         raise ValueError(f"must be ids such as {example}, not “{said[:40]}”")
-    if ids and platform not in (known := platform_names()):
+    if ids and platform not in known:
         raise ValueError(f"names a platform that is not there, “{platform[:40]}”; there is {', '.join(known)}")
     if team_scoped and len(ids) < 2:
         raise ValueError(f"needs the team too, as {platform}:T0123:U0123, not “{said[:40]}”")

@@ -203,6 +203,11 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
             "discord:",
             "ALLOWED_USERS must be ids such as discord:1234 or slack:T0123:U0123, not “discord:”.",
         ),
+        *(
+            (name, wrong, f"{name} must be ids such as discord:1234 or {slack}, not “{wrong}”.")
+            for name, slack in (("ALLOWED_WORKSPACES", "slack:T0123"), ("ALLOWED_USERS", "slack:T0123:U0123"))
+            for wrong in ("discord:abc", "discord:T1", "slack:t0123", "slack:1234", "abc")
+        ),
         ("ALLOWED_USERS", "slack:U9", "ALLOWED_USERS needs the team too, as slack:T0123:U0123, not “slack:U9”."),
     ],
 )
