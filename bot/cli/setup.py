@@ -26,6 +26,8 @@ from core.ports import Credential, Finding, NotUsable, SystemClock
 from core.upscalers.fal import FalUpscaler
 
 _TRIES = 3
+_AROUND = re.compile(r"""^\W*(?:bot|bearer|key)\s+|[\s'"`“”]""", re.IGNORECASE)
+"""What is copied along with a key, and never is in one."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
 Ask = Callable[[str, Credential], str]
 
@@ -109,6 +111,8 @@ def _go_through(area: Area, ask: Ask) -> dict[str, str]:
             for number, step in enumerate(credential.steps if attempt == 0 else (), 1):
                 err.print(f"  {number}. {step}")
             answer = ask(f"  {credential.variable} ({credential.title}): ", credential).strip()
+            if credential.secret:
+                answer = _AROUND.sub("", answer)
             if answer:
                 answers[credential.variable] = answer
         if not answers or _accepted(title, check, answers):

@@ -36,9 +36,9 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
         DISCORD_API_URL=discord.api_url, SLACK_API_URL=slack.api_url, DATA_DIR=str(clean / "data"),
     )  # fmt: skip
     answers = {
-        "FAL_KEY": ["wrong:key", API_KEY],
-        "DISCORD_TOKEN": [discord.token],
-        "SLACK_BOT_TOKEN": ["xapp-swapped", "xoxb-acme-bot-token"],
+        "FAL_KEY": ["wrong:key", f"Key “{API_KEY}”"],
+        "DISCORD_TOKEN": [f'"Bot {discord.token}" '],
+        "SLACK_BOT_TOKEN": ["xapp-swapped", " Bearer xoxb-acme- bot-token"],
         "SLACK_APP_TOKEN": ["xoxb-swapped", slack.app_token],
         "ALLOWED_WORKSPACES": ["my server!", "discord:1234"],
     }
