@@ -149,10 +149,11 @@ async def _set(
     unit: Annotated[Measure, typer.Option(help="What is counted")] = Measure.USD,
     per: Per = Window.DAY,
     model: Annotated[str, typer.Option("--model", help="Only jobs of this model")] = "",
+    when: Annotated[Window | None, typer.Argument(help="Instead of --per")] = None,
 ) -> None:
     """Set a limit of one workspace."""
     actor = _acting_in(platform, workspace, named=True)
-    window = Window.NOW if unit is Measure.RUNNING else per
+    window = Window.NOW if unit is Measure.RUNNING else when or per
     wanted = WantedLimit(scope, id, unit, window, None if amount is None else read_amount(amount, unit), model)
     return _print_limits(await app.service.limits.set_limit(actor, wanted))
 
@@ -161,9 +162,7 @@ quota.command("set")(opens_app(_set))
 quota.command("clear", help="Remove a limit of one workspace.")(opens_app(_set, amount=None))
 
 
-@quota.command("pause")
-@opens_app
-async def quota_pause(
+async def _pause(
     app: App,
     platform: Platform = "",
     workspace: Workspace = "",
@@ -174,6 +173,10 @@ async def quota_pause(
     where = f"in {workspace}" if workspace else "everywhere"
     what = "taken again" if off else "paused"
     err.print(f"New jobs are {what} {where}; running jobs go on{'' if off else '. The same with --off ends it'}.")
+
+
+quota.command("pause")(opens_app(_pause))
+quota.command("resume", help="Take new jobs again, in one workspace or everywhere.")(opens_app(_pause, off=True))
 
 
 def read_amount(text: str, measure: Measure) -> int:

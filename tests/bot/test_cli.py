@@ -94,11 +94,11 @@ def test_an_extra_is_given_and_every_change_is_told(bot: Commands) -> None:
     place = ("--platform", "discord", "--workspace", "w1")
     assert "Nobody has changed" in bot("limits", "--history").out
     assert "$2.00 more until" in bot("quota", "add", "ann", "2", *place).err
-    bot("quota", "set", "user", "3", "--id", "ann", *place)
+    bot("quota", "set", "user", "$3", "month", "--id", "ann", *place)
     told = bot("limits", "--history").out
     assert "discord:w1" in told
     assert "more for member ann: – → $2.00" in told
-    assert "member ann · today: – → $3.00" in told
+    assert "member ann · this month: – → $3.00" in told
 
 
 def test_wrong_words_cost_nothing_and_are_all_named(folder: Path, bot: Commands) -> None:
@@ -128,7 +128,7 @@ def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
     refused = bot("upscale", "cat.png")
     assert refused.code == 3
     assert "paused" in refused.err
-    assert bot("quota", "pause", "--off").code == 0
+    assert bot("quota", "resume").code == 0
 
 
 @pytest.mark.parametrize(
