@@ -8,7 +8,7 @@ from core.domain.parameters.spec import translatable
 from core.presentation.card import Action
 from core.presentation.notices import Explainer, Notice, other_factor, plain
 from core.presentation.parameter_texts import model_name
-from core.presentation.translations import language_of, mb, pixels, size, tr
+from core.presentation.translations import language_of, mb, pixels, size, tr, trn
 
 
 def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
@@ -95,7 +95,13 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
     e.NotAnImage: lambda error, lo: Notice(
         tr("This file is empty.", lo)
         if error.detected == "empty"
-        else tr("This file is not an image that can be read ({detected}).", lo, detected=_kind(error.detected, lo))
+        else trn(
+            "This file is not an image that can be read ({detected}).",
+            "These files are not images that can be read ({detected}).",
+            error.files,
+            lo,
+            detected=_kind(error.detected, lo),
+        )
         if error.detected
         else tr("This file is not an image that can be read.", lo),
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),

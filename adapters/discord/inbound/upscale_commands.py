@@ -120,7 +120,8 @@ def pictures_in(message: discord.Message) -> Menu:
     if not found.images:
         if found.unreadable:
             raise DownloadFailed(reason="not_visible")
-        raise NotAnImage(detected=", ".join(found.others)) if found.others else NoImage()
+        others = found.others
+        raise NotAnImage(detected=", ".join(others), files=len(others)) if others else NoImage()
     return found
 
 

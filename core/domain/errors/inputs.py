@@ -10,9 +10,13 @@ class InputError(UpscaleError):
 
 
 class NotAnImage(InputError):
-    """The bytes are no picture; `detected` names what they look like, where that is known (`html`, `pdf` …)."""
+    """The bytes are no picture; `detected` names what they look like, where that is known (`html`, `pdf` …).
+
+    Or the names of `files` that are no pictures.
+    """
 
     detected: str | None = None
+    files: int = 1
 
 
 class UnsupportedFormat(InputError):

@@ -124,10 +124,14 @@ async def test_a_mistake_and_a_missing_picture_are_named_in_a_reply(bot: Bot) ->
     await bot.discord.until(lambda: len(_said(bot)) == 2)
     await bot.discord.write(f"{_me(bot)}", (PDF,))
     await bot.discord.until(lambda: len(_said(bot)) == 3)
-    mistake, missing, document = (m.text for m in _said(bot))
+    await bot.discord.write(f"{_me(bot)}", (PDF, Upload("clip.mp4", b"\0\0\0\x18ftypmp42")))
+    await bot.discord.until(lambda: len(_said(bot)) == 4)
+    mistake, missing, document, several = (m.text for m in _said(bot))
     assert "creativty" in mistake
     assert "no image" in missing
+    assert "This file is not an image" in document
     assert "report.pdf" in document
+    assert "These files are not images that can be read (report.pdf, clip.mp4)" in several
     assert bot.core.requests == []
 
 

@@ -172,6 +172,13 @@ def test_what_a_file_is_instead_of_an_image_is_said_in_the_members_language(dete
     assert explain(e.NotAnImage(detected=detected), "de").what == what
 
 
+def test_several_files_that_are_no_images_are_told_in_the_plural() -> None:
+    error = e.NotAnImage(detected="movie.mp4, a.txt", files=2)
+    told = [explain(error, locale).what.split()[0] for locale in ("en", "de", "es", "fr", "pt-BR")]
+    assert told == ["These", "Diese", "Estos", "Ces", "Estes"]
+    assert "Dateien" in explain(error, "de").what
+
+
 def test_money_in_chat_has_two_decimals_and_never_looks_better_than_it_is() -> None:
     assert cents(109_300_000, "en") == "$0.11"
     assert cents(4_890_700_000, "en", down=True) == "$4.89"
