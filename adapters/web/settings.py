@@ -55,4 +55,4 @@ class Settings(BaseModel):
 
     @property
     def token(self) -> str | None:
-        return self.web_token.get_secret_value() if self.web_token is not None else None
+        return self.web_token.get_secret_value() if self.web_token else None
