@@ -224,6 +224,8 @@ class HttpServer:
 
 
 async def _plain_headers(_: web.Request, response: web.StreamResponse) -> None:
+    if isinstance(response, web.HTTPException):  # its frames hold it: a circle of 70 objects for each refusal
+        response.__traceback__ = response.__context__ = None
     response.headers.update(_PLAIN_HEADERS)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import json
 import sqlite3
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -263,3 +264,26 @@ async def test_maintenance_deletes_claims_states_and_incidents_whose_time_is_ove
     assert await store.incident("REFOLD") is not None
     await store.forget_expired(incidents_before=time.time() + 1)
     assert await store.incident("REFOLD") is None
+
+
+async def test_a_refused_request_leaves_no_frames_until_everything_is_looked_through(world: World) -> None:
+    """A response that was raised would hold the frames that hold it."""
+    world.server.bodies.body_limit_s = 0.05
+    await world.server.start()
+    half = post("/fal/webhook/x", b"half", declared=100)
+    refused = (
+        half,
+        post("/nothing", b""),
+        post("/healthz", b""),
+        post("/fal/webhook/x", b"x", {"Content-Encoding": "gzip"}),
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        answers = [(await ask_raw(world.server.port, sent)).split()[1] for sent in refused]
+        await asyncio.sleep(0)
+        left = [one for one in gc.get_objects() if isinstance(one, web.HTTPException) and one.__traceback__]
+    finally:
+        gc.enable()
+    assert answers == [b"408", b"404", b"405", b"415"]
+    assert left == []
