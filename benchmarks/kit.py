@@ -23,7 +23,7 @@ import bot.app
 from bot.app import App
 from bot.settings import Settings
 from core.domain.errors import ProviderHalted
-from core.domain.job import Job, JobState, Made, ReplyAddress, Requester, Source, UpscaleRequest
+from core.domain.job import Job, JobState, ModelOutput, ReplyAddress, Requester, Source, UpscaleRequest
 from core.domain.models import ModelSpec
 from core.ports import (
     BillingEvent,
@@ -72,8 +72,8 @@ class InstantModel:
         yield RemoteRunning(10.0)
         yield RemoteCompleted()
 
-    async def result(self, request_id: str, model: ModelSpec) -> Made:
-        return Made("instant://result", 1, 0.0, "A picture.", Decimal(1))
+    async def result(self, request_id: str, model: ModelSpec) -> ModelOutput:
+        return ModelOutput("instant://result", 1, 0.0, "A picture.", Decimal(1))
 
     async def cancel(
         self, request_id: str, model: ModelSpec

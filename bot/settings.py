@@ -202,7 +202,7 @@ class Settings(BaseModel):
     @cached_property
     def offered(self) -> Models:
         """The models on offer, as `MODELS` lists them, else all of the provider's."""
-        return ALL.at(self.backend, self.models)
+        return ALL.for_provider(self.backend, self.models)
 
     @cached_property
     def database(self) -> str:

@@ -192,5 +192,5 @@ def _described(
 
 
 def _default(name: str) -> str:
-    known = ALL.widest.get(name)
+    known = ALL.inputs.get(name)
     return f" (default {value_text(known.default)})" if known is not None and known.default is not None else ""

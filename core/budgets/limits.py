@@ -134,7 +134,7 @@ class Limits:
         ends_at = limits.span(window, self.ledger.clock.now(), self.zone).ends_at
         if ends_at is None:
             raise InvalidParameters.of("window", window, "range", "hour, day, week, month")
-        extra = limits.Extra(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
+        extra = limits.ExtraAllowance(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
         return moderation.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)

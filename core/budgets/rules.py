@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from core.domain.identity import person_key
 from core.domain.job import Requester
-from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Window
+from core.domain.limits import ExtraAllowance, Limit, Measure, Rule, Scope, ScopeKind, Window
 
 WorkspaceKey: TypeAlias = tuple[str, str]
 """Platform and workspace id."""
@@ -34,7 +34,7 @@ NARROWEST_FIRST: tuple[ScopeKind, ...] = (
 class RuleSet:
     operator: Sequence[Rule]
     moderators: Mapping[WorkspaceKey, Sequence[Rule]] = field(default_factory=dict)
-    extras: Sequence[Extra] = ()
+    extras: Sequence[ExtraAllowance] = ()
     """Those that run now."""
 
     def limits_for(self, who: Requester) -> tuple[Limit, ...]:

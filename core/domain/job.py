@@ -224,7 +224,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ModelOutput:
     """A model's outputs, as the provider tells them, which may forget them sooner than the file. `units` are MP billed.
     Only `image_url` (https, or a `data:` URI) is sure to be there. `flagged`: by the model's own safety check.
     """
@@ -252,7 +252,7 @@ class Remote:
     request_id: str = ""
     image_url: str = ""
     possible_double: bool = False
-    made: Made | None = None
+    made: ModelOutput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +286,7 @@ class Job:
     images_deleted: bool = False
 
     @property
-    def needs_last_words(self) -> bool:
+    def needs_closing_message(self) -> bool:
         """Whether this ended job's own message does not show its picture, so that words have to close it."""
         if self.state is not JobState.SUCCEEDED:
             return self.state.terminal

@@ -148,7 +148,7 @@ class Sponsor:
 
 
 @dataclass(frozen=True, slots=True)
-class Extra:
+class ExtraAllowance:
     """More money for one member of a workspace, beside what its moderators and the defaults give, until `ends_at`.
 
     Nothing that the operator ruled by name, file or workspace grows by it.
@@ -203,7 +203,7 @@ class Alert:
 
 HOUR_S = 3600
 
-COUNTED: tuple[Window, ...] = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
+SUMMED_WINDOWS: tuple[Window, ...] = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
 """Every window that sums something up; `NOW` only counts jobs at once."""
 
 

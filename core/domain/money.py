@@ -17,7 +17,7 @@ PIXELS_PER_MEGAPIXEL = 1_000_000
 DEFAULT_UNIT_PRICE_NANOUSD = NANOUSD_PER_USD // 10
 """$0.10 per megapixel: the model's page, read 2026-11-22."""
 
-MOST_UNITS = Decimal(1_000_000)
+MAX_BILLED_UNITS = Decimal(1_000_000)
 """Megapixels of one bill; a thousand times what any job may have."""
 
 UNREADABLE_UNITS = Decimal(-1)
@@ -98,7 +98,7 @@ def bounded_number(text: str) -> Decimal | None:
     """A provider's number that is not negative; None for anything longer, larger or stranger than a bill can be."""
     text = text.strip() if len(text) <= _LONGEST_NUMBER_CHARS else ""
     number = Decimal(text) if _NUMBER.fullmatch(text) else None
-    return number if number is not None and number <= NANOUSD_PER_USD * MOST_UNITS else None
+    return number if number is not None and number <= NANOUSD_PER_USD * MAX_BILLED_UNITS else None
 
 
 def may_mean_thousands(number: str) -> bool:
@@ -108,7 +108,7 @@ def may_mean_thousands(number: str) -> bool:
 
 def is_plausible_bill(units: Decimal, unit_price_nanousd: int, estimate_nanousd: int) -> bool:
     """Whether a bill may be charged as it is: not more than twice the estimate, or at most $1.00 above it."""
-    if not units.is_finite() or not 0 <= units <= MOST_UNITS:
+    if not units.is_finite() or not 0 <= units <= MAX_BILLED_UNITS:
         return False
     amount = charge(units, unit_price_nanousd)
     return amount <= 2 * estimate_nanousd or amount - estimate_nanousd <= _FREE_EXCESS_NANOUSD

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal[
+Position = Literal[
     "top_left", "top", "top_right", "left", "centre", "right", "bottom_left", "bottom", "bottom_right"
 ]  # fmt: skip
 
@@ -13,4 +13,4 @@ class Similarity:
     """How much of the source's structure the result kept, and the ninth that changed most, if one stands out."""
 
     percent: int
-    most_changed: Place | None
+    most_changed: Position | None

@@ -42,19 +42,19 @@ def clean_json(value: Any) -> Any:
 
 Shape = type | dict[str, Any] | list[Any]
 """Of JSON: a type, `{name: shape}` ("*" for every other name) or `[shape]`."""
-MOST_PARTS = 1_000
+MAX_ITEMS = 1_000
 """Of a list or an object that is looked into; to look at ten thousand takes 50 ms, and no platform sends them."""
 
 
-def fits(value: Any, shape: Shape) -> bool:
+def has_shape(value: Any, shape: Shape) -> bool:
     """Whether it has this shape; a named part may be missing or null. Raises RecursionError."""
     if isinstance(shape, list):
-        return isinstance(value, list) and len(value) <= MOST_PARTS and all(fits(one, shape[0]) for one in value)
+        return isinstance(value, list) and len(value) <= MAX_ITEMS and all(has_shape(one, shape[0]) for one in value)
     if not isinstance(shape, dict):
         return isinstance(value, shape)
     rest: Shape = shape.get("*", object)
     return (
         isinstance(value, dict)
-        and len(value) <= MOST_PARTS
-        and all((name in shape and one is None) or fits(one, shape.get(name, rest)) for name, one in value.items())
+        and len(value) <= MAX_ITEMS
+        and all((name in shape and one is None) or has_shape(one, shape.get(name, rest)) for name, one in value.items())
     )

@@ -61,7 +61,7 @@ def repeated_request(
         del fields["safety"]  # on wherever there is one
     del fields["factor" if p.to is not None else "model"]
     fields["model"] = p.model
-    part_of = {"whole": whole_of(earlier)} if whole_of(earlier) else {}
+    part_of = {"whole": previewed_job_id(earlier)} if previewed_job_id(earlier) else {}
     source, agreed_nanousd = Source("job_input", job_id=earlier.id, data=part_of), 0
     match change.kind:
         case "again":
@@ -103,7 +103,7 @@ def repeated_request(
     )
 
 
-def whole_of(job: Job) -> str:
+def previewed_job_id(job: Job) -> str:
     """The job whose picture's most detailed part this one enlarges, for a look at it; empty for any other."""
     return job.source.data.get("whole", "")
 

@@ -72,7 +72,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedImage:
     """The file for the model. `source` is what came in; `notes` are what the member should be told about."""
 
     path: Path
@@ -86,7 +86,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenImage:
     """A picture that was made of another; `kind` says what was done to it.
 
     `rows` counts a comparison's: with 2 the most changed part stands below the most detailed one. `network_share`

@@ -13,8 +13,8 @@ from pathlib import Path
 from core.domain.errors import ResultExpired
 from core.domain.job import Job
 from core.domain.media_types import MIME, SavedAs, media_type_of
-from core.domain.variations import whole_of
-from core.images.service import Written
+from core.domain.variations import previewed_job_id
+from core.images.service import WrittenImage
 from core.jobs.admission import Share
 from core.jobs.context import Tools
 from core.jobs.steps.pictures import ensure_input, ensure_result
@@ -45,7 +45,7 @@ class JobMedia:
 
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
         """The best shape of the result within `max_bytes`; a look at a part is shown beside the original, at 100 %."""
-        if whole_of(job) and (beside := await self.compare(job)).bytes <= max_bytes:
+        if previewed_job_id(job) and (beside := await self.compare(job)).bytes <= max_bytes:
             return dataclasses.replace(beside, shape="original")
         full = await self.original(job)
         if full.bytes <= max_bytes:
@@ -61,7 +61,7 @@ class JobMedia:
             return full
         name = f"saved-{saved_as}-{quality}"
 
-        async def make(out: Path) -> Written:
+        async def make(out: Path) -> WrittenImage:
             for older in out.parent.glob(f"saved-{saved_as}-*"):
                 older.unlink(missing_ok=True)
             return await self._tools.images.convert(full.path, out, saved_as, quality)
@@ -97,7 +97,7 @@ class JobMedia:
 
         return await self._kept(job, "compared", partial(self._tools.images.compare, before.path, after.path))
 
-    async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[Written]]) -> MediaFile:
+    async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[WrittenImage]]) -> MediaFile:
         """The file made earlier under this name, else made now."""
         folder = self._tools.files.folder(job.id)
         note = folder / f"{name}.json"

@@ -22,17 +22,17 @@ from core.images.facts import (
     ImageFacts,
     ImageLimits,
     ModelLimits,
-    Prepared,
+    PreparedImage,
     StrippedResult,
-    Written,
+    WrittenImage,
 )
 from core.images.pool import NoWorker, WorkerDied, WorkerFault, WorkerPool
 from core.images.weight import is_heavy
 from core.net.file_sink import disk_is_full
 
 __all__ = [
-    "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "Prepared", "StrippedResult", "Written",
-    "check_output", "largest_factor",
+    "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "PreparedImage", "StrippedResult",
+    "WrittenImage", "check_output", "largest_factor",
 ]  # fmt: skip
 
 
@@ -109,7 +109,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         """
         return ImageFacts(**await self._job("probe", self._timeout_s, path=path, decode=decode))
 
-    async def prepare(self, path: Path, out_path: Path) -> Prepared:
+    async def prepare(self, path: Path, out_path: Path) -> PreparedImage:
         """Writes what the model gets: upright, opaque, 8 bits, first frame, no metadata, profile kept.
 
         The pixels of an untransformed JPEG or PNG are the file's own, never recompressed; anything else becomes PNG,
@@ -117,9 +117,9 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         """
         found = await self._job("prepare", self._timeout_s, path=path, out=out_path, model=asdict(self._model))
         found |= {"notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])}
-        return Prepared(out_path, **found)
+        return PreparedImage(out_path, **found)
 
-    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> Written:
+    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> WrittenImage:
         """Enlarges by Lanczos, and with `network` by a small one too, as far as that helps this picture.
 
         PNG in, PNG out; anything else becomes JPEG. Raises InputError (OutputTooLarge too).
@@ -127,7 +127,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
         args: dict[str, Any] = {"path": path, "out": out_path, "factor": factor, "network": network}
-        return Written(out_path, **await self._job("enlarge", self._result_timeout_s, **args))
+        return WrittenImage(out_path, **await self._job("enlarge", self._result_timeout_s, **args))
 
     async def strip_result(self, path: Path) -> StrippedResult:
         """Makes sure that a downloaded result is a whole picture, and takes its metadata out, in place, losslessly.
@@ -158,35 +158,35 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         )
         return StrippedResult(result.path, ImageFacts(**found["facts"]), found["sha256"]) if found else result
 
-    async def crop_detail(self, path: Path, out_path: Path, factor: float) -> Written:
+    async def crop_detail(self, path: Path, out_path: Path, factor: float) -> WrittenImage:
         """Writes the most detailed part of an upright picture, as a PNG, for a look at it before the whole is paid.
 
         Enlarged by `factor` it has at most 1,000,000 pixels, as `output_size` counts. Raises InputError.
         """
-        return Written(out_path, **await self._result_job("crop_detail", path=path, out=out_path, factor=factor))
+        return WrittenImage(out_path, **await self._result_job("crop_detail", path=path, out=out_path, factor=factor))
 
     async def blank(self, path: Path) -> Literal["black", "flat"] | None:
         """Whether the whole picture has one colour, as placeholders do. Reads every pixel. Raises InputError."""
         found: dict[str, Literal["black", "flat"] | None] = await self._result_job("blank", path=path)
         return found["blank"]
 
-    async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> Written:
+    async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> WrittenImage:
         """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
 
         Files are made in `out_dir`, which must exist; the caller removes them. Raises InputError.
         """
         found = await self._result_job("fit", path=path, out_dir=out_dir, max_bytes=max_bytes)
-        return Written(**{**found, "path": Path(found["path"])})
+        return WrittenImage(**{**found, "path": Path(found["path"])})
 
-    async def convert(self, path: Path, out_path: Path, saved_as: SavedAs, quality: int) -> Written:
+    async def convert(self, path: Path, out_path: Path, saved_as: SavedAs, quality: int) -> WrittenImage:
         """The whole result in another format; `quality` (1-100) is JPEG's and WebP's. Raises InputError."""
         args = {"path": path, "out": out_path, "saved_as": saved_as, "quality": quality}
-        return Written(out_path, **await self._result_job("convert", **args))
+        return WrittenImage(out_path, **await self._result_job("convert", **args))
 
-    async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> Written:
+    async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> WrittenImage:
         """A reduced picture that keeps both limits: JPEG, or PNG where it is transparent. Raises InputError."""
         args = {"path": path, "out": out_path, "max_side_px": max_side_px, "max_bytes": max_bytes}
-        return Written(out_path, **await self._result_job("preview", **args))
+        return WrittenImage(out_path, **await self._result_job("preview", **args))
 
     async def tiles(self, path: Path, out_dir: Path, *, tile_px: int) -> tuple[int, str]:
         """Cuts the picture into tiles at every halving of its size: how many levels, and the
@@ -199,11 +199,11 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         """How much of the structure of `before` its enlargement kept. Raises InputError."""
         return Similarity(**await self._result_job("similarity", before=before, after=after))
 
-    async def compare(self, before: Path, after: Path, out_path: Path) -> Written:
+    async def compare(self, before: Path, after: Path, out_path: Path) -> WrittenImage:
         """Writes before and after of the most detailed and the most changed part, side by side at 100 %, at most 550 px
         wide and high, under 4 MB. Raises InputError.
         """
-        return Written(out_path, **await self._result_job("compare", before=before, after=after, out=out_path))
+        return WrittenImage(out_path, **await self._result_job("compare", before=before, after=after, out=out_path))
 
     @property
     def _roomy(self) -> ImageLimits:

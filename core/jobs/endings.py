@@ -42,7 +42,7 @@ def last_words(tools: Tools, job: Job, *, again: bool = False) -> Callable[[], A
         if not isinstance(reply, Restates) or job.images_deleted:
             return None
         reply = reply.restating()
-    if not job.needs_last_words:
+    if not job.needs_closing_message:
         return (lambda: _show_again(tools, job, reply)) if again else None
     if job.state is JobState.SUCCEEDED:
         notice = ending(job)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from core.domain.errors import ProviderHalted
-from core.domain.job import Made
+from core.domain.job import ModelOutput
 from core.domain.models import ModelSpec
 from core.domain.parameters.spec import Value
 
@@ -125,7 +125,7 @@ class Upscaler(Protocol):
         Raises RequestLost, or ProviderUnavailable after a long outage.
         """
 
-    async def result(self, request_id: str, model: ModelSpec) -> Made:
+    async def result(self, request_id: str, model: ModelSpec) -> ModelOutput:
         """The outputs of a completed request, or the error it ended with (raised). Repeatable."""
 
     async def cancel(self, request_id: str, model: ModelSpec) -> CancelAnswer:

@@ -3,7 +3,7 @@
 from babel.numbers import format_decimal
 
 from core.domain import errors as e
-from core.domain.parameters.sizes import typed
+from core.domain.parameters.sizes import as_typed
 from core.domain.parameters.spec import translatable
 from core.presentation.card import Action
 from core.presentation.notices import Explainer, Notice, other_factor, plain
@@ -24,7 +24,7 @@ def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
 
 
 def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
-    target = error.target if error.reason == "amount" else typed(error.target)
+    target = error.target if error.reason == "amount" else as_typed(error.target)
     facts = {"size": size(error.width_px, error.height_px), "target": target, "model": error.model}
     if error.reason == "already_larger":
         what = tr("The image is {size} already, which is no smaller than {target}.", locale, **facts)

@@ -7,7 +7,7 @@ from core.domain.job import Awaited, Delivery, Job, JobState, Progress, Quote, R
 from core.domain.limits import LimitStatus
 from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import translatable
-from core.domain.similarity import Place
+from core.domain.similarity import Position
 from core.presentation import translations as t
 from core.presentation.limit_texts import left_text
 from core.presentation.notices import Notice
@@ -209,8 +209,8 @@ def _similarity(job: Job, locale: str) -> list[str]:
     return [*told, tr("Kept {share} of the structure; most changed: {place}.", locale, share=share, place=place)]
 
 
-def _place_name(place: Place, locale: str) -> str:
-    names: dict[Place, str] = {
+def _place_name(place: Position, locale: str) -> str:
+    names: dict[Position, str] = {
         "top_left": tr("top left", locale), "top": tr("top", locale), "top_right": tr("top right", locale),
         "left": tr("left", locale), "centre": tr("centre", locale), "right": tr("right", locale),
         "bottom_left": tr("bottom left", locale), "bottom": tr("bottom", locale),

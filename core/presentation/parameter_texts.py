@@ -30,7 +30,7 @@ def allowed_text(name: str, locale: str, models: Models = MODELS) -> str:
         return ", ".join(models.ids)
     if SPECS[name].kind == "bool":
         return tr("on or off", locale)
-    return tr("any whole number", locale) if name == "seed" else models.widest[name].allowed
+    return tr("any whole number", locale) if name == "seed" else models.inputs[name].allowed
 
 
 def value_text(value: object) -> str:

@@ -178,7 +178,7 @@ class SqlJobStore(JobSearches):
                 return None
             fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
             changed = dataclasses.replace(before, **fields, updated_at=self._clock.now())
-            owes = changed.needs_last_words and not before.state.terminal
+            owes = changed.needs_closing_message and not before.state.terminal
             if owes and not locks:
                 return None  # with the row of what is owed, in one transaction
             values = {f"known_{name}": says[name] for name in CHANGING} | {"updated_at": changed.updated_at}

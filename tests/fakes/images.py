@@ -9,7 +9,7 @@ from core.domain.errors import (
     ImageTooSmall,
     NotAnImage,
 )
-from core.images.service import ImageFacts, ImageLimits, Prepared, StrippedResult
+from core.images.service import ImageFacts, ImageLimits, PreparedImage, StrippedResult
 
 
 def fake_picture(width_px: int = 600, height_px: int = 400, salt: str = "") -> bytes:
@@ -24,11 +24,11 @@ class FakeImages:
         self.limits = ImageLimits()
         self.errors: dict[str, deque[BaseException]] = defaultdict(deque)
 
-    async def prepare(self, path: Path, out_path: Path) -> Prepared:
+    async def prepare(self, path: Path, out_path: Path) -> PreparedImage:
         facts = self._facts("prepare", path)
         out_path.write_bytes(path.read_bytes())
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Prepared(out_path, facts.mime, facts.width_px, facts.height_px, facts.bytes, sha256, (), facts)
+        return PreparedImage(out_path, facts.mime, facts.width_px, facts.height_px, facts.bytes, sha256, (), facts)
 
     async def blank(self, path: Path) -> str | None:
         data = path.read_bytes()

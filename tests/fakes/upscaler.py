@@ -19,7 +19,7 @@ from core.domain.errors import (
     SubmitUnknown,
     UpscaleError,
 )
-from core.domain.job import Made
+from core.domain.job import ModelOutput
 from core.domain.models import MODELS, ModelSpec
 from core.ports import (
     BillingEvent,
@@ -182,12 +182,12 @@ class FakeUpscaler:
             raise RequestLost
         return self.taken[request_id]
 
-    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> Made:
+    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelOutput:
         self._called("result")
         request = self._known(request_id)
         if request.outcome is not None:
             raise request.outcome
-        return Made(
+        return ModelOutput(
             image_url=f"fake://results/{request_id}",
             seed=request.inputs.values.get("seed"),  # type: ignore[arg-type]
             inference_s=1.5,

@@ -13,7 +13,7 @@ from discord.components import _component_factory
 from discord.sticker import StickerItem
 
 from adapters.discord.inbound.message_images import name_of
-from core.domain.untrusted_text import Shape, clean_json, fits
+from core.domain.untrusted_text import Shape, clean_json, has_shape
 
 Payload: TypeAlias = dict[str, Any]
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
@@ -59,7 +59,7 @@ def clean_interaction(payload: Payload, state: Any) -> None:
     """
     payload |= clean_json(payload)
     actor = "member" if int(payload.get("guild_id") or 0) else "user"
-    if not fits(payload, _SHAPE) or not payload.get(actor) or not 0 <= int(payload["id"]) < 1 << 63:
+    if not has_shape(payload, _SHAPE) or not payload.get(actor) or not 0 <= int(payload["id"]) < 1 << 63:
         raise TypeError("an interaction that Discord does not send")
     _check_options((payload.get("data") or {}).get("options"))
     if isinstance(payload.get("message"), dict):

@@ -165,7 +165,7 @@ def model_choices(models: Models) -> Choices:
 def _parameters(models: Models) -> list[Option]:
     options: list[Option] = []
     for spec in SPECS.values():
-        known = models.widest.get(spec.name)
+        known = models.inputs.get(spec.name)
         if spec.kind == "choice" and len(models) > 1:
             options.append(optional(spec.name, str))
         elif spec.kind == "size":
@@ -176,7 +176,7 @@ def _parameters(models: Models) -> list[Option]:
             kind = _TYPES[spec.kind]
             ranged = app_commands.Range[kind, kind(known.low), kind(known.high)]  # type: ignore[valid-type]
             options.append(optional(spec.name, ranged, allowed=known.allowed if spec.name != "seed" else ""))
-    if "creativity" in models.widest:
+    if "creativity" in models.inputs:
         options.append(optional("preset", str))
     return options
 

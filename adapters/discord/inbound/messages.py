@@ -18,7 +18,7 @@ from adapters.discord.inbound.message_images import MAX_IMAGES, Menu, from_link,
 from adapters.discord.inbound.upscale_commands import Menus, pictures_in
 from adapters.discord.outbound import errors
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
+from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
 from core.presentation import said
 from core.presentation.cards.batch import reply_how_text
 
@@ -54,7 +54,7 @@ class Messages:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:
             there = await self._replied_to(message)
-            if there is not message and is_talk(message.content, presets):
+            if there is not message and is_small_talk(message.content, presets):
                 await self._say_how(answer)
                 return
             found = pictures_in(there)

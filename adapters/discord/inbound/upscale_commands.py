@@ -54,7 +54,7 @@ class OptionsModal(ui.Modal):
         shown = ("preset", "factor") if several else ("preset", "factor", "model")
         for each in (fields[name] for name in shown if name in fields):
             self._select(each) if each.choices else self._text(each)
-        others = {name: each.default for name, each in models.widest.items() if name != "factor" and each.default}
+        others = {name: each.default for name, each in models.inputs.items() if name != "factor" and each.default}
         example = " ".join(f"{name}={value_text(default)}" for name, default in others.items())
         typed = tr("As you would type it: name=value", locale)
         self._text(Field("more", tr("Everything else", locale), typed, example or "factor=2"))

@@ -15,7 +15,7 @@ from slack_bolt.response import BoltResponse
 
 from adapters.slack.context import HandlerContext
 from core.domain.errors import Draining
-from core.domain.untrusted_text import Shape, clean_json, fits
+from core.domain.untrusted_text import Shape, clean_json, has_shape
 from core.presentation import explain
 
 log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class DrainMiddleware:
 def _made_readable(req: AsyncBoltRequest) -> bool:
     """Leave out what cannot be stored; False for a payload of another shape, or too deep."""
     try:
-        if not (fits(req.body, SHAPE) and fits(req.context, _IDS)):
+        if not (has_shape(req.body, SHAPE) and has_shape(req.context, _IDS)):
             return False
         req.body = clean_json(req.body)
     except RecursionError:

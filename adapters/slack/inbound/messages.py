@@ -24,7 +24,7 @@ from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefus
 from adapters.slack.outbound.files import posts_of
 from adapters.slack.setup.installations import Install, Installs
 from core.domain.job import Requester
-from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
+from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
 from core.presentation.cards.batch import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
@@ -105,7 +105,7 @@ class Events:
         asks = bool(text) and self.ctx.text_is_parameters(text, presets)
         if asks and not where.thread_ts:
             await self.ctx.take(order)
-        elif where.thread_ts and not is_talk(order.text, presets):
+        elif where.thread_ts and not is_small_talk(order.text, presets):
             await self._take_above(order, ts, asks=asks)
         else:
             self.ctx.tasks.spawn("help", self._help_now_and_then(order))

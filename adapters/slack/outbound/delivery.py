@@ -20,7 +20,7 @@ from adapters.slack.views.blocks import Content
 from core.domain.job import Delivery, DeliveryKind, Job
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
-from core.domain.variations import whole_of
+from core.domain.variations import previewed_job_id
 from core.images.renditions import JobMedia
 from core.ports import MediaFile
 from core.presentation import job_texts as words
@@ -141,7 +141,7 @@ class Deliverer:
         limits = [FILE_MAX_BYTES, *SMALLER_TRIES_BYTES]
         start = limits.index(noted) if noted in limits else 0
         for number, limit in enumerate(limits[start:], start=start):
-            if number == 0 and not whole_of(job):
+            if number == 0 and not previewed_job_id(job):
                 file = await self._media.original(job)
                 if file.bytes > FILE_MAX_BYTES:
                     continue

@@ -25,7 +25,7 @@ from adapters.slack.outbound import errors
 from adapters.slack.outbound.api_client import SlackApi, Team
 from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
-from core.domain.untrusted_text import Shape, clean_json, fits
+from core.domain.untrusted_text import Shape, clean_json, has_shape
 from core.ports import Clock, Download
 
 log = structlog.get_logger(__name__)
@@ -238,7 +238,7 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
 
 
 def _refuse_unusable(file: dict[str, Any]) -> None:
-    if not fits(file, _RECORD):
+    if not has_shape(file, _RECORD):
         raise DownloadFailed(reason="not_ready")
     if file.get("is_external") or file.get("mode") == "external":
         raise DownloadFailed(reason="external")

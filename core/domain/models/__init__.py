@@ -150,7 +150,7 @@ class Models(tuple[ModelSpec, ...]):
             raise ValueError(f"There is no model {', '.join(sorted(unknown))}; there is {', '.join(self.ids)}.")
         return Models([next(m for m in here if m.id == name) for name in ids] if ids else here, self.known)
 
-    def at(self, provider: Literal["fal", "local", "sandbox"], listed: Sequence[str]) -> Models:
+    def for_provider(self, provider: Literal["fal", "local", "sandbox"], listed: Sequence[str]) -> Models:
         """What a provider offers of those `listed`, of all where there is none; the sandbox plays those of fal.
 
         Beside fal, this machine's are free, and offered where they are listed.
@@ -169,7 +169,7 @@ class Models(tuple[ModelSpec, ...]):
         raise ModelFailed(kind="model_gone", billed=False)
 
     @cached_property
-    def widest(self) -> dict[str, Input]:
+    def inputs(self) -> dict[str, Input]:
         """Every input that one of them has, with the widest range; the default is that of the first which has it."""
         found: dict[str, Input] = {}
         for name in SPECS:

@@ -50,7 +50,7 @@ class Judge:
                 if values.setdefault(said.known, value) == value:
                     continue
                 if said.known == "to":
-                    value = ParameterProblem(sizes.typed(str(value)), sizes.typed(str(values["to"])), "together")
+                    value = ParameterProblem(sizes.as_typed(str(value)), sizes.as_typed(str(values["to"])), "together")
                 else:
                     value = ParameterProblem(key_of(said.name), shown(said.raw), "duplicate", self._allowed(said.known))
             if isinstance(value, ParameterProblem) and value not in self.problems:
@@ -82,7 +82,7 @@ class Judge:
         if known in others:
             return others[known]
         model = self._model or self._models.default
-        found = model.inputs.get(known) or self._models.widest.get(known)
+        found = model.inputs.get(known) or self._models.inputs.get(known)
         if found is None:
             return ""
         ranges = ((other.id, other.inputs[known]) for other in self._models if known in other.inputs)
@@ -125,7 +125,7 @@ class Judge:
         values = self._presets.get(str(name))
         if values is None:
             return str(said.raw).lower() if self._lenient else name
-        inputs = ("model", "to", *(self._model.inputs if self._model else self._models.widest))
+        inputs = ("model", "to", *(self._model.inputs if self._model else self._models.inputs))
         taken = [Said(each, each, value) for each, value in values.items() if each in inputs]
         wrong = [found for each in taken if isinstance(found := self._value(each), ParameterProblem)]
         return wrong[0] if wrong else name if taken else self._lacks(str(name))
@@ -184,7 +184,7 @@ def judged(
     parsed.reverse()
     private = {one.private for one in parsed} - {None}
     if "to" in given and "factor" in given:
-        found.problems.append(ParameterProblem("factor", sizes.typed(str(given["to"])), "together"))
+        found.problems.append(ParameterProblem("factor", sizes.as_typed(str(given["to"])), "together"))
     if found.problems:
         raise InvalidParameters(problems=tuple(found.problems))
     chosen = next((one for one in parsed if one.preset), Parsed())

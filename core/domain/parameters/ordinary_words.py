@@ -34,7 +34,7 @@ _ASKS = (
 """Parts of words that ask for an enlargement, in every language that the bot speaks."""
 
 
-def is_talk(text: str, presets: Presets = PRESETS) -> bool:
+def is_small_talk(text: str, presets: Presets = PRESETS) -> bool:
     """Whether words ask for nothing: neither a parameter nor a word for enlarging ("thanks, looks great!")."""
     words = _MENTION.sub(" ", text).lower()
     asks = without_ordinary_words(words, presets) or any(part in words for part in _ASKS)

@@ -100,7 +100,7 @@ def _closed_sides(found: re.Match[str]) -> str:
     return f"{across}x{down}{'in' if inches else (unit or '').lower()}"
 
 
-def typed(target: str) -> str:
+def as_typed(target: str) -> str:
     """A canonical target as people write it: `width=3000`, `max=$0.50`, `4k`."""
     if target.startswith("$"):
         return f"max={target}"
@@ -177,7 +177,7 @@ MOST_MEGAPIXELS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class OutputPlan:
     """What the model is asked for (`factor`), and the size that its picture is reduced to; `dpi` of a print."""
 
     factor: float
@@ -186,21 +186,21 @@ class Aim:
     dpi: int | None = None
 
 
-def aim(
+def plan_output(
     parameters: Parameters,
     width_px: int,
     height_px: int,
     priced: Sequence[tuple[ModelSpec, int]],
     *,
     largest: Callable[[float], float | None],
-) -> Aim:
+) -> OutputPlan:
     """How a picture gets the size that was asked for.
 
     `priced` are models with their nano-dollars per megapixel: first the job's own, then those on offer. `largest`: the
     largest factor below one that all limits allow. Raises TargetUnreachable, with what would work instead.
     """
     if parameters.to is None:
-        return Aim(parameters.factor, *output_size(width_px, height_px, parameters.factor))
+        return OutputPlan(parameters.factor, *output_size(width_px, height_px, parameters.factor))
     target = target_of(parameters.to)
     by_amount = target.max_nanousd is not None
     out = (width_px, height_px) if by_amount else target.box(width_px, height_px)
@@ -219,7 +219,7 @@ def aim(
     if not by_amount and (target.scale(width_px, height_px) <= 1 or out == (width_px, height_px)):
         reason, offer = "already_larger", largest(min(2.0, model.largest_factor))
     elif (factor := factor_by(model, price)) is not None:
-        return Aim(factor, *(output_size(width_px, height_px, factor) if by_amount else out), target.dpi)
+        return OutputPlan(factor, *(output_size(width_px, height_px, factor) if by_amount else out), target.dpi)
     else:
         reason = "amount" if by_amount else "beyond_model"
         offer = None if by_amount else largest(model.largest_factor)

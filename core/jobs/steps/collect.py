@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from core.domain import errors
-from core.domain.job import Awaited, Job, JobState, Made, Progress, Remote, Result, ResultNote
+from core.domain.job import Awaited, Job, JobState, ModelOutput, Progress, Remote, Result, ResultNote
 from core.domain.money import megapixels
 from core.domain.similarity import Similarity
 from core.images.pool import NoWorker
@@ -68,7 +68,7 @@ async def collect(tools: Tools, job: Job) -> Next:
     return "deliver"
 
 
-def _remembering(remote: Remote, made: Made) -> Remote:
+def _remembering(remote: Remote, made: ModelOutput) -> Remote:
     """The provider may forget the request sooner than its file, so the answer is kept; a picture within it is not."""
     if _web_link(made.image_url) is None and made.image_url[:5].lower() == "data:":
         return remote
@@ -104,7 +104,7 @@ async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[]
         raise errors.ResultExpired from last
 
 
-async def _fetch(tools: Tools, job: Job, made: Made) -> tuple[Result, tuple[int, int]]:
+async def _fetch(tools: Tools, job: Job, made: ModelOutput) -> tuple[Result, tuple[int, int]]:
     """The finished file, and the size in which the model made it, which is what it bills."""
     part = tools.files.folder(job.id) / "result.part"
     measuring: list[asyncio.Task[Similarity | None]] = []
@@ -161,7 +161,7 @@ async def _similarity(tools: Tools, job: Job, path: Path) -> Similarity | None:
         return None
 
 
-def _arriving(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Awaitable[None]]:
+def _arriving(tools: Tools, job: Job, made: ModelOutput, part: Path) -> Callable[[], Awaitable[None]]:
     """One try to have the file on disk. Raises InputError for an empty one; whether it is whole its structure tells."""
 
     async def fetch() -> None:
@@ -176,7 +176,9 @@ def _arriving(tools: Tools, job: Job, made: Made, part: Path) -> Callable[[], Aw
     return fetch
 
 
-async def _judge(tools: Tools, job: Job, made: Made, path: Path, found: StrippedResult) -> tuple[ResultNote, ...]:
+async def _judge(
+    tools: Tools, job: Job, made: ModelOutput, path: Path, found: StrippedResult
+) -> tuple[ResultNote, ...]:
     """How the picture is not what was asked for. Raises ContentRejected or ModelFailed for one that is none at all."""
     facts, quote = found.facts, job.quote
     billed: dict[str, Any] = {"billed": made.units is None or made.units != 0, "billed_units": made.units}
@@ -205,7 +207,7 @@ def _size(facts: ImageFacts) -> tuple[int, int]:
     return facts.width_px, facts.height_px
 
 
-async def _refuse_blank(tools: Tools, job: Job, made: Made, path: Path, billed: dict[str, Any]) -> None:
+async def _refuse_blank(tools: Tools, job: Job, made: ModelOutput, path: Path, billed: dict[str, Any]) -> None:
     """Raise for a picture of one colour where none was handed in.
 
     Other upscalers at fal blank what their safety check refuses and call it a success; this model's outputs have no

@@ -41,7 +41,7 @@ async def deliver(tools: Tools, job: Job) -> Next:
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )
-    return "announce" if job.needs_last_words else "end"
+    return "announce" if job.needs_closing_message else "end"
 
 
 async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:

@@ -8,17 +8,19 @@ from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
 from core.domain.job import InputFacts, Job, Quote
 from core.domain.models import ModelSpec
 from core.domain.parameters import sizes
-from core.domain.parameters.sizes import Aim, aim
+from core.domain.parameters.sizes import OutputPlan, plan_output
 from core.domain.parameters.spec import Parameters
 from core.images.service import check_output, largest_factor
 from core.jobs.context import Tools
 
 
-async def aim_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> Aim:
+async def output_plan_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> OutputPlan:
     """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
     size = facts.width_px, facts.height_px
     priced = [(each, await tools.prices.unit_price(each)) for each in (model, *tools.models)]
-    return aim(parameters, *size, priced, largest=lambda below: largest_factor(*size, tools.images.limits, below))
+    return plan_output(
+        parameters, *size, priced, largest=lambda below: largest_factor(*size, tools.images.limits, below)
+    )
 
 
 async def cheaper(tools: Tools, job: Job, facts: InputFacts, than_nanousd: int) -> tuple[tuple[str, int], ...]:
@@ -34,7 +36,7 @@ async def cheaper(tools: Tools, job: Job, facts: InputFacts, than_nanousd: int) 
 async def _cost(tools: Tools, job: Job, facts: InputFacts, model: ModelSpec) -> int | None:
     """What the job costs by this model; None where it cannot make the size, or a limit forbids it."""
     try:
-        aimed = await aim_for(tools, job.parameters, facts, model)
+        aimed = await output_plan_for(tools, job.parameters, facts, model)
         check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
     except (TargetUnreachable, OutputTooLarge):
         return None

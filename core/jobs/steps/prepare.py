@@ -11,15 +11,15 @@ from core.domain import money
 from core.domain.errors import ModelError, OutputTooLarge, ProviderError, TargetUnreachable
 from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Result
 from core.domain.models import DEFAULT_MODEL
-from core.domain.parameters.sizes import Aim
+from core.domain.parameters.sizes import OutputPlan
 from core.domain.parameters.spec import Parameters
-from core.domain.variations import whole_of
+from core.domain.variations import previewed_job_id
 from core.images.job_folder import link_or_copy
 from core.images.service import check_output
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
 from core.jobs.steps.fail import cancelled
-from core.jobs.steps.offers import aim_for, cheaper, with_cheaper, within_means
+from core.jobs.steps.offers import cheaper, output_plan_for, with_cheaper, within_means
 from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
 
@@ -55,7 +55,7 @@ async def _price(tools: Tools, job: Job) -> Next:
     facts = await read_picture(tools, job, tools.running.admission.downloads)
     tools.running.disk.count(job.id, member, await tools.files.size(job.id))
     try:
-        aimed = await aim_for(tools, job.parameters, facts, tools.model(job))
+        aimed = await output_plan_for(tools, job.parameters, facts, tools.model(job))
         check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
     except (OutputTooLarge, TargetUnreachable) as refused:
         raise await within_means(tools, job, facts, refused) from None
@@ -114,12 +114,12 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
 async def estimated(tools: Tools, parameters: Parameters, width_px: int, height_px: int) -> Quote:
     """The price of a picture of this size, before it is handed in. Raises TargetUnreachable."""
     model = tools.models.of(parameters)
-    aimed = await aim_for(tools, parameters, InputFacts("", width_px, height_px, 0, ""), model)
+    aimed = await output_plan_for(tools, parameters, InputFacts("", width_px, height_px, 0, ""), model)
     price = await tools.prices.unit_price(model)
     return money.quote(width_px, height_px, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
 
 
-async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote:
+async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: OutputPlan) -> Quote:
     price = await tools.prices.unit_price(tools.model(job))
     size = facts.width_px, facts.height_px
     quote = money.quote(*size, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
@@ -138,7 +138,7 @@ async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: Aim) -> Quote
 
 async def _whole(tools: Tools, job: Job) -> tuple[int, int] | None:
     """The size of the picture whose most detailed part this job enlarges; None for any other job."""
-    whole = await tools.store.get(whole_id) if (whole_id := whole_of(job)) else None
+    whole = await tools.store.get(whole_id) if (whole_id := previewed_job_id(job)) else None
     return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
 
 

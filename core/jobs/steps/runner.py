@@ -97,7 +97,7 @@ class Pipeline:
 
     async def _judge(self, step: Next, job: Job) -> Next:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
-            return "announce" if job.needs_last_words else "end"
+            return "announce" if job.needs_closing_message else "end"
         if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
             return await fail.end_with_error(self.tools, job, job.error)
         try:

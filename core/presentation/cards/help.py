@@ -43,7 +43,7 @@ def help_card(
     models = service.models
     price = tr("Above {price} you are asked first.", locale, price=cents(service.confirm_above_nanousd, locale))
     parts = [Section(tr("Parameters", locale), paragraphs=_parameters(locale, models))]
-    if any(name in models.widest for values in PRESETS.values() for name in values if name != "factor"):
+    if any(name in models.inputs for values in PRESETS.values() for name in values if name != "factor"):
         presets = ", ".join(preset_text(name, values) for name, values in PRESETS.items())
         told = presets + ". " + tr("Values you set yourself override them.", locale)
         own = fill(tr("Save your own with {command}.", locale), command=Code(save_preset))
@@ -68,7 +68,7 @@ def other_ways(locale: str) -> str:
 
 
 def _parameters(locale: str, models: Models) -> tuple[Line, ...]:
-    names = [name for name in SPECS if name in models.widest or name == "to" or (name == "model" and len(models) > 1)]
+    names = [name for name in SPECS if name in models.inputs or name == "to" or (name == "model" and len(models) > 1)]
     return tuple(
         one(Code(name), f" {allowed_text(name, locale, models)} · {parameter_hint(name, locale)}") for name in names
     )
@@ -91,12 +91,12 @@ class Field:
 
 def form_fields(models: Models, own: OwnSettings, locale: str) -> dict[str, Field]:
     """By the names of their parameters, in the order of a form; `own` shows through where a field is left empty."""
-    saved, widest = own.defaults, models.widest
+    saved, inputs = own.defaults, models.inputs
     shown: dict[str, object] = {"model": models.default.id, "preset": tr("none", locale), "to": sizes.ALLOWED, **saved}
     choices: dict[str, Mapping[str, str]] = {}
     if len(models) > 1:
         choices["model"] = {model.id: model_choice(model.id, models, locale) for model in models}
-    if "creativity" in widest:
+    if "creativity" in inputs:
         named = {**PRESETS, **own.presets}.items()
         choices["preset"] = {name: preset_choice(name, values, locale) for name, values in named}
     fields = []
@@ -104,7 +104,7 @@ def form_fields(models: Models, own: OwnSettings, locale: str) -> dict[str, Fiel
         offered, usual = choices.get(name, {}), str(shown[name])
         label, hint = parameter_label(name, locale), command_text(name, locale)
         fields.append(Field(name, label, hint, offered.get(usual, usual), offered))
-    for name, known in widest.items():
+    for name, known in inputs.items():
         if SPECS[name].kind in ("float", "int"):
             default = saved.get(name, known.default)
             usual = tr("random", locale) if default is None else value_text(default)

@@ -11,7 +11,7 @@ from typing import Literal
 from core.budgets.fit import failing, reached
 from core.domain.errors import Paused, TooManyWaiting
 from core.domain.job import Requester
-from core.domain.limits import COUNTED, LimitStatus
+from core.domain.limits import SUMMED_WINDOWS, LimitStatus
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.ports import HoldRequest
 from core.storage.ledger.rules import NOW, Plan
@@ -72,7 +72,7 @@ def _write(book: LedgerSnapshot, request: HoldRequest, plan: Plan, state: HoldSt
         member=book.rules.keys.person(who),
         counters=plan.counters,
         slots=plan.slot_counters,
-        windows=tuple((span.key, span.ends_at) for span in book.spans if span.window in COUNTED),
+        windows=tuple((span.key, span.ends_at) for span in book.spans if span.window in SUMMED_WINDOWS),
         sponsor_id=plan.sponsor_id,
         model=request.model,
         round=old.round + 1 if old else 1,

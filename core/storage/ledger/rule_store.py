@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, delete, insert, select, update
 
 from core.domain.job import Requester
-from core.domain.limits import AlertPlace, Extra, LimitChange, Rule, Sponsor
+from core.domain.limits import AlertPlace, ExtraAllowance, LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
 from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rules_of, rules_version
 from core.storage.ledger.sql import SqlLedger
@@ -73,7 +73,7 @@ class SqlRules:
         await self._write(actor, "sponsor", f"channel {channel_id}", amount_nanousd, work)
         return sponsor
 
-    async def add_extra(self, actor: Requester, extra: Extra) -> None:
+    async def add_extra(self, actor: Requester, extra: ExtraAllowance) -> None:
         def work(connection: Connection) -> None:
             connection.execute(delete(t.extras).where(t.extras.c.ends_at <= self._ledger.clock.now()))
             connection.execute(insert(t.extras).values(**dataclasses.asdict(extra), **self._stamp(actor)))

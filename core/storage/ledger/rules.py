@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from core.budgets.rules import RuleSet, WorkspaceKey
 from core.domain.identity import person_id, person_key
 from core.domain.job import Requester
-from core.domain.limits import Extra, Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
+from core.domain.limits import ExtraAllowance, Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
 
 NOW = "now"
@@ -239,7 +239,7 @@ def load_rules(connection: Connection, version: str, operator: Sequence[Rule], k
     pauses = frozenset(connection.scalars(select(t.pauses.c.place)))
     e = t.extras.c
     running = select(e.platform, e.workspace_id, e.user_id, e.amount_nanousd, e.ends_at).where(e.ends_at > now)
-    extras = [Extra(*row) for row in connection.execute(running)]
+    extras = [ExtraAllowance(*row) for row in connection.execute(running)]
     stale_at = min((extra.ends_at for extra in extras), default=float("inf"))
     book = RuleSet((*at_run_time, *operator), moderators, extras)
     return Rules(version, book, keys, pauses, sponsors, stale_at)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from core.domain import errors
 from core.domain.models import MODELS
-from core.domain.money import MOST_UNITS, UNREADABLE_UNITS, bounded_number
+from core.domain.money import MAX_BILLED_UNITS, UNREADABLE_UNITS, bounded_number
 from core.upscalers.fal.json_answer import LARGEST_NUMBER, dig, whole
 
 CONTENT_TYPES = frozenset({"content_policy_violation", "nsfw_content_detected", "content_blocked"})
@@ -85,7 +85,7 @@ def units_in(headers: Mapping[str, str]) -> Decimal | None:
     if not text or text.isspace():
         return None
     units = bounded_number(text)
-    return UNREADABLE_UNITS if units is None or units > MOST_UNITS else units
+    return UNREADABLE_UNITS if units is None or units > MAX_BILLED_UNITS else units
 
 
 def bill_in(headers: Mapping[str, str], *, otherwise: bool | None) -> dict[str, Any]:

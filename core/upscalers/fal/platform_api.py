@@ -13,7 +13,7 @@ import structlog
 
 from core.domain.errors import ProviderError, ProviderHalted, ProviderUnavailable
 from core.domain.models import MODELS, ModelSpec
-from core.domain.money import MOST_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
+from core.domain.money import MAX_BILLED_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
 from core.ports import BillingEvent, Found, is_staged
 from core.upscalers.fal.json_answer import LARGEST_NUMBER, Answer, dig, objects
 from core.upscalers.fal.submit import in_path, usable_id
@@ -164,7 +164,7 @@ def _decimal(value: Any) -> Decimal | None:
 
 def _nanousd(value: Any) -> int | None:
     usd = _decimal(value)
-    return None if usd is None or usd > MOST_UNITS else int((usd * NANOUSD_PER_USD).to_integral_value())
+    return None if usd is None or usd > MAX_BILLED_UNITS else int((usd * NANOUSD_PER_USD).to_integral_value())
 
 
 def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
@@ -173,7 +173,7 @@ def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
     total = _nanousd(item.get("cost_total"))
     request_id = usable_id(item.get("request_id"))
     nanousd = int(cost) if cost is not None else total
-    if units is None or units > MOST_UNITS or nanousd is None or request_id is None:
+    if units is None or units > MAX_BILLED_UNITS or nanousd is None or request_id is None:
         return None
     try:
         at = datetime.fromisoformat(str(item.get("timestamp"))).timestamp()

@@ -12,7 +12,7 @@ import structlog
 from yarl import URL
 
 from core.domain.errors import ModelFailed, ProviderBusy, ProviderError, ProviderUnavailable
-from core.domain.job import Made
+from core.domain.job import ModelOutput
 from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
@@ -37,11 +37,11 @@ class Results:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> Made:
+    async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelOutput:
         """See `core.ports.Upscaler.result`. Bounded: about a quarter of a minute of waiting in all."""
         path = request_path(model, request_id)
 
-        async def ask() -> Made:
+        async def ask() -> ModelOutput:
             answer = await self._transport.read("GET", self._url(path), attempts=1, max_bytes=MAX_RESULT_BYTES)
             return await self._judge(answer, path)
 
@@ -50,7 +50,7 @@ class Results:
     def _url(self, path: str, what: str = "") -> URL:
         return self._transport.url("queue", path + what)
 
-    async def _judge(self, answer: Answer, path: str) -> Made:
+    async def _judge(self, answer: Answer, path: str) -> ModelOutput:
         data = answer.data()
         if answer.ok:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
@@ -98,7 +98,7 @@ def _pause(error: Exception, attempt: int) -> float | None:
     return _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
 
 
-def parse_result(answer: Answer, data: Any) -> Made:
+def parse_result(answer: Answer, data: Any) -> ModelOutput:
     """The model's outputs, as far as they are there and of the right type. Raises ModelFailed without an image."""
     image = dig(data, "image") or dig(data, "images", 0)
     address, caption = dig(image, "url"), dig(data, "caption")
@@ -106,7 +106,7 @@ def parse_result(answer: Answer, data: Any) -> Made:
         # fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled.
         raise ModelFailed(kind=_NO_IMAGE, **bill_in(answer.headers, otherwise=True))
     flags = dig(data, "has_nsfw_concepts")
-    return Made(
+    return ModelOutput(
         image_url=address,
         seed=whole(dig(data, "seed")),
         inference_s=number(dig(data, "timings", "inference")),

@@ -5,7 +5,7 @@ It runs in the sandbox's queue and on its play money.
 
 import dataclasses
 
-from core.images.service import ImageFacts, ImageService, Written
+from core.images.service import ImageFacts, ImageService, WrittenImage
 from core.ports import Clock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
@@ -23,7 +23,7 @@ class LocalUpscaler(SandboxUpscaler):
         super().__init__(dataclasses.replace(config, pace=_PACE, caption=caption_for, network=True), images, clock)
 
 
-def caption_for(source: ImageFacts, factor: float, made: Written) -> str:
+def caption_for(source: ImageFacts, factor: float, made: WrittenImage) -> str:
     """What really ran; it is also the picture's alternative text."""
     how = "by Lanczos resampling"
     if made.network_share:

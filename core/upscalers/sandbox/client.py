@@ -18,13 +18,13 @@ import structlog
 
 from core import ports
 from core.domain import errors
-from core.domain.job import Made
+from core.domain.job import ModelOutput
 from core.domain.media_types import suffix_for
 from core.domain.models import DEFAULT_MODEL, MODELS, ModelSpec
 from core.domain.money import megapixels
 from core.domain.parameters.spec import Parameters
 from core.images.job_folder import link_or_copy
-from core.images.service import ImageFacts, ImageService, Written
+from core.images.service import ImageFacts, ImageService, WrittenImage
 from core.net.retry import first_of
 from core.ports import CancelAnswer, is_staged
 from core.upscalers.sandbox.model import SandboxConfig, failure_of
@@ -123,7 +123,7 @@ class SandboxUpscaler:
         """Enlarge the picture and write down how that ended, unless the request leaves the line meanwhile."""
         yield ports.RemoteRunning(None)
         began_at, pace = self._clock.now(), self._config.pace
-        enlarging: asyncio.Task[Written] | None = None
+        enlarging: asyncio.Task[WrittenImage] | None = None
         try:
             model = self._config.models.of(Parameters(model=record.model))
             factor = float(record.inputs[model.inputs["factor"].api_name])
@@ -163,7 +163,7 @@ class SandboxUpscaler:
             await self._clock.sleep(SAVE_AGAIN_S)
 
     def _outputs(
-        self, record: Record, model: ModelSpec, address: str, facts: ImageFacts, made: Written, began_at: float
+        self, record: Record, model: ModelSpec, address: str, facts: ImageFacts, made: WrittenImage, began_at: float
     ) -> dict[str, Any]:
         factor = float(record.inputs[model.inputs["factor"].api_name])
         return {
@@ -175,7 +175,7 @@ class SandboxUpscaler:
             "billable_units": megapixels(made.width_px, made.height_px),
         }
 
-    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> Made:
+    async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelOutput:
         """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
         record = await self._load(request_id)
         if record is not None and record.finished_at is None:
@@ -186,9 +186,9 @@ class SandboxUpscaler:
             raise errors.from_json(record.error)
         if record.outputs is None:
             raise errors.ModelFailed(kind="no_image_in_result", billed=False)
-        known = {field.name for field in dataclasses.fields(Made)}  # records of earlier versions hold more
+        known = {field.name for field in dataclasses.fields(ModelOutput)}  # records of earlier versions hold more
         outputs = {name: value for name, value in record.outputs.items() if name in known}
-        return Made(**outputs, units=Decimal(record.outputs["billable_units"]))
+        return ModelOutput(**outputs, units=Decimal(record.outputs["billable_units"]))
 
     async def cancel(self, request_id: str, model: ModelSpec = _FIRST) -> CancelAnswer:
         """Stop it: at once while it waits, at its next step while it runs."""

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from core.domain import errors
 from core.domain.models import MODELS, Models
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.images.service import ImageFacts, Written
+from core.images.service import ImageFacts, WrittenImage
 
-Caption: TypeAlias = Callable[[ImageFacts, float, Written], str]
+Caption: TypeAlias = Callable[[ImageFacts, float, WrittenImage], str]
 """The caption of a picture, enlarged by a factor, as it was written."""
 
 
@@ -31,7 +31,7 @@ class Pace:
         return min(self.limit_s, self.base_s + self.per_megapixel_s * megapixels)
 
 
-def caption_for(source: ImageFacts, factor: float, _made: Written) -> str:
+def caption_for(source: ImageFacts, factor: float, _made: WrittenImage) -> str:
     """What was done to the picture; it is also its alternative text."""
     return (
         f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "

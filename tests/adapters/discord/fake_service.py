@@ -91,7 +91,7 @@ class FakeCore(FakeService):
     async def _end(self, job_id: str, delivery: Delivery) -> None:
         """As the core: where the picture is not in the job's own message, words close it."""
         job = self.set(job_id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
-        if job.needs_last_words:
+        if job.needs_closing_message:
             try:
                 await self.reply(job_id).closed(job, ending(job))
             except DeliveryRefused as refusal:

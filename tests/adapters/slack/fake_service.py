@@ -135,7 +135,7 @@ class FakeService(service.FakeService):
         except (DeliveryRefused, DeliveryUnavailable):
             delivery = Delivery("kept")
         job = self._set(row.id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
-        if job.needs_last_words:
+        if job.needs_closing_message:
             try:
                 await self._again(lambda: reply.closed(job, ending(job)))
             except DeliveryRefused as refusal:

@@ -11,7 +11,7 @@ from core.budgets.fit import megapixels_left, refusal, with_offer
 from core.budgets.rules import RuleSet
 from core.domain import money
 from core.domain.errors import LimitReached
-from core.domain.limits import COUNTED, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window, span
+from core.domain.limits import SUMMED_WINDOWS, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window, span
 from core.domain.money import factor_within
 from tests.core.storage.ledger_kit import USD, day_usd, member
 
@@ -69,7 +69,7 @@ def test_weeks_begin_on_monday_and_months_on_the_first() -> None:
 )
 def test_every_instant_lies_in_its_window_and_the_next_window_begins_where_it_ends(instant: float, name: str) -> None:
     zone = ZoneInfo(name)
-    for window in COUNTED:
+    for window in SUMMED_WINDOWS:
         here = span(window, instant, zone)
         assert here.starts_at <= instant
         if here.ends_at is not None:

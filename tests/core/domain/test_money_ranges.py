@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.domain.money import (
-    MOST_UNITS,
+    MAX_BILLED_UNITS,
     UNREADABLE_UNITS,
     bounded_number,
     charge,
@@ -66,7 +66,7 @@ def test_no_text_is_charged_beyond_the_range(text: str) -> None:
     assert number is None or (number.is_finite() and number >= 0)
     units = units_in({"X-Fal-Billable-Units": text})
     if units is not None and is_plausible_bill(units, USD // 10, USD):
-        assert 0 <= units <= MOST_UNITS
+        assert 0 <= units <= MAX_BILLED_UNITS
         assert 0 <= charge(units, USD // 10) <= 2 * USD
 
 

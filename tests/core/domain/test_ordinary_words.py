@@ -4,7 +4,7 @@ import pytest
 
 from core.domain.errors import InvalidParameters
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.ordinary_words import is_talk, without_ordinary_words
+from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_ordinary_words_are_left_out(said: str, left: str) -> None:
 
 @pytest.mark.parametrize("said", ["thanks!", "<@42> danke dir", "merci, très beau", "すごい！", "wow 😀"])
 def test_talk_asks_for_nothing(said: str) -> None:
-    assert is_talk(said)
+    assert is_small_talk(said)
 
 
 @pytest.mark.parametrize(
     "said", ["", "<@42>", "upscale", "make it bigger", "bitte größer", "拡大して", "thanks, 2x", "faithful"]
 )
 def test_what_asks_is_no_talk(said: str) -> None:
-    assert not is_talk(said)
+    assert not is_small_talk(said)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from core.domain.errors import OutputTooLarge, TargetUnreachable
 from core.domain.models import ALL, MODELS, ModelSpec
 from core.domain.money import quote
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.sizes import Aim, aim, target_of
+from core.domain.parameters.sizes import OutputPlan, plan_output, target_of
 from core.images.service import ImageLimits, check_output, largest_factor
 
 FLUX, SEEDVR = MODELS
@@ -25,8 +25,8 @@ TARGETS = st.one_of(
 )
 
 
-def aimed(to: str, model: ModelSpec, width_px: int, height_px: int, limits: ImageLimits = LIMITS) -> Aim:
-    return aim(
+def aimed(to: str, model: ModelSpec, width_px: int, height_px: int, limits: ImageLimits = LIMITS) -> OutputPlan:
+    return plan_output(
         ALL.resolve(parse(f"to={to} model={model.id}", models=ALL)), width_px, height_px,
         [(each, each.unit_price_nanousd) for each in (model, *ALL)],
         largest=lambda below: largest_factor(width_px, height_px, limits, below),

@@ -27,7 +27,7 @@ from core.domain.errors import UpscaleError
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
 from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
-from core.domain.untrusted_text import MOST_PARTS, Shape, clean, clean_json, clean_line, fits
+from core.domain.untrusted_text import MAX_ITEMS, Shape, clean, clean_json, clean_line, has_shape
 from core.net import guard
 
 CHARS = 20_000
@@ -154,11 +154,11 @@ def _nested(depth: int) -> list[Any]:
 )  # fmt: skip
 def test_a_payload_of_another_shape_than_is_read_is_told_apart(value: Any, does: bool) -> None:
     shape: Shape = {"id": str, "files": [{"id": str}], "state": {"*": {"value": str}}}
-    assert fits(value, shape) is does
+    assert has_shape(value, shape) is does
 
 
-@pytest.mark.parametrize(("parts", "read"), [(MOST_PARTS, True), (MOST_PARTS + 1, False)])
+@pytest.mark.parametrize(("parts", "read"), [(MAX_ITEMS, True), (MAX_ITEMS + 1, False)])
 def test_what_says_more_parts_than_any_platform_sends_is_not_looked_into(parts: int, read: bool) -> None:
     shape = {"files": [{"id": str}], "values": {"*": str}}
-    assert fits({"files": [{"id": "F1"}] * parts}, shape) is read
-    assert fits({"values": dict.fromkeys(map(str, range(parts)), "x")}, shape) is read
+    assert has_shape({"files": [{"id": "F1"}] * parts}, shape) is read
+    assert has_shape({"values": dict.fromkeys(map(str, range(parts)), "x")}, shape) is read

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from core.images.service import ImageService, Prepared
+from core.images.service import ImageService, PreparedImage
 from tests.core.images import pictures
 
 
@@ -37,7 +37,7 @@ class Bench:
         path.write_bytes(data)
         return path
 
-    async def prepare(self, data: bytes) -> tuple[Prepared, bytes]:
+    async def prepare(self, data: bytes) -> tuple[PreparedImage, bytes]:
         """What the model gets of a file, and that file's bytes."""
         source, out = self.file(data), self.folder / "out"
         made = await self.service.prepare(source, out)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.domain.errors import InputError
-from core.images.service import ImageService, Prepared
+from core.images.service import ImageService, PreparedImage
 from tests.core.images import pictures
 
 SEEDS = [
@@ -38,7 +38,7 @@ class Bench:
         self.runner = asyncio.Runner()
         self.image_service = ImageService(workers=1, timeout_s=20.0)
 
-    def outcome(self, data: bytes) -> Prepared | InputError:
+    def outcome(self, data: bytes) -> PreparedImage | InputError:
         """What becomes of a file with these bytes."""
         source, out = self.folder / "in", self.folder / "out"
         source.write_bytes(data)
@@ -63,7 +63,7 @@ def _judge(bench: Bench, data: bytes) -> None:
     stats = bench.image_service.stats
     died, too_slow = stats["died"], stats["too_slow"]
     outcome = bench.outcome(data)
-    if isinstance(outcome, Prepared):
+    if isinstance(outcome, PreparedImage):
         written = outcome.path.read_bytes()
         assert pictures.decoded(written).size == (outcome.width_px, outcome.height_px)
         assert pictures.SECRET not in written

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.domain import errors
-from core.images.service import ImageLimits, ImageService, Written
+from core.images.service import ImageLimits, ImageService, WrittenImage
 from tests.core.images import pictures
 from tests.core.images.conftest import Bench
 
@@ -109,7 +109,7 @@ async def test_a_result_that_is_no_picture_or_broken_is_refused(bench: Bench) ->
         await bench.service.probe(bench.file(bytes(spoilt)))
 
 
-async def _fitted(bench: Bench, data: bytes, max_bytes: int) -> Written:
+async def _fitted(bench: Bench, data: bytes, max_bytes: int) -> WrittenImage:
     made = await bench.service.fit(bench.file(data), bench.folder, max_bytes)
     assert made.bytes == made.path.stat().st_size <= max_bytes
     picture = pictures.decoded(made.path.read_bytes())

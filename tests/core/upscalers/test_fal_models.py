@@ -8,7 +8,7 @@ import pyvips
 from pydantic import Field
 
 from core.domain.errors import ModelError
-from core.domain.job import Made
+from core.domain.job import ModelOutput
 from core.domain.models import MODELS, Models, ModelSpec, read_model
 from core.domain.parameters.grammar import parse
 from core.ports import ModelInputs
@@ -33,7 +33,7 @@ en = { name = "Clarity", about = "sharpens" }
 """All that there is to write for another model."""
 
 
-async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str, folder: Path) -> Made:
+async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str, folder: Path) -> ModelOutput:
     url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id="0123456789ab")
     parameters = models.resolve(parse(f"model={model.id} {text}", models=models))
     inputs = ModelInputs(model, model.request(parameters, url))

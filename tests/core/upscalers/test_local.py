@@ -8,7 +8,7 @@ import pytest
 
 from core.domain.errors import ModelFailed
 from core.images.operations.enlarge import available
-from core.images.service import ImageService, Written
+from core.images.service import ImageService, WrittenImage
 from core.ports import RemoteCompleted, Upscaler
 from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
@@ -29,11 +29,11 @@ class Held:
     async def probe(self, path: Path, *, decode: bool = True) -> Any:
         return sized(64, 48)
 
-    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool) -> Written:
+    async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool) -> WrittenImage:
         assert network
         await self.go.wait()
         out_path.write_bytes(b"made")
-        return Written(out_path, "image/png", 128, 96, 4, network_share=0.0)
+        return WrittenImage(out_path, "image/png", 128, 96, 4, network_share=0.0)
 
 
 async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_pat
     ("share", "ending"), [(0.0, "by Lanczos resampling."), (0.5, "50% of the way by the small network ACNet.")]
 )
 def test_the_caption_names_the_network_only_where_it_had_a_share(share: float, ending: str, tmp_path: Path) -> None:
-    made = Written(tmp_path, "image/png", 128, 96, 4, network_share=share)
+    made = WrittenImage(tmp_path, "image/png", 128, 96, 4, network_share=share)
     assert caption_for(sized(64, 48), 2.0, made).endswith(ending)
 
 
