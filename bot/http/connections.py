@@ -60,7 +60,7 @@ class Connections:
         """Count a new connection in; False where there is no room for it, even after dropping a waiting one."""
         client = self.client(peer)
         mine = self._of_client.setdefault(client, {})
-        shared = self._proxies.has(peer) or client.startswith("127.") or client == "::/64"
+        shared = self._proxies.trusts(peer) or client.startswith("127.") or client == "::/64"
         if not shared and len(mine) >= self._per_client and not _drop_waiting(mine):
             return False
         if len(self._all) >= self._most and not _drop_waiting(self._all):

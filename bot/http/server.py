@@ -80,7 +80,7 @@ class HttpServer:
     bodies: RequestBodies = field(default_factory=RequestBodies)
     connections: Connections = field(init=False)
     turns: Turns = field(default_factory=Turns)
-    large: Turns = field(default_factory=lambda: Turns(at_once=1))
+    large: Turns = field(default_factory=lambda: Turns(per_iteration=1))
     _open: int = 0
     _incidents_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_INCIDENTS))
     _runner: web.AppRunner | None = field(default=None, repr=False)
@@ -211,7 +211,7 @@ class HttpServer:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         job_id, name = request.match_info["job_id"], request.match_info["name"]
-        if not self.links.holds(job_id, name, request.query.get("sig", "")):
+        if not self.links.is_valid(job_id, name, request.query.get("sig", "")):
             raise web.HTTPForbidden(text="This link is not valid, or no longer.\n")
         path = await self.find_file(job_id, name)
         mime = _FILE_TYPES.get(path.suffix) if path is not None else None

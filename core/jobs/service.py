@@ -34,6 +34,7 @@ from core.jobs.intake import Intake
 from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
+from core.net.signed_links import SHARED_PAGE
 from core.ports import Change, JobEngine, OpenHere
 from core.presentation import Notice
 
@@ -203,11 +204,12 @@ class JobService:
         job = identity.check_requester(await self._tools.store.get(job_id), actor)
         if job.result is None or job.images_deleted:
             raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
-        return self._tools.links.share(job.id, job.finished_at or self._tools.clock.now())
+        return self._tools.links.share_url(job.id, job.finished_at or self._tools.clock.now())
 
     async def shared(self, job_id: str, signature: str) -> Job:
         """The job behind such an address, whoever asks. Raises JobNotFound, ResultExpired."""
-        job = await self._tools.store.get(job_id) if self._tools.links.shares(job_id, signature) else None
+        valid = self._tools.links.is_valid(job_id, SHARED_PAGE, signature)
+        job = await self._tools.store.get(job_id) if valid else None
         if job is None:
             raise JobNotFound
         if job.images_deleted or job.result is None or job.state is not JobState.SUCCEEDED:
@@ -226,7 +228,7 @@ class JobService:
     @property
     def can_share(self) -> bool:
         """Whether `share` has an address to give (`PUBLIC_URL` is set); without one no button is shown."""
-        return self._tools.links.public
+        return self._tools.links.has_public_url
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""

@@ -1,1 +1,1 @@
-"""Fetching what other people host: the download itself and the guard for links that people typed."""
+"""Network helpers: downloads, the guard for links that people typed, retries, and checks of HTTP requests."""

@@ -1,6 +1,6 @@
-"""Who really sent a request: the peer, or, behind a declared reverse proxy, the client that the proxy names.
+"""Find the real client of a request: the peer or, behind a declared reverse proxy, the client that the proxy names.
 
-`X-Forwarded-For` is anybody's word, so it is read from its end and only for as long as a declared proxy wrote it.
+Anybody can send `X-Forwarded-For`, so it is read from its end, and only while the address before is a declared proxy.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from aiohttp import web
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNKNOWN = "unknown"
 CLIENT = web.RequestKey("client", str)
-"""Under this key of a request the server notes who really sent it."""
+"""Request key under which the server stores the client's address."""
 _MAX_HOPS = 10
 _IPV6_PREFIX = 64
-"""What one customer usually has; its single addresses are no different clients."""
+"""One customer usually gets a whole /64, so all its addresses count as one client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,18 @@ class TrustedProxies:
 
     @classmethod
     def of(cls, entries: Iterable[str]) -> TrustedProxies:
-        """From configuration. Raises ValueError for what is no address and no network."""
+        """Parse configured entries. Raises ValueError for one that is neither an address nor a network."""
         return cls(tuple(ipaddress.ip_network(entry.strip(), strict=False) for entry in entries if entry.strip()))
 
-    def has(self, address: str | None) -> bool:
-        """Whether this peer is a declared proxy."""
+    def trusts(self, address: str | None) -> bool:
         found = _parsed(address)
         return found is not None and any(found.version == n.version and found in n for n in self.networks)
 
     def client(self, peer: str | None, forwarded_for: Sequence[str] = ()) -> str:
-        """The client's address (an IPv6 one as its /64), given the peer and every `X-Forwarded-For` header."""
+        """Return the client's address (IPv6: its /64), given the peer and every `X-Forwarded-For` header."""
         hops = [hop.strip() for header in forwarded_for for hop in header.split(",")][-_MAX_HOPS:]
         address = peer
-        while hops and self.has(address):
+        while hops and self.trusts(address):
             named = hops.pop()
             if _parsed(named) is None:
                 break
@@ -62,6 +61,4 @@ def _grouped(address: str | None) -> str:
     found = _parsed(address)
     if found is None:
         return UNKNOWN
-    if found.version == 4:
-        return str(found)
-    return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))
+    return str(found if found.version == 4 else ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))

@@ -1,9 +1,7 @@
-"""Pictures from elsewhere, streamed to disk with caps on bytes and time.
+"""Download source images to disk, with limits on bytes and time. `core.images.service` checks what was downloaded.
 
-`core.images.service` judges what they are.
-
-Two doors: `fetch_link` for what a person typed, which trusts nothing, and `fetch_trusted` for a chat platform's own
-file hosts. Redirects are followed by hand, each hop judged anew. Never holds a whole file in memory, never logs a link.
+`fetch_link` is for links that a person typed and trusts nothing; `fetch_trusted` is for a chat platform's own file
+hosts. Redirects are followed here, and each hop is checked. Never holds a whole file in memory, never logs a link.
 """
 
 import asyncio
@@ -19,12 +17,12 @@ from yarl import URL
 
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
 from core.net.file_sink import FetchedFile, save_stream
-from core.net.guard import Guard, GuardedConnector, HostSet, parse
+from core.net.guard import Guard, GuardedConnector, HostSet, parse_link
 from core.net.speed import LeastSpeed
 
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_REDIRECTS: Final = 5
-"""As fal's own toolkit (facts of 2026-11-22)."""
+"""The limit of fal's own toolkit (read 2026-11-22)."""
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _GONE: Final = {404, 410}
 _WORTH_A_RETRY: Final = {500, 502, 503, 504}
@@ -37,8 +35,10 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SourceLimits:
-    """Caps on one fetch, its one retry included. `idle_s` is the longest silence within a download, `answer_s` the
-    longest wait for its first byte, redirects included; `least_bytes` must come in every `window_s`.
+    """Limits of one fetch, including its one retry.
+
+    `idle_s`: longest time without data. `answer_s`: longest wait for the first byte, including redirects. At least
+    `least_bytes` must arrive in every `window_s`.
     """
 
     max_bytes: int = 50_000_000
@@ -52,10 +52,10 @@ class SourceLimits:
 
 
 class SourceFetcher:
-    """Fetches files. Holds no connection between calls and needs no closing.
+    """Downloads files. Keeps no connection between calls and needs no closing.
 
-    `trusted_hosts` (host or host:port) may serve attachments from any address and, where named, port: on the first hop,
-    never for typed links or after a redirect. `allow_private` lifts those checks altogether, for tests.
+    `trusted_hosts` (host or host:port) may serve attachments from any address, and from the named port. That holds for
+    the first hop only, never for typed links or after a redirect. `allow_private` turns these checks off, for tests.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class SourceFetcher:
         self._allow_private = allow_private
 
     async def fetch_link(self, url: str, dest: Path, *, max_bytes: int | None = None) -> FetchedFile:
-        """The file behind a typed link. Raises LinkRefused, DownloadFailed, FileTooLarge, or NotAnImage for a web page.
+        """Download a typed link. Raises LinkRefused, DownloadFailed, FileTooLarge, or NotAnImage for a web page.
 
         On failure nothing is left at `dest`.
         """
         fetch = _Fetch(self._capped(max_bytes), HostSet.of(()), self._allow_private, None, {}, self._now)
-        return await fetch.run(parse(url), dest)
+        return await fetch.run(parse_link(url), dest)
 
     async def fetch_trusted(
         self,
@@ -88,22 +88,23 @@ class SourceFetcher:
         *,
         max_bytes: int | None = None,
     ) -> FetchedFile:
-        """A platform's attachment. `headers` are sent to `hosts` and the operator's trusted ones only, and only over
-        https, unless that very host:port is named; anywhere else is fetched without them and under the full guard.
+        """Download a platform's attachment.
 
-        Raises DownloadFailed (`login_page` where a web page came instead of the file), LinkRefused, FileTooLarge.
+        `headers` are sent only to `hosts` and to the operator's trusted hosts, and only over https unless that exact
+        host:port is named. Any other host is fetched without them and under the full guard. Raises DownloadFailed
+        (`login_page` where a web page came instead of the file), LinkRefused, FileTooLarge.
         """
         fetch = _Fetch(
             self._capped(max_bytes), self._trusted, self._allow_private, HostSet.of(hosts), dict(headers), self._now
         )
-        return await fetch.run(parse(url), dest)
+        return await fetch.run(parse_link(url), dest)
 
     def _capped(self, max_bytes: int | None) -> SourceLimits:
         return self._limits if max_bytes is None else replace(self._limits, max_bytes=max_bytes)
 
 
 class _Retryable(Exception):
-    """A failure that one more try may mend."""
+    """A failure that may pass with one more attempt."""
 
     def __init__(self, failure: DownloadFailed) -> None:
         super().__init__(failure.code)
@@ -111,7 +112,7 @@ class _Retryable(Exception):
 
 
 class _Fetch:
-    """One file, from the first request to the last byte. `platform` is None for a typed link."""
+    """One download. `platform` is None for a typed link."""
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class _Fetch:
         self._guard = Guard(self._platform, allow_private=allow_private)
 
     async def run(self, url: URL, dest: Path) -> FetchedFile:
-        """With one retry, all within `total_s`. Raises InputError."""
+        """Download with one retry, all within `total_s`. Raises InputError."""
         try:
             async with asyncio.timeout(self._limits.total_s):
                 try:
@@ -160,7 +161,7 @@ class _Fetch:
             raise DownloadFailed(reason="timeout") from error
         except aiohttp.ClientPayloadError as error:
             raise _Retryable(DownloadFailed(reason="truncated")) from error
-        except ValueError as error:  # a host that no name or address can be, as far down as the name's encoding
+        except ValueError as error:  # the host cannot be a name or an address; IDNA encoding also raises this
             raise LinkRefused(reason="syntax") from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable("connection") from error
@@ -175,7 +176,7 @@ class _Fetch:
     async def _follow(self, session: aiohttp.ClientSession, url: URL, dest: Path) -> FetchedFile:
         async with asyncio.timeout(self._limits.answer_s) as answer:
             for hop in range(_MAX_REDIRECTS + 1):
-                self._guard.admit(url, redirected=hop > 0)
+                self._guard.check_url(url, redirected=hop > 0)
                 headers = self._headers if self._may_see_headers(url) else {}
                 async with session.get(url, headers=headers, allow_redirects=False) as response:
                     if response.status not in _REDIRECTS:
@@ -194,7 +195,7 @@ class _Fetch:
         if not location:
             raise DownloadFailed(reason="status", status=response.status)
         try:
-            return parse(str(url.join(URL(location))))
+            return parse_link(str(url.join(URL(location))))
         except ValueError as error:
             raise LinkRefused(reason="syntax") from error
 
@@ -225,12 +226,12 @@ class _Fetch:
             raise _Retryable(failure) if status in _WORTH_A_RETRY else failure
 
     def _refuse_page(self, first: bytes) -> None:
-        """A web page is no picture: on a platform's own host it is the page that asks to log in."""
-        if looks_like_page(first):
+        """Refuse a web page. On a platform's own host that is its login page."""
+        if looks_like_html(first):
             raise NotAnImage(detected="html") if self._is_link else DownloadFailed(reason="login_page", status=200)
 
 
-def looks_like_page(first: bytes) -> bool:
-    """Whether a file begins like HTML. The bytes decide, as everywhere, not the declared type."""
+def looks_like_html(first: bytes) -> bool:
+    """Whether a file begins like HTML. The declared content type is not considered."""
     text = first[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return text.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))

@@ -1,4 +1,4 @@
-"""A stream to disk: hashed, capped, whole or not at all. One chunk in memory, off the event loop."""
+"""Save a stream to disk, hashed and limited in size, with one chunk in memory and no write on the event loop."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,13 @@ from core.domain.errors import FileTooLarge, StorageFull
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A complete file on disk."""
-
     path: Path
     bytes: int
     sha256: str
 
 
 async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int) -> FetchedFile:
-    """Write what comes. Raises FileTooLarge before writing past the cap, and StorageFull; `dest` is gone again then."""
+    """Write the chunks to `dest`. Raises FileTooLarge and StorageFull, and removes `dest` on any failure."""
     digest, size_bytes = hashlib.sha256(), 0
     file = await asyncio.to_thread(dest.open, "wb")
 
@@ -47,5 +45,5 @@ async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether this is what a write to a disk, or to a share of one, without room raises."""
+    """Whether the error means that the disk, or this user's quota on it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,13 +1,13 @@
-"""Which addresses a link may lead to, judged where it counts: at the socket that is about to be connected.
+"""Refuse links that lead to private addresses (SSRF).
 
-A name is checked when it is resolved, each address again when its socket is made, and the peer once more when the
-connection stands; a name that resolves to something else in between (DNS rebinding) gains nothing. No requests here.
+Addresses are checked when a name is resolved, when a socket is made, and once the connection is established, so a name
+that resolves to something else in between (DNS rebinding) gains nothing. This module sends no requests.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import concurrent.futures
 import ipaddress
 import re
 import socket
@@ -28,17 +28,17 @@ from core.domain.errors import LinkRefused
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL_CHARS: Final = 8192
-_PIECE_BYTES: Final = 64 * 1024
-_MOST_ANSWERS: Final = 16
-_MOST_AROUND: Final = 64 * 1024
-"""Bytes around those of the file, besides two for each: headers, and the lengths of its chunks."""
-_LOOKUPS: Final = threading.BoundedSemaphore(256)
-"""Threads that look names up. A member has four downloads at a time, each with ten seconds to connect."""
-_AUTHORITY: Final = re.compile(r"[^/?#]*//[^/?#]{400}")
-"""A host has at most 253 characters; longer ones cost the encoder of international names more than they are worth."""
+_READ_BYTES: Final = 64 * 1024
+_MAX_RESPONSES: Final = 16
+_MAX_OVERHEAD_BYTES: Final = 64 * 1024
+"""Headers and chunk framing, besides two bytes for each byte of the file."""
+_LOOKUP_THREADS: Final = threading.BoundedSemaphore(256)
+"""Limits DNS lookup threads. A member has four downloads at a time, each with ten seconds to connect."""
+_LONG_AUTHORITY: Final = re.compile(r"[^/?#]*//[^/?#]{400}")
+"""A host has at most 253 characters; IDNA encoding of much longer ones takes too long."""
 _STANDARD_PORTS: Final = {80, 443}
 _LEGACY_IPV4: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
-"""What C libraries also read as an IPv4 address: 2130706433, 0177.1, 0x7f.0.0.1."""
+"""Forms that C libraries also accept as an IPv4 address: 2130706433, 0177.1, 0x7f.0.0.1."""
 
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
@@ -53,7 +53,7 @@ _NOT_PUBLIC: Final = tuple(
 )  # fmt: skip
 """IANA's special-purpose registries (read 2026-11-22): private, shared (CGNAT, with Alibaba's 100.100.100.200),
 loopback, link-local (with the clouds' metadata), documentation, benchmarking, AS112, AMT, multicast, reserved, Teredo,
-6to4; and Azure's own 168.63.129.16. Listed here because `ipaddress.is_global` differs between Python releases.
+6to4; and Azure's own 168.63.129.16. Listed because `ipaddress.is_global` differs between Python releases.
 """
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
@@ -62,7 +62,7 @@ _ISATAP: Final = {0x00005EFE, 0x02005EFE}
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether an address is anybody's on the internet; an IPv4 address wrapped in IPv6 is judged as itself too."""
+    """Whether an address is public. An IPv4 address embedded in an IPv6 address must be public as well."""
     inner = _embedded(address)
     if inner is not None and not is_public(inner):
         return False
@@ -83,8 +83,8 @@ def _embedded(address: IPAddress) -> ipaddress.IPv4Address | None:
     return None
 
 
-def literal(host: str) -> IPAddress | None:
-    """The address that a host spells out, in any notation that some library understands; None for a name."""
+def literal_address(host: str) -> IPAddress | None:
+    """Return the address that `host` spells out, in any notation that some library accepts; None for a name."""
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -99,17 +99,16 @@ def literal(host: str) -> IPAddress | None:
 
 @dataclass(frozen=True, slots=True)
 class HostSet:
-    """Hosts written `host`, `host:port` or `.suffix` (the suffix itself and everything below). Lower case inside."""
+    """Hosts written `host`, `host:port` or `.suffix` (the suffix itself and everything below), in lower case."""
 
     entries: frozenset[str]
 
     @classmethod
     def of(cls, entries: Iterable[str]) -> HostSet:
-        """From configuration or an adapter."""
         return cls(frozenset(entry.strip().lower().rstrip(".") for entry in entries if entry.strip()))
 
     def has(self, host: str, port: int) -> bool:
-        """Whether this very host is meant; an entry without a port means the standard ones."""
+        """Whether an entry matches; an entry without a port matches the standard ports."""
         name = host.lower().rstrip(".").strip("[]")
         bracketed = f"[{name}]" if ":" in name else name
         if f"{bracketed}:{port}" in self.entries:
@@ -121,16 +120,16 @@ class HostSet:
         return any(entry.startswith(".") and f".{name}".endswith(entry) for entry in self.entries)
 
 
-def parse(text: str) -> URL:
-    """A typed link as a URL with a scheme, a host and no credentials. Raises LinkRefused. Makes no request."""
+def parse_link(text: str) -> URL:
+    """Parse a typed link into a URL with a scheme, a host and no credentials. Raises LinkRefused."""
     if len(text) > MAX_URL_CHARS:
         raise LinkRefused(reason="syntax")
     text = text.strip().removeprefix("<").removesuffix(">")
-    if _AUTHORITY.match(text) or "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
+    if _LONG_AUTHORITY.match(text) or "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
         raise LinkRefused(reason="syntax")
     try:
         url = URL(text)
-        host, port = url.host, url.port  # both are read here for the first time
+        host, port = url.host, url.port  # yarl parses them on first access
     except ValueError as error:
         raise LinkRefused(reason="syntax") from error
     if url.scheme not in ("http", "https"):
@@ -143,129 +142,120 @@ def parse(text: str) -> URL:
 
 
 class Guard:
-    """Judges one fetch. `trusted` hosts are exempt from the checks of port and address, on its first hop."""
+    """Checks one fetch. `trusted` hosts are exempt from the port and address checks on the first hop."""
 
     def __init__(self, trusted: HostSet, *, allow_private: bool = False) -> None:
         self._trusted = trusted
         self._allow_private = allow_private
         self.refused = False
-        """Whether an address was turned down at the socket."""
-        self._exempt_now = False
+        """Whether an address of this hop was refused."""
+        self._exempt = False
 
-    def admit(self, url: URL, *, redirected: bool = False) -> None:
-        """Before each hop: port, and an address spelled out in the link. Raises LinkRefused.
+    def check_url(self, url: URL, *, redirected: bool = False) -> None:
+        """Check the port, and an address spelled out in the link, before each hop. Raises LinkRefused.
 
-        Where a redirect leads is the other side's choice, so that nobody is exempt after one.
+        No host is exempt after a redirect, since the other side chose its target.
         """
         host, port = url.host or "", url.port or 0
-        self._exempt_now = not redirected and self._trusted.has(host, port)
+        self._exempt = not redirected and self._trusted.has(host, port)
         self.refused = False
-        if self._exempt_now:
+        if self._exempt:
             return
         if port not in _STANDARD_PORTS and not self._allow_private:
             raise LinkRefused(reason="port")
-        address = literal(host)
+        address = literal_address(host)
         if address is not None and not self.allows(address):
             raise LinkRefused(reason="private_address")
 
     def allows(self, address: IPAddress) -> bool:
-        """Whether this hop may connect there."""
-        return self._exempt_now or self._allow_private or is_public(address)
+        return self._exempt or self._allow_private or is_public(address)
 
-    def check(self, address: str) -> None:
-        """Raises OSError for an address that this hop may not connect to."""
+    def check_address(self, address: str) -> None:
+        """Raise OSError for an address that this hop may not connect to."""
         if not self.allows(ipaddress.ip_address(address.partition("%")[0])):
             self.refused = True
             raise OSError("address refused")
 
     def make_socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """For aiohttp's `socket_factory`: no packet leaves for a refused address."""
+        """Make a socket, for aiohttp's `socket_factory`. No packet leaves for a refused address."""
         family, kind, protocol, _, sockaddr = info
-        self.check(sockaddr[0])
+        self.check_address(sockaddr[0])
         return socket.socket(family, kind, protocol)
 
 
 class GuardedResolver(AbstractResolver):
-    """The system's resolver; a name with one refused address is refused whole."""
+    """The system's resolver. A name with any refused address is refused."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._system = ThreadedResolver(Lookups())  # type: ignore[arg-type]  # all that it asks of a loop
+        self._system = ThreadedResolver(_LookupThreads())  # type: ignore[arg-type]  # it uses only `getaddrinfo`
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Raises OSError where the name is unknown or leads to a refused address."""
+        """Resolve a name. Raises OSError where it is unknown or has a refused address."""
         found = await self._system.resolve(host, port, family)
         for result in found:
-            self._guard.check(result["host"])
+            self._guard.check_address(result["host"])
         return found
 
     async def close(self) -> None:
         await self._system.close()
 
 
-class Lookups:
-    """Names looked up in threads of their own: whose name server is silent holds a thread for half a minute.
+class _LookupThreads:
+    """Looks up names in threads of their own, since an unresponsive name server blocks a thread for half a minute.
 
-    In the loop's own threads a few such links would keep everybody's files and jobs waiting.
+    A few such links would use up the event loop's thread pool, which also serves files and jobs.
     """
 
-    async def getaddrinfo(self, *args: Any, **how: Any) -> Any:
-        """As the loop's. Raises OSError, also where very many lookups hang already."""
-        if not _LOOKUPS.acquire(blocking=False):
+    async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
+        """Like the event loop's method. Raises OSError also where too many lookups are pending."""
+        if not _LOOKUP_THREADS.acquire(blocking=False):
             raise OSError("too many lookups")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-
-        def tell(found: Any) -> None:
-            if done.cancelled():
-                return
-            if isinstance(found, Exception):
-                done.set_exception(found)
-            else:
-                done.set_result(found)
+        result: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        result.set_running_or_notify_cancel()  # a cancelled caller then does not cancel it
 
         def look_up() -> None:
-            found: Any
             try:
-                found = socket.getaddrinfo(*args, **how)
+                found = socket.getaddrinfo(*args, **options)
             except (OSError, UnicodeError) as error:
-                found = error
+                result.set_exception(error)
+            else:
+                result.set_result(found)
             finally:
-                _LOOKUPS.release()
-            with contextlib.suppress(RuntimeError):  # the loop is closed by now
-                loop.call_soon_threadsafe(tell, found)
+                _LOOKUP_THREADS.release()
 
         threading.Thread(target=look_up, name="look-up", daemon=True).start()
-        return await done
+        return await asyncio.wrap_future(result)
 
 
-class _Answer(ResponseHandler):
-    """Reads in small pieces, and hangs up on a server that sends many answers to one request, or next to nothing in
-    very many chunks.
+class _LimitedResponse(ResponseHandler):
+    """Reads in small pieces. Disconnects from a server that sends many responses to one request, or almost empty
+    chunks in large numbers.
 
-    A piece is parsed at once: 256 KB of interim answers (100 Continue) or of tiny chunks kept the event loop for 50 ms.
+    Each piece is parsed in one go: 256 KB of interim responses (100 Continue) or tiny chunks blocked the event loop for
+    50 ms.
     """
 
     _read_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.max_size = _PIECE_BYTES  # type: ignore[attr-defined]  # of asyncio's sockets
+        transport.max_size = _READ_BYTES  # type: ignore[attr-defined]  # an attribute of asyncio's socket transports
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._read_bytes += len(data)
-        around = self._read_bytes - 3 * self._payload.total_bytes if self._payload is not None else 0
-        if (len(self._buffer) > _MOST_ANSWERS or around > _MOST_AROUND) and self.transport is not None:
+        overhead = self._read_bytes - 3 * self._payload.total_bytes if self._payload is not None else 0
+        if (len(self._buffer) > _MAX_RESPONSES or overhead > _MAX_OVERHEAD_BYTES) and self.transport is not None:
             self._buffer.clear()
             self.set_exception(aiohttp.ServerDisconnectedError())
             self.transport.abort()
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """A connector for one fetch, that never keeps a connection for a later one."""
+    """A connector for one fetch. Keeps no connection open for later ones."""
 
     def __init__(self, guard: Guard) -> None:
         super().__init__(
@@ -276,14 +266,14 @@ class GuardedConnector(aiohttp.TCPConnector):
             limit=1,
         )
         self._guard = guard
-        self._factory = partial(_Answer, loop=self._loop)  # type: ignore[assignment]  # as the base class's own
+        self._factory = partial(_LimitedResponse, loop=self._loop)  # type: ignore[assignment]  # as the base class does
 
     async def connect(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
-        """As the base class; then the peer that really answered is checked, before anything is sent to it."""
+        """Connect, then check the actual peer before anything is sent to it."""
         connection = await super().connect(req, traces, timeout)
         peer = connection.transport.get_extra_info("peername") if connection.transport else None
         try:
-            self._guard.check(peer[0] if peer else "")
+            self._guard.check_address(peer[0] if peer else "")
         except (OSError, ValueError):
             self._guard.refused = True
             connection.close()

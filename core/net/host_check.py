@@ -1,7 +1,7 @@
-"""What keeps other web sites out: the headers of every page, and which host names this server answers to.
+"""Protection against other web sites: the security headers of every page, and the host names that are served.
 
-The names are against DNS rebinding, a name that a stranger's name server points at us. Such a name is public and has a
-dot. Addresses, names without a dot and names of private zones cannot be one.
+Checking host names prevents DNS rebinding, where a stranger's name server points a name at this server. Such a name is
+public and has a dot; addresses, names without a dot and names in private zones cannot be one.
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ _PRIVATE_ZONES = (".local", ".internal", ".localhost", ".home.arpa")
 
 
 def name_of(host: str) -> str:
-    """A `Host` header without its port, in lower case; IPv6 keeps its brackets."""
+    """Return a `Host` header without its port, in lower case; IPv6 keeps its brackets."""
     host = host.lower()
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
@@ -39,7 +39,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _bare(written: str) -> str:
-    """A host to listen at, an IPv6 address without its brackets. Raises ValueError for an address of the web."""
+    """Return a host to listen on, without the brackets of IPv6. Raises ValueError for a URL or a host with a port."""
     host = written.removeprefix("[").removesuffix("]")
     if _address(host) is None and not re.fullmatch(r"[\w.-]+", host):
         raise ValueError("must be a host's name or address alone, such as 127.0.0.1; its port is WEB_PORT")
@@ -58,7 +58,7 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @dataclass(frozen=True, slots=True)
 class HostCheck:
-    """For a server bound to `web_host` and, behind a proxy, reached at `public_url`."""
+    """Checks hosts for a server that listens on `web_host` and, behind a proxy, is reached at `public_url`."""
 
     web_host: str
     public_url: str | None = None
@@ -76,5 +76,5 @@ class HostCheck:
 
     @property
     def public_host(self) -> str | None:
-        """The host (with port, where one is written) of `public_url`."""
+        """The host of `public_url`, with its port where it names one."""
         return urlsplit(self.public_url).netloc.lower() or None if self.public_url else None

@@ -1,7 +1,4 @@
-"""The one way to try again: bounded in tries or in time, with growing jittered pauses on an injected clock.
-
-And the one way to wait for whichever comes first.
-"""
+"""The only retry helper: limited in attempts or in time, with exponential backoff and jitter on an injected clock."""
 
 import asyncio
 import random
@@ -16,9 +13,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses in seconds: `first_s`, doubled each time up to `cap_s`, with 25 % jitter either way.
+    """Exponential backoff: `first_s`, doubled each time up to `cap_s`, with 25 % jitter either way.
 
-    What the other side asks for (a 429's Retry-After) counts instead, up to `asked_cap_s`.
+    A pause that the server asks for (Retry-After of a 429) is used instead, up to `asked_cap_s`.
     """
 
     first_s: float = 0.5
@@ -26,7 +23,7 @@ class Backoff:
     asked_cap_s: float = 120.0
 
     def pause_s(self, attempt: int, asked_s: float | None = None) -> float:
-        """The pause after try number `attempt` (from 1) failed."""
+        """Return the pause after attempt number `attempt` (from 1) failed."""
         if asked_s is not None:
             return min(self.asked_cap_s, max(0.0, asked_s))
         return min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.75, 1.25)
@@ -40,11 +37,11 @@ async def retry(
     attempts: int = 1_000_000,
     within_s: float = float("inf"),
 ) -> T:
-    """`call()` until it returns.
+    """Call `call` until it returns.
 
-    `pause(error, attempt)` answers how long to wait after a failure (`attempt` counts from 1), or None when trying
-    again makes no sense. The last error is raised then, after `attempts` tries, or when the next try would start
-    later than `within_s` seconds after the first. CancelledError is no Exception and ends it at once.
+    `pause(error, attempt)` returns the seconds to wait after a failure (`attempt` counts from 1), or None to give up.
+    The last error is raised then, after `attempts` attempts, or when the next attempt would start later than
+    `within_s` seconds after the first. CancelledError ends it immediately.
     """
     deadline = clock.now() + within_s
     attempt = 0
@@ -60,7 +57,7 @@ async def retry(
 
 
 async def first_of(*waits: Awaitable[object]) -> None:
-    """Until one of these ends, however it does; the others, but for tasks of the caller's own, are cancelled."""
+    """Wait until one of these ends, also with an error. The others are cancelled, except tasks that were passed in."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

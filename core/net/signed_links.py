@@ -1,7 +1,7 @@
-"""Signed, expiring addresses: of full results too large to be posted, and of pages that show a result to others.
+"""Signed, expiring links: to results too large to be posted, and to pages that share a result.
 
-Only exists where `PUBLIC_URL` is set. The signature covers job, file name and expiry; nothing is looked up before it
-holds. A link lives as long as the files are kept.
+There are none without `PUBLIC_URL`. The signature covers job, file name and expiry, and is verified before anything is
+looked up. A link is valid for as long as the files are kept.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ from urllib.parse import quote
 from core.ports import Clock
 
 SHARED_PAGE = "/share"
-"""Signed in place of a file's name; no file can be called that."""
+"""Signed in place of a file's name; no file can have this name."""
 
 
 class FileLinks:
-    """Makes and checks links. `key` is the process-wide signing key; `life_s` the retention in seconds."""
+    """Creates and verifies links. `key` is the process-wide signing key; `life_s` the retention in seconds."""
 
     def __init__(self, key: bytes, public_url: str | None, life_s: float, clock: Clock) -> None:
         self._key = key
@@ -23,36 +23,31 @@ class FileLinks:
         self._life_s = life_s
         self._clock = clock
 
-    def link(self, job_id: str, name: str) -> str | None:
-        """The address of a job's file from now until it is no longer kept; None without a public address."""
-        return self._address(f"/files/{quote(job_id)}/{quote(name)}?sig=", job_id, name, self._clock.now())
+    def file_url(self, job_id: str, name: str) -> str | None:
+        """Return a link to a job's file, valid from now for the retention; None without a public URL."""
+        return self._signed(f"/files/{quote(job_id)}/{quote(name)}?sig=", job_id, name, self._clock.now())
 
-    def share(self, job_id: str, since: float) -> str | None:
-        """The address of the page that shows a result made at `since` to anybody, while it is kept."""
-        return self._address(f"/share/{quote(job_id)}/", job_id, SHARED_PAGE, since)
+    def share_url(self, job_id: str, since: float) -> str | None:
+        """Return a link to the page that shows a result made at `since` to anybody; None without a public URL."""
+        return self._signed(f"/share/{quote(job_id)}/", job_id, SHARED_PAGE, since)
 
-    def _address(self, path: str, job_id: str, name: str, since: float) -> str | None:
+    def _signed(self, path: str, job_id: str, name: str, since: float) -> str | None:
         if self._base is None:
             return None
         expires = int(since + self._life_s)
         return f"{self._base}{path}{expires}.{self._mac(job_id, name, expires)}"
 
-    def shares(self, job_id: str, signature: str) -> bool:
-        """Whether `signature` is that of a share of this job which has not expired."""
-        return self.holds(job_id, SHARED_PAGE, signature)
-
     @property
-    def public(self) -> bool:
-        """Whether there is a public address to make links with."""
+    def has_public_url(self) -> bool:
         return self._base is not None
 
-    def holds(self, job_id: str, name: str, signature: str) -> bool:
-        """Whether `signature` was made by us for this file and has not expired."""
+    def is_valid(self, job_id: str, name: str, signature: str) -> bool:
+        """Whether `signature` was made for this file and has not expired."""
         expires, _, mac = signature.partition(".")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
-        right = hmac.compare_digest(mac.encode(), self._mac(job_id, name, int(expires)).encode())
-        return right and int(expires) > self._clock.now()
+        genuine = hmac.compare_digest(mac.encode(), self._mac(job_id, name, int(expires)).encode())
+        return genuine and int(expires) > self._clock.now()
 
     def _mac(self, job_id: str, name: str, expires: int) -> str:
         message = f"upscale file 1|{expires}|{job_id}|{name}".encode()

@@ -1,7 +1,7 @@
-"""The one place that compares the web token: sign-in, bearer tokens and `/metrics` alike.
+"""Verify the web token, for sign-in, bearer tokens and `/metrics`.
 
-Wrong tokens are counted per real client, so that guessing is slow. The right token always passes: nobody's guesses,
-also not those of a neighbour behind the same address, lock its owner out.
+Wrong tokens are counted per real client, so that guessing is slow. The right token always passes, so the guesses of
+somebody behind the same address cannot lock its owner out.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ MAX_TRACKED_CLIENTS = 1_000
 
 @dataclass(eq=False)
 class TooManyAttempts(Exception):
-    """This client has used up its guesses; more are not even answered "wrong" for `retry_after_s`."""
+    """This client has used up its attempts for `retry_after_s`."""
 
     retry_after_s: int
 
 
 @dataclass
 class TokenGate:
-    """See the module's docstring. `token` None: no token is set, and nothing is right."""
+    """Compares tokens and limits wrong ones. Without a token (None) none is right."""
 
     token: str | None
     clock: Clock
@@ -37,7 +37,7 @@ class TokenGate:
     _failed: OrderedDict[str, list[float]] = field(default_factory=OrderedDict)
 
     def is_right(self, given: str, peer: str | None, forwarded_for: Sequence[str] = ()) -> bool:
-        """Compare in constant time. Raises TooManyAttempts for a wrong one after too many of them."""
+        """Compare in constant time. Raises TooManyAttempts for a wrong token after too many of them."""
         if self.token is not None and hmac.compare_digest(_digest(given), _digest(self.token)):
             return True
         client, now = self.proxies.client(peer, forwarded_for), self.clock.now()

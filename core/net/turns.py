@@ -1,24 +1,27 @@
-"""Lets only a few things begin in one turn of the event loop, by client in turn: a crowd delays itself, not others."""
+"""Limit how many things start in one iteration of the event loop, round-robin by client.
+
+A client that starts many things delays its own, not those of others.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-AT_ONCE = 4
-"""Half a millisecond each, so that whoever asks for little is answered within some milliseconds."""
+PER_ITERATION = 4
+"""Each takes about half a millisecond, so a client with few requests waits only some milliseconds."""
 
 
 class Turns:
-    """One event loop owns it."""
+    """Belongs to one event loop."""
 
-    def __init__(self, at_once: int = AT_ONCE) -> None:
-        self._at_once = at_once
-        self._left = at_once
+    def __init__(self, per_iteration: int = PER_ITERATION) -> None:
+        self._per_iteration = per_iteration
+        self._left = per_iteration
         self._waiting: dict[str, deque[Callable[[], None]]] = {}
 
     def add(self, client: str, begin: Callable[[], None]) -> None:
-        """Call `begin` when it is this client's turn: at once where few things have begun in this turn of the loop."""
-        if self._left == self._at_once:
+        """Call `begin` when it is this client's turn: immediately while few things started in this iteration."""
+        if self._left == self._per_iteration:
             asyncio.get_running_loop().call_soon(self._next)
         if self._left and not self._waiting:
             self._left -= 1
@@ -28,12 +31,12 @@ class Turns:
 
     async def wait(self, client: str) -> None:
         """Return when it is this client's turn."""
-        come = asyncio.Event()
-        self.add(client, come.set)
-        await come.wait()
+        turn = asyncio.Event()
+        self.add(client, turn.set)
+        await turn.wait()
 
     def _next(self) -> None:
-        self._left = self._at_once
+        self._left = self._per_iteration
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)
         while self._waiting and self._left:

@@ -219,7 +219,7 @@ async def test_adapters_routes_are_mounted_and_their_accidents_become_a_referenc
 async def test_a_signed_link_gives_the_file_until_it_expires(world: World, client: ClientSession) -> None:
     (world.folder / JOB).mkdir()
     (world.folder / JOB / "result.png").write_bytes(b"picture")
-    link = world.links.link(JOB, "result.png")
+    link = world.links.file_url(JOB, "result.png")
     path = link.removeprefix("https://bot.example")
     async with client.get(world.url(path)) as answer:
         assert (answer.status, await answer.read(), answer.content_type) == (200, b"picture", "image/png")
@@ -240,7 +240,7 @@ async def test_a_signed_link_gives_the_file_until_it_expires(world: World, clien
 
 
 def test_without_a_public_address_there_are_no_links() -> None:
-    assert FileLinks(b"key", None, 100, HandClock()).link(JOB, "result.png") is None
+    assert FileLinks(b"key", None, 100, HandClock()).file_url(JOB, "result.png") is None
 
 
 async def test_a_busy_port_is_one_plain_sentence(world: World, tmp_path: Path) -> None:

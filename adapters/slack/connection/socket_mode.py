@@ -50,7 +50,7 @@ class Sockets:
     times: SocketTimes
     first: asyncio.Event = field(default_factory=asyncio.Event)
     turns: Turns = field(default_factory=lambda: Turns(FRAMES_AT_ONCE))
-    large: Turns = field(default_factory=lambda: Turns(at_once=1))
+    large: Turns = field(default_factory=lambda: Turns(per_iteration=1))
     _open: set[int] = field(default_factory=set)
 
     @property

@@ -144,7 +144,7 @@ async def _fetch(tools: Tools, job: Job, made: ModelOutput) -> tuple[Result, tup
         seed=made.seed if made.seed is not None else job.parameters.seed or 0,
         inference_s=made.inference_s,
         caption=made.caption,
-        link=tools.links.link(job.id, path.name) or _web_link(made.image_url),
+        link=tools.links.file_url(job.id, path.name) or _web_link(made.image_url),
         notes=notes,
         similarity=similarity,
     )

@@ -95,7 +95,7 @@ async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) ->
     own = tools.files.result(job.id, earlier.result.mime)
     await asyncio.to_thread(link_or_copy, path, own)
     await tools.files.share_later(own)
-    link = tools.links.link(job.id, own.name) or earlier.result.link
+    link = tools.links.file_url(job.id, own.name) or earlier.result.link
     result: Result = dataclasses.replace(
         earlier.result, path=tools.files.relative(own), link=link, repeat_of=earlier.result.repeat_of or earlier.id
     )

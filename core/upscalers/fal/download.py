@@ -21,8 +21,8 @@ import structlog
 from yarl import URL
 
 from core.domain.errors import LinkRefused, ModelFailed, ProviderUnavailable
-from core.net.fetch import looks_like_page
-from core.net.guard import Guard, GuardedConnector, HostSet, parse
+from core.net.fetch import looks_like_html
+from core.net.guard import Guard, GuardedConnector, HostSet, parse_link
 from core.net.retry import Backoff, retry
 from core.net.speed import LeastSpeed
 from core.upscalers.fal.config import FalConfig
@@ -100,10 +100,10 @@ class Downloader:
         """The address, if it may be asked at all. Raises LinkRefused."""
         if self._config.may_fetch_from(address):
             return URL(address, encoded=True)
-        if parse(address).scheme != "https":
+        if parse_link(address).scheme != "https":
             raise LinkRefused(reason="scheme")
         url = URL(address, encoded=True)
-        Guard(HostSet(frozenset())).admit(url)
+        Guard(HostSet(frozenset())).check_url(url)
         return url
 
     async def _fetch_into(self, partial: _Partial, url: URL, max_bytes: int) -> None:
@@ -153,7 +153,7 @@ class Downloader:
         own = self._config.may_fetch_from(str(url))
         guard = Guard(HostSet(frozenset()))
         if not own:
-            guard.admit(url)
+            guard.check_url(url)
         try:
             async with AsyncExitStack() as stack:
                 session = self._transport.session if own else await stack.enter_async_context(guarded_session(guard))
@@ -174,7 +174,7 @@ class Downloader:
         speed = LeastSpeed(LEAST_BYTES, WINDOW_S, self._transport.clock.now)
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             start = chunk[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
-            if partial.size_bytes == 0 and (looks_like_page(chunk) or start.startswith((b"<?xml", b"<Error", b"{"))):
+            if partial.size_bytes == 0 and (looks_like_html(chunk) or start.startswith((b"<?xml", b"<Error", b"{"))):
                 raise _TryAgain("page")  # some server's page, XML or JSON instead of the file: no picture begins so
             if partial.size_bytes + len(chunk) > max_bytes:
                 raise ModelFailed(kind="result_file_too_large", billed=True)
