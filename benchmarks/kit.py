@@ -28,11 +28,11 @@ from core.domain.models import ModelSpec
 from core.ports import (
     BillingEvent,
     Clock,
-    Found,
     ModelInputs,
     RemoteCompleted,
     RemoteRunning,
     RemoteStatus,
+    SearchResult,
     Upscaler,
 )
 from tests.pg import fresh_database, server
@@ -65,8 +65,8 @@ class InstantModel:
         self._count += 1
         return f"request-{os.getpid()}-{self._count}"
 
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> Found:
-        return Found(None, conclusive=True)
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> SearchResult:
+        return SearchResult(None, conclusive=True)
 
     async def watch(self, request_id: str, model: ModelSpec) -> AsyncIterator[RemoteStatus]:
         yield RemoteRunning(10.0)

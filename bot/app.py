@@ -125,8 +125,8 @@ class App:
         )  # fmt: skip
         self.adapters: dict[str, ChatAdapter] = {"cli": NullAdapter("cli", shape="page")}
         allow = AllowSettings(s.allowed_workspaces, s.allowed_users, s.allow_outsiders, open_to_all=s.backend != "fal")
-        self.guests = AllowList(allow, self.state, self.clock, self.alerts, self.adapters)
-        self.budget = Budgets(self.ledger, self.prices, guests=self.guests)
+        self.allowlist = AllowList(allow, self.state, self.clock, self.alerts, self.adapters)
+        self.budget = Budgets(self.ledger, self.prices, allowlist=self.allowlist)
         self.tools = Tools(
             store=self.store,
             obligations=SqlObligations(self.database, self.vault, self.clock),
@@ -153,7 +153,7 @@ class App:
         engine = Engine(self.pipeline, self.work)
         self.members = Accounts(self.tools, self.state, self.budget)
         parts = (self.tools, engine if self.runs_jobs else self.work, self.members, self.budget)
-        self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, guests=self.guests)
+        self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, allowlist=self.allowlist)
         self._upkeep(engine)
 
     def _upkeep(self, engine: Engine) -> None:
@@ -180,7 +180,7 @@ class App:
             version=VERSION,
             trusted_file_hosts=s.trusted_file_hosts,
             token_gate=gate,
-            guests=self.guests,
+            allowlist=self.allowlist,
             operator=self.alerts,
         )
         for platform in s.platforms:

@@ -21,7 +21,7 @@ from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.jobs.progress import ProgressLoop
 from core.ports import Reply
 from core.presentation import Notice, explain
-from core.presentation import job_texts as words
+from core.presentation.texts import delivery_texts
 from tests.core.domain.test_errors import examples
 from tests.fakes.core import FakeClock, until
 
@@ -220,7 +220,7 @@ class AdapterContract:
         assert delivery.shape != "original"
         assert sum(message.pictures for message in driver.shown()) == (delivery.shape != "link")
         assert LINK in everything_shown(driver)
-        assert words.delivery_text(delivery, "en") in everything_shown(driver)
+        assert delivery_texts.delivery_text(delivery, "en") in everything_shown(driver)
 
     async def test_every_error_of_the_tree_reaches_the_requester(self, driver: Driver) -> None:
         job = await at_work(driver)

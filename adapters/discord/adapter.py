@@ -111,7 +111,7 @@ class DiscordAdapter:
         can_share = ctx.service.can_share
         return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.kept, ctx.clock, can_share)
 
-    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         return posted(Address.from_reply(address), state)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:

@@ -91,7 +91,7 @@ class SlackAdapter:
                 people=people,
                 uploader=Uploader(api, session, clock),
                 tasks=tasks,
-                guests=in_time(context.guests) if context.guests is not None else None,
+                allowlist=in_time(context.allowlist) if context.allowlist is not None else None,
                 own_hosts=frozenset(self._file_hosts),
             )
         return self._ctx
@@ -221,7 +221,7 @@ class SlackAdapter:
         assert self._streams is not None
         return SlackReply(poster, notes, deliverer, TaskCards(poster, notes, self._streams, self._stop_job))
 
-    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         of = {"team": str(address.data.get("team", "")), "enterprise": str(address.data.get("enterprise") or "")}
         notes = [note for note in state.values() if isinstance(note, dict) and note.get("ts") and note.get("channel")]
         return [of | {"channel": note["channel"], "ts": note["ts"]} for note in notes]

@@ -30,8 +30,8 @@ from core.domain.parameters.spec import PRESETS, Presets
 from core.images.renditions import JobMedia
 from core.jobs.service import JobService
 from core.ports import AppState, Clock
-from core.presentation import Card, Notice, notice_card, of_no_job, said
-from core.presentation.cards.batch import left_out_text
+from core.presentation import Card, Notice, notice_card, notice_without_job, plain_card
+from core.presentation.texts.request_texts import left_out_text
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class HandlerContext:
     people: UserCache
     uploader: Uploader
     tasks: Tasks
-    guests: AllowList | None
+    allowlist: AllowList | None
     own_hosts: Collection[str]
     """host[:port] that serve Slack's files."""
 
@@ -109,7 +109,7 @@ class HandlerContext:
         Through the response_url where there is one, else ephemerally, else directly.
         """
         if isinstance(told, str):
-            told = said(told, tone="done")
+            told = plain_card(told, tone="done")
         content = draw(told) if isinstance(told, Card) else told
         if where.response_url and await self.api.respond(where.response_url, content):
             return True
@@ -142,7 +142,7 @@ class HandlerContext:
         """What went wrong; of what `starts` no job not that none was started."""
         known = await self.known(error)
         told = self.service.notice(known, locale)
-        return told if starts else of_no_job(told, known, locale)
+        return told if starts else notice_without_job(told, known, locale)
 
     async def refuse(self, where: Where, error: BaseException, locale: str, *, starts: bool = True) -> None:
         await self.tell(where, notice_card(await self.refusal(error, locale, starts=starts), locale))

@@ -21,7 +21,7 @@ from core.domain.job import Job, ReplyAddress
 from core.jobs.null_adapter import NullAdapter
 from core.net.streamed_body import is_streamed, streams_body
 from core.ports import AdapterContext, ReplyState
-from core.presentation import of_no_job
+from core.presentation import notice_without_job
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +114,7 @@ class WebAdapter(NullAdapter):
         locale = actor.locale
         notice = self._context.service.notice(cause, locale, job, actor)
         if job is None and not request.path.startswith("/api/jobs"):
-            notice = of_no_job(notice, cause, locale)
+            notice = notice_without_job(notice, cause, locale)
         body: Json = {"error": error_json(cause, notice, locale, job_id=job.id if job else "")}
         response = web.json_response(body, status=status_of(cause))
         if isinstance(cause, Draining):

@@ -26,7 +26,7 @@ from core.domain.parameters.spec import PRESETS, SPECS
 from core.domain.untrusted_text import clean
 from core.ports import Finding, NotUsable
 from core.presentation import Notice
-from core.presentation.parameter_texts import allowed_text, parameter_hint, value_text
+from core.presentation.texts.parameter_texts import allowed_text, parameter_hint, value_text
 
 PLATFORM = "cli"
 

@@ -19,7 +19,9 @@ from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation import explain, image_name, job_texts, mb, seconds, size
+from core.presentation import duration, explain, file_size, size
+from core.presentation.texts import delivery_texts, price_texts, result_texts
+from core.presentation.texts.result_texts import image_name
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -96,7 +98,7 @@ async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", 
     if not jobs:
         err.print("No image has been made here yet.")
     for job in jobs:
-        size_text = job_texts.size_line(job, "en") if job.result is not None else _STATES[job.state]
+        size_text = result_texts.size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
         out.print(
             f"{job.id}  {moment(job.created_at)}  {image_name(job, 'en')}  {size_text}  {job.parameters.model}{kept}"
@@ -111,15 +113,18 @@ def _job_lines(job: Job) -> Iterator[tuple[str, str]]:
     yield "asked by", f"{who.user_name or who.user_id} ({who.user_id}) on {place}"
     yield from _times(job)
     yield "image", _picture(job)
-    yield "parameters", job_texts.parameters_line(job, "en")
+    yield "parameters", result_texts.parameters_line(job, "en")
     if job.quote is not None:
-        yield "estimate", job_texts.price_line(job.quote, "en")
+        yield "estimate", price_texts.price_line(job.quote, "en")
     yield "charge", _charge(job)
     yield from _provider(job)
     if job.result is not None:
-        yield "result", f"{job_texts.size_line(job, 'en')}, {mb(job.result.bytes, 'en')}, {job.result.mime}"
+        yield "result", f"{result_texts.size_line(job, 'en')}, {file_size(job.result.bytes, 'en')}, {job.result.mime}"
     if job.delivery is not None:
-        yield "delivered", job_texts.delivery_text(job.delivery, "en") or f"as {job.delivery.shape.replace('_', ' ')}"
+        yield (
+            "delivered",
+            delivery_texts.delivery_text(job.delivery, "en") or f"as {job.delivery.shape.replace('_', ' ')}",
+        )
     if job.parent_id:
         yield "made from", f"job {job.parent_id}"
 
@@ -142,7 +147,7 @@ def _times(job: Job) -> Iterator[tuple[str, str]]:
     if job.confirm_by_at is not None and job.state is JobState.AWAITING_CONFIRMATION:
         yield "price until", moment(job.confirm_by_at)
     if job.finished_at is not None:
-        yield "ended at", f"{moment(job.finished_at)}, after {seconds(job.finished_at - job.created_at, 'en')}"
+        yield "ended at", f"{moment(job.finished_at)}, after {duration(job.finished_at - job.created_at, 'en')}"
     elif job.updated_at:  # a restored one has been taken in hand by nobody yet
         yield "last change", moment(job.updated_at)
 
@@ -157,14 +162,15 @@ def _picture(job: Job) -> str:
     }
     if job.input is None:
         return f"{kinds[job.source.kind]}, not read"
-    facts = f"{job.input.format.upper()}, {size(job.input.width_px, job.input.height_px)}, {mb(job.input.bytes, 'en')}"
-    return f"{kinds[job.source.kind]}: {facts}, SHA-256 {job.input.sha256[:16]}…"
+    given = job.input
+    facts = f"{given.format.upper()}, {size(given.width_px, given.height_px)}, {file_size(given.bytes, 'en')}"
+    return f"{kinds[job.source.kind]}: {facts}, SHA-256 {given.sha256[:16]}…"
 
 
 def _charge(job: Job) -> str:
     if job.receipt is None:
         return "nothing settled yet"
-    text = job_texts.charge_text(job.receipt, "en")
+    text = price_texts.charge_text(job.receipt, "en")
     if job.receipt.units is not None:
         price = usd(job.receipt.unit_price_nanousd, "en")
         text += f" fal billed {job.receipt.units.normalize():f} units at {price}."
@@ -191,8 +197,8 @@ def print_result(
         typer.echo(json_module.dumps(as_json(picture, job, path), ensure_ascii=False), file=to.file)
     elif path is not None and job.result is not None:
         to.print(styled(("✔", "green"), f" {title(picture)} → ", (str(path), "bold")))
-        asked = job_texts.size_line(job, "en"), job_texts.parameters_line(job, "en")
-        lines = (*asked, job_texts.receipt_line(job, left, "en"), job_texts.notes_text(job, "en"))
+        asked = result_texts.size_line(job, "en"), result_texts.parameters_line(job, "en")
+        lines = (*asked, price_texts.receipt_line(job, left, "en"), result_texts.notes_text(job, "en"))
         for line in filter(None, (*lines, job.result.caption)):
             to.print(f"  {line}")
         to.print(styled((f"  reference {job.id}", "dim")))

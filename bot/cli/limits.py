@@ -18,8 +18,8 @@ from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.ports import Verdict
 from core.presentation import cents, line_text
-from core.presentation.cards.moderation import changes
-from core.presentation.limit_texts import amount as amount_text
+from core.presentation.cards.moderation import limit_changes
+from core.presentation.texts.limit_texts import amount as amount_text
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -108,7 +108,7 @@ async def limits(
         _print_limits(await app.service.limits.applying(actor))
         return
     found = await app.budget.limits.limit_changes(actor, limit=1000)
-    for change, line in zip(found, changes(found, app.budget.zone, "en"), strict=False):
+    for change, line in zip(found, limit_changes(found, app.budget.zone, "en"), strict=False):
         out.print(f"{change.platform}:{change.workspace_id or '*'}  {line_text(line)}")
     if not found:
         out.print("Nobody has changed anything yet.")
@@ -220,7 +220,7 @@ async def allow(
         ("ALLOWED_USERS", settings.allowed_users, "the owner of the Discord application and its team"),
     ):
         err.print(f"{name}: {', '.join(listed) or f'not set, so {own}'}")
-    places = await app.guests.places(operator())
+    places = await app.allowlist.places(operator())
     rows = [(one.place.address, one.name or "-", one.state, one.by or "-", moment(one.at)) for one in places]
     out.print(table_of(("place", "name", "state", "by", "since"), rows) if rows else "Nobody has asked.")
     if any(known.state == "asked" for known in places):
@@ -236,7 +236,7 @@ async def _decide(app: App, address: str, verdict: Verdict) -> None:
             f"slack:@<team id>:<user id>. Platforms that are set up: {known}."
         )
     try:
-        found = await app.guests.decide(operator(), place, verdict)
+        found = await app.allowlist.decide(operator(), place, verdict)
     except JobNotFound:
         raise CommandError(f"{address} is not known.") from None
     err.print(f"{found.name or found.place.address} {_DONE[verdict]}.")

@@ -13,7 +13,7 @@ import typer
 
 from bot.cli.console import CommandError, Exit, ask, err, moment, opens_app, out, refused_by_disk, table_of
 from core.domain.money import usd
-from core.presentation import mb
+from core.presentation import file_size
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -132,7 +132,7 @@ async def backup(
         found = await write_backup(app.database, file, version=VERSION, key_file=data_dir / KEY_FILE, folders=folders)
     with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
     with_images = f", {found.pictures} files of images" if images else ""
-    size = mb(file.stat().st_size, "en")
+    size = file_size(file.stat().st_size, "en")
     out.print(f"{file}: {found.rows['jobs']} jobs{with_images}, {with_key}; {size}.")
     if app.settings.files_url:
         out.print(

@@ -33,7 +33,8 @@ from core.images.renditions import JobMedia
 from core.jobs.endings import notice_for
 from core.net.retry import first_of
 from core.presentation import cents
-from core.presentation.job_texts import ask_text, cancel_pending_text, stage_text
+from core.presentation.texts.price_texts import quote_text
+from core.presentation.texts.progress_texts import cancel_pending_text, stage_text
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -279,4 +280,4 @@ class _Run:
 
 def _question(quote: Quote) -> str:
     others = (f"model={name} makes it for {cents(cost, 'en')}." for name, cost in quote.others)
-    return " ".join((ask_text(quote, "en"), *others))
+    return " ".join((quote_text(quote, "en"), *others))

@@ -40,15 +40,15 @@ class Gauges:
         metrics, tools = self._tools.metrics, self._tools
         jobs = await tools.store.open_jobs()
         now = tools.clock.now()
-        metrics.level("jobs_waiting", jobs.waiting)
-        metrics.level("jobs_running", jobs.running)
-        metrics.level("oldest_job_seconds", max(0.0, now - jobs.oldest_at) if jobs.oldest_at is not None else 0.0)
-        metrics.level("provider_halted", float(tools.upscaler.halted is not None))
+        metrics.gauge("jobs_waiting", jobs.waiting)
+        metrics.gauge("jobs_running", jobs.running)
+        metrics.gauge("oldest_job_seconds", max(0.0, now - jobs.oldest_at) if jobs.oldest_at is not None else 0.0)
+        metrics.gauge("provider_halted", float(tools.upscaler.halted is not None))
         roles = await self._replicas.roles()
-        metrics.level("processes_running_jobs", roles["all"] + roles["worker"])
-        metrics.level("obligations_open", await tools.obligations.count())
+        metrics.gauge("processes_running_jobs", roles["all"] + roles["worker"])
+        metrics.gauge("obligations_open", await tools.obligations.count())
         free = await asyncio.to_thread(shutil.disk_usage, self._data_dir)
-        metrics.level("disk_free_bytes", free.free)
+        metrics.gauge("disk_free_bytes", free.free)
         used = [
             (status.used + status.held) / status.limit.amount
             for status in await tools.ledger.statuses(_OPERATOR)
@@ -57,7 +57,7 @@ class Gauges:
             and status.limit.measure is Measure.USD
             and status.limit.amount > 0
         ]
-        metrics.level("budget_used_ratio", max(used, default=0.0))
+        metrics.gauge("budget_used_ratio", max(used, default=0.0))
 
     async def measure_lag(self) -> None:
         """How late one timer fires; the worst of a few seconds is kept."""
@@ -66,11 +66,11 @@ class Gauges:
             started_at = time.monotonic()
             await asyncio.sleep(_LAG_PROBE_S)
             worst_s = max(worst_s, time.monotonic() - started_at - _LAG_PROBE_S)
-        self._tools.metrics.level("event_loop_lag_seconds", worst_s)
+        self._tools.metrics.gauge("event_loop_lag_seconds", worst_s)
 
     async def ask_credit(self) -> None:
         """fal's credit, where the key lets us ask."""
         upscaler = self._tools.upscaler
         credit = await upscaler.credit() if isinstance(upscaler, FalUpscaler) else None
         if credit is not None:
-            self._tools.metrics.level("credit_usd", credit / NANOUSD_PER_USD)
+            self._tools.metrics.gauge("credit_usd", credit / NANOUSD_PER_USD)

@@ -18,12 +18,12 @@ from prometheus_client import (
 
 from bot.observability.tracing import StageSpans
 from core.domain.money import NANOUSD_PER_USD
-from core.ports import Level
+from core.ports import GaugeName
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 
-LEVELS: dict[Level, str] = {
+LEVELS: dict[GaugeName, str] = {
     "jobs_waiting": "Jobs that are accepted and not yet at the model, over all processes.",
     "jobs_running": "Jobs at the model or being delivered, over all processes.",
     "oldest_job_seconds": "Age of the oldest unfinished job that asks nobody anything.",
@@ -95,7 +95,7 @@ class PrometheusMetrics:
         """Add money; shown in dollars."""
         self._dollars.labels(kind).inc(max(0, nanousd) / NANOUSD_PER_USD)
 
-    def level(self, name: Level, value: float) -> None:
+    def gauge(self, name: GaugeName, value: float) -> None:
         self._levels[name].set(value)
 
     def incident(self, area: str) -> None:

@@ -11,7 +11,8 @@ from core.budgets.service import Budgets
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
 from core.jobs.steps import Tools
 from core.ports import AppState
-from core.presentation import Notice, operator_texts
+from core.presentation import Notice
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 

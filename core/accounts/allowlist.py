@@ -24,7 +24,7 @@ from core.ports import (
     TypedState,
     Verdict,
 )
-from core.presentation import operator_texts
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +126,7 @@ class AllowList:
             await self._asked.put(place.reference, known)
             log.info("place_asks", place=place.address)
             if tell:
-                asks = partial(operator_texts.question, place, known.name, known.by)
+                asks = partial(operator_texts.admission_question, place, known.name, known.by)
                 self._operator.tell("place", asks, most_an_hour=_ASKS_AN_HOUR)
         return known
 

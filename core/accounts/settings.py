@@ -17,9 +17,9 @@ from core.domain.parameters.grammar import has_meaning, name_first, parse
 from core.domain.parameters.spec import PRESETS, Fields, Parsed, Presets, Value
 from core.domain.parameters.values import canonical, shown
 from core.domain.untrusted_text import clean_line
-from core.ports import AppState, TypedState, read_together
+from core.ports import AppState, TypedState, get_many
 from core.presentation.cards.account import OwnSettings, preset_deleted, preset_saved
-from core.presentation.parameter_texts import values_text
+from core.presentation.texts.parameter_texts import values_text
 
 MAX_PRESETS = 20
 """With everybody's they fit into one list of choices on Discord (25)."""
@@ -129,7 +129,7 @@ class SavedSettings:
         """What counts where nothing is said: the member's own, the channel's, the workspace's; and all presets."""
         owner, places = owner_key(actor), ("", actor.channel_id) if actor.workspace_id else ()
         of_places = [(self._place_presets, _place_key(actor, one)) for one in places]
-        read = await read_together((self._defaults, owner), (self._presets, owner), *of_places)
+        read = await get_many((self._defaults, owner), (self._presets, owner), *of_places)
         own, presets, *more = (one or {} for one in read)
         found: Saved = {name: value for values in more for name, value in values.items()}
         if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them

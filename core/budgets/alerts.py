@@ -16,8 +16,8 @@ from core.domain.job import Requester
 from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, span
 from core.ports import AppState
 from core.presentation import Notice
-from core.presentation import limit_texts as sentences
-from core.presentation.cards.moderation import weekly
+from core.presentation.cards.moderation import weekly_report
+from core.presentation.texts import limit_texts
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +101,7 @@ async def send_alerts(budgets: Budgets, state: AppState, notify: Notify) -> int:
             key = budget_key(status, window, place)
             lower = [f"{key}:{each}" for each in get_args(AlertLevel) if each <= level]
             keep_s = None if status.opens_at is None else max(_CLAIM_S, status.opens_at - now + _DAY_S)
-            told = sentences.alert(Alert(place, level, status, runs_out_at(status, window, now)), now, zone)
+            told = limit_texts.alert_notice(Alert(place, level, status, runs_out_at(status, window, now)), now, zone)
             sent += await _once(state, "alert", lower, keep_s, notify, place, told)
     return sent
 
@@ -130,7 +130,7 @@ async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify)
             continue
         members = [(row.label or row.key, row.charged_nanousd) for row in report.members[:_NAMED]]
         models = [(row.key, row.charged_nanousd) for row in report.models]
-        told = weekly(first, last, report.jobs, report.charged_nanousd, members, models, place.locale)
+        told = weekly_report(first, last, report.jobs, report.charged_nanousd, members, models, place.locale)
         mine = f"{place.platform}:{place.workspace_id}:{last}"
         sent += await _once(state, "weekly_report", [mine], _REPORTED_S, notify, place, told)
     return sent

@@ -42,11 +42,11 @@ _ADDRESSES = {
 class Limits:
     """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
 
-    def __init__(self, ledger: SqlLedger, guests: AllowList | None = None) -> None:
-        """`guests` knows which member is the operator."""
+    def __init__(self, ledger: SqlLedger, allowlist: AllowList | None = None) -> None:
+        """`allowlist` knows which member is the operator."""
         self.ledger = ledger
         self.rules = SqlRules(ledger)
-        self._guests = guests
+        self._allowlist = allowlist
 
     @property
     def zone(self) -> ZoneInfo:
@@ -58,8 +58,8 @@ class Limits:
         return await self.ledger.statuses(actor)
 
     async def _check_admitted(self, actor: Requester) -> None:
-        if self._guests is not None:
-            await self._guests.check(actor)
+        if self._allowlist is not None:
+            await self._allowlist.check(actor)
 
     async def set_limit(self, actor: Requester, wanted: limits.WantedLimit) -> Sequence[limits.LimitStatus]:
         """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
@@ -119,7 +119,7 @@ class Limits:
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
-        told = moderation.changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+        told = moderation.limit_changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
         return Card("done", paragraphs=tuple(told))
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: limits.Window) -> Card:
@@ -178,9 +178,9 @@ class Limits:
         check_moderator(actor)
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
-        operator = actor.is_operator or (self._guests is not None and await self._guests.is_operator(actor))
+        operator = actor.is_operator or (self._allowlist is not None and await self._allowlist.is_operator(actor))
         await self.rules.set_alert_channel(actor, channel_id, everything=operator)
-        return moderation.alerts_to(channel_id, actor.platform, actor.locale)
+        return moderation.alert_channel_changed(channel_id, actor.platform, actor.locale)
 
 
 def _own_id(actor: Requester, scope: limits.ScopeKind, scope_id: str) -> str:

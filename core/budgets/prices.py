@@ -11,8 +11,8 @@ import structlog
 
 from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
 from core.domain.money import NANOUSD_PER_USD
-from core.ports import AppState, Clock, LogOnly, OperatorAlerts, TypedState, Upscaler
-from core.presentation import operator_texts
+from core.ports import AppState, Clock, LogOnlyAlerts, OperatorAlerts, TypedState, Upscaler
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class PriceBook:
         models: Models = MODELS,
     ) -> None:
         self._models = models
-        self._alerts = LogOnly() if alerts is None else alerts
+        self._alerts = LogOnlyAlerts() if alerts is None else alerts
         self._upscaler = upscaler
         self._said = TypedState(state, _AREA, _Said, ttl_s=_KEPT_S)
         self._clock = clock

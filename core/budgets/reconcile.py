@@ -19,7 +19,7 @@ from core.domain.job import Receipt
 from core.domain.limits import local_day
 from core.domain.money import NANOUSD_PER_USD, is_plausible_bill
 from core.ports import AppState, BillingEvent, Metrics, OperatorAlerts, SentRequest, TypedState, Upscaler
-from core.presentation import operator_texts
+from core.presentation.texts import operator_texts
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import SqlLedger
 
@@ -121,13 +121,13 @@ class Books:
         await self._compared_until.put("compared_until", now)
         open_ones = [one for one in found.found.differences if one.job_id not in found.corrected]
         total = sum(abs((one.ours_nanousd or 0) - (one.theirs_nanousd or 0)) for one in open_ones)
-        metrics.level("reconcile_difference_usd", total / NANOUSD_PER_USD)
+        metrics.gauge("reconcile_difference_usd", total / NANOUSD_PER_USD)
         new = [one for one in open_ones if await self._state.claim("books_told", one.request_id, ttl_s=_TOLD_S)]
         for one in new:
             log.warning("reconcile_difference", job=one.job_id, request=one.request_id, kind=one.kind,
                         ledger_nanousd=one.ours_nanousd, fal_nanousd=one.theirs_nanousd)  # fmt: skip
         if new:
-            operator.tell(f"books:{new[0].request_id}", partial(operator_texts.books_differ, tuple(new)))
+            operator.tell(f"books:{new[0].request_id}", partial(operator_texts.billing_differences, tuple(new)))
 
     async def _charges(self, sent: Sequence[SentRequest]) -> list[Charge]:
         """From the ledger, not from the jobs: the ledger is the truth about money."""

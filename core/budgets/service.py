@@ -28,9 +28,9 @@ _Scope: TypeAlias = Literal["user", "workspace", "everything"]
 
 
 class Budgets:
-    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, guests: AllowList | None = None) -> None:
+    def __init__(self, ledger: SqlLedger, prices: PriceBook, *, allowlist: AllowList | None = None) -> None:
         self.ledger = ledger
-        self.limits = Limits(ledger, guests)
+        self.limits = Limits(ledger, allowlist)
         self.zone = ledger.settings.zone
         self.prices = prices
         self._usage = SqlUsage(ledger.database)

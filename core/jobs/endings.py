@@ -15,9 +15,10 @@ from core.domain import errors
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, Tools
 from core.jobs.reply_state import posted
-from core.ports import Obligation, RemovesMessages, Reply, Restates, owning
-from core.presentation import Notice, ending, explain
-from core.presentation.job_texts import cancelled
+from core.ports import Obligation, RemovesMessages, RepeatsFinalEdit, Reply, owning
+from core.presentation import Notice, explain
+from core.presentation.texts.delivery_texts import undelivered_notice
+from core.presentation.texts.failure_texts import cancelled_notice
 
 log = structlog.get_logger(__name__)
 
@@ -39,13 +40,13 @@ def last_words(tools: Tools, job: Job, *, again: bool = False) -> Callable[[], A
     """The call that closes the job's message; None where nothing is left to be said: the picture says everything."""
     reply = tools.reply(job)
     if again:
-        if not isinstance(reply, Restates) or job.images_deleted:
+        if not isinstance(reply, RepeatsFinalEdit) or job.images_deleted:
             return None
-        reply = reply.restating()
+        reply = reply.final_edit_only()
     if not job.needs_closing_message:
         return (lambda: _show_again(tools, job, reply)) if again else None
     if job.state is JobState.SUCCEEDED:
-        notice = ending(job)
+        notice = undelivered_notice(job)
         return lambda: reply.closed(job, notice)
     failure = notice_for(job)
     return lambda: reply.failed(job, failure)
@@ -67,7 +68,7 @@ async def check_place(tools: Tools, job: Job) -> None:
 
 def notice_for(job: Job) -> Notice:
     locale = job.requester.locale
-    return error_notice(job.error, locale, job) if job.error is not None else cancelled(job, locale)
+    return error_notice(job.error, locale, job) if job.error is not None else cancelled_notice(job, locale)
 
 
 def error_notice(error: errors.UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:

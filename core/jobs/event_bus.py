@@ -16,7 +16,7 @@ from core.domain.errors import JobNotFound
 from core.domain.events import JobEvent
 from core.domain.job import Job, Requester
 from core.net.turns import Turns
-from core.ports import Clock, OpenHere
+from core.ports import Clock, UnfinishedJobs
 from core.storage.jobs import SqlJobStore
 
 _KEPT_EVENTS = 16
@@ -119,7 +119,7 @@ def _stamp(job: Job) -> int:
     return int(job.updated_at * 1000)
 
 
-async def open_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> OpenHere:
+async def open_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> UnfinishedJobs:
     """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
     identity.check_moderator(actor)
     place = None if actor.is_operator else (actor.platform, actor.workspace_id)

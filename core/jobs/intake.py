@@ -16,16 +16,16 @@ from core.jobs.steps import Tools
 class Intake:
     """Nothing is written of what is refused."""
 
-    def __init__(self, tools: Tools, accounts: Accounts, budgets: Budgets, guests: AllowList | None) -> None:
+    def __init__(self, tools: Tools, accounts: Accounts, budgets: Budgets, allowlist: AllowList | None) -> None:
         self._tools = tools
         self._accounts = accounts
         self._budgets = budgets
-        self._guests = guests
+        self._allowlist = allowlist
 
     async def accept(self, request: UpscaleRequest, *, allow_unsafe: bool) -> Job:
         """The job, written down and not begun. Raises what `JobService.request` raises."""
-        if self._guests is not None:
-            await self._guests.check(request.requester)
+        if self._allowlist is not None:
+            await self._allowlist.check(request.requester)
         await self._budgets.check_open(request.requester)
         await self._tools.running.disk.check(Share.of(request.requester).member)
         asked, parameters = await self.understood(request.requester, request.text, request.fields)

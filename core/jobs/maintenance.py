@@ -21,7 +21,7 @@ from core.engine.work import TAKEN_AT_ONCE, Work
 from core.jobs.endings import fulfil_due
 from core.jobs.steps import Pipeline
 from core.ports import JobPart
-from core.presentation import operator_texts
+from core.presentation.texts import operator_texts
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -194,7 +194,7 @@ class Maintenance:
             working_since=now - settings.start_within_s - _LONGEST_WORK_S,
             delivering_since=now - settings.collect_retry_s - settings.deliver_retry_s - _LONGEST_WORK_S,
         )
-        self._tools.metrics.level("jobs_stuck", count)
+        self._tools.metrics.gauge("jobs_stuck", count)
         if count:
             self._tools.operator.tell("stuck", partial(operator_texts.stuck_jobs, count, oldest_id))
 

@@ -80,7 +80,7 @@ class UnstoredStates:
 
 def posted(adapter: ChatAdapter, job: Job, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The messages that these notes of a job name."""
-    return adapter.posted(job.reply, state) if isinstance(adapter, RemovesMessages) else ()
+    return adapter.posted_messages(job.reply, state) if isinstance(adapter, RemovesMessages) else ()
 
 
 class StoredReplyState:
@@ -103,5 +103,5 @@ class StoredReplyState:
     async def record(self, **values: Any) -> None:
         await self._unstored.add(self._job, values)
 
-    async def leave(self, message: Mapping[str, Any]) -> None:
+    async def remove_later(self, message: Mapping[str, Any]) -> None:
         await self._obligations.owe_removal(self._job, message)

@@ -35,7 +35,7 @@ from core.jobs.steps import Tools
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
 from core.net.signed_links import SHARED_PAGE
-from core.ports import Change, JobEngine, OpenHere
+from core.ports import Change, JobEngine, UnfinishedJobs
 from core.presentation import Notice
 
 log = structlog.get_logger(__name__)
@@ -57,15 +57,15 @@ class JobService:
         budgets: Budgets,
         *,
         allow_unsafe: bool,
-        guests: AllowList | None = None,
+        allowlist: AllowList | None = None,
     ) -> None:
         self.accounts = accounts
         self.budgets = budgets
         self.limits = budgets.limits
         self.incidents = Incidents(tools)
         self._tools = tools
-        self._guests = guests
-        self._intake = Intake(tools, accounts, budgets, guests)
+        self._allowlist = allowlist
+        self._intake = Intake(tools, accounts, budgets, allowlist)
         self._engine = engine
         self.allow_unsafe = allow_unsafe
         self.draining = False
@@ -133,8 +133,8 @@ class JobService:
             raise Draining
         if job.confirm_by_at is not None and job.confirm_by_at < self._tools.clock.now():
             raise QuoteExpired
-        if self._guests is not None:
-            await self._guests.check(actor)
+        if self._allowlist is not None:
+            await self._allowlist.check(actor)
         agreed = job.quote.estimate_nanousd if job.quote else 0
         waiting = (JobState.AWAITING_CONFIRMATION,)
         moved = await self._tools.store.transition(job.id, waiting, state=JobState.QUEUED, confirmed_nanousd=agreed)
@@ -235,7 +235,7 @@ class JobService:
         identity.check_operator(actor)
         return await self._tools.store.history(None, limit=limit)
 
-    async def queue(self, actor: Requester) -> OpenHere:
+    async def queue(self, actor: Requester) -> UnfinishedJobs:
         """Moderator: what runs and waits in the own workspace (operator: everywhere). Raises NotAllowed."""
         return await open_here(self._tools.store, self._tools.event_bus, actor)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.ports.clock import Clock
-from core.ports.operator import LogOnly, OperatorAlerts
+from core.ports.operator import LogOnlyAlerts, OperatorAlerts
 from core.ports.storage import AppState
 from core.presentation import Notice
 
@@ -41,7 +41,7 @@ class ReplyState(Protocol):
         if the database takes it, else as soon as it does.
         """
 
-    async def leave(self, message: Mapping[str, Any]) -> None:
+    async def remove_later(self, message: Mapping[str, Any]) -> None:
         """Note a message of ours that must be removed though the platform does not do it now.
 
         It is given to the adapter's `RemovesMessages.remove_message` until that succeeds, for days.
@@ -79,10 +79,10 @@ class Reply(Protocol):
 
 
 @runtime_checkable
-class Restates(Protocol):
+class RepeatsFinalEdit(Protocol):
     """A reply whose last words stand in a message that an edit which was on its way may still overwrite."""
 
-    def restating(self) -> Reply:
+    def final_edit_only(self) -> Reply:
         """The same reply, which says its last words again in the messages that are there, and posts none."""
 
 
@@ -130,9 +130,9 @@ class RepliesOnly(Protocol):
 
 @runtime_checkable
 class RemovesMessages(Protocol):
-    """An adapter that can remove a message that a reply had to `leave`, or that none of a job's notes names."""
+    """An adapter that can remove a message that a reply had to `remove_later`, or that none of a job's notes names."""
 
-    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """The messages of ours that these notes of a job name, each as `remove_message` takes it."""
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
@@ -152,5 +152,5 @@ class AdapterContext:
     version: str
     trusted_file_hosts: tuple[str, ...] = ()
     token_gate: TokenGate | None = None
-    guests: AllowList | None = None
-    operator: OperatorAlerts = field(default_factory=LogOnly)
+    allowlist: AllowList | None = None
+    operator: OperatorAlerts = field(default_factory=LogOnlyAlerts)

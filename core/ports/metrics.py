@@ -5,7 +5,7 @@ Implemented in `bot.observability.metrics`; the core knows no metrics library.
 
 from typing import Literal, Protocol, TypeAlias
 
-Level: TypeAlias = Literal[
+GaugeName: TypeAlias = Literal[
     "jobs_waiting",
     "jobs_running",
     "oldest_job_seconds",
@@ -39,7 +39,7 @@ class Metrics(Protocol):
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
         """Money was held, charged or given back."""
 
-    def level(self, name: Level, value: float) -> None:
+    def gauge(self, name: GaugeName, value: float) -> None:
         """A figure that goes up and down; the unit is in its name."""
 
     def incident(self, area: str) -> None:

@@ -19,7 +19,7 @@ class OperatorAlerts(Protocol):
         """Pass it on soon, in each reader's language (`notice`); of news about the same at most so many an hour."""
 
 
-class LogOnly:
+class LogOnlyAlerts:
     """Where there is nobody to tell but the log."""
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:

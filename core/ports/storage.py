@@ -10,7 +10,7 @@ from core.domain.job import Job
 
 
 @dataclass(frozen=True, slots=True)
-class OpenJobs:
+class OpenJobCounts:
     """Jobs that are under way; those that ask for agreement to a price are not counted."""
 
     waiting: int
@@ -20,7 +20,7 @@ class OpenJobs:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenHere:
+class UnfinishedJobs:
     """The unfinished jobs of a place, oldest first; `total` counts those beyond the listed ones too."""
 
     jobs: tuple[Job, ...]
@@ -114,9 +114,9 @@ class TypedState(Generic[T]):
 
     async def get(self, key: str) -> T | None:
         """The value; None where there is none, or one that an older version stored in another form."""
-        return self.read(await self.state.get(self.area, key))
+        return self.decode(await self.state.get(self.area, key))
 
-    def read(self, value: Any | None) -> T | None:
+    def decode(self, value: Any | None) -> T | None:
         """The stored value as `get` gives it."""
         try:
             return self._codec.validate_python(value) if value is not None else None
@@ -131,7 +131,7 @@ class TypedState(Generic[T]):
         """Replace the value by what `update` makes of it, whoever else does so now; see `AppState.change`."""
 
         def changed(value: Any | None) -> Any | None:
-            new = update(self.read(value))
+            new = update(self.decode(value))
             return None if new is None else self._codec.dump_python(new, mode="json")
 
         await self.state.change(self.area, key, changed, ttl_s=self._ttl_s)
@@ -156,7 +156,7 @@ class TypedState(Generic[T]):
         return {key: value for key, value in found.items() if value is not None}
 
 
-async def read_together(*wanted: tuple[TypedState[Any], str]) -> list[Any]:
+async def get_many(*wanted: tuple[TypedState[Any], str]) -> list[Any]:
     """What `get` gives for each of these areas and keys, by one query; all are kept in the state of the first."""
     values = await wanted[0][0].state.get_all([(area.area, key) for area, key in wanted])
-    return [area.read(value) for (area, _), value in zip(wanted, values, strict=True)]
+    return [area.decode(value) for (area, _), value in zip(wanted, values, strict=True)]

@@ -45,7 +45,7 @@ CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """Answer of a search for a lost request. `conclusive` is False where the search itself did not work.
 
     `running` are requests that the listing shows though they have not ended: only where it does, does one that is
@@ -113,7 +113,7 @@ class Upscaler(Protocol):
         Raises SubmitNotSent, SubmitUnknown, ProviderBusy, ProviderHalted, or a ModelError leaf.
         """
 
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> SearchResult:
         """Look among the provider's requests since `since` for the one made with this staged picture.
 
         `staged_url` may also be the `digest_of` the address.

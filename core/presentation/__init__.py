@@ -4,7 +4,7 @@ Nothing in here decides anything: facts come in, sentences go out. Other rooms i
 """
 
 from core.presentation.card import *  # noqa: F403
-from core.presentation.ending_texts import *  # noqa: F403
-from core.presentation.failure_texts import *  # noqa: F403
+from core.presentation.formats import *  # noqa: F403
 from core.presentation.notices import *  # noqa: F403
+from core.presentation.texts.failure_texts import *  # noqa: F403
 from core.presentation.translations import *  # noqa: F403

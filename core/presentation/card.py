@@ -186,7 +186,7 @@ def plain_summary(card: Card, say: Callable[[Span], str] = _plain) -> str:
     return (" " if head.endswith(("?", "？")) else " · ").join(part for part in (head, first) if part)
 
 
-def one(*spans: Span) -> Line:
+def line_of(*spans: Span) -> Line:
     """A line of the given spans, without the empty ones."""
     return tuple(span for span in spans if span != "")
 
@@ -208,4 +208,4 @@ def fill(template: str, **spans: Span) -> Line:
         at, name = min(places)
         parts += [rest[:at], spans[name]]
         rest = rest[at + len(name) + 2 :]
-    return one(*parts)
+    return line_of(*parts)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from core.domain.errors import JobNotFound
 from core.presentation.card import Action, Card, Code, Line, Link, Moment, Tone, fill, lines
-from core.presentation.translations import factor_text, joined, tr, translated
+from core.presentation.formats import factor_text
+from core.presentation.translations import joined, tr, translated
 
 if TYPE_CHECKING:
     from core.ports import KnownPlace
@@ -43,7 +44,7 @@ Explainer: TypeAlias = Callable[[Any, str], Notice]
 """(error, locale) -> what people are told."""
 
 
-def plain(sentence: str, advice: str = "", tone: Literal["error", "refusal", "info"] = "error") -> Explainer:
+def fixed_notice(sentence: str, advice: str = "", tone: Literal["error", "refusal", "info"] = "error") -> Explainer:
     """An explainer that looks at nothing but the locale."""
     return lambda error, locale: Notice(
         translated(sentence, locale), advice=translated(advice, locale) if advice else "", tone=tone
@@ -76,11 +77,11 @@ def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
     return tuple(offer for offer in known if offer.subject_id)
 
 
-def said(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
+def plain_card(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
     return Card(tone, title, paragraphs=lines(*sentences))
 
 
-def shared(url: str | None, locale: str) -> Card:
+def share_link_card(url: str | None, locale: str) -> Card:
     """The address of a shared result. Raises JobNotFound where there is none to give."""
     if url is None:
         raise JobNotFound
@@ -88,14 +89,14 @@ def shared(url: str | None, locale: str) -> Card:
     return Card("done", paragraphs=((Link(url, url),), (told,)))
 
 
-def decided(known: KnownPlace, locale: str) -> Card:
+def place_decision_card(known: KnownPlace, locale: str) -> Card:
     name = known.name or known.place.address
     if known.state == "admitted":
-        return said(tr("{name} is let in. You pay for its upscales, within your limits.", locale, name=name))
-    return said(tr("{name} is refused, and you will not be asked again.", locale, name=name))
+        return plain_card(tr("{name} is let in. You pay for its upscales, within your limits.", locale, name=name))
+    return plain_card(tr("{name} is refused, and you will not be asked again.", locale, name=name))
 
 
-def asked_first(action: Action, question_id: str = "") -> Card:
+def confirmation_card(action: Action, question_id: str = "") -> Card:
     """The question before an action, for a platform without a dialog of its own. Raises ValueError where it has none.
 
     The button carries `question_id` as its argument.

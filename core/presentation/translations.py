@@ -1,21 +1,15 @@
-"""Sentences, numbers and dates in the reader's language. English sentences are the ids of `locale/<language>.po`.
+"""Translate sentences. English sentences are the ids of `locale/<language>.po`.
 
 A catalogue is parsed once, at its first use (about 20 ms), so no compiled file needs to be kept in step.
 """
 
 import gettext
 from collections.abc import Callable
-from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 
-from babel.dates import format_date, format_interval, format_skeleton, get_datetime_format
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
-from babel.units import format_unit
-
-from core.domain.money import NANOUSD_PER_USD, usd
 
 _LOCALE_DIR = Path(__file__).parent / "locale"
 
@@ -76,79 +70,3 @@ def trn(one: str, many: str, n: int, locale: str = "en", /, **facts: object) -> 
         forms = message.string
         text = forms[min(_plural_rule(catalog.plural_expr)(n), len(forms) - 1)] or text
     return text.format(n=n, **facts)
-
-
-_CENT_NANOUSD = NANOUSD_PER_USD // 100
-
-
-def size(width_px: int, height_px: int) -> str:
-    return f"{width_px}×{height_px}"
-
-
-def number(value: float, locale: str, pattern: str = "#,##0.##") -> str:
-    return format_decimal(value, format=pattern, locale=language_of(locale))
-
-
-def cents(nanousd: int, locale: str, *, down: bool = False) -> str:
-    """Money in whole cents: `$0.11`. What is paid is rounded up, what is left `down`, so that it never looks better."""
-    whole = nanousd // _CENT_NANOUSD if down else -(-nanousd // _CENT_NANOUSD)
-    return usd(whole * _CENT_NANOUSD, locale)
-
-
-def percent(share: float, locale: str) -> str:
-    """A share of 1 in whole per cent, as the language writes it: `40%`, `40 %`."""
-    return format_percent(int(share * 100 + 1e-9) / 100, locale=language_of(locale))
-
-
-def factor_text(factor: float, locale: str) -> str:
-    return tr("{n}×", locale, n=number(factor, locale))
-
-
-def mb(n_bytes: int, locale: str) -> str:
-    """Bytes as megabytes of 10⁶: `12.3 MB`, `12,3 Mo`; small ones as kB."""
-    unit, size_bytes = ("kilobyte", 1000) if n_bytes < 100_000 else ("megabyte", 1_000_000)
-    told = format_unit(n_bytes / size_bytes, f"digital-{unit}", "short", "#,##0.#", language_of(locale))
-    return told.replace(" ", "\u00a0").replace("Byte", "B")  # Portuguese has "MByte" for what people write as MB
-
-
-def megapixels(value: float, locale: str) -> str:
-    """`64 MP`, `0.5 MP`."""
-    return tr("{n} MP", locale, n=number(value, locale))
-
-
-def pixels(n_px: int, locale: str) -> str:
-    return megapixels(n_px / 1_000_000, locale)
-
-
-def labelled(label: str, text: str, locale: str) -> str:
-    """`harbour.jpg: Upscaling`, with the space before the colon where the language has one."""
-    return tr("{label}: {text}", locale, label=label, text=text)
-
-
-def images(n: int, locale: str) -> str:
-    return trn("{n} image", "{n} images", n, locale)
-
-
-def moment(at: float, locale: str) -> str:
-    """A unix time as date and time of day: `Nov 29, 2026, 14:05 UTC`."""
-    when = datetime.fromtimestamp(at, UTC)
-    language = language_of(locale)
-    together = str(get_datetime_format("medium", locale=language)).replace("'", "")
-    return together.format(f"{when:%H:%M} UTC", format_date(when, "medium", locale=language))
-
-
-def period_text(first: date, last: date, locale: str) -> str:
-    """Both days included: `November 23, 2026`, `November 2026` (also while it runs), or from one to the other."""
-    language = language_of(locale)
-    if first == last:
-        return str(format_date(first, "long", locale=language))
-    if first.day == 1 and (first.year, first.month) == (last.year, last.month):
-        return str(format_skeleton("yMMMM", first, locale=language))
-    return str(format_interval(first, last, "yMMMd", locale=language))
-
-
-def seconds(value_s: float, locale: str) -> str:
-    """A duration: `4.2 s`, `1 min 20 s`."""
-    if value_s < 60:
-        return tr("{n} s", locale, n=number(value_s, locale, "#,##0.#"))
-    return tr("{minutes} min {n} s", locale, minutes=int(value_s // 60), n=int(value_s % 60))

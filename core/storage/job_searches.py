@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, 
 from sqlalchemy.exc import IntegrityError
 
 from core.domain.job import Job, JobState, Requester
-from core.ports import Clock, OpenHere, OpenJobs, SentRequest
+from core.ports import Clock, OpenJobCounts, SentRequest, UnfinishedJobs
 from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -100,7 +100,7 @@ class JobSearches:
         found = await self._db.rows(query.order_by(jobs.c.created_at).limit(1000))
         return len(found), found[0].id if found else ""
 
-    async def open_jobs(self) -> OpenJobs:
+    async def open_jobs(self) -> OpenJobCounts:
         query = (
             select(jobs.c.state, func.count(), func.min(jobs.c.created_at))
             .where(jobs.c.state.in_(_UNFINISHED))
@@ -109,16 +109,16 @@ class JobSearches:
         rows = await self._db.rows(query)
         waiting = sum(int(row[1]) for row in rows if row[0] == JobState.QUEUED.value)
         oldest = min((float(row[2]) for row in rows), default=None)
-        return OpenJobs(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
+        return OpenJobCounts(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
 
-    async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> OpenHere:
+    async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> UnfinishedJobs:
         """Unfinished jobs of this (platform, workspace id), or of all, oldest first, those that ask for a price too."""
         here: ColumnElement[bool] = jobs.c.state.in_((*_UNFINISHED, JobState.AWAITING_CONFIRMATION.value))
         if workspace is not None:
             here = and_(here, jobs.c.platform == workspace[0], jobs.c.workspace_id == workspace[1])
         total = (await self._db.rows(select(func.count()).where(here)))[0][0]
         found = await self._list(select(jobs).where(here).order_by(jobs.c.created_at, jobs.c.id).limit(limit))
-        return OpenHere(tuple(found), int(total))
+        return UnfinishedJobs(tuple(found), int(total))
 
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}

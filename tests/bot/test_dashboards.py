@@ -41,6 +41,6 @@ def test_every_metric_has_its_panel() -> None:
 def test_every_level_can_be_set() -> None:
     metrics = PrometheusMetrics("1")
     for number, name in enumerate(LEVELS, 1):
-        metrics.level(name, number)
+        metrics.gauge(name, number)
     text = metrics.render().decode()
     assert all(f"upscale_{name} {number}.0" in text for number, name in enumerate(LEVELS, 1))

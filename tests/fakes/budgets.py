@@ -14,7 +14,7 @@ from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
 from core.domain.money import NANOUSD_PER_USD, usd
 from core.ports import Clock
-from core.presentation import Card, said
+from core.presentation import Card, plain_card
 from core.presentation.cards import moderation
 from tests.fakes.media import png
 
@@ -104,16 +104,16 @@ class FakeBudgets:
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: Window) -> Card:
         identity.check_moderator(actor)
         self.moderated.append(("extra", member_id, amount_nanousd, window.value))
-        return said("They have more.")
+        return plain_card("They have more.")
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
         identity.check_moderator(actor)
-        return said("first", "second")
+        return plain_card("first", "second")
 
     async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Card:
         identity.check_moderator(actor)
         self.moderated.append(("presets", text, channel_id))
-        return said("Presets are changed.")
+        return plain_card("Presets are changed.")
 
     async def pause(self, actor: Requester, paused: bool) -> Card:
         identity.check_moderator(actor)
@@ -126,4 +126,4 @@ class FakeBudgets:
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
         identity.check_moderator(actor)
         self.alert_channels.append(channel_id)
-        return moderation.alerts_to(channel_id, actor.platform, actor.locale)
+        return moderation.alert_channel_changed(channel_id, actor.platform, actor.locale)

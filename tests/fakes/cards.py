@@ -24,14 +24,16 @@ from core.domain.job import (
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.domain.parameters.spec import Parameters
-from core.ports import OpenHere
-from core.presentation import Card, asked_first, ending, explain, job_texts, notice_card, tr
+from core.ports import UnfinishedJobs
+from core.presentation import Card, confirmation_card, explain, notice_card, tr
 from core.presentation.cards import account, batch, budget, moderation
 from core.presentation.cards import job as jobs
 from core.presentation.cards.details import comparison, details
 from core.presentation.cards.help import help_card
 from core.presentation.cards.moderation import queue
-from core.presentation.operator_texts import question
+from core.presentation.texts import failure_texts
+from core.presentation.texts.delivery_texts import undelivered_notice
+from core.presentation.texts.operator_texts import admission_question
 
 NOW = 1_800_000_000.0
 SAM = Requester("discord", "42", "sam", "7", "9")
@@ -94,17 +96,19 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
     open_jobs = (replace(done, state=JobState.RUNNING), hidden)
     service: Any = SimpleNamespace(models=MODELS, confirm_above_nanousd=1_000_000_000, play_money=True)
     return {
-        "asking": jobs.asking(done, locale),
+        "asking": jobs.price_question(done, locale),
         "working": jobs.working(done, Progress("upscaling", percent=40, eta_at=NOW + 90), locale, ends_at=NOW + 60),
         "waiting": jobs.working(done, Progress("waiting", position=3), locale, shared=True, named=False),
-        "arrived": jobs.arrived(done, locale, shared=True, named=False),
+        "arrived": jobs.received(done, locale, shared=True, named=False),
         "awaiting": jobs.working(done, Progress("waiting", awaits="answer", until_at=NOW), locale),
         "result": jobs.result(done, (BOT_LIMIT,), Delivery("original"), locale),
         "result_shared": jobs.result(
             pressed, (BOT_LIMIT,), Delivery("webp", "new_message"), locale, shared=True, named=False
         ),
-        "closed": jobs.closed(kept, ending(kept), locale),
-        "deleted": jobs.closed(replace(done, images_deleted=True), ending(replace(done, images_deleted=True)), locale),
+        "closed": jobs.closed(kept, undelivered_notice(kept), locale),
+        "deleted": jobs.closed(
+            replace(done, images_deleted=True), undelivered_notice(replace(done, images_deleted=True)), locale
+        ),
         "failed": jobs.failed(
             failed,
             explain(crashed, locale, receipt=unclear),
@@ -113,21 +117,21 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
         "refused": jobs.failed(replace(failed, state=JobState.REFUSED), explain(over, locale, reference="r1"), locale),
         "cancelled": jobs.failed(
             replace(failed, state=JobState.CANCELLED, error=None),
-            job_texts.cancelled(replace(failed, receipt=Receipt(0, 200_000_000, "none")), locale),
+            failure_texts.cancelled_notice(replace(failed, receipt=Receipt(0, 200_000_000, "none")), locale),
             locale,
         ),
         "details": details(done, locale),
         "comparison": comparison(done, locale),
         "history": account.history([done, failed, replace(failed, state=JobState.REFUSED)], locale),
-        "queue": queue(OpenHere(open_jobs, 5), locale),
-        "queue_empty": queue(OpenHere((), 0), locale),
+        "queue": queue(UnfinishedJobs(open_jobs, 5), locale),
+        "queue_empty": queue(UnfinishedJobs((), 0), locale),
         "history_empty": account.history([], locale),
         "settings": account.settings(SETTINGS, locale, MODELS),
         "preset_replaced": account.settings(
             replace(SETTINGS, note=account.preset_saved("logo", {"factor": 2.0}, locale)), locale, MODELS
         ),
         "privacy": account.privacy(locale, keep_days=7),
-        "ask_erase": asked_first(account.erase_action(locale, "42")),
+        "ask_erase": confirmation_card(account.erase_action(locale, "42")),
         "erased": account.erased(3, locale),
         "exported": account.exported(locale, whole=False),
         "usage": budget.usage(report, [DAY_LIMIT, BOT_LIMIT], locale),
@@ -138,9 +142,11 @@ def every_card(locale: str = "en", *, caption: str = "") -> dict[str, Card]:
             service,
             save_preset="/settings save",
         ),
-        "choosing": batch.choosing("1", images, locale, most=3),
-        "chosen": batch.chosen(images, locale),
+        "choosing": batch.image_choice("1", images, locale, most=3),
+        "chosen": batch.batch_started(images, locale),
         "notice": notice_card(explain(over, locale), locale),
-        "verdict": notice_card(question(Place("discord", "workspace", "9"), "Photographers", "sam", locale), locale),
-        "said": moderation.alerts_to(None, "discord", locale),
+        "verdict": notice_card(
+            admission_question(Place("discord", "workspace", "9"), "Photographers", "sam", locale), locale
+        ),
+        "said": moderation.alert_channel_changed(None, "discord", locale),
     }

@@ -114,7 +114,7 @@ class FakeAdapter:
         await self.pass_through("download")
         return self.attachments.get(source.url, Download(source.url))
 
-    def posted(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [note for note in state.values() if isinstance(note, dict) and note.get("ts")]
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
@@ -140,7 +140,7 @@ class FakeReply:
         self._message = message
         self._state = state
 
-    def restating(self) -> Reply:
+    def final_edit_only(self) -> Reply:
         return self
 
     def _show(self, kind: Kind, job: Job, **what: Any) -> None:

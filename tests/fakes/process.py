@@ -67,9 +67,9 @@ class Fused:
 
 
 class _FusedReply(Fused):
-    def restating(self) -> Any:
+    def final_edit_only(self) -> Any:
         """Written out, for Python 3.12 and later look for a protocol's methods in the class alone."""
-        return self._inner.restating()
+        return self._inner.final_edit_only()
 
 
 class FakeEngine:

@@ -22,7 +22,7 @@ from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Presets
 from core.domain.variations import redelivery, repeated_request
-from core.ports import Change, ChatAdapter, Clock, OpenHere
+from core.ports import Change, ChatAdapter, Clock, UnfinishedJobs
 from core.presentation import Notice, explain
 from tests.fakes.budgets import FakeBudgets
 from tests.fakes.core import DatabaseAway
@@ -150,10 +150,10 @@ class FakeService(FakeBudgets, SavedSettings):
     async def shared(self, job_id: str, signature: str) -> Job:
         raise e.JobNotFound
 
-    async def queue(self, actor: Requester) -> OpenHere:
+    async def queue(self, actor: Requester) -> UnfinishedJobs:
         identity.check_moderator(actor)
         here = tuple(job for job in self.jobs.values() if not job.state.terminal)
-        return OpenHere(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
+        return UnfinishedJobs(tuple(j for j in here if j.requester.workspace_id == actor.workspace_id), len(here))
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         return

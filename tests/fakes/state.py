@@ -108,5 +108,5 @@ class MemoryReplyState:
     async def record(self, **values: Any) -> None:
         await self.save(**values)
 
-    async def leave(self, message: Mapping[str, Any]) -> None:
+    async def remove_later(self, message: Mapping[str, Any]) -> None:
         self._values.setdefault("must_go", []).append(dict(message))

@@ -21,15 +21,7 @@ from core.domain.errors import (
 )
 from core.domain.job import ModelOutput
 from core.domain.models import MODELS, ModelSpec
-from core.ports import (
-    BillingEvent,
-    Found,
-    ModelInputs,
-    RemoteCompleted,
-    RemoteRunning,
-    RemoteStatus,
-    is_staged,
-)
+from core.ports import BillingEvent, ModelInputs, RemoteCompleted, RemoteRunning, RemoteStatus, SearchResult, is_staged
 from tests.fakes.core import FakeClock
 from tests.fakes.images import fake_picture
 
@@ -154,18 +146,18 @@ class FakeUpscaler:
         self.taken[request.request_id] = request
         return request
 
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> SearchResult:
         self._called("find")
         if self.listing == "broken":
-            return Found(None, conclusive=False)
+            return SearchResult(None, conclusive=False)
         if self.listing == "forbidden":
-            return Found(None, conclusive=False, possible=False)
+            return SearchResult(None, conclusive=False, possible=False)
         for request in self.taken.values():
             listed = self.listing == "always" or (self.listing == "completed" and request.gate.is_set())
             if listed and is_staged(request.inputs.values["image_url"], staged_url) and request.at >= since - 1:
-                return Found(request.request_id, conclusive=True)
+                return SearchResult(request.request_id, conclusive=True)
         running = [r.request_id for r in self.taken.values() if self.listing == "always" and not r.gate.is_set()]
-        return Found(None, conclusive=True, running=tuple(running))
+        return SearchResult(None, conclusive=True, running=tuple(running))
 
     async def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncIterator[RemoteStatus]:
         self._called("watch")

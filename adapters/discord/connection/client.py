@@ -16,7 +16,7 @@ from adapters.discord.connection.payloads import UNREADABLE, clean_interaction, 
 from adapters.discord.inbound.commands import CommandTranslator
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.errors import FAILED_CALLS
-from core.presentation.cards.batch import unreadable_text
+from core.presentation.texts.request_texts import unreadable_request_text
 
 log = structlog.get_logger(__name__)
 
@@ -131,7 +131,7 @@ class UpscaleClient(discord.AutoShardedClient):
                 interaction_id=int(payload["id"]),
                 interaction_token=payload["token"],
             )
-            words = unreadable_text(str(payload.get("locale") or "en"))
+            words = unreadable_request_text(str(payload.get("locale") or "en"))
             await self.http.request(route, json={"type": 4, "data": {"content": words, "flags": EPHEMERAL}})
         except FAILED_CALLS as error:
             log.warning("interaction_unanswered", why=type(error).__name__)

@@ -16,7 +16,7 @@ import structlog
 
 from adapters.discord.outbound.delivery_state import PLATFORM
 from core.ports import AppState, Clock, OperatorAlerts, TypedState
-from core.presentation import operator_texts
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 

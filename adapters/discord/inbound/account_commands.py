@@ -20,7 +20,7 @@ from adapters.discord.outbound.job_message import REQUEST_MAX_BYTES
 from adapters.discord.outbound.payload import TooLargeHere
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
-from core.presentation import asked_first, tr
+from core.presentation import confirmation_card, tr
 from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
@@ -123,7 +123,7 @@ class OwnCommands:
                 await asyncio.to_thread(path.unlink, True)
 
     async def _ask_erase(self, answer: Answer) -> None:
-        await answer.show(asked_first(account.erase_action(answer.locale, answer.actor.user_id)))
+        await answer.show(confirmation_card(account.erase_action(answer.locale, answer.actor.user_id)))
 
     async def erase(self, answer: Answer, subject: str) -> None:
         """The button under the question; only for whoever was asked."""

@@ -24,10 +24,11 @@ from core.domain.identity import check_may_stop
 from core.domain.job import JobState
 from core.domain.variations import CHANGES
 from core.ports import Change, TypedState, Verdict
-from core.presentation import Card, asked_first, decided, deleted_text, not_removed_text, said, shared
+from core.presentation import Card, confirmation_card, place_decision_card, plain_card, share_link_card
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
-from core.presentation.job_texts import cancel_pending_text
+from core.presentation.texts.delivery_texts import deleted_text, not_removed_text
+from core.presentation.texts.progress_texts import cancel_pending_text
 
 log = structlog.get_logger(__name__)
 _STARTING = ("confirm", "pick", "all")
@@ -89,10 +90,10 @@ class Actions:
     async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
         """The operator's answer to the question whose guests they pay for."""
         actor = answer.actor
-        if self._ctx.guests is None:
+        if self._ctx.allowlist is None:
             raise JobNotFound
-        known = await self._ctx.commits.first(self._ctx.guests.decide(actor, place, verdict), answer.hold)
-        await answer.update(decided(known, actor.locale))
+        known = await self._ctx.commits.first(self._ctx.allowlist.decide(actor, place, verdict), answer.hold)
+        await answer.update(place_decision_card(known, actor.locale))
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
@@ -102,7 +103,7 @@ class Actions:
     async def _cancel(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
         if job.state is JobState.RUNNING:
-            await answer.whisper(said(cancel_pending_text(answer.locale)))
+            await answer.whisper(plain_card(cancel_pending_text(answer.locale)))
 
     async def _repeat(self, answer: Answer, job_id: str, change: Change) -> None:
         where = answer.address()
@@ -136,7 +137,7 @@ class Actions:
 
     async def _share(self, answer: Answer, job_id: str) -> None:
         url = await self._ctx.soon(answer, self._ctx.service.share(job_id, answer.actor))
-        await answer.show(shared(url, answer.locale))
+        await answer.show(share_link_card(url, answer.locale))
 
     async def _ask_delete(self, answer: Answer, job_id: str) -> None:
         """Nothing is deleted by the first press; its token can take the message away once the answer is yes."""
@@ -147,18 +148,18 @@ class Actions:
             await self._asked.put(f"{job_id}:{asked}", answer.sent)
 
         await self._ctx.commits.first(note(), answer.hold)
-        await answer.whisper(asked_first(delete_action(job_id, answer.locale), asked))
+        await answer.whisper(confirmation_card(delete_action(job_id, answer.locale), asked))
 
     async def _delete(self, answer: Answer, job_id: str, asked: str) -> None:
         await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
         await self._ctx.service.delete(job_id, answer.actor)
         words = deleted_text(answer.locale)
         shown = await self._asked.get(f"{job_id}:{asked}")
-        if shown is None or not await self._removed(shown, said(words)):
+        if shown is None or not await self._removed(shown, plain_card(words)):
             words = not_removed_text(answer.locale)
         for one in await self._ctx.kept.take_messages(job_id):
             await self._removed(one)
-        await answer.update(said(words))
+        await answer.update(plain_card(words))
 
     async def _removed(self, shown: Sent, words: Card | None = None) -> bool:
         """Whether a message is gone now; one that Discord does not let us take away is left with `words` alone."""

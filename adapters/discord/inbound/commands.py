@@ -18,7 +18,7 @@ from core.domain.models import Models, ModelSpec
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
 from core.presentation import LANGUAGES, language_of
-from core.presentation.labels import command_text, preset_choice
+from core.presentation.texts.command_texts import command_text, preset_choice
 
 log = structlog.get_logger(__name__)
 

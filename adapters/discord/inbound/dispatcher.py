@@ -23,9 +23,9 @@ from core.domain.job import Job, Requester, UpscaleRequest
 from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
-from core.presentation import notice_card, of_no_job, said
-from core.presentation.cards.batch import outdated_command_text
-from core.presentation.operator_texts import question
+from core.presentation import notice_card, notice_without_job, plain_card
+from core.presentation.texts.operator_texts import admission_question
+from core.presentation.texts.request_texts import outdated_command_text
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class HandlerContext:
         self.media = context.media
         self.state = context.state
         self.clock = context.clock
-        self.guests = context.guests
+        self.allowlist = context.allowlist
         self.rest = rest
         self.kept = KeptByJob(context.state, context.clock)
         self.commits = Commits()
@@ -76,7 +76,7 @@ class HandlerContext:
         """
         if isinstance(error, (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)):
             log.info("command_outdated", why=type(error).__name__)
-            await self.run(interaction, lambda answer: answer.show(said(outdated_command_text(answer.locale))))
+            await self.run(interaction, lambda answer: answer.show(plain_card(outdated_command_text(answer.locale))))
             return
 
         async def raised(_: Answer) -> None:
@@ -132,7 +132,7 @@ class HandlerContext:
         Tried again while Discord takes nothing: whoever pressed or typed something is left with "thinking" otherwise.
         """
         told = self.service.notice(error, answer.locale)
-        card = notice_card(told if answer.starts else of_no_job(told, error, answer.locale), answer.locale)
+        card = notice_card(told if answer.starts else notice_without_job(told, error, answer.locale), answer.locale)
 
         def pause_s(failure: Exception, attempt: int) -> float | None:
             if not isinstance(failure, DeliveryUnavailable):
@@ -238,10 +238,10 @@ class HandlerContext:
     async def _ask_operator(self, answer: Answer) -> None:
         """Whether this server's members may use the bot too; privately, when its operator uses it here."""
         actor = answer.actor
-        known = await self.guests.question_for(actor) if self.guests is not None else None
+        known = await self.allowlist.question_for(actor) if self.allowlist is not None else None
         if known is not None:
             await self.clock.sleep(ASK_AFTER_S)
-            notice = question(known.place, known.name, "", actor.locale)
+            notice = admission_question(known.place, known.name, "", actor.locale)
             await answer.whisper(notice_card(notice, actor.locale))
 
     async def _is_age_restricted(self, answer: Response, menu: Menu) -> bool:

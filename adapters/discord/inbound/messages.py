@@ -19,8 +19,8 @@ from adapters.discord.inbound.upscale_commands import Menus, pictures_in
 from adapters.discord.outbound import errors
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
-from core.presentation import said
-from core.presentation.cards.batch import reply_how_text
+from core.presentation import plain_card
+from core.presentation.texts.request_texts import reply_hint_text
 
 LANGUAGE_WITHIN_S = 1.0
 HOW_AGAIN_S = 600.0
@@ -66,7 +66,7 @@ class Messages:
         """Somebody only talks under a picture ("thanks!"): how to ask for it, but not after every such word."""
         who = answer.actor
         if await self._ctx.state.claim("discord-talk", f"{who.user_id}:{who.channel_id}", ttl_s=HOW_AGAIN_S):
-            await answer.show(said(reply_how_text(answer.locale)))
+            await answer.show(plain_card(reply_hint_text(answer.locale)))
 
     async def _replied_to(self, message: discord.Message) -> discord.Message:
         """The message that this one answers, as it was delivered, else as Discord has it; else this one itself."""

@@ -17,10 +17,10 @@ from core.budgets.limit_grammar import amount_of
 from core.domain.errors import InvalidParameters, UpscaleError
 from core.domain.job import JobState
 from core.domain.limits import MAX_SPONSOR_DAYS, SPONSOR_DAYS, LimitStatus, Measure, ScopeKind, WantedLimit, Window
-from core.presentation import Card, said, tr
-from core.presentation.cards.budget import limit_words, limits
+from core.presentation import Card, plain_card, tr
+from core.presentation.cards.budget import limit_text, limits
 from core.presentation.cards.moderation import queue
-from core.presentation.job_texts import cancel_pending_text
+from core.presentation.texts.progress_texts import cancel_pending_text
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +177,7 @@ class ModeratorCommands:
         job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
         await answer.update(await self._queue_card(answer))
         if job.state is JobState.RUNNING:
-            await answer.whisper(said(cancel_pending_text(answer.locale)))
+            await answer.whisper(plain_card(cancel_pending_text(answer.locale)))
 
     async def _queue_card(self, answer: Answer) -> Card:
         return queue(await self._ctx.service.queue(answer.actor), answer.locale)
@@ -187,4 +187,4 @@ def _own_limits(statuses: Sequence[LimitStatus], locale: str) -> dict[str, str]:
     """The limits that moderators have set: what they say, and the value that names them."""
     own = [status.limit for status in statuses if status.limit.source == "moderator"]
     parts = [(limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model) for limit in own]
-    return {limit_words(limit, locale): "|".join(each) for limit, each in zip(own, parts, strict=True)}
+    return {limit_text(limit, locale): "|".join(each) for limit, each in zip(own, parts, strict=True)}

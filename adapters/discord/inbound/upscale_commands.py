@@ -20,13 +20,13 @@ from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, 
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS
 from core.ports import TypedState
-from core.presentation import said, tr
+from core.presentation import plain_card, tr
 from core.presentation.cards import batch
 from core.presentation.cards.account import OwnSettings
-from core.presentation.cards.batch import left_out_text
 from core.presentation.cards.help import Field, form_fields
-from core.presentation.labels import command_text
-from core.presentation.parameter_texts import value_text
+from core.presentation.texts.command_texts import command_text
+from core.presentation.texts.parameter_texts import value_text
+from core.presentation.texts.request_texts import left_out_text
 
 PREFIX = "up1modal:"
 LIFE_S = 15 * 60.0
@@ -155,14 +155,14 @@ class Menus:
         takes the answer over, and what was shown stays beside it, for the member only.
         """
         total, words = None, _left_out(answer, menu, len(menu.images))
-        first = said(words) if words and answer.reused else None
+        first = plain_card(words) if words and answer.reused else None
         if len(menu.images) > 1:
             prices = await self._ctx.commits.first(self._prices(answer, menu), nothing)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
             if ask or dear or from_menu:
                 await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
                 return
-            first = total = batch.chosen(_candidates(menu.images, prices), answer.locale)
+            first = total = batch.batch_started(_candidates(menu.images, prices), answer.locale)
 
         async def show_first() -> None:
             if first is not None:
@@ -172,7 +172,7 @@ class Menus:
         if total is not None and answer.reused:
             await answer.whisper(total)
         if words:
-            await answer.whisper(said(words))
+            await answer.whisper(plain_card(words))
 
     async def _prices(self, answer: Response, menu: Menu) -> list[int | None]:
         prices: list[int | None] = []
@@ -191,9 +191,9 @@ class Menus:
         key = str(answer.id)
         await self._ctx.commits.first(self._menus.put(key, replace(menu, prices_nanousd=tuple(prices))), nothing)
         most = min(answer.most, len(menu.images))
-        await answer.show(batch.choosing(key, _candidates(menu.images, prices), answer.locale, most=most))
+        await answer.show(batch.image_choice(key, _candidates(menu.images, prices), answer.locale, most=most))
         if words := _left_out(answer, menu, len(menu.images), offered=True):
-            await answer.whisper(said(words))
+            await answer.whisper(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
@@ -203,7 +203,7 @@ class Menus:
         numbers = wanted[: answer.most]
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
         chosen = replace(menu, images=tuple(menu.images[n] for n in numbers), prices_nanousd=tuple(prices))
-        card = batch.chosen(_candidates(chosen.images, prices), answer.locale)
+        card = batch.batch_started(_candidates(chosen.images, prices), answer.locale)
         await self._ctx.start_jobs(
             answer if menu.private else answer.with_public_messages(),
             chosen,
@@ -213,7 +213,7 @@ class Menus:
         )
         await self._menus.delete(key)
         if len(numbers) < len(wanted):
-            await answer.whisper(said(_left_out(answer, Menu(total=len(wanted)), len(numbers))))
+            await answer.whisper(plain_card(_left_out(answer, Menu(total=len(wanted)), len(numbers))))
 
     async def _take(self, key: str, user_id: str) -> Menu:
         """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""

@@ -132,7 +132,7 @@ class Messenger:
         except (discord.HTTPException, DeliveryRefused) as error:
             if not errors.is_message_gone(error):
                 log.info("message_not_deleted", job=self.job_id, code=errors.code_of(error))
-                await self.notes.state.leave({"channel_id": channel_id, "message_id": message_id})
+                await self.notes.state.remove_later({"channel_id": channel_id, "message_id": message_id})
 
     async def close(self, payload: Payload) -> None:
         """Put these words where the job was asked, which is no longer the message in use. One place, no other way.

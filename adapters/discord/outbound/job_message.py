@@ -22,7 +22,7 @@ from core.images.renditions import JobMedia
 from core.ports import Clock, MediaFile
 from core.presentation import Card, Notice, PictureRole
 from core.presentation.cards import job as cards
-from core.presentation.job_texts import reached_factor
+from core.presentation.texts.result_texts import reached_factor
 
 KIB, MIB = 1024, 1024 * 1024
 REQUEST_MAX_BYTES = 25 * MIB - 64 * KIB
@@ -114,7 +114,7 @@ class DiscordReply:
     _can_share: bool
     _restates: bool = False
 
-    def restating(self) -> Self:
+    def final_edit_only(self) -> Self:
         return replace(self, _restates=True)
 
     def _messenger(self, job: Job) -> Messenger:
@@ -122,7 +122,7 @@ class DiscordReply:
         return Messenger(*parts, job.id, job.private, in_place=self._restates)
 
     async def ask(self, job: Job) -> None:
-        await self._put(job, lambda where: cards.asking(job, self._address.locale, **self._reader(job, where)))
+        await self._put(job, lambda where: cards.price_question(job, self._address.locale, **self._reader(job, where)))
 
     async def progress(self, job: Job, progress: Progress) -> None:
         """One edit of the message, in place. Says early when nothing can be shown here after 15 minutes."""

@@ -21,9 +21,10 @@ from core.domain.job import JobState, Requester
 from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
-from core.presentation import Card, decided, deleted_text, not_removed_text, said, sending_directly_text, shared
-from core.presentation import job_texts as words
+from core.presentation import Card, place_decision_card, plain_card, share_link_card
 from core.presentation.cards.details import comparison
+from core.presentation.texts import progress_texts
+from core.presentation.texts.delivery_texts import deleted_text, not_removed_text, sending_directly_text
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,7 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
             await _tried(ctx, press, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
         raise
     if not job.state.terminal and job.remote is not None and job.remote.request_id:
-        return words.cancel_pending_text(actor.locale)
+        return progress_texts.cancel_pending_text(actor.locale)
     return None
 
 
@@ -109,10 +110,10 @@ async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 
 async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """The operator's answer to the question whose guests they pay for; the question becomes the answer."""
-    if ctx.guests is None:
+    if ctx.allowlist is None:
         raise JobNotFound
-    known = await ctx.guests.decide(actor, press.job_id, verdict)
-    told = draw(decided(known, actor.locale))
+    known = await ctx.allowlist.decide(actor, press.job_id, verdict)
+    told = draw(place_decision_card(known, actor.locale))
     at: dict[str, Any] = {"channel": press.where.channel_id, "ts": press.message_ts, **told.as_args()}
     await ctx.api.call(press.where.team, "chat.update", **at)
 
@@ -153,7 +154,7 @@ async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
     for channel, ts in dict.fromkeys(shown):
         if not await _tried(ctx, press, "chat.delete", channel=channel, ts=ts):
             left = True
-            gone = draw(said(deleted_text(actor.locale), tone="done"))
+            gone = draw(plain_card(deleted_text(actor.locale), tone="done"))
             await _tried(ctx, press, "chat.update", channel=channel, ts=ts, **gone.as_args())
     await ctx.state.delete(BESIDE_AREA, press.job_id)
     return not_removed_text(actor.locale) if left else None
@@ -176,7 +177,7 @@ async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) ->
 
 
 async def _share(ctx: HandlerContext, press: Press, actor: Requester) -> Card:
-    return shared(await ctx.service.share(press.job_id, actor), actor.locale)
+    return share_link_card(await ctx.service.share(press.job_id, actor), actor.locale)
 
 
 async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:

@@ -25,7 +25,7 @@ from adapters.slack.outbound.files import posts_of
 from adapters.slack.setup.installations import Install, Installs
 from core.domain.job import Requester
 from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
-from core.presentation.cards.batch import thread_unreadable_text
+from core.presentation.texts.request_texts import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
 

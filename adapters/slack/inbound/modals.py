@@ -21,7 +21,7 @@ from core.domain.job import Requester
 from core.presentation import cents, notice_card, size
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
-from core.presentation.labels import form_text
+from core.presentation.texts.form_texts import form_text
 
 log = structlog.get_logger(__name__)
 

@@ -18,9 +18,10 @@ from core.budgets.limits import Limits
 from core.domain.errors import InvalidParameters
 from core.domain.job import Requester
 from core.domain.limits import SPONSOR_DAYS, LimitStatus, ScopeKind
-from core.presentation import Card, line_text, sent_directly_text
+from core.presentation import Card, line_text
 from core.presentation.cards import account, budget
 from core.presentation.cards.moderation import queue
+from core.presentation.texts.delivery_texts import sent_directly_text
 
 _FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
 SUBCOMMANDS = frozenset({"help", "usage", "quota", "history", "queue", "settings", "privacy"})

@@ -23,7 +23,7 @@ from core.domain.media_types import suffix_for
 from core.domain.variations import previewed_job_id
 from core.images.renditions import JobMedia
 from core.ports import MediaFile
-from core.presentation import job_texts as words
+from core.presentation.texts import result_texts
 
 log = structlog.get_logger(__name__)
 
@@ -181,8 +181,8 @@ class Deliverer:
     @staticmethod
     def _described(job: Job, file: MediaFile, slot: str) -> Upload:
         stem = _UNSAFE_NAME.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-.")[:60] or "picture"
-        mark = "preview" if slot == "preview" else f"{words.reached_factor(job):g}x"
-        alt = words.alt_text(job, job.requester.locale, max_chars=ALT_TXT_MAX_CHARS)
+        mark = "preview" if slot == "preview" else f"{result_texts.reached_factor(job):g}x"
+        alt = result_texts.alt_text(job, job.requester.locale, max_chars=ALT_TXT_MAX_CHARS)
         name = f"{stem}-{mark}{suffix_for(file.mime)}"
         return Upload(file.path, name, name, alt, file.bytes)
 

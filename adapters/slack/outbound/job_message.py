@@ -19,8 +19,9 @@ from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
 from core.domain.job import Delivery, Job, Progress
 from core.domain.limits import LimitStatus
-from core.presentation import Notice, lost_text, said
-from core.presentation import job_texts as words
+from core.presentation import Notice, plain_card
+from core.presentation.texts import result_texts
+from core.presentation.texts.delivery_texts import lost_text
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +32,10 @@ class SlackReply:
     _notes: ReplyStateCache
     _deliverer: Deliverer
     _cards: TaskCards
-    _restates: bool = False
+    _final_edit_only: bool = False
 
-    def restating(self) -> Self:
-        return replace(self, _restates=True)
+    def final_edit_only(self) -> Self:
+        return replace(self, _final_edit_only=True)
 
     async def ask(self, job: Job) -> None:
         with errors.in_the_cores_words():
@@ -57,7 +58,7 @@ class SlackReply:
         """The picture in a new message; then the progress message and the stream end."""
         with errors.in_the_cores_words():
             delivery = await self._deliverer.deliver(job, left)
-            await self._cards.end(job, good=True, output=words.size_line(job, job.requester.locale))
+            await self._cards.end(job, good=True, output=result_texts.size_line(job, job.requester.locale))
             await self._remove_root(job)
         return delivery
 
@@ -137,7 +138,7 @@ class SlackReply:
         root = await noted_root(self._poster, self._notes, job.id, now=True)
         if root and not root.get("ts"):
             await self._tell_of_lost(job)
-        removed = await self._notes.get("root_removed") and not self._restates
+        removed = await self._notes.get("root_removed") and not self._final_edit_only
         if not root or not root.get("ts") or removed:
             return
         if not await self._poster.remove(Place(root["channel"]), root["ts"]):
@@ -160,7 +161,7 @@ class SlackReply:
     async def _say_failure(self, job: Job, content: Content) -> None:
         """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
         said = bool(await self._notes.get("failure_said"))
-        if said and not self._restates:
+        if said and not self._final_edit_only:
             return
         root = await noted_root(self._poster, self._notes, job.id, now=True)
         if root and root.get("ts"):
@@ -179,7 +180,7 @@ class SlackReply:
         root = await self._notes.get("root") or {}
         if root.get("findable", True) and not await self._notes.get("lost_told"):
             await self._notes.put(lost_told=True)
-            await self._poster.whisper(draw(said(lost_text(job.requester.locale))))
+            await self._poster.whisper(draw(plain_card(lost_text(job.requester.locale))))
 
     async def _say_anew(self, job: Job, content: Content, *, known: bool) -> None:
         try:

@@ -17,7 +17,8 @@ from adapters.slack.views.card import draw
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import Clock, ReplyState
-from core.presentation import moved_text, said
+from core.presentation import plain_card
+from core.presentation.texts.delivery_texts import moved_text
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +71,8 @@ class ReplyStateCache:
             self._values = dict(await self._state.load())
         return self._values.get(name)
 
-    async def leave(self, **message: str) -> None:
-        await self._state.leave(message)
+    async def remove_later(self, **message: str) -> None:
+        await self._state.remove_later(message)
 
     async def intend(self, **values: Any) -> None:
         """Note durably what is about to be sent. Raises NotOwner."""
@@ -154,7 +155,7 @@ class Poster:
         left = {"left": root, "left_gone": gone} if root and root.get("ts") else {}
         await self._notes.put(place=asdict(place), root=None, **left)
         if because in errors.UNREACHABLE_PLACE:
-            await self.whisper(draw(said(moved_text(locale), tone="done")))
+            await self.whisper(draw(plain_card(moved_text(locale), tone="done")))
         return place
 
     async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
@@ -209,7 +210,7 @@ class Poster:
             await remove_message(self.api, self.team, place.channel, ts)
         except DeliveryUnavailable:
             of = {"team": self.team.team_id, "enterprise": self.team.enterprise_id}
-            await self._notes.leave(**of, channel=place.channel, ts=ts)
+            await self._notes.remove_later(**of, channel=place.channel, ts=ts)
             return False
         except DeliveryRefused:
             return False

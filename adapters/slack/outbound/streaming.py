@@ -18,8 +18,8 @@ from adapters.slack.outbound.lost_posts import see_through, there
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from core.domain.job import Job, Progress
 from core.ports import AppState, TypedState
-from core.presentation import Stage, stage_done_text
-from core.presentation import job_texts as words
+from core.presentation.texts import progress_texts
+from core.presentation.texts.progress_texts import Stage, stage_done_text
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +164,7 @@ def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[li
     for name in STAGES[: STAGES.index(stage) + 1]:
         if name == "waiting" and name not in (stage, *shown):
             continue
-        title, status = words.stage_text(progress, locale), "in_progress"
+        title, status = progress_texts.stage_text(progress, locale), "in_progress"
         if name != stage:
             title, status = stage_done_text(name, locale), "complete"
         if new.get(name) != f"{title}|{status}":

@@ -25,7 +25,7 @@ from core.net.client_address import CLIENT, UNKNOWN
 from core.net.host_check import PAGE_HEADERS
 from core.ports import AppState, Clock
 from core.presentation import LANGUAGES
-from core.presentation.operator_texts import installation_text
+from core.presentation.texts.operator_texts import installation_text
 
 log = structlog.get_logger(__name__)
 

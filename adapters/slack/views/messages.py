@@ -12,14 +12,15 @@ from core.domain.job import Delivery, Job, JobState, Progress
 from core.domain.limits import LimitStatus, Measure
 from core.domain.models import Models
 from core.jobs.service import JobService
-from core.presentation import Action, Card, Link, Notice, image_name, labelled, line_text, ready_text, said
-from core.presentation import job_texts as words
+from core.presentation import Action, Card, Link, Notice, labelled, line_text, plain_card
 from core.presentation.cards import account, budget
 from core.presentation.cards import job as cards
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import help_card, other_ways
-from core.presentation.job_texts import send_again_text
-from core.presentation.labels import form_text
+from core.presentation.texts import result_texts
+from core.presentation.texts.delivery_texts import send_again_text
+from core.presentation.texts.form_texts import form_text
+from core.presentation.texts.result_texts import image_name, ready_text
 
 
 def _reader(job: Job) -> dict[str, bool]:
@@ -36,11 +37,11 @@ def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
 
 
 def arrived(job: Job) -> Content:
-    return draw(cards.arrived(job, job.requester.locale, **_reader(job)))
+    return draw(cards.received(job, job.requester.locale, **_reader(job)))
 
 
 def question(job: Job) -> Content:
-    return draw(cards.asking(job, job.requester.locale, **_reader(job)))
+    return draw(cards.price_question(job, job.requester.locale, **_reader(job)))
 
 
 def result(
@@ -56,7 +57,7 @@ def result(
     """The finished image. Delete carries the files, and the messages (`m` + ts), that go with it."""
     locale = job.requester.locale
     card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
-    ready = " · ".join(part for part in (ready_text(job, locale), words.size_line(job, locale)) if part)
+    ready = " · ".join(part for part in (ready_text(job, locale), result_texts.size_line(job, locale)) if part)
     told = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
     card = replace(card, summary=told, name=image_name(job, locale))
     return draw(card, image_id=image_id, carried=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)
@@ -73,13 +74,13 @@ def closed(job: Job, notice: Notice) -> Content:
 
 def done(job: Job) -> Content:
     """Left of a progress message that Slack does not let us take away: the picture is below it."""
-    return draw(said(ready_text(job, job.requester.locale), tone="done"))
+    return draw(plain_card(ready_text(job, job.requester.locale), tone="done"))
 
 
 def full_file(job: Job, link: str) -> Content:
     """The full file by its own link at Slack, under a result that could not show it inline."""
     locale = job.requester.locale
-    label = words.full_file_text(locale)
+    label = result_texts.full_file_text(locale)
     summary = labelled(label, image_name(job, locale), locale)
     return draw(Card("done", paragraphs=((Link(label, link),),), summary=summary))
 
@@ -120,7 +121,7 @@ def help_of(service: JobService, command: str, locale: str, *, moderator: bool) 
 
 def days_table(report: UsageReport, locale: str) -> Block | None:
     """The last days on which something was charged, as a native table with a bar for each; messages only."""
-    days = budget.days(report, locale)[-DAYS_SHOWN:]
+    days = budget.daily_rows(report, locale)[-DAYS_SHOWN:]
     if not days:
         return None
     rows = [(*budget.day_heads(locale), " "), *((*words, bar(share).strip()) for words, share in days)]

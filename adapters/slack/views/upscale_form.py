@@ -18,8 +18,8 @@ from core.domain.parameters.spec import SPECS
 from core.presentation import Card, joined
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import Field, form_fields
-from core.presentation.labels import form_text
-from core.presentation.parameter_texts import parameter_problem, values_text
+from core.presentation.texts.form_texts import form_text
+from core.presentation.texts.parameter_texts import parameter_problem, values_text
 
 CALLBACK = "upscale_form"
 DEFAULTS_CALLBACK = "upscale_defaults"

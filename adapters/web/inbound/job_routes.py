@@ -22,8 +22,8 @@ from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Requester
 from core.net.streamed_body import streams_body
 from core.ports import AdapterContext
-from core.presentation import job_texts as sentences
-from core.presentation.labels import page_labels
+from core.presentation.texts import result_texts
+from core.presentation.texts.page_texts import page_texts
 
 QUOTE_WAIT_S = 45.0
 """Reading the size of 50 MB takes well under a second; the rest is for two hundred at once."""
@@ -224,7 +224,7 @@ class ShareHandlers:
         try:
             job = await self._job(request)
         except (JobNotFound, ResultExpired) as error:
-            gone, status = page_labels(locale)["share_gone"], 404 if isinstance(error, JobNotFound) else 410
+            gone, status = page_texts(locale)["share_gone"], 404 if isinstance(error, JobNotFound) else 410
             response = self._page.respond(locale, {"job": None}, status=status, about=gone, caption="", image="")
         else:
             assert job.result is not None
@@ -232,7 +232,7 @@ class ShareHandlers:
             response = self._page.respond(
                 locale,
                 {"job": shared_json(job, locale, base)},
-                about=sentences.size_line(job, locale),
+                about=result_texts.size_line(job, locale),
                 caption=job.result.caption,
                 image=f"{self._public_url}{base}/preview",
             )

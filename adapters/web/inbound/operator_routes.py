@@ -26,7 +26,7 @@ class OperatorHandlers:
 
     def __init__(self, context: AdapterContext) -> None:
         self._service = context.service
-        self._guests = context.guests
+        self._allowlist = context.allowlist
         self._clock = context.clock
         self._page = Template("operator.html")
 
@@ -52,7 +52,7 @@ class OperatorHandlers:
             self._service.limits.paused(actor),
         )
         month = dataclasses.replace(month, members=translate.in_language(month.members, actor.locale))
-        places = await self._guests.places(actor) if self._guests else ()
+        places = await self._allowlist.places(actor) if self._allowlist else ()
         shared = [one for one in limits if one.limit.scope.kind in SHARED_SCOPES]
         answer = {
             "now": self._clock.now(),
@@ -75,8 +75,8 @@ class OperatorHandlers:
         wanted = str((await intake.json_body(request)).get("verdict", ""))[:20]
         verdicts: dict[str, Verdict] = {"admit": "admit", "refuse": "refuse", "revoke": "revoke"}
         verdict = verdicts.get(wanted)
-        if verdict is None or self._guests is None:
+        if verdict is None or self._allowlist is None:
             raise InvalidParameters.of("verdict", wanted, "range", ", ".join(verdicts))
         actor = actor_of(request)
-        known = await self._guests.decide(actor, request.match_info["reference"][:40], verdict)
+        known = await self._allowlist.decide(actor, request.match_info["reference"][:40], verdict)
         return web.json_response({"place": place_json(known, actor.locale)})

@@ -16,11 +16,12 @@ from core.domain.media_types import saved_formats, suffix_for
 from core.domain.models import MODELS
 from core.domain.money import NANOUSD_PER_USD
 from core.ports import TILE_PX
-from core.presentation import Card, Notice, cents, deleted_text, joined, lines, notice_card
-from core.presentation import job_texts as sentences
+from core.presentation import Card, Notice, cents, joined, lines, notice_card
 from core.presentation.cards import job as cards
 from core.presentation.cards.details import comparison, details, repeat_words
-from core.presentation.parameter_texts import model_name, parameter_problem, values_of
+from core.presentation.texts import failure_texts, price_texts, progress_texts, result_texts
+from core.presentation.texts.delivery_texts import deleted_text
+from core.presentation.texts.parameter_texts import model_name, parameter_problem, values_of
 
 Json = dict[str, Any]
 
@@ -52,13 +53,13 @@ def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notic
         gone = lines(deleted_text(locale))
         return replace(card, pictures=(), caption="", paragraphs=(*card.paragraphs, *gone), rows=())
     if job.state is JobState.AWAITING_CONFIRMATION and job.quote is not None:
-        return cards.asking(job, locale)
+        return cards.price_question(job, locale)
     if job.state.terminal:
-        return cards.failed(job, notice or sentences.cancelled(job, locale), locale)
+        return cards.failed(job, notice or failure_texts.cancelled_notice(job, locale), locale)
     card = cards.working(job, job.progress or Progress("preparing"), locale)
     if not job.cancel_requested_by or job.state is JobState.QUEUED:
         return card
-    return replace(card, paragraphs=lines(sentences.cancel_pending_text(locale)), rows=())
+    return replace(card, paragraphs=lines(progress_texts.cancel_pending_text(locale)), rows=())
 
 
 def job_json(
@@ -110,12 +111,12 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
         "price": cents(quote.estimate_nanousd, locale),
         "play_money": play_money,
         "left": [limit_json(status) for status in quote.left],
-        "ask": sentences.ask_text(quote, locale),
+        "ask": price_texts.quote_text(quote, locale),
     }
 
 
 def progress_json(progress: Progress, locale: str) -> Json:
-    return {**dataclasses.asdict(progress), "text": sentences.stage_text(progress, locale)}
+    return {**dataclasses.asdict(progress), "text": progress_texts.stage_text(progress, locale)}
 
 
 def receipt_json(receipt: Receipt, locale: str) -> Json:
@@ -135,7 +136,7 @@ def shared_json(job: Job, locale: str, base: str) -> Json:
         "name": "",
         "input": input_json(job.input) if job.input else None,
         "result": result_json(job, job.result, locale, base, "upscaled"),
-        "about": sentences.parameters_line(job, locale),
+        "about": result_texts.parameters_line(job, locale),
     }
 
 
@@ -157,7 +158,7 @@ def result_json(job: Job, result: Result, locale: str, base: str = "", stem: str
         "seed": result.seed,
         "timings": {"inference": result.inference_s},
         "caption": result.caption,
-        "alt": sentences.alt_text(job, locale, max_chars=1_000),
+        "alt": result_texts.alt_text(job, locale, max_chars=1_000),
         "repeat_of": result.repeat_of,
         "view_url": f"{base}/image" if small else f"{base}/preview",
         "tile_url": None if small else f"{base}/tile?of=result",
@@ -176,7 +177,7 @@ def file_name(job: Job, stem: str = "") -> str:
     """A name to save the result under: `stem`, the picture's own name or the reference; with the factor reached."""
     stem = stem or job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
     safe = "".join(char if char.isalnum() or char in " -_()" else "_" for char in stem)[:80].strip() or job.id
-    factor = f"{sentences.reached_factor(job):g}x"
+    factor = f"{result_texts.reached_factor(job):g}x"
     return f"{safe}-{factor}{suffix_for(job.result.mime if job.result else 'image/png')}"
 
 

@@ -4,9 +4,9 @@ from adapters.web.views.card import Json, fields_of
 from core.budgets.reports import UsageReport
 from core.domain.job import Job, JobState
 from core.ports import KnownPlace
-from core.presentation import Notice, cents, images, tr
-from core.presentation import job_texts as sentences
+from core.presentation import Notice, cents, image_count, tr
 from core.presentation.cards.budget import held_text
+from core.presentation.texts import progress_texts, result_texts
 
 MOST_MEMBERS = 10
 
@@ -20,11 +20,11 @@ def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
         "platform": who.platform,
         "place": ":".join(filter(None, (who.workspace_id, who.channel_id))),
         "who": tr("the page", locale) if who.platform == "web" else who.user_name or who.user_id,
-        "size": sentences.size_line(job, locale) or _asked_size(job),
+        "size": result_texts.size_line(job, locale) or _asked_size(job),
         "price": cents(money, locale) if money is not None else "",
         "charged": job.receipt is not None,
         "state": str(job.state),
-        "state_text": sentences.state_word(job, locale),
+        "state_text": progress_texts.state_text(job, locale),
         "why": _why(job, locale, notice),
         "created_at": job.created_at,
         "can_cancel": not job.state.terminal and not job.cancel_requested_by and job.state is not JobState.DELIVERING,
@@ -39,14 +39,18 @@ def _asked_size(job: Job) -> str:
 def _why(job: Job, locale: str, notice: Notice | None) -> str:
     if notice is not None or job.state.terminal:
         return notice.what if notice is not None else ""
-    return sentences.cancel_pending_text(locale) if job.cancel_requested_by else sentences.where_text(job, locale)
+    return (
+        progress_texts.cancel_pending_text(locale)
+        if job.cancel_requested_by
+        else progress_texts.status_text(job, locale)
+    )
 
 
 def spend_json(report: UsageReport, locale: str) -> Json:
     return {
         "charged": cents(report.charged_nanousd, locale),
         "note": held_text(report, locale),
-        "images": images(report.jobs, locale),
+        "images": image_count(report.jobs, locale),
         "members": [
             {**fields_of(row, "key jobs"), "name": row.label or row.key, "charged": cents(row.charged_nanousd, locale)}
             for row in report.members[:MOST_MEMBERS]

@@ -14,11 +14,11 @@ from core.domain.models import Models
 from core.domain.money import usd
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
-from core.presentation import Card, language_of, mb, tr
+from core.presentation import Card, file_size, language_of, tr
 from core.presentation.cards.account import privacy
 from core.presentation.cards.help import help_card
-from core.presentation.labels import page_labels
-from core.presentation.parameter_texts import parameter_hint, parameter_label, preset_name
+from core.presentation.texts.page_texts import page_texts
+from core.presentation.texts.parameter_texts import parameter_hint, parameter_label, preset_name
 
 MAX_JOBS_AT_ONCE = 20
 COMMANDS = (
@@ -83,8 +83,8 @@ class PageHandlers:
             "signed_in": self._settings.token is not None,
             "version": self._context.version,
         }
-        formats = page_labels(actor.locale)["hero_formats"]
-        size = mb(self._settings.max_input_bytes, actor.locale)
+        formats = page_texts(actor.locale)["hero_formats"]
+        size = file_size(self._settings.max_input_bytes, actor.locale)
         return self._index.respond(actor.locale, boot, hero_formats=formats.format(size=size))
 
     def _help(self, locale: str) -> Card:
@@ -125,7 +125,7 @@ class PageHandlers:
 
     def _login_form(self, request: web.Request, problem: str, status: int = 200) -> web.Response:
         locale = actor_of(request).locale
-        return self._login.respond(locale, status=status, login_problem=page_labels(locale).get(problem, ""))
+        return self._login.respond(locale, status=status, login_problem=page_texts(locale).get(problem, ""))
 
     async def static(self, request: web.Request) -> web.StreamResponse:
         path = self._static.get(request.match_info["name"])

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from adapters.web.connection.security import PAGE_POLICY, harden
 from core.presentation import language_of
-from core.presentation.labels import page_labels
+from core.presentation.texts.page_texts import page_texts
 
 STATIC_DIR = Path(str(files("adapters.web.views"))) / "static"
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
@@ -30,7 +30,7 @@ class Template:
     ) -> web.Response:
         """The page, filled with its labels and these facts, as an answer that no cache keeps."""
         tag = language_of(locale).replace("_", "-")
-        texts = {**page_labels(locale), **facts}
+        texts = {**page_texts(locale), **facts}
 
         def value(match: re.Match[str]) -> str:
             match match[1]:

@@ -14,7 +14,7 @@ from babel.dates import format_date
 
 from core.budgets.reports import UsageReport
 from core.domain.money import NANOUSD_PER_USD, usd
-from core.presentation import images, language_of, number, period_text, tr
+from core.presentation import image_count, language_of, number, period_text, tr
 
 _TOP_MEMBERS = 5
 _DAILY_UP_TO = 62
@@ -139,7 +139,7 @@ def _words(
     names = tuple(tr("others", locale) if name is None else name for name in shape.names)
     parts = [
         period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale),
-        images(report.jobs, locale),
+        image_count(report.jobs, locale),
         tr("{n} MP", locale, n=number(report.megapixels, locale, "#,##0" if report.megapixels >= 100 else "#,##0.#")),
     ]
     if report.held_nanousd:

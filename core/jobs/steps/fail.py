@@ -13,7 +13,7 @@ from core.domain.job import Job, JobState, Receipt
 from core.jobs.admission import Share
 from core.jobs.context import Next, Tools
 from core.jobs.endings import tell_end
-from core.presentation import operator_texts
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from core.jobs.steps.fail import cancelled
 from core.jobs.steps.patience import CancelWanted, patiently
 from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
-from core.ports import Found, LeaseUnsure, ModelInputs, NotOwner, awake_clock_s
+from core.ports import LeaseUnsure, ModelInputs, NotOwner, SearchResult, awake_clock_s
 
 log = structlog.get_logger(__name__)
 
@@ -176,7 +176,7 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
         raise unknown from None
 
 
-async def _shows_later_ones(tools: Tools, remote: Remote, found: Found) -> bool:
+async def _shows_later_ones(tools: Tools, remote: Remote, found: SearchResult) -> bool:
     for request_id in found.running[:_LOOKED_AT]:
         other = await tools.store.with_request(request_id)
         if other is not None and other.remote is not None and other.remote.intent_at > remote.intent_at + _LATER_S:

@@ -7,9 +7,12 @@ from core.domain.job import Job, JobState
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS, Presets, Value
 from core.presentation import card as c
-from core.presentation.job_texts import send_again_text, size_line, state_word
-from core.presentation.parameter_texts import value_text, values_text
-from core.presentation.translations import cents, size, tr, trn
+from core.presentation.formats import cents, size
+from core.presentation.texts.delivery_texts import send_again_text
+from core.presentation.texts.parameter_texts import value_text, values_text
+from core.presentation.texts.progress_texts import state_text
+from core.presentation.texts.result_texts import size_line
+from core.presentation.translations import tr, trn
 
 
 def history(jobs: Sequence[Job], locale: str) -> c.Card:
@@ -19,7 +22,7 @@ def history(jobs: Sequence[Job], locale: str) -> c.Card:
     if not shown:
         return c.Card("info", title, paragraphs=c.lines(tr("Nothing yet. Try {command}.", locale, command="/upscale")))
     kept = tuple(
-        c.Option(job.id, _kept_label(job), state_word(job, locale))
+        c.Option(job.id, _kept_label(job), state_text(job, locale))
         for job in shown
         if job.state is JobState.SUCCEEDED and not job.images_deleted and job.result
     )
@@ -30,13 +33,13 @@ def history(jobs: Sequence[Job], locale: str) -> c.Card:
 
 def history_line(job: Job, locale: str, *, with_time: bool = True) -> c.Line:
     """`rocket.jpg · 2 hours ago · done · 640×427 → 1280×854 (1.09 MP) · flux · $0.11 · reference`."""
-    words = [state_word(job, locale), size_line(job, locale), job.parameters.model]
+    words = [state_text(job, locale), size_line(job, locale), job.parameters.model]
     if job.receipt is not None:
         words.append(cents(job.receipt.charged_nanousd, locale))
     name = (c.Strong(job.source.name), " · ") if job.source.name else ()
     facts = " · ".join(word for word in words if word)
     time = (c.Moment(job.created_at), " · ") if with_time else ()
-    return c.one(*name, *time, f"{facts} · ", c.Code(job.reference))
+    return c.line_of(*name, *time, f"{facts} · ", c.Code(job.reference))
 
 
 def _kept_label(job: Job) -> str:
@@ -82,7 +85,7 @@ def settings(own: OwnSettings, locale: str, models: Models, *how: str) -> c.Card
             shown = value_text(value)
             rows.append((c.Code(name), " ", c.Strong(shown) if name in saved else shown))
     bold = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
-    presets = tuple(c.one(c.Code(name), f" {values_text(values)}") for name, values in own.presets.items())
+    presets = tuple(c.line_of(c.Code(name), f" {values_text(values)}") for name, values in own.presets.items())
     return c.Card(
         "done" if own.note else "working",
         tr("Your defaults", locale),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from core.domain.limits import Limit, LimitStatus, Measure, ScopeKind
 from core.presentation.card import Card, Code, Fact, Line, Mention, Moment, Picture, Section, Span, Strong, fill, lines
 from core.presentation.cards.moderation import MENTIONED, whose_limit
-from core.presentation.limit_texts import amount, bare, left_sentence, scope_name, within
-from core.presentation.operator_texts import not_admitted
-from core.presentation.translations import cents, images, labelled, megapixels, period_text, tr
+from core.presentation.formats import cents, image_count, labelled, megapixels, period_text
+from core.presentation.texts.limit_texts import amount, amount_without_unit, left_sentence, scope_name, window_text
+from core.presentation.texts.operator_texts import not_admitted
+from core.presentation.translations import tr
 
 if TYPE_CHECKING:
     from core.budgets.reports import UsageReport, UsageRow
@@ -32,7 +33,7 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
         "workspace": tr("Usage here", locale),
     }
     whose = tr("Usage of {name}", locale, name=member) if member else titles.get(report.scope, tr("Usage", locale))
-    used = f" · {images(report.jobs, locale)} · {megapixels(report.megapixels, locale)}"
+    used = f" · {image_count(report.jobs, locale)} · {megapixels(report.megapixels, locale)}"
     total: Line = (Strong(cents(report.charged_nanousd, locale)), used)
     members = tuple(_member(place, row, locale) for place, row in enumerate(report.members[:TOP_MEMBERS], start=1))
     models: list[Line] = []
@@ -55,7 +56,7 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
     )
 
 
-def days(report: UsageReport, locale: str) -> list[tuple[tuple[str, str, str], float]]:
+def daily_rows(report: UsageReport, locale: str) -> list[tuple[tuple[str, str, str], float]]:
     """The days on which something was charged: when, how much, how many images; and the share of the dearest day."""
     shown = [day for day in report.days if day.jobs]
     most = max((day.charged_nanousd for day in shown), default=0)
@@ -99,7 +100,7 @@ def _member(place: int, row: UsageRow, locale: str) -> Line:
 
 
 def _spent(row: UsageRow, locale: str) -> str:
-    return f"{cents(row.charged_nanousd, locale)} · {images(row.jobs, locale)}"
+    return f"{cents(row.charged_nanousd, locale)} · {image_count(row.jobs, locale)}"
 
 
 def limits(
@@ -137,9 +138,9 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
         tr(
             "{used} of {limit} used, {left} left",
             locale,
-            used=bare(limit.measure, taken, locale, down=False),
+            used=amount_without_unit(limit.measure, taken, locale, down=False),
             limit=amount(limit.measure, limit.amount, locale),
-            left=bare(limit.measure, status.left, locale, down=True),
+            left=amount_without_unit(limit.measure, status.left, locale, down=True),
         ),
     )
     if closed:
@@ -150,7 +151,7 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     owner = _owner(limit, locale, platform, of_all=of_all)
     if isinstance(owner, str):
         owner = owner[:1].upper() + owner[1:]
-    label = (owner, f" · {within(limit.window, limit.model, locale)}{source}")
+    label = (owner, f" · {window_text(limit.window, limit.model, locale)}{source}")
     return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
 
 
@@ -172,7 +173,7 @@ def _owner(limit: Limit, locale: str, platform: str, *, of_all: bool) -> Span:
     return whose_limit(scope.kind, "", place, locale)
 
 
-def limit_words(limit: Limit, locale: str) -> str:
+def limit_text(limit: Limit, locale: str) -> str:
     whose = whose_limit(limit.scope.kind, limit.scope.id, limit.scope.platform, locale)
-    what = f"{amount(limit.measure, limit.amount, locale)} · {within(limit.window, limit.model, locale)}"
+    what = f"{amount(limit.measure, limit.amount, locale)} · {window_text(limit.window, limit.model, locale)}"
     return labelled(whose, what, locale)

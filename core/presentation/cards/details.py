@@ -5,10 +5,11 @@ from core.domain.models import DEFAULT_MODEL, MODELS
 from core.domain.money import usd
 from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Section, lines
 from core.presentation.cards.job import ALT_MAX_CHARS
-from core.presentation.job_texts import comparison_text, notes_text, size_line
+from core.presentation.formats import duration, file_size, size
 from core.presentation.notices import reference_line
-from core.presentation.parameter_texts import value_text, values_of
-from core.presentation.translations import mb, seconds, size, tr
+from core.presentation.texts.parameter_texts import value_text, values_of
+from core.presentation.texts.result_texts import comparison_text, notes_text, size_line
+from core.presentation.translations import tr
 
 
 def details(job: Job, locale: str, *, command: str = "") -> Card:
@@ -46,7 +47,7 @@ def _input(job: Job, locale: str) -> tuple[Fact, ...]:
     if job.input is None:
         return ()
     given = job.input
-    words = f"{given.format.upper()} · {size(given.width_px, given.height_px)} · {mb(given.bytes, locale)}"
+    words = f"{given.format.upper()} · {size(given.width_px, given.height_px)} · {file_size(given.bytes, locale)}"
     return (Fact((tr("Original", locale),), (words,)),)
 
 
@@ -67,10 +68,10 @@ def _output(job: Job, locale: str) -> tuple[Section, ...]:
     if made is None:
         return (Section(paragraphs=lines(tr("There is no result yet.", locale))),)
     kind = made.mime.removeprefix("image/").upper()
-    words = f"{kind} · {size(made.width_px, made.height_px)} · {mb(made.bytes, locale)}"
+    words = f"{kind} · {size(made.width_px, made.height_px)} · {file_size(made.bytes, locale)}"
     facts = [Fact((tr("Result", locale),), (words,))]
     if made.inference_s is not None:
-        facts.append(Fact((tr("Model time", locale),), (seconds(made.inference_s, locale),)))
+        facts.append(Fact((tr("Model time", locale),), (duration(made.inference_s, locale),)))
     caption = made.caption.strip()
     return (
         Section(facts=tuple(facts), paragraphs=lines(notes_text(job, locale))),

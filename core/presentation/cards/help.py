@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from core.domain.models import Input, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS
-from core.presentation.card import Action, Card, Code, Line, Section, fill, lines, one
+from core.presentation.card import Action, Card, Code, Line, Section, fill, line_of, lines
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.budget import play_money_text
-from core.presentation.labels import command_text, preset_choice
-from core.presentation.parameter_texts import (
+from core.presentation.formats import cents
+from core.presentation.texts.command_texts import command_text, preset_choice
+from core.presentation.texts.parameter_texts import (
     allowed_text,
     model_choice,
     parameter_hint,
@@ -21,7 +22,7 @@ from core.presentation.parameter_texts import (
     preset_text,
     value_text,
 )
-from core.presentation.translations import cents, tr
+from core.presentation.translations import tr
 
 if TYPE_CHECKING:
     from core.jobs.service import JobService
@@ -51,7 +52,7 @@ def help_card(
     return Card(
         "working",
         tr("How to upscale an image", locale),
-        paragraphs=(*(one(Code(words), f" {command_text(key, locale)}") for words, key in commands), *lines(*ways)),
+        paragraphs=(*(line_of(Code(words), f" {command_text(key, locale)}") for words, key in commands), *lines(*ways)),
         sections=tuple(parts),
         small=lines(price, play_money_text(locale) if service.play_money else ""),
         rows=(actions,) if actions else (),
@@ -70,7 +71,7 @@ def other_ways(locale: str) -> str:
 def _parameters(locale: str, models: Models) -> tuple[Line, ...]:
     names = [name for name in SPECS if name in models.inputs or name == "to" or (name == "model" and len(models) > 1)]
     return tuple(
-        one(Code(name), f" {allowed_text(name, locale, models)} · {parameter_hint(name, locale)}") for name in names
+        line_of(Code(name), f" {allowed_text(name, locale, models)} · {parameter_hint(name, locale)}") for name in names
     )
 
 

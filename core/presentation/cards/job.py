@@ -10,21 +10,22 @@ from core.domain import errors as e
 from core.domain.job import Delivery, Job, JobState, Progress
 from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
-from core.presentation import job_texts as texts
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
-from core.presentation.limit_texts import left_text
+from core.presentation.formats import cents, factor_text, labelled, percent
 from core.presentation.notices import Notice, notice_lines, offer_actions, reference_line
-from core.presentation.parameter_texts import model_name
-from core.presentation.translations import cents, factor_text, joined, labelled, percent, tr
+from core.presentation.texts import delivery_texts, price_texts, progress_texts, result_texts
+from core.presentation.texts.limit_texts import left_text
+from core.presentation.texts.parameter_texts import model_name
+from core.presentation.translations import joined, tr
 
 ALT_MAX_CHARS = 1000
 
 
-def asking(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
+def price_question(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
     """The price, with the button that carries it. Raises ValueError for a job without a quote."""
     if job.quote is None:
         raise ValueError("a price is asked only when there is a quote")
-    price = texts.price_line(job.quote, locale)
+    price = price_texts.price_line(job.quote, locale)
     ends: tuple[Line, ...] = ()
     if job.confirm_by_at is not None:
         ends = (fill(tr("Expires {time}.", locale), time=Moment(job.confirm_by_at)),)
@@ -33,7 +34,11 @@ def asking(job: Job, locale: str, *, shared: bool = False, named: bool = True) -
         tr("Start this upscale?", locale),
         job.source.name,
         paragraphs=lines(price, "" if shared else left_text(job.quote.left, locale)),
-        small=(*ends, *lines(texts.parameters_line(job, locale)), *_requester(job, locale, shared and not named)),
+        small=(
+            *ends,
+            *lines(result_texts.parameters_line(job, locale)),
+            *_requester(job, locale, shared and not named),
+        ),
         rows=(question_actions(job, locale),),
         summary=" · ".join(part for part in (job.source.name, price) if part),
     )
@@ -65,7 +70,7 @@ def working(
 
     `ends_at` (unix seconds): nothing can be shown here after it; said if it will be later.
     """
-    stage = texts.stage_text(progress, locale)
+    stage = progress_texts.stage_text(progress, locale)
     eta = progress.eta_at if progress.stage in ("waiting", "upscaling") else None
     ready = () if eta is None else (fill(tr("Ready {time}", locale), time=Moment(eta)),)
     late = eta is not None and ends_at is not None and eta > ends_at
@@ -78,7 +83,7 @@ def working(
         small=(
             *lines(
                 tr("If it takes longer than that, the image will be in /history.", locale) if late else "",
-                texts.price_line(job.quote, locale) if job.quote is not None else "",
+                price_texts.price_line(job.quote, locale) if job.quote is not None else "",
             ),
             *_requester(job, locale, shared and not named),
         ),
@@ -87,7 +92,7 @@ def working(
     )
 
 
-def arrived(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
+def received(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
     """True whatever becomes of the job: for a message that is out of our hands if its post is never answered."""
     told = tr("Your image has arrived. The result comes in a message of its own.", locale)
     return Card(
@@ -131,25 +136,25 @@ def result(
 
     `can_share`: there is an address at which it can be shown to anybody.
     """
-    size = texts.size_line(job, locale)
-    title = tr("Upscaled {factor}", locale, factor=factor_text(texts.reached_factor(job), locale))
+    size = result_texts.size_line(job, locale)
+    title = tr("Upscaled {factor}", locale, factor=factor_text(result_texts.reached_factor(job), locale))
     looks = (*_looks(job, locale, can_share=can_share), *_download(job, locale))
     return Card(
         "done",
         title,
         job.source.name,
         pictures=(
-            Picture("result", texts.alt_text(job, locale, max_chars=ALT_MAX_CHARS), job.spoiler),
+            Picture("result", result_texts.alt_text(job, locale, max_chars=ALT_MAX_CHARS), job.spoiler),
             Picture("file", spoiler=job.spoiler),
         ),
         caption=job.result.caption.strip() if job.result is not None else "",
         paragraphs=((Strong(size),),) if size else (),
         small=(
             *lines(
-                texts.parameters_line(job, locale),
-                texts.receipt_line(job, () if shared else left, locale),
-                texts.notes_text(job, locale),
-                texts.delivery_text(delivery, locale),
+                result_texts.parameters_line(job, locale),
+                price_texts.receipt_line(job, () if shared else left, locale),
+                result_texts.notes_text(job, locale),
+                delivery_texts.delivery_text(delivery, locale),
             ),
             *_requester(job, locale, shared and not named),
         ),
@@ -216,7 +221,7 @@ def delete_action(job_id: str, locale: str) -> Action:
 
 def _download(job: Job, locale: str) -> tuple[Action, ...]:
     url = job.result.link if job.result is not None else None
-    return (Action("open_link", texts.full_file_text(locale), job.id, url=url),) if url else ()
+    return (Action("open_link", result_texts.full_file_text(locale), job.id, url=url),) if url else ()
 
 
 def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Card:
@@ -258,11 +263,11 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
     if not job.images_deleted:
         actions = (Action("details", tr("Details", locale), job.id),)
         if job.delivery is None or job.delivery.shape == "kept":
-            actions += (Action("redeliver", texts.send_again_text(locale), job.id),)
+            actions += (Action("redeliver", delivery_texts.send_again_text(locale), job.id),)
         actions += _download(job, locale)
     return Card(
         "info",
-        tr("Upscaled {factor}", locale, factor=factor_text(texts.reached_factor(job), locale)),
+        tr("Upscaled {factor}", locale, factor=factor_text(result_texts.reached_factor(job), locale)),
         job.source.name,
         paragraphs=notice_lines(notice, locale),
         small=reference_line(notice.reference, locale),

@@ -10,12 +10,13 @@ from babel.dates import format_datetime, format_skeleton
 from core.domain.job import Job
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
 from core.domain.money import usd
-from core.ports import OpenHere
-from core.presentation.card import Card, Choice, Line, Mention, Moment, Option, Span, Strong, fill, lines, one
-from core.presentation.job_texts import where_text
-from core.presentation.limit_texts import amount, paused_place, scope_name, within
+from core.ports import UnfinishedJobs
+from core.presentation.card import Card, Choice, Line, Mention, Moment, Option, Span, Strong, fill, line_of, lines
+from core.presentation.formats import cents, period_text
 from core.presentation.notices import Notice
-from core.presentation.translations import cents, language_of, period_text, tr, trn
+from core.presentation.texts.limit_texts import amount, paused_place, scope_name, window_text
+from core.presentation.texts.progress_texts import status_text
+from core.presentation.translations import language_of, tr, trn
 
 _NONE = "–"
 MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
@@ -46,7 +47,7 @@ def pause_changed(paused: bool, platform: str, locale: str) -> Card:
     return _done((tr("New upscales are paused for {whose}.", locale, whose=whose),))
 
 
-def alerts_to(channel_id: str | None, platform: str, locale: str) -> Card:
+def alert_channel_changed(channel_id: str | None, platform: str, locale: str) -> Card:
     """After the channel for budget alerts was chosen, or alerts were switched off."""
     if channel_id is None:
         return _done((tr("Budget alerts are off.", locale),))
@@ -65,7 +66,7 @@ def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, local
     return _done(fill(told, channel=channel, amount=usd(amount_nanousd, locale), time=time))
 
 
-def changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
+def limit_changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
     told = [_change(one, zone, locale) for one in found if one.old != one.new]
     return told or [(tr("Nobody has changed anything yet.", locale),)]
 
@@ -78,7 +79,7 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
     kind, own_id, what = "", words[-1] if words else "", "{whom}"
     if one.action == "limit" and len(words) >= 3:
         measure, window = Measure(words[-2]), Window(words[-1])
-        kind, own_id, what = words[0], "".join(words[1:-2]), "{whom} · " + within(window, model, locale)
+        kind, own_id, what = words[0], "".join(words[1:-2]), "{whom} · " + window_text(window, model, locale)
     elif one.action == "extra":
         kind, what = "user", tr("more for {whom}", locale)
     elif one.action == "sponsor":
@@ -134,7 +135,7 @@ def place_presets(parameters: str, channel_id: str, locale: str) -> Card:
     return _done(fill(told, channel=Mention("channel", channel_id, f"#{channel_id}")))
 
 
-def weekly(
+def weekly_report(
     first: date,
     last: date,
     jobs: int,
@@ -160,13 +161,13 @@ def _moment(at: float, zone: ZoneInfo, locale: str) -> str:
     return f"{format_skeleton('MMMd', when, locale=language)}, {format_datetime(when, 'HH:mm', locale=language)}"
 
 
-def queue(here: OpenHere, locale: str) -> Card:
+def queue(here: UnfinishedJobs, locale: str) -> Card:
     """The unfinished jobs, oldest first, and a choice to cancel one. Of a private one the image is not named."""
     title = tr("Running and waiting", locale)
     jobs = here.jobs
     if not jobs:
         return Card("info", title, paragraphs=lines(tr("Nothing runs or waits.", locale)))
-    options = tuple(Option(job.id, _label(n, job), where_text(job, locale)) for n, job in enumerate(jobs, 1))
+    options = tuple(Option(job.id, _label(n, job), status_text(job, locale)) for n, job in enumerate(jobs, 1))
     beyond = here.total - len(jobs)
     more = trn("{n} more is not listed.", "{n} more are not listed.", beyond, locale) if beyond > 0 else ""
     return Card(
@@ -183,7 +184,7 @@ def _row(number: int, job: Job, locale: str) -> Line:
     """`1. harbour.jpg · Upscaling · 40 % · @ann · 2 minutes ago`."""
     who = Mention("user", job.requester.user_id, job.requester.user_name)
     name = (Strong(_name(job)), " · ") if _name(job) else ()
-    return one(f"{number}. ", *name, f"{where_text(job, locale)} · ", who, " · ", Moment(job.created_at))
+    return line_of(f"{number}. ", *name, f"{status_text(job, locale)} · ", who, " · ", Moment(job.created_at))
 
 
 def _label(number: int, job: Job) -> str:

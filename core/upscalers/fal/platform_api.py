@@ -14,7 +14,7 @@ import structlog
 from core.domain.errors import ProviderError, ProviderHalted, ProviderUnavailable
 from core.domain.models import MODELS, ModelSpec
 from core.domain.money import MAX_BILLED_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
-from core.ports import BillingEvent, Found, is_staged
+from core.ports import BillingEvent, SearchResult, is_staged
 from core.upscalers.fal.json_answer import LARGEST_NUMBER, Answer, dig, objects
 from core.upscalers.fal.submit import in_path, usable_id
 from core.upscalers.fal.transport import KeyKind, Transport
@@ -64,7 +64,7 @@ class PlatformApi:
         refused = answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         return "refused" if refused else "ok" if answer.ok else "unreachable"
 
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> SearchResult:
         """See `core.ports.Upscaler.find`.
 
         Conclusive where the listing was read to its end with every request's input. Whether fal lists requests that
@@ -88,12 +88,12 @@ class PlatformApi:
                 if not isinstance(sent, dict) or not is_staged(sent.get("image_url"), staged_url):
                     continue
                 if request_id is not None:
-                    return Found(request_id, conclusive=True)
+                    return SearchResult(request_id, conclusive=True)
         except ProviderError:
             # A later search, or a webhook, may name the request after all.
             possible = bool(self._config.public_url) or self._last_refusal not in _NOT_FOR_US
-            return Found(None, conclusive=False, possible=possible)
-        return Found(None, conclusive=all_told, running=tuple(running))
+            return SearchResult(None, conclusive=False, possible=possible)
+        return SearchResult(None, conclusive=all_told, running=tuple(running))
 
     async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
         """See `core.ports.Upscaler.billing_events`. Needs the admin key; at most 90 days."""

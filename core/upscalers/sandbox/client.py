@@ -83,12 +83,12 @@ class SandboxUpscaler:
         await asyncio.to_thread(self._store.save, record)
         return record.request_id
 
-    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> ports.Found:
+    async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> ports.SearchResult:
         """The request made with this staged picture; the sandbox always knows."""
         for record in await asyncio.to_thread(self._store.everything):
             if is_staged(record.inputs.get("image_url"), staged_url):
-                return ports.Found(record.request_id, conclusive=True)
-        return ports.Found(None, conclusive=True)
+                return ports.SearchResult(record.request_id, conclusive=True)
+        return ports.SearchResult(None, conclusive=True)
 
     async def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncGenerator[ports.RemoteStatus, None]:
         """Have it worked on in its turn; statuses as they change, RemoteCompleted last. Raises RequestLost."""

@@ -11,8 +11,8 @@ from core.domain.errors import DeliveryRefused, InputError, QuoteExpired, TooLat
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.ports import Reply
-from core.presentation import ending
-from core.presentation.job_texts import cancelled
+from core.presentation.texts.delivery_texts import undelivered_notice
+from core.presentation.texts.failure_texts import cancelled_notice
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.media import FakeMedia, png
 from tests.fakes.service import FakeService
@@ -93,7 +93,7 @@ class FakeCore(FakeService):
         job = self.set(job_id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
         if job.needs_closing_message:
             try:
-                await self.reply(job_id).closed(job, ending(job))
+                await self.reply(job_id).closed(job, undelivered_notice(job))
             except DeliveryRefused as refusal:
                 self.unsaid.append(refusal)
 
@@ -148,5 +148,5 @@ class FakeCore(FakeService):
         if job.state is JobState.RUNNING:
             return self.set(job_id, cancel_requested_by=actor.user_id)
         job = self.set(job_id, state=JobState.CANCELLED, receipt=Receipt(0, 0, "none"))
-        await self.reply(job_id).failed(job, replace(cancelled(job, "en"), reference=""))
+        await self.reply(job_id).failed(job, replace(cancelled_notice(job, "en"), reference=""))
         return job

@@ -51,7 +51,9 @@ async def test_the_notes_name_every_message_but_the_answer_itself_and_each_can_b
         await bot.core.finish(job_id)
         bot.discord.faults.clear()
     ours = {m.id for m in (*bot.discord.messages(), *bot.discord.dms()) if m.labels} - {answer.id}
-    named = [one for job in bot.core.jobs.values() for one in bot.adapter.posted(job.reply, bot.core.memos[job.id])]
+    named = [
+        one for job in bot.core.jobs.values() for one in bot.adapter.posted_messages(job.reply, bot.core.memos[job.id])
+    ]
     assert {one["message_id"] for one in named} == ours
     assert len(ours) == (way != "answer")
     for message in named:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.job_message import DiscordReply
 from adapters.discord.outbound.payload import fixed
-from core.presentation import said
+from core.presentation import plain_card
 from core.storage.tables import incidents
 from tests.adapters.discord.kit import Bot, delete
 from tests.adapters.discord.refusal_cases import (
@@ -94,7 +94,7 @@ def _treatment(error: Exception) -> tuple[object, ...]:
 
 
 async def test_every_refusal_is_treated_as_the_one_of_its_kind_by_every_call(bot: Bot) -> None:
-    rest, words = bot.adapter._rest, fixed(said("words"))
+    rest, words = bot.adapter._rest, fixed(plain_card("words"))
     bot.discord.limits.invalid_cap = 1_000_000
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "edit of an answer": lambda: rest.edit_answer(1, "token", "@original", words, 1),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import DeliveryRefused
-from core.ports import Restates
+from core.ports import RepeatsFinalEdit
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.adapters.discord.whole import whole_bot
@@ -43,10 +43,10 @@ async def test_what_is_said_once_more_is_posted_nowhere(bot: Bot) -> None:
     await bot.core.finish(job_id)
     message = await started.answer(lambda message: message.images)
     reply = bot.core.reply(job_id)
-    assert isinstance(reply, Restates)
-    await reply.restating().finished(bot.core.jobs[job_id], ())
+    assert isinstance(reply, RepeatsFinalEdit)
+    await reply.final_edit_only().finished(bot.core.jobs[job_id], ())
     assert [one.id for one in bot.discord.messages()] == [message.id]
     started.interaction.original.deleted = True  # type: ignore[union-attr]
     with pytest.raises(DeliveryRefused):
-        await reply.restating().finished(bot.core.jobs[job_id], ())
+        await reply.final_edit_only().finished(bot.core.jobs[job_id], ())
     assert (bot.discord.messages(), bot.discord.dms()) == ([], [])

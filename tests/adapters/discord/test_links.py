@@ -8,7 +8,7 @@ from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionL
 from adapters.discord.inbound.message_images import expiry_of, from_link, original_of
 from core.domain.errors import DownloadFailed
 from core.domain.job import Source
-from core.presentation.operator_texts import few_connects_left
+from core.presentation.texts.operator_texts import few_connects_left
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot, serving
 from tests.emulators.discord import Upload

@@ -157,7 +157,7 @@ def make_world(
     public_url: str | None = None,
     *,
     service: type[FakeService] = FakeService,
-    guests: AllowList | None = None,
+    allowlist: AllowList | None = None,
     **changes: Any,
 ) -> World:
     clock = slack.clock
@@ -172,7 +172,7 @@ def make_world(
         public_url=public_url,
         version="test",
         trusted_file_hosts=tuple(slack.file_hosts),
-        guests=guests,
+        allowlist=allowlist,
     )
     adapter = SlackAdapter(settings, context, times=QUICK)
     return World(slack, core, state, media, adapter, context, settings)

@@ -14,7 +14,8 @@ from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Recei
 from core.domain.money import quote
 from core.jobs.progress import ProgressLoop
 from core.ports import Clock
-from core.presentation import Notice, ending
+from core.presentation import Notice
+from core.presentation.texts.delivery_texts import undelivered_notice
 from tests.emulators.slack.picture import measure, png
 from tests.fakes import service
 from tests.fakes.state import CutStates, MemoryReplyState
@@ -137,7 +138,7 @@ class FakeService(service.FakeService):
         job = self._set(row.id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
         if job.needs_closing_message:
             try:
-                await self._again(lambda: reply.closed(job, ending(job)))
+                await self._again(lambda: reply.closed(job, undelivered_notice(job)))
             except DeliveryRefused as refusal:
                 self.unsaid.append(refusal)
 

@@ -9,7 +9,7 @@ import pytest
 from core.domain.errors import ModelFailed
 from core.domain.job import Delivery, JobState
 from core.jobs.endings import notice_for
-from core.ports import LoginRefused, Restates
+from core.ports import LoginRefused, RepeatsFinalEdit
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.core import DatabaseAway
@@ -245,7 +245,7 @@ async def test_a_failure_is_said_once_more_in_its_own_message_or_nowhere(world: 
     root.blocks, root.deleted = [], deletes  # an edit that was on its way has come
     posts = len(world.slack.calls("chat.postMessage"))
     reply = world.adapter.reply(row.job.reply, MemoryReplyState(row.memo))
-    assert isinstance(reply, Restates)
-    await reply.restating().failed(row.job, notice_for(row.job))
+    assert isinstance(reply, RepeatsFinalEdit)
+    await reply.final_edit_only().failed(row.job, notice_for(row.job))
     assert deletes or text_of(root) == failed
     assert len(world.slack.calls("chat.postMessage")) == posts

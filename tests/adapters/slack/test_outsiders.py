@@ -11,7 +11,7 @@ from core.domain.errors import NotAllowed
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import KnownPlace, Verdict
-from core.presentation.operator_texts import question
+from core.presentation.texts.operator_texts import admission_question
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator
 
@@ -66,20 +66,20 @@ class FakeGuests:
 async def test_only_an_owner_of_our_workspace_answers_whose_guests_are_paid_for(
     slack: SlackEmulator, tmp_path: Path
 ) -> None:
-    guests = FakeGuests()
-    world = guests.world = make_world(slack, tmp_path, guests=guests)
+    allowlist = FakeGuests()
+    world = allowlist.world = make_world(slack, tmp_path, allowlist=allowlist)
     await world.start()
     try:
         space = slack.member.space()
         space.users[slack.member.user("ben").id].is_owner = True
-        await world.adapter.notify(space.id, slack.member.channel().id, question(PLACE, "Beta", "Eve", "en"))
+        await world.adapter.notify(space.id, slack.member.channel().id, admission_question(PLACE, "Beta", "Eve", "en"))
         (asked,) = world.bot_messages()
         await slack.member.click(asked, f"job:admit:{PLACE.reference}", user="ada")
         await world.until(lambda: "owner can do that" in str(slack.requests[-1].args))
-        assert guests.verdicts == []
+        assert allowlist.verdicts == []
         await slack.member.click(asked, f"job:admit:{PLACE.reference}", user="ben")
         await world.until(lambda: "Beta is let in" in str(world.bot_messages()[0]))
-        assert guests.verdicts == [(PLACE.reference, "admit")]
+        assert allowlist.verdicts == [(PLACE.reference, "admit")]
     finally:
         await world.stop()
 

@@ -35,7 +35,7 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def site(
-    data_dir: Path, *, pace_s: float = 0.0, port: int = 0, guests: AllowList | None = None, **settings: Any
+    data_dir: Path, *, pace_s: float = 0.0, port: int = 0, allowlist: AllowList | None = None, **settings: Any
 ) -> AsyncIterator[Site]:
     """Serve until left. `settings` are the adapter's."""
     clock = ShiftedClock(nap_s=3600.0)
@@ -48,7 +48,7 @@ async def site(
         data_dir=data_dir,
         public_url=settings.get("public_url"),
         version="test",
-        guests=guests,
+        allowlist=allowlist,
     )
     adapter = create(Settings.model_validate(settings), context)
     app = web.Application()

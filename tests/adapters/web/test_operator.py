@@ -11,7 +11,7 @@ from core.accounts.allowlist import AllowList, AllowSettings
 from core.domain.errors import NotAdmitted
 from core.domain.identity import Place
 from core.domain.job import Requester
-from core.ports import LogOnly, PlaceFacts
+from core.ports import LogOnlyAlerts, PlaceFacts
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import BROKEN, form, visit
 from tests.adapters.web.site import site
@@ -65,13 +65,13 @@ async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, htt
     async def facts(place: Place) -> PlaceFacts:
         return PlaceFacts(is_own=False, name="Gallery")
 
-    guests = AllowList(
-        AllowSettings(), MemoryState(), ShiftedClock(), LogOnly(), {"discord": SimpleNamespace(place_facts=facts)}
+    allowlist = AllowList(
+        AllowSettings(), MemoryState(), ShiftedClock(), LogOnlyAlerts(), {"discord": SimpleNamespace(place_facts=facts)}
     )  # type: ignore[arg-type]
     ann = Requester("discord", "42", workspace_id="1234", user_name="Ann")
     with pytest.raises(NotAdmitted):
-        await guests.check(ann)
-    async with site(tmp_path, guests=guests) as served:
+        await allowlist.check(ann)
+    async with site(tmp_path, allowlist=allowlist) as served:
         seen = await visit(browser, served.url, path="/operator")
         asks = seen.page.locator("#places li")
         await expect(asks).to_contain_text("Gallery")
@@ -79,11 +79,11 @@ async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, htt
         assert await audit(seen.page) == []
         await asks.get_by_role("button", name="Let in").click()
         await expect(asks).to_have_attribute("data-state", "admitted")
-        await guests.check(ann)
+        await allowlist.check(ann)
         await asks.get_by_role("button", name="Refuse").click()
         await expect(asks).to_have_attribute("data-state", "refused")
         with pytest.raises(NotAdmitted):
-            await guests.check(ann)
+            await allowlist.check(ann)
         async with http.post(f"{served.url}/api/operator/places/x", json={"verdict": "maybe"}) as answer:
             assert answer.status == 400
         seen.assert_clean()

@@ -18,7 +18,7 @@ from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.net.host_check import is_loopback
-from core.presentation.labels import LABELS
+from core.presentation.texts.page_texts import PAGE_TEXTS
 from tests.fakes import cards
 
 
@@ -101,8 +101,8 @@ def test_every_label_that_the_page_uses_exists_and_none_is_unused() -> None:
     scripts = "".join(path.read_text() for path in STATIC_DIR.glob("*.js"))
     html = "".join(path.read_text() for path in STATIC_DIR.glob("*.html"))
     used = set(re.findall(r"\bt\(\"([a-z_]+)\"", scripts)) | set(re.findall(r"\{\{([a-z_]+)\}\}", html))
-    assert used - set(LABELS) - GIVEN == set()
-    assert set(LABELS) - used == {"login_wrong", "login_wait"}, "the server fills these in itself"
+    assert used - set(PAGE_TEXTS) - GIVEN == set()
+    assert set(PAGE_TEXTS) - used == {"login_wrong", "login_wait"}, "the server fills these in itself"
 
 
 def test_no_module_of_the_page_passes_three_hundred_lines() -> None:

@@ -14,7 +14,7 @@ from core.domain.job import Requester
 from core.domain.limits import ScopeKind
 from core.ports import PlaceFacts
 from core.presentation.cards.budget import usage
-from core.presentation.operator_texts import question
+from core.presentation.texts.operator_texts import admission_question
 from core.storage.encryption import Vault
 from core.storage.state import SqlAppState
 from tests.core.storage.ledger_kit import day_usd, default_money, make_ledger
@@ -118,7 +118,9 @@ async def test_the_operator_is_asked_once_however_many_processes_and_members_mee
     for n in range(6):
         with pytest.raises(NotAdmitted):
             await world.process().check(dataclasses.replace(STRANGER, user_id=str(n + 2)))
-    assert world.told == [("place", question(Place("discord", "workspace", "900"), "Eve's server", "Eve", "en"))]
+    assert world.told == [
+        ("place", admission_question(Place("discord", "workspace", "900"), "Eve's server", "Eve", "en"))
+    ]
 
 
 async def test_a_verdict_holds_in_every_process_and_can_be_revoked(world: World) -> None:

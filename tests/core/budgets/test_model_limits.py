@@ -12,7 +12,7 @@ from core.domain.errors import InvalidParameters, LimitReached
 from core.domain.limits import Measure, Rule, ScopeKind, Window
 from core.ports import HoldRequest, MustWait
 from core.presentation import explain, line_text
-from core.presentation.cards.budget import limit_words as words_of
+from core.presentation.cards.budget import limit_text as words_of
 from tests.core.budgets.kit import MODERATOR, OPERATOR, Make, usd_a_day
 from tests.core.storage.ledger_kit import USD, default_money, member
 

@@ -16,8 +16,8 @@ from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
 from core.presentation import LANGUAGES, Notice, line_text
-from core.presentation.cards.moderation import changes
-from core.presentation.parameter_texts import parameter_problem
+from core.presentation.cards.moderation import limit_changes
+from core.presentation.texts.parameter_texts import parameter_problem
 from core.storage.state import SqlAppState
 from tests.core.budgets.kit import MODERATOR, OPERATOR, Make, spend, usd_a_day
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, member
@@ -143,7 +143,7 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
     await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, 1)
     await budget.limits.set_alert_channel(MODERATOR, "c7")
     await budget.limits.rules.note_presets(MODERATOR, "channel c1", "", "factor=2")
-    told = changes(await budget.limits.limit_changes(MODERATOR), UTC, "en")
+    told = limit_changes(await budget.limits.limit_changes(MODERATOR), UTC, "en")
     assert len(told) == 7
     for line, words in zip(
         reversed(told),
@@ -155,7 +155,7 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
         assert words in line_text(line)
     for locale in LANGUAGES:
         assert all(
-            line_text(line).strip() for line in changes(await budget.limits.limit_changes(MODERATOR), UTC, locale)
+            line_text(line).strip() for line in limit_changes(await budget.limits.limit_changes(MODERATOR), UTC, locale)
         )
     everywhere = await budget.limits.limit_changes(OPERATOR)
     assert {(one.platform, one.workspace_id) for one in everywhere} == {("discord", "w1")}

@@ -2,7 +2,7 @@
 
 from core.budgets.prices import PriceBook
 from core.domain.money import UNREADABLE_PRICE_NANOUSD
-from core.presentation.operator_texts import unclear_price
+from core.presentation.texts.operator_texts import unclear_price
 from tests.core.storage.ledger_kit import USD, HandClock
 from tests.fakes.operator import Told
 from tests.fakes.state import MemoryState

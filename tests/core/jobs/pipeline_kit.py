@@ -34,7 +34,7 @@ from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
 from core.net.signed_links import FileLinks
-from core.ports import LogOnly
+from core.ports import LogOnlyAlerts
 from core.storage import tables_ledger
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -133,7 +133,7 @@ class World:
             "links": FileLinks(b"key", None, 0, self.clock),
             "settings": self.settings,
             "metrics": NoMetrics(),
-            "operator": LogOnly(),
+            "operator": LogOnlyAlerts(),
             "lease": OwnLease(),
         }
         return Tools(**(parts | changes))

@@ -10,7 +10,7 @@ from core.domain.errors import InvalidParameters, JobNotFound, TargetUnreachable
 from core.domain.job import Job, JobState
 from core.domain.models import MODELS
 from core.domain.variations import Change
-from core.presentation.job_texts import alt_text
+from core.presentation.texts.result_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import World
 

@@ -15,7 +15,7 @@ from core.domain.job import Job, JobState, ResultNote, Similarity, Source
 from core.images.pool import NoWorker, WorkerFault
 from core.images.service import ImageService
 from core.jobs.steps import collect
-from core.presentation.job_texts import notes_text, reached_factor
+from core.presentation.texts.result_texts import notes_text, reached_factor
 from core.upscalers.fal import FalUpscaler
 from tests.core.jobs.pipeline_kit import USD, World, world
 from tests.core.upscalers.fal_kit import config_for

@@ -7,8 +7,8 @@ import pytest
 from core.domain.errors import ModelFailed
 from core.domain.job import JobState
 from core.domain.money import UNREADABLE_UNITS
-from core.presentation.job_texts import charge_text
-from core.presentation.operator_texts import unclear_bill
+from core.presentation.texts.operator_texts import unclear_bill
+from core.presentation.texts.price_texts import charge_text
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.operator import Told
 

@@ -8,7 +8,7 @@ import pytest
 from core.domain.errors import ProviderBusy, SubmitUnknown
 from core.domain.job import Job, JobState, Source
 from core.jobs.steps import Next
-from core.ports import Found
+from core.ports import SearchResult
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.upscaler import Submit
 
@@ -52,7 +52,7 @@ async def test_a_lost_request_that_is_listed_only_once_it_has_ended_is_waited_fo
     job = await w.ask()
     search = w.upscaler.find
 
-    async def find(staged_url: str, **given: Any) -> Found:
+    async def find(staged_url: str, **given: Any) -> SearchResult:
         if w.upscaler.calls["find"] == 5:
             w.upscaler.of(job.id).finish()
         return await search(staged_url, **given)
@@ -105,7 +105,7 @@ async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> No
     job = await w.ask()
     search = w.upscaler.find
 
-    async def find(staged_url: str, **given: Any) -> Found:
+    async def find(staged_url: str, **given: Any) -> SearchResult:
         if w.upscaler.calls["find"] == 3:
             stored = await w.job(job.id)
             assert stored.remote is not None

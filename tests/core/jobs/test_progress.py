@@ -30,7 +30,7 @@ class Notes:
     async def load(self) -> dict[str, Any]:
         return {}
 
-    async def leave(self, message: Mapping[str, Any]) -> None:
+    async def remove_later(self, message: Mapping[str, Any]) -> None:
         """Nothing is left here."""
 
     async def save(self, **values: Any) -> None:

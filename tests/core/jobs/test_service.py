@@ -25,7 +25,7 @@ from core.domain.job import JobState, ReplyAddress, Requester, Source
 from core.jobs import event_bus
 from core.jobs.context import PipelineSettings
 from core.jobs.service import JobService
-from core.ports import Change, LogOnly, PlaceFacts, RemoteRunning
+from core.ports import Change, LogOnlyAlerts, PlaceFacts, RemoteRunning
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
 from tests.fakes.core import until
 
@@ -37,9 +37,9 @@ async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held
         return PlaceFacts(is_own=place.id == "w1")
 
     fake: Any = SimpleNamespace(place_facts=facts)
-    guests = AllowList(AllowSettings(), w.state, w.clock, LogOnly(), {"fake": fake})
+    allowlist = AllowList(AllowSettings(), w.state, w.clock, LogOnlyAlerts(), {"fake": fake})
     engine: Any = w.engine
-    service = JobService(w.tools, engine, w.members, w.service.budgets, allow_unsafe=False, guests=guests)
+    service = JobService(w.tools, engine, w.members, w.service.budgets, allow_unsafe=False, allowlist=allowlist)
     with pytest.raises(NotAdmitted):
         await service.request(w.request(requester=EVE))
     assert (w.engine.steps, await service.history(EVE), list(w.folder.glob("jobs/*"))) == ({}, [], [])

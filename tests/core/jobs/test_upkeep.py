@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 
 from core.domain.job import JobState
-from core.presentation.operator_texts import stuck_jobs
+from core.presentation.texts.operator_texts import stuck_jobs
 from core.storage.database import Database
 from core.storage.tables import KEPT, jobs
 from tests.core.jobs.pipeline_kit import World, world

@@ -16,16 +16,16 @@ from core.presentation import (
     LANGUAGES,
     Notice,
     cents,
+    duration,
     explain,
     factor_text,
+    file_size,
     joined,
     language_of,
-    mb,
     period_text,
-    seconds,
 )
-from core.presentation.failure_texts import _SENTENCES
-from core.presentation.parameter_texts import parameter_problem
+from core.presentation.texts.failure_texts import _SENTENCES
+from core.presentation.texts.parameter_texts import parameter_problem
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
@@ -199,8 +199,13 @@ def test_money_in_chat_has_two_decimals_and_never_looks_better_than_it_is() -> N
     ],
 )
 def test_numbers_are_written_as_the_language_writes_them(language: str, written: str) -> None:
-    made = [usd(1_234_500_000_000, language), usd(12_500_000, language), mb(12_300_000, language), mb(57_000, language)]
-    made += [factor_text(1.5, language), seconds(4.2, language), seconds(80, language)]
+    made = [
+        usd(1_234_500_000_000, language),
+        usd(12_500_000, language),
+        file_size(12_300_000, language),
+        file_size(57_000, language),
+    ]
+    made += [factor_text(1.5, language), duration(4.2, language), duration(80, language)]
     made.append(period_text(date(2027, 1, 4), date(2027, 1, 10), language))
     assert " ".join(" ".join(made).split()) == written
 

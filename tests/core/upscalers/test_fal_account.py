@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import ProviderHalted, ProviderUnavailable
-from core.ports import Found
+from core.ports import SearchResult
 from tests.core.upscalers.fal_kit import Rig, backend, statuses, submitted
 from tests.emulators.fal import DropBefore, FalEmulator, Respond, exhausted, nginx, too_many
 from tests.fakes.clock import JumpingClock
@@ -44,7 +44,7 @@ async def test_a_request_is_found_among_many_pages(fal: FalEmulator, tmp_path: P
         since = clock.now()
         ids = [await submitted(upscaler, tmp_path) for _ in range(8)]
         wanted = fal.jobs[ids[7]].model_input["image_url"]
-        assert await upscaler.find(wanted, since=since) == Found(ids[7], conclusive=True)
+        assert await upscaler.find(wanted, since=since) == SearchResult(ids[7], conclusive=True)
 
 
 async def test_not_finding_is_conclusive_when_the_whole_listing_was_read(fal: FalEmulator, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_a_listing_that_is_not_for_us_makes_the_search_pointless_unless_a_
 @pytest.mark.parametrize("fault", [nginx(503), DropBefore(), Respond(500, json={}), Respond(200, text="no")])
 async def test_a_search_that_does_not_work_is_inconclusive(rig: Rig, fault: Respond) -> None:
     rig.fal.faults.add("by_endpoint", fault, times=99)
-    assert await rig.upscaler.find("http://x/y.png", since=1_700_000_000) == Found(None, conclusive=False)
+    assert await rig.upscaler.find("http://x/y.png", since=1_700_000_000) == SearchResult(None, conclusive=False)
 
 
 async def test_what_was_billed_appears_late(rig: Rig) -> None:

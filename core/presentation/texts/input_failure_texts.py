@@ -1,4 +1,4 @@
-"""Why a picture, or the way to it, cannot be used: one explainer per leaf of `InputError`."""
+"""Why an image, or the link to it, cannot be used: one explainer per leaf of `InputError`."""
 
 from babel.numbers import format_decimal
 
@@ -6,9 +6,10 @@ from core.domain import errors as e
 from core.domain.parameters.sizes import as_typed
 from core.domain.parameters.spec import translatable
 from core.presentation.card import Action
-from core.presentation.notices import Explainer, Notice, other_factor, plain
-from core.presentation.parameter_texts import model_name
-from core.presentation.translations import language_of, mb, pixels, size, tr, trn
+from core.presentation.formats import file_size, pixel_count, size
+from core.presentation.notices import Explainer, Notice, fixed_notice, other_factor
+from core.presentation.texts.parameter_texts import model_name
+from core.presentation.translations import language_of, tr, trn
 
 
 def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
@@ -16,8 +17,8 @@ def _output_too_large(error: e.OutputTooLarge, locale: str) -> Notice:
         "The result would be {size} ({pixels}); at most {limit} and {side} px a side are allowed.",
         locale,
         size=size(error.width_px, error.height_px),
-        pixels=pixels(error.width_px * error.height_px, locale),
-        limit=pixels(error.limit_px, locale),
+        pixels=pixel_count(error.width_px * error.height_px, locale),
+        limit=pixel_count(error.limit_px, locale),
         side=format_decimal(error.limit_side_px, locale=language_of(locale)),
     )
     return Notice(what, offers=other_factor(error.largest_factor, locale), tone="refusal")
@@ -112,7 +113,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
         tone="refusal",
     ),
-    e.DamagedImage: plain(
+    e.DamagedImage: fixed_notice(
         translatable("The image is damaged or incomplete."),
         translatable("Re-save the file and upload it again."),
         "refusal",
@@ -121,11 +122,11 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         tr(
             "The file is {actual}; at most {limit} are allowed.",
             lo,
-            actual=mb(error.bytes, lo),
-            limit=mb(error.limit_bytes, lo),
+            actual=file_size(error.bytes, lo),
+            limit=file_size(error.limit_bytes, lo),
         )
         if error.bytes is not None
-        else tr("The file is larger than the {limit} that are allowed.", lo, limit=mb(error.limit_bytes, lo)),
+        else tr("The file is larger than the {limit} that are allowed.", lo, limit=file_size(error.limit_bytes, lo)),
         tone="refusal",
     ),
     e.TooManyPixels: lambda error, lo: Notice(
@@ -133,8 +134,8 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
             "The image is {size} ({pixels}); at most {limit} are allowed.",
             lo,
             size=size(error.width_px, error.height_px),
-            pixels=pixels(error.width_px * error.height_px, lo),
-            limit=pixels(error.limit_px, lo),
+            pixels=pixel_count(error.width_px * error.height_px, lo),
+            limit=pixel_count(error.limit_px, lo),
         ),
         tone="refusal",
     ),
@@ -149,12 +150,12 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
     ),
     e.OutputTooLarge: _output_too_large,
     e.TargetUnreachable: _target_unreachable,
-    e.ImageTooCostly: plain(
+    e.ImageTooCostly: fixed_notice(
         translatable("Reading this image takes too much time or memory."),
         translatable("Save it as a plain PNG or JPEG first."),
         "refusal",
     ),
-    e.FlatImage: plain(
+    e.FlatImage: fixed_notice(
         translatable("This image would reach the model as one flat colour, so it was not sent."),
         translatable("Save it as a plain PNG or JPEG first."),
         "refusal",

@@ -1,4 +1,4 @@
-"""What each parameter and model is called and does, and what is wrong with one; made from their own data."""
+"""Names, hints and ranges of parameters, models and presets, and what is wrong with a value."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,9 @@ from core.domain.job import Job
 from core.domain.models import ALL, MODELS, Models
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import SPECS, Value, translatable
+from core.presentation.formats import labelled, number
 from core.presentation.notices import Notice
-from core.presentation.translations import joined, labelled, language_of, number, tr, translated
+from core.presentation.translations import joined, language_of, tr, translated
 
 
 def parameter_label(name: str, locale: str) -> str:

@@ -1,16 +1,36 @@
-"""What is said of what is over: a stage, a job whose picture is not in its message, an image that was deleted."""
+"""Where a result was sent, and what became of the message that should have shown it."""
 
 from functools import partial
-from typing import Literal, TypeAlias
 
-from core.domain.job import Job
+from core.domain.job import Delivery, Job
 from core.domain.parameters.spec import translatable
-from core.presentation.job_texts import charge_text
 from core.presentation.notices import Notice
+from core.presentation.texts.price_texts import charge_text
 from core.presentation.translations import tr, translated
 
-NAME_MAX_CHARS = 80
-Stage: TypeAlias = Literal["preparing", "turn", "waiting", "upscaling", "delivering"]
+send_again_text = partial(translated, translatable("Send again"))
+
+
+def delivery_text(delivery: Delivery, locale: str) -> str:
+    """How the file shown differs from the full one, and where it went; empty for the original in its place.
+
+    A line each.
+    """
+    shapes = {
+        "lossless_webp": tr("Shown as lossless WebP, because the full file is too large for here.", locale),
+        "webp": tr("Shown as high-quality WebP, because the full file is too large for here.", locale),
+        "jpeg": tr("Shown as high-quality JPEG, because the full file is too large for here.", locale),
+        "preview": tr("This is a reduced preview; the full file is too large for here.", locale),
+        "link": tr("The file can't be shown here; use the link.", locale),
+        "kept": tr("It could not be delivered here and is kept in your history.", locale),
+    }
+    places = {
+        "direct_message": tr("Sent as a direct message, because it could not be posted there.", locale),
+        "new_message": tr("Posted as a new message, because the first one could no longer be changed.", locale),
+    }
+    parts = [shapes.get(delivery.shape, ""), places.get(delivery.elsewhere, "")]
+    return "\n".join(part for part in parts if part)
+
 
 sent_directly_text = partial(translated, translatable("It has been sent to you as a direct message."))
 sending_directly_text = partial(translated, translatable("I am sending it to you as a direct message."))
@@ -30,7 +50,7 @@ lost_text = partial(
 """Where a message that may be there can neither be found nor taken away."""
 
 
-def ending(job: Job) -> Notice:
+def undelivered_notice(job: Job) -> Notice:
     """Where the picture is, what it cost, and how to get it. For a job whose result was made."""
     locale = job.requester.locale
     if job.images_deleted:
@@ -48,24 +68,3 @@ def ending(job: Job) -> Notice:
         reference=job.reference,
         tone="info",
     )
-
-
-def stage_done_text(stage: Stage, locale: str) -> str:
-    """A stage that is over, for platforms that show each."""
-    titles: dict[Stage, str] = {
-        "preparing": tr("Read the image", locale),
-        "turn": tr("Waited for the model", locale),
-        "waiting": tr("Waited for the model", locale),
-        "upscaling": tr("Upscaled", locale),
-        "delivering": tr("Delivered", locale),
-    }
-    return titles[stage]
-
-
-def image_name(job: Job, locale: str) -> str:
-    name = job.source.name
-    return (name if len(name) <= NAME_MAX_CHARS else f"{name[:NAME_MAX_CHARS]}…") or tr("your image", locale)
-
-
-def ready_text(job: Job, locale: str) -> str:
-    return tr("{name} is ready", locale, name=image_name(job, locale))

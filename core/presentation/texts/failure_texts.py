@@ -1,4 +1,4 @@
-"""From an error's facts to a notice: what happened, whether it cost anything, what to do.
+"""Turn an error into a notice: what happened, whether it was charged, what to do.
 
 One sentence per leaf of `core.domain.errors`; a test walks the tree. No class names, no codes, no links.
 """
@@ -6,15 +6,16 @@ One sentence per leaf of `core.domain.errors`; a test walks the tree. No class n
 from dataclasses import replace
 
 from core.domain import errors as e
-from core.domain.job import Receipt
+from core.domain.job import Job, Receipt
 from core.domain.parameters.spec import translatable
-from core.presentation.input_failure_texts import INPUT
-from core.presentation.job_texts import charge_text
-from core.presentation.limit_texts import limit_reached, paused, paused_place
-from core.presentation.notices import Explainer, Notice, plain
-from core.presentation.operator_texts import not_admitted
-from core.presentation.parameter_texts import parameter_problem, preset_refused
-from core.presentation.translations import mb, size, tr, trn
+from core.presentation.formats import file_size, size
+from core.presentation.notices import Explainer, Notice, fixed_notice
+from core.presentation.texts.input_failure_texts import INPUT
+from core.presentation.texts.limit_texts import limit_reached, paused_notice, paused_place
+from core.presentation.texts.operator_texts import not_admitted
+from core.presentation.texts.parameter_texts import parameter_problem, preset_refused
+from core.presentation.texts.price_texts import charge_text
+from core.presentation.translations import tr, trn
 
 
 def explain(
@@ -42,7 +43,7 @@ def explain(
     return replace(notice, charged=charged, reference=reference)
 
 
-def of_no_job(notice: Notice, error: e.UpscaleError, locale: str) -> Notice:
+def notice_without_job(notice: Notice, error: e.UpscaleError, locale: str) -> Notice:
     """The notice where no job was asked for (a setting, a limit, a question): no word of what was not started."""
     if isinstance(error, e.StorageUnavailable):
         return replace(notice, what=tr("The bot cannot be reached right now.", locale))
@@ -125,7 +126,7 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
     limit = (
         f"{sign}\u00a0{size(error.limit_width_px, error.limit_height_px)}"
         if error.limit_width_px and error.limit_height_px
-        else f"≤\u00a0{mb(error.limit_bytes, locale)}"
+        else f"≤\u00a0{file_size(error.limit_bytes, locale)}"
         if error.limit_bytes
         else ""
     )
@@ -188,41 +189,41 @@ def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
     )
 
 
-_UNREACHABLE = plain(
+_UNREACHABLE = fixed_notice(
     translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
 )
 _PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
-    e.ContentRejected: plain(translatable("The model's safety check refused this image.")),
+    e.ContentRejected: fixed_notice(translatable("The model's safety check refused this image.")),
     e.InvalidForModel: lambda error, lo: Notice(
         _with_aside(tr("The model did not accept “{name}”.", lo, name=error.parameter), error.rule),
         advice=tr("Try another value.", lo),
     ),
     e.ModelFailed: _model_failed,
-    e.ModelNotOffered: plain(
+    e.ModelNotOffered: fixed_notice(
         translatable("The upscaling service does not offer this model."),
         translatable("The bot's owner has to look at it; another model may work."),
     ),
     e.ProviderHalted: _halted,
-    e.ProviderBusy: plain(
+    e.ProviderBusy: fixed_notice(
         translatable("The upscaling service is too busy right now."), translatable("Please try again in a few minutes.")
     ),
     e.ProviderUnavailable: _UNREACHABLE,
     e.SubmitNotSent: _UNREACHABLE,
     e.SubmitUnknown: _submit_unknown,
-    e.RequestLost: plain(
+    e.RequestLost: fixed_notice(
         translatable("The upscaling service lost your image."), translatable("Please start it again.")
     ),
-    e.ResultExpired: plain(translatable("The image is no longer kept."), translatable("Please start it again.")),
+    e.ResultExpired: fixed_notice(translatable("The image is no longer kept."), translatable("Please start it again.")),
     e.DeliveryRefused: _delivery,
     e.DeliveryUnavailable: _delivery,
-    e.PlaceRefused: plain(
+    e.PlaceRefused: fixed_notice(
         translatable("I can write neither here nor to you directly, so nothing was started."),
         translatable("Ask me where I may write, or allow me to send you direct messages."),
         "refusal",
     ),
 }
-_UNFORESEEN = plain(translatable("Something went wrong on our side."), _TRY_AGAIN)
+_UNFORESEEN = fixed_notice(translatable("Something went wrong on our side."), _TRY_AGAIN)
 _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **_PROVIDER,
@@ -233,12 +234,12 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.StorageFull: _storage_full,
     e.NotAdmitted: not_admitted,
     e.NotAllowed: _not_allowed,
-    e.JobNotFound: plain(translatable("This image is not known here, or no longer."), tone="refusal"),
+    e.JobNotFound: fixed_notice(translatable("This image is not known here, or no longer."), tone="refusal"),
     e.TooLate: _too_late,
-    e.QuoteExpired: plain(
+    e.QuoteExpired: fixed_notice(
         translatable("The price was not confirmed in time."), translatable("Run it again for a new price."), "refusal"
     ),
-    e.OtherModelChosen: plain(translatable("Your image comes in a message of its own."), tone="info"),
+    e.OtherModelChosen: fixed_notice(translatable("Your image comes in a message of its own."), tone="info"),
     e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(
         trn(
@@ -250,23 +251,28 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         advice=tr("Try again when one of them is done.", lo),
         tone="refusal",
     ),
-    e.Paused: lambda error, lo: paused(error.by, paused_place(error.by == "operator", error.platform, lo), lo),
-    e.LedgerUnavailable: plain(
+    e.Paused: lambda error, lo: paused_notice(error.by, paused_place(error.by == "operator", error.platform, lo), lo),
+    e.LedgerUnavailable: fixed_notice(
         translatable("The budget could not be checked, so nothing was started."),
         translatable("Please try again in a minute."),
     ),
-    e.StorageUnavailable: plain(
+    e.StorageUnavailable: fixed_notice(
         translatable("The bot cannot be reached right now, so nothing was started."),
         translatable("Please try again in a minute."),
     ),
-    e.PlatformRefused: plain(translatable("The chat does not allow me to do that here."), tone="refusal"),
-    e.PlatformBusy: plain(
+    e.PlatformRefused: fixed_notice(translatable("The chat does not allow me to do that here."), tone="refusal"),
+    e.PlatformBusy: fixed_notice(
         translatable("The chat asks for a short pause."), translatable("Please try again in a minute."), "refusal"
     ),
-    e.Restored: plain(
+    e.Restored: fixed_notice(
         translatable("The bot was set back to an earlier copy while this was under way, so it was not finished."),
         translatable("Look in your history first; what is not there can be started again."),
     ),
-    e.Draining: plain(translatable("The bot is restarting; try again in a minute."), tone="info"),
+    e.Draining: fixed_notice(translatable("The bot is restarting; try again in a minute."), tone="info"),
     e.InternalError: _UNFORESEEN,
 }
+
+
+def cancelled_notice(job: Job, locale: str) -> Notice:
+    charged = charge_text(job.receipt, locale) if job.receipt is not None else ""
+    return Notice(tr("Cancelled.", locale), charged=charged, reference=job.id, tone="info")

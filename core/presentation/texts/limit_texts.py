@@ -1,4 +1,4 @@
-"""Sentences about limits and what is left of them."""
+"""Limits, budgets, and what is left of them."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -8,9 +8,10 @@ from babel.dates import format_date, format_time
 from core.domain import errors as e
 from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
 from core.presentation.card import Action
+from core.presentation.formats import cents, image_count, megapixels, number, percent
 from core.presentation.notices import Notice, other_factor
-from core.presentation.parameter_texts import model_name
-from core.presentation.translations import cents, images, language_of, megapixels, number, percent, tr
+from core.presentation.texts.parameter_texts import model_name
+from core.presentation.translations import language_of, tr
 
 _HAVE_SERVERS = frozenset({"", "discord"})
 """Where people say server; everywhere else they say workspace."""
@@ -22,10 +23,10 @@ def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> 
         return cents(value, locale, down=down)
     if measure is Measure.MEGAPIXELS:
         return megapixels(value, locale)
-    return images(value, locale)
+    return image_count(value, locale)
 
 
-def bare(measure: Measure, value: int, locale: str, *, down: bool) -> str:
+def amount_without_unit(measure: Measure, value: int, locale: str, *, down: bool) -> str:
     """Money, or a number whose unit stands beside it."""
     return amount(measure, value, locale, down=down) if measure is Measure.USD else number(value, locale)
 
@@ -42,7 +43,7 @@ def window_name(window: Window, locale: str) -> str:
     return names[window]
 
 
-def within(window: Window, model: str, locale: str) -> str:
+def window_text(window: Window, model: str, locale: str) -> str:
     """The window, and the model where it counts one alone: `today with seedvr2`."""
     when = window_name(window, locale)
     return tr("{when} with {model}", locale, when=when, model=model.replace(",", ", ")) if model else when
@@ -67,7 +68,7 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
     """`$3.20 left today`, with whose it is when it is not the member's own."""
     limit = status.limit
     left = amount(limit.measure, status.left, locale, down=True)
-    when = within(limit.window, limit.model, locale)
+    when = window_text(limit.window, limit.model, locale)
     if limit.source == "sponsor":
         whole = amount(limit.measure, limit.amount, locale)
         return tr(
@@ -93,7 +94,7 @@ def paused_place(everything: bool, platform: str, locale: str) -> str:
     return scope_name(ScopeKind.EVERYTHING if everything else ScopeKind.WORKSPACE, locale, platform)
 
 
-def paused(by: str, whose: str, locale: str) -> Notice:
+def paused_notice(by: str, whose: str, locale: str) -> Notice:
     if by == "moderator":
         return Notice(tr("A moderator has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
     return Notice(tr("The bot's owner has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
@@ -111,12 +112,12 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
     limit = error.status.limit
     if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # what pausing one place writes down
-        return paused(limit.source, scope_name(limit.scope.kind, locale, limit.scope.platform), locale)
+        return paused_notice(limit.source, scope_name(limit.scope.kind, locale, limit.scope.platform), locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),
-        "left": bare(limit.measure, error.status.left, locale, down=True),
+        "left": amount_without_unit(limit.measure, error.status.left, locale, down=True),
         "limit": amount(limit.measure, limit.amount, locale),
-        "when": within(limit.window, limit.model, locale),
+        "when": window_text(limit.window, limit.model, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
     }
     public = ""
@@ -136,13 +137,13 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal", in_public=public)
 
 
-def alert(due: Alert, now: float, zone: ZoneInfo) -> Notice:
+def alert_notice(due: Alert, now: float, zone: ZoneInfo) -> Notice:
     """How much of a budget is used, and when it will run out at this pace."""
     limit, locale = due.status.limit, due.place.locale
     facts = {
         "used": amount(limit.measure, due.status.used, locale),
         "limit": amount(limit.measure, limit.amount, locale),
-        "when": within(limit.window, limit.model, locale),
+        "when": window_text(limit.window, limit.model, locale),
         "whose": tr("this channel", locale)
         if limit.source == "sponsor"
         else scope_name(limit.scope.kind, locale, limit.scope.platform),

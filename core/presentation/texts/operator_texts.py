@@ -1,4 +1,4 @@
-"""What the operator alone is told, and what is said of places that the operator pays for, or does not."""
+"""Alerts and questions for the operator, and replies about places that the operator has to admit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from core.domain import errors as e
 from core.domain.identity import Place
 from core.domain.money import usd
 from core.presentation.card import Action
+from core.presentation.formats import date_time
 from core.presentation.notices import Notice
-from core.presentation.translations import moment, tr
+from core.presentation.translations import tr
 
 if TYPE_CHECKING:
     from core.budgets.billing_differences import Difference
@@ -34,7 +35,7 @@ def not_admitted(error: e.NotAdmitted, locale: str) -> Notice:
     return Notice(what, advice=tr("They have been asked. Please try again later.", locale), tone="refusal")
 
 
-def question(place: Place, name: str, by: str, locale: str) -> Notice:
+def admission_question(place: Place, name: str, by: str, locale: str) -> Notice:
     if place.kind == "user":
         what = tr("{name} ({address}) wants to use the bot.", locale, name=by or "?", address=place.address)
     elif by:
@@ -87,7 +88,7 @@ def unclear_price(kept_nanousd: int, locale: str) -> Notice:
     )
 
 
-def books_differ(differences: Sequence[Difference], locale: str) -> Notice:
+def billing_differences(differences: Sequence[Difference], locale: str) -> Notice:
     lines = [tr("New differences between fal's bill and our books: {count}.", locale, count=len(differences))]
     lines += [_difference(one, locale) for one in differences[:_MOST_NAMED]]
     return Notice("\n".join(lines), advice=tr("See them all with “python -m bot reconcile”.", locale))
@@ -130,7 +131,7 @@ def few_connects_left(platform: str, left: int, total: int, until_at: float, loc
             platform=platform.capitalize(),
             n=left,
             total=total,
-            time=moment(until_at, locale),
+            time=date_time(until_at, locale),
         ),
         advice=tr("Something makes it connect again and again: look at its log and restart it seldom.", locale),
     )

@@ -1,0 +1,120 @@
+"""What a job is doing: its stage while it runs, its state in lists."""
+
+from functools import partial
+from typing import Literal, TypeAlias
+
+from core.domain.job import Awaited, Job, JobState, Progress
+from core.domain.parameters.spec import translatable
+from core.presentation import formats
+from core.presentation.translations import tr, translated, trn
+
+cancel_pending_text = partial(
+    translated, translatable("Cancelling. The model has already started, so this may still be billed.")
+)
+"""Said at once when a job is cancelled on which the model already works."""
+
+
+def stage_text(progress: Progress, locale: str) -> str:
+    """`Waiting, 3 ahead`, `Upscaling, 40 %` …; the finish time is shown by the platform."""
+    if progress.awaits is not None:
+        return _awaiting(progress.awaits, progress.until_at or 0.0, locale)
+    if progress.stage == "preparing":
+        return tr("Reading the image", locale)
+    if progress.stage == "turn":
+        ahead = progress.position or 0
+        if ahead == 0:
+            return tr("Waiting until one of your other images is done", locale)
+        return trn(
+            "Waiting for your other images, {n} before this one",
+            "Waiting for your other images, {n} before this one",
+            ahead,
+            locale,
+        )
+    if progress.stage == "waiting":
+        return _waiting(progress.position, locale)
+    if progress.stage == "upscaling":
+        if progress.percent is None:
+            return tr("Upscaling", locale)
+        return tr("Upscaling · {percent}", locale, percent=formats.percent(progress.percent / 100, locale))
+    return tr("Delivering", locale)
+
+
+def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
+    time = formats.date_time(until_at, locale)
+    sentences: dict[Awaited, str] = {
+        "source": tr("Your image can't be fetched at the moment. Trying again until {time}.", locale, time=time),
+        "accept": tr(
+            "The upscaling service takes nothing new at the moment. Trying again until {time}.", locale, time=time
+        ),
+        "search": tr(
+            "The upscaling service's answer got lost. Looking for your request there until {time}; "
+            "it is never paid for twice.",
+            locale,
+            time=time,
+        ),
+        "answer": tr(
+            "The upscaling service does not answer at the moment. Nothing is lost; asking again until {time}.",
+            locale,
+            time=time,
+        ),
+        "file": tr(
+            "The image is ready, but the upscaling service does not hand it over yet. Trying again until {time}.",
+            locale,
+            time=time,
+        ),
+        "chat": tr(
+            "The image is ready, but the chat does not take it yet. Trying again every few minutes until {time}.",
+            locale,
+            time=time,
+        ),
+        "start": tr("The upscaling service has not begun yet. Waiting until {time}.", locale, time=time),
+    }
+    return sentences[awaits]
+
+
+def _waiting(position: int | None, locale: str) -> str:
+    if position is None:
+        return tr("Waiting for the model", locale)
+    if position == 0:
+        return tr("Waiting for the model, next in line", locale)
+    return trn(
+        "Waiting for the model, {n} request ahead", "Waiting for the model, {n} requests ahead", position, locale
+    )
+
+
+def state_text(job: Job, locale: str) -> str:
+    """Where a job is, in a word or two, for lists."""
+    if job.images_deleted:
+        return tr("deleted", locale)
+    names = {
+        JobState.AWAITING_CONFIRMATION: tr("waiting for you", locale),
+        JobState.QUEUED: tr("waiting", locale),
+        JobState.RUNNING: tr("running", locale),
+        JobState.DELIVERING: tr("delivering", locale),
+        JobState.SUCCEEDED: tr("done", locale),
+        JobState.FAILED: tr("failed", locale),
+        JobState.CANCELLED: tr("cancelled", locale),
+        JobState.REFUSED: tr("not started", locale),
+    }
+    return names[job.state]
+
+
+def status_text(job: Job, locale: str) -> str:
+    if job.state is JobState.AWAITING_CONFIRMATION:
+        return tr("The price is not confirmed yet", locale)
+    return stage_text(job.progress, locale) if job.progress is not None else state_text(job, locale)
+
+
+Stage: TypeAlias = Literal["preparing", "turn", "waiting", "upscaling", "delivering"]
+
+
+def stage_done_text(stage: Stage, locale: str) -> str:
+    """A stage that is over, for platforms that show each."""
+    titles: dict[Stage, str] = {
+        "preparing": tr("Read the image", locale),
+        "turn": tr("Waited for the model", locale),
+        "waiting": tr("Waited for the model", locale),
+        "upscaling": tr("Upscaled", locale),
+        "delivering": tr("Delivered", locale),
+    }
+    return titles[stage]

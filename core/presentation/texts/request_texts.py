@@ -1,0 +1,57 @@
+"""Replies to a message, command or choice of images that starts nothing, or not everything."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from core.domain.parameters.spec import translatable
+from core.presentation.translations import tr, translated
+
+
+def thread_unreadable_text(scope: str, locale: str) -> str:
+    """Why the picture above a mention cannot be taken, and what helps."""
+    said = tr("I can't see the messages above: that needs the permission {scope}.", locale, scope=scope)
+    return f"{said} " + tr("Attach the image itself instead.", locale)
+
+
+def left_out_text(
+    taken: int,
+    total: int,
+    others: Sequence[str],
+    locale: str,
+    *,
+    offered: bool = False,
+    unreadable: Sequence[str] = (),
+) -> str:
+    """Pictures beyond what can be taken (or `offered`) at once, and files that are none (`others`, by name).
+
+    `unreadable` (names, "" where there is none) are in `total`. Empty where nothing was left out.
+    """
+    lines = []
+    if total - len(unreadable) > taken:
+        lines.append(
+            tr("{n} of {total} can be chosen here.", locale, n=taken, total=total)
+            if offered
+            else tr("{n} of {total} started; more at once are not possible.", locale, n=taken, total=total)
+        )
+    elif unreadable and not offered:
+        lines.append(tr("{n} of {total} started.", locale, n=taken, total=total))
+    if unreadable:
+        names = ", ".join(name or tr("a file without a name", locale) for name in unreadable)
+        lines.append(tr("Could not be read: {names}", locale, names=names))
+    if others:
+        lines.append(tr("Not an image, so left alone: {names}", locale, names=", ".join(others)))
+    return "\n".join(lines)
+
+
+reply_hint_text = partial(translated, translatable("To upscale that image, reply with “upscale” or, for example, 3x."))
+"""Under a picture that somebody only talked about."""
+
+
+outdated_command_text = partial(
+    translated, translatable("This command has changed. Restart your Discord app, then use it again.")
+)
+"""Used from a client that still knows the commands of before an update."""
+
+
+def unreadable_request_text(locale: str) -> str:
+    return tr("This could not be understood, and nothing was started. Please try again.", locale)
