@@ -1,4 +1,4 @@
-"""The seams of the core, as protocols: what it needs from outside, and what adapters may ask of it."""
+"""Protocols between the core and what surrounds it: what it needs from outside, and what adapters are handed."""
 
 from core.domain.variations import Change as Change
 from core.ports.chat import *  # noqa: F403

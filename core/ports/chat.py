@@ -1,4 +1,4 @@
-"""What a chat platform offers to the core. Implemented in `adapters.<platform>`."""
+"""What the core needs of a chat platform. Implemented in `adapters.<platform>`."""
 
 from __future__ import annotations
 
@@ -26,69 +26,69 @@ class LoginRefused(Exception):
 
 
 class ReplyState(Protocol):
-    """An adapter's durable notes for one job (message ids, upload ids …). Never secrets."""
+    """An adapter's stored delivery state of one job (message ids, upload ids …). Never holds secrets."""
 
     async def load(self) -> dict[str, Any]:
-        """The notes; empty at first."""
+        """Return the state; empty at first."""
 
     async def save(self, **values: Any) -> None:
-        """Merge these in; returns when they are durable. For what must be known before something is sent."""
+        """Merge the values in and return when they are durable. For what must be stored before something is sent."""
 
     async def record(self, **values: Any) -> None:
-        """Merge in what has happened, such as the id of a message that was posted.
+        """Merge in what has already happened, such as the id of a posted message.
 
-        Known to this process at once, whatever the database does and also where the caller is cancelled; durable now
-        if the database takes it, else as soon as it does.
+        This process sees the values at once, even if the database is down or the caller is cancelled. They become
+        durable as soon as the database accepts them.
         """
 
     async def remove_later(self, message: Mapping[str, Any]) -> None:
-        """Note a message of ours that must be removed though the platform does not do it now.
+        """Store a message of ours that the platform does not remove at the moment.
 
-        It is given to the adapter's `RemovesMessages.remove_message` until that succeeds, for days.
+        It is passed to `RemovesMessages.remove_message` until that succeeds, for days.
         """
 
 
 class Reply(Protocol):
-    """The one message of one job, made from its stored address, so any process can carry it on.
+    """The one message of one job, made from its stored address, so that any process can edit it.
 
     `progress` makes at most one edit and never waits for a rate limit longer than a few seconds; `core.jobs.progress`
-    throttles, keeps one in flight and lets the newest win. Raises DeliveryRefused when the message is gone for good
-    (edits then stop) and DeliveryUnavailable for what may pass.
+    throttles the calls, keeps one in flight and drops all but the newest. Methods raise DeliveryRefused when the
+    message is gone for good (edits then stop) and DeliveryUnavailable for temporary failures.
     """
 
     async def ask(self, job: Job) -> None:
         """Show the price in `job.quote` with a button that carries it, until `job.confirm_by_at`."""
 
     async def progress(self, job: Job, progress: Progress) -> None:
-        """Show the stage, position, percent, finish time, and Cancel."""
+        """Show the stage, position, percent, expected finish time and a Cancel button."""
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """Deliver the picture by the platform's ladder and say how.
+        """Deliver the image in the largest form that the platform takes, and return which.
 
-        Repeatable: a repeat edits, or finds its earlier work in the delivery state.
+        Idempotent: a repeat edits the message, or finds its earlier work in the delivery state.
         """
 
     async def failed(self, job: Job, notice: Notice) -> None:
-        """Say what happened: failure, refusal or cancellation. Repeatable."""
+        """Report a failure, refusal or cancellation. Idempotent."""
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        """The result is kept or went elsewhere (`job.delivery`): put these words in its place. Repeatable."""
+        """Replace the message by `notice`: the result is kept, or went elsewhere (`job.delivery`). Idempotent."""
 
     async def reachable(self, job: Job) -> bool:
-        """False when neither the job's place nor a direct message will ever take its message. Asked after a refusal."""
+        """Whether the job's channel or a direct message can ever take its message. Called after a refusal."""
 
 
 @runtime_checkable
 class RepeatsFinalEdit(Protocol):
-    """A reply whose last words stand in a message that an edit which was on its way may still overwrite."""
+    """A reply whose final edit may be overwritten by an earlier edit that was still in flight."""
 
     def final_edit_only(self) -> Reply:
-        """The same reply, which says its last words again in the messages that are there, and posts none."""
+        """The same reply, but it only repeats the final edit of existing messages and posts none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """How to fetch an attachment now: `hosts` are the only ones that may see `headers`, and that are trusted."""
+    """How to fetch an attachment now. Only `hosts` are trusted, and only they are sent `headers`."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -102,22 +102,22 @@ class ChatAdapter(Protocol):
     min_edit_interval_s: float
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Connect, call `ready`, and handle events until cancelled; drains on cancellation. Raises LoginRefused."""
+        """Connect, call `ready`, and handle events until cancelled; drain on cancellation. Raises LoginRefused."""
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         """The message of a job, from its stored address."""
 
     async def download(self, source: Source) -> Download:
-        """Where and how to fetch an attachment of this platform now. Raises DownloadFailed."""
+        """Resolve where and how to fetch an attachment of this platform now. Raises DownloadFailed."""
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """Post a notice (budget alert) into a channel."""
 
     def routes(self) -> Sequence[Any]:
-        """aiohttp route definitions for the one server to mount; may be empty. The core does not look into them."""
+        """aiohttp route definitions to mount on the shared server; may be empty. Opaque to the core."""
 
     async def problem(self) -> str | None:
-        """None when connected and healthy, else one plain word for `/readyz`."""
+        """None when connected and healthy, else one word for `/readyz`."""
 
 
 @runtime_checkable
@@ -125,23 +125,23 @@ class RepliesOnly(Protocol):
     """An adapter that must log in before its replies, downloads and notices work."""
 
     async def serve_replies(self, ready: Callable[[], None]) -> None:
-        """In the place of `serve` where another process takes the events. Raises LoginRefused."""
+        """Run instead of `serve` in a process that receives no events. Raises LoginRefused."""
 
 
 @runtime_checkable
 class RemovesMessages(Protocol):
-    """An adapter that can remove a message that a reply had to `remove_later`, or that none of a job's notes names."""
+    """An adapter that can remove messages later: those passed to `remove_later`, and those no stored state names."""
 
     def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        """The messages of ours that these notes of a job name, each as `remove_message` takes it."""
+        """The messages that a job's delivery state names, each in the form that `remove_message` takes."""
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
-        """Remove it, or close it in words; done already is fine. Raises DeliveryUnavailable and DeliveryRefused."""
+        """Remove the message, or edit it to a closed state. Idempotent. Raises DeliveryUnavailable, DeliveryRefused."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
-    """What the application hands to every adapter at creation."""
+    """Dependencies that the application passes to every adapter."""
 
     service: JobService
     media: JobMedia

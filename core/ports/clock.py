@@ -1,4 +1,4 @@
-"""Time as a dependency."""
+"""The clock, as a dependency."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from core.ports.ownership import awake_clock_s
 
 
 class Clock(Protocol):
-    """Time, so that tests can move it."""
+    """A clock that tests can move."""
 
     def now(self) -> float:
         """Unix time in seconds."""
@@ -18,16 +18,16 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. Where that is put forward or back, this one follows at half to double speed.
+    """The machine's clock; when that is set forward or back, this one follows at half to double speed.
 
-    A limit's next turn, or the end of a wait, would otherwise be an hour away, or over, in the middle of everything.
+    A jump would otherwise end every running wait at once, or prolong it by the size of the jump.
     """
 
     def __init__(self) -> None:
         self._at, self._awake_s = time.time(), awake_clock_s()
 
     def now(self) -> float:
-        """Unix time in seconds; never goes back."""
+        """Unix time in seconds; never decreases."""
         awake_s = awake_clock_s()
         passed_s = max(0.0, awake_s - self._awake_s)
         self._at = min(max(time.time(), self._at + passed_s / 2), self._at + passed_s * 2)

@@ -1,7 +1,4 @@
-"""What the core tells about itself, in numbers.
-
-Implemented in `bot.observability.metrics`; the core knows no metrics library.
-"""
+"""Metrics of the core. Implemented in `bot.observability.metrics`; the core knows no metrics library."""
 
 from typing import Literal, Protocol, TypeAlias
 
@@ -22,25 +19,25 @@ GaugeName: TypeAlias = Literal[
 
 
 class Metrics(Protocol):
-    """A sink for figures. Every call is cheap, never waits and never raises."""
+    """A sink for metrics. Every call is cheap, never waits and never raises."""
 
     def job(self, platform: str, state: str) -> None:
-        """One job reached this state (`accepted`, or a value of `JobState`)."""
+        """Count a job that reached `state` (`accepted`, or a value of `JobState`)."""
 
     def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
-        """One step of the pipeline (`prepare`, `hold`, `submit`, `wait`, `collect`, `deliver` …) took this long."""
+        """Record how long a step (`prepare`, `hold`, `submit`, `wait`, `collect`, `deliver` …) took."""
 
     def provider_request(self, call: str, outcome: str) -> None:
-        """One request to the provider: which call, and `ok` or the error's code."""
+        """Count a request to the provider; `outcome` is `ok` or the error's code."""
 
     def delivered(self, platform: str, shape: str) -> None:
-        """One result reached its member in this shape (`core.domain.job.DeliveryKind`)."""
+        """Count a delivered result; `shape` is a `core.domain.job.DeliveryKind`."""
 
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
-        """Money was held, charged or given back."""
+        """Add an amount that was held, charged or released."""
 
     def gauge(self, name: GaugeName, value: float) -> None:
-        """A figure that goes up and down; the unit is in its name."""
+        """Set a gauge; its unit is part of its name."""
 
     def incident(self, area: str) -> None:
-        """Something unforeseen was caught in this area."""
+        """Count an unforeseen error that was caught in `area`."""

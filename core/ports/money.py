@@ -1,4 +1,4 @@
-"""What the ledger is asked, and what it answers."""
+"""Requests to the ledger, and its answers."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,7 +10,7 @@ from core.domain.models import DEFAULT_MODEL
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """Money asked for before spending. The same `key` again gives the same answer, never a second hold."""
+    """Money to set aside before spending. `key` is the idempotency key: a repeat never makes a second hold."""
 
     key: str
     requester: Requester
@@ -23,14 +23,14 @@ class HoldRequest:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Held, and the job may run now."""
+    """The money is held, and the job may run now."""
 
     left: tuple[LimitStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MustWait:
-    """Held, but as many jobs as allowed are running; `ahead` counts those before this one in the same line."""
+    """The money is held, but a limit on concurrent jobs is reached; `ahead` jobs wait in the same queue before it."""
 
     ahead: int
 

@@ -1,4 +1,4 @@
-"""What the operator is told and asked, and whose upscales they pay for."""
+"""Alerts and questions to the operator, and the places whose upscales the operator pays for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,39 +13,39 @@ log = structlog.get_logger(__name__)
 
 
 class OperatorAlerts(Protocol):
-    """Takes news for the operator. Never waits and never raises, so that no job depends on it."""
+    """Sends alerts to the operator. Never waits and never raises, so that no job depends on it."""
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
-        """Pass it on soon, in each reader's language (`notice`); of news about the same at most so many an hour."""
+        """Queue an alert; `notice` makes its text for a locale. At most `most_an_hour` with the same `about`."""
 
 
 class LogOnlyAlerts:
-    """Where there is nobody to tell but the log."""
+    """Writes alerts to the log only."""
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
-        """Write it down."""
+        """Log the alert in English."""
         log.warning("operator_news", about=about, news=notice("en").what)
 
 
 Verdict: TypeAlias = Literal["admit", "refuse", "revoke"]
-"""`revoke` forgets an earlier verdict: whoever comes from there next is asked about again."""
+"""`revoke` deletes an earlier verdict: the next request from there asks the operator again."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPlace:
-    """A place that the operator was asked about, or has decided on. `at` is unix seconds."""
+    """A place that the operator was asked about, or decided on. `at` is unix seconds."""
 
     place: Place
     state: Literal["asked", "admitted", "refused"]
     name: str = ""
     by: str = ""
-    """Who asked, or who decided."""
+    """Name of whoever asked or decided."""
     at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceFacts:
-    """What a platform knows of a place: whether it is the operator's own (or is the operator), and its name."""
+    """What a platform knows of a place: its name, and whether it belongs to the operator (or is the operator)."""
 
     is_own: bool
     name: str = ""
@@ -53,19 +53,19 @@ class PlaceFacts:
 
 @runtime_checkable
 class KnowsOwner(Protocol):
-    """An adapter whose platform tells who owns the bot and the places that it is in."""
+    """An adapter whose platform names the owners of the bot and of the places it is in."""
 
     async def place_facts(self, place: Place) -> PlaceFacts:
-        """What the platform says now, at most a minute old. Raises PlatformBusy where it does not answer."""
+        """The platform's answer, at most a minute old. Raises PlatformBusy if there is none."""
 
 
 class NotUsable(Exception):
-    """Something that the operator has set, or that lies here, cannot be used; the text is plain sentences for them."""
+    """A setting or a file of the operator's cannot be used; the text is plain sentences for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what was seen, in plain words, and how to mend it (empty when fine)."""
+    """The result of one check of `doctor`, in plain words; `fix` says how to mend it and is empty when all is well."""
 
     level: Literal["ok", "warning", "problem"]
     what: str
@@ -74,10 +74,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One variable that `python -m bot setup` asks for, with where its value is found, step by step.
-
-    What is typed for a secret is not shown.
-    """
+    """A variable that `python -m bot setup` asks for, and the steps to find its value. Input of a secret is hidden."""
 
     variable: str
     title: str

@@ -1,8 +1,8 @@
-"""Who may carry a job on: one process at a time, by a token that is struck off when the process is taken for dead.
+"""Fencing tokens: only one process at a time may change a job.
 
-A process signs in under a fresh token (`Lease`). A run of a job claims the job's row with that token (`claim`), and
-whatever it changes inside `owning` is changed only while the row still carries it. A paused process that was taken
-for dead therefore changes nothing when it wakes up.
+A process registers under a fresh token (`Lease`), which is revoked when the process is considered dead. A run of a job
+claims the job's row with the token (`claim`); changes made inside `owning` apply only while the row still carries it.
+A process that was paused, and considered dead meanwhile, therefore changes nothing when it resumes.
 """
 
 import secrets
@@ -16,38 +16,38 @@ _OWNED: ContextVar[tuple[str, str] | None] = ContextVar("owned_job", default=Non
 
 
 class NotOwner(Exception):
-    """Another process carries this job on by now, or this process was taken for dead: change nothing, send nothing."""
+    """Another process owns this job now, or this process is considered dead: change nothing, send nothing."""
 
 
 class LeaseUnsure(Exception):
-    """Whether this process still counts as alive cannot be told just now: try again soon."""
+    """It is unknown at the moment whether this process still counts as alive: try again soon."""
 
 
 class Lease(Protocol):
-    """A process's sign that it is alive."""
+    """The registration of a live process."""
 
     @property
     def token(self) -> str:
-        """The token under which this process is signed in now; a new one after it was taken for dead."""
+        """The current token of this process; a new one after it was considered dead."""
 
     async def confirm(self) -> float:
-        """Until when (`awake_clock_s`) nobody else can take this process's jobs. Raises LeaseUnsure."""
+        """The time (`awake_clock_s`) until which no other process can take this one's jobs. Raises LeaseUnsure."""
 
 
 def new_token() -> str:
-    """A token that no process ever had."""
+    """A random token, never used before."""
     return secrets.token_hex(12)
 
 
 def awake_clock_s() -> float:
-    """Seconds that go on while the process, or the whole machine, is stopped."""
+    """A monotonic clock in seconds that also advances while the process or the machine is suspended."""
     boot_time = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)
 
 
 @contextmanager
 def owning(job_id: str, token: str) -> Iterator[None]:
-    """Inside, changes of this job are made only while its row carries this token."""
+    """Within this context, changes to the job apply only while its row carries this token."""
     reset = _OWNED.set((job_id, token))
     try:
         yield
@@ -56,6 +56,6 @@ def owning(job_id: str, token: str) -> Iterator[None]:
 
 
 def owner_token(job_id: str) -> str | None:
-    """The token that changes of this job are bound to here; None outside `owning`."""
+    """The token that changes to this job are bound to in this context; None outside `owning`."""
     owned = _OWNED.get()
     return owned[1] if owned is not None and owned[0] == job_id else None

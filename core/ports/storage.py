@@ -1,4 +1,4 @@
-"""What the core keeps, and what carries jobs on. Implemented in `core.storage` and `core.engine`."""
+"""Stored state, and the engine that runs jobs. Implemented in `core.storage` and `core.engine`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from core.domain.job import Job
 
 @dataclass(frozen=True, slots=True)
 class OpenJobCounts:
-    """Jobs that are under way; those that ask for agreement to a price are not counted."""
+    """Counts of unfinished jobs, without those that wait for a price to be confirmed."""
 
     waiting: int
     running: int
     oldest_at: float | None
-    """Unix time at which the oldest of them was asked for."""
+    """Unix time at which the oldest of them was requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedJobs:
-    """The unfinished jobs of a place, oldest first; `total` counts those beyond the listed ones too."""
+    """The unfinished jobs of a place, oldest first; `total` also counts those that are not listed."""
 
     jobs: tuple[Job, ...]
     total: int
@@ -32,10 +32,10 @@ ObligationKind: TypeAlias = Literal["announce", "again", "remove", "stray"]
 
 @dataclass(frozen=True, slots=True)
 class Obligation:
-    """Something still owed to a member's message: its job's end to be told (`again`), or a message to be removed.
+    """A pending change of a job's messages: report its end, report it `again`, or remove a message.
 
-    A `stray` is removed once its job has ended, unless the job's notes name it by then. `data` is the adapter's own,
-    for a removal. `tries` counts this one. Times are unix seconds.
+    A `stray` message is removed once its job has ended, unless the job's delivery state names it by then. `data`
+    describes the message to remove, for the adapter. `tries` includes the current one. Times are unix seconds.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Obligation:
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A job's request at the provider. Times are unix seconds."""
+    """A job's request to the provider. Times are unix seconds."""
 
     job_id: str
     request_id: str
@@ -63,48 +63,48 @@ class AppState(Protocol):
     """Small durable JSON values by (area, key), encrypted at rest: command hashes, installations, defaults, locks."""
 
     async def get(self, area: str, key: str) -> Any | None:
-        """The value, or None."""
+        """Return the value, or None."""
 
     async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
-        """The same for each of these areas and keys."""
+        """Return the value, or None, of each (area, key)."""
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
-        """Store it (JSON-safe); forgotten after `ttl_s`."""
+        """Store a JSON-safe value, which expires after `ttl_s`."""
 
     async def change(
         self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
     ) -> None:
-        """Replace the value by what `update` makes of it (None: forget it), as one change among all processes.
+        """Atomically, over all processes, replace the value by `update(value)`; None deletes it.
 
-        `update` may run in another thread, and more than once; what it raises is raised, and nothing is changed.
+        `update` may run in another thread, and more than once. If it raises, nothing changes and the error is raised.
         """
 
     async def delete(self, area: str, key: str) -> None:
-        """Forget it; absent is fine."""
+        """Delete the value, if there is one."""
 
     async def keys(self, area: str) -> Sequence[str]:
         """All keys of an area."""
 
     async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:
-        """Take a named turn that nobody else (in any process) can take for `ttl_s`; False if it is taken."""
+        """Take a named lock for `ttl_s`; False if any process holds it. It is not released before it expires."""
 
 
 JobPart: TypeAlias = Literal["request", "confirmed", "deliver", "announce"]
-"""What of a job is begun: up to the price, what follows agreement to it, a delivery alone, its last words."""
+"""What to run of a job: up to the price, all that follows its confirmation, a delivery alone, the final message."""
 
 
 class JobEngine(Protocol):
     """Durable execution of jobs."""
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
-        """Begin this part: it will be carried on until it ends. While it is under way, the same part does nothing."""
+        """Run this part until it ends, also after a restart. Does nothing while the same part is already running."""
 
 
 T = TypeVar("T")
 
 
 class TypedState(Generic[T]):
-    """Values of `kind` by key; each is forgotten `ttl_s` seconds after it was stored (None: never)."""
+    """Values of type `kind` by key; each expires `ttl_s` seconds after it was stored (None: never)."""
 
     def __init__(self, state: AppState, area: str, kind: type[T], *, ttl_s: float | None = None) -> None:
         self.state = state
@@ -113,22 +113,22 @@ class TypedState(Generic[T]):
         self._ttl_s = ttl_s
 
     async def get(self, key: str) -> T | None:
-        """The value; None where there is none, or one that an older version stored in another form."""
+        """The value; None if there is none, or an older version stored it in another form."""
         return self.decode(await self.state.get(self.area, key))
 
     def decode(self, value: Any | None) -> T | None:
-        """The stored value as `get` gives it."""
+        """The stored value as `get` returns it."""
         try:
             return self._codec.validate_python(value) if value is not None else None
         except ValidationError:
             return None
 
     async def put(self, key: str, value: T) -> None:
-        """Store it, replacing what was there."""
+        """Store or replace the value."""
         await self.state.put(self.area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
 
     async def change(self, key: str, update: Callable[[T | None], T | None]) -> None:
-        """Replace the value by what `update` makes of it, whoever else does so now; see `AppState.change`."""
+        """Atomically replace the value by `update(value)`; see `AppState.change`."""
 
         def changed(value: Any | None) -> Any | None:
             new = update(self.decode(value))
@@ -137,17 +137,17 @@ class TypedState(Generic[T]):
         await self.state.change(self.area, key, changed, ttl_s=self._ttl_s)
 
     async def delete(self, key: str) -> None:
-        """Forget it; absent is fine."""
+        """Delete the value, if there is one."""
         await self.state.delete(self.area, key)
 
     async def delete_below(self, prefix: str) -> None:
-        """Forget all whose keys begin so."""
+        """Delete all values whose keys begin with `prefix`."""
         for key in await self.state.keys(self.area):
             if key.startswith(prefix):
                 await self.delete(key)
 
     async def count(self) -> int:
-        """How many there are."""
+        """The number of values."""
         return len(await self.state.keys(self.area))
 
     async def items(self) -> Mapping[str, T]:
@@ -157,6 +157,6 @@ class TypedState(Generic[T]):
 
 
 async def get_many(*wanted: tuple[TypedState[Any], str]) -> list[Any]:
-    """What `get` gives for each of these areas and keys, by one query; all are kept in the state of the first."""
+    """`get` for several areas and keys by one query; all areas must share the state of the first."""
     values = await wanted[0][0].state.get_all([(area.area, key) for area, key in wanted])
     return [area.decode(value) for (area, _), value in zip(wanted, values, strict=True)]

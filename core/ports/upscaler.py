@@ -1,4 +1,4 @@
-"""What the core needs of a provider of models. Implemented in `core.upscalers`."""
+"""What the core needs of a model provider. Implemented in `core.upscalers`."""
 
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from core.domain.parameters.spec import Value
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """What is sent to a model, by the model's own names; `image_url` is the staged picture's address."""
+    """Values sent to a model, by its own names; `image_url` is the address of the staged image."""
 
     model: ModelSpec
     values: Mapping[str, Value]
@@ -23,21 +23,21 @@ class ModelInputs:
 
 @dataclass(frozen=True, slots=True)
 class RemoteQueued:
-    """Waiting at the provider; `position` counts the requests ahead (0 = next), None if not told."""
+    """Queued at the provider; `position` counts the requests ahead (0 = next), None if unknown."""
 
     position: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteRunning:
-    """Being worked on; `percent` 0–100 where the log tells."""
+    """Running; `percent` (0–100) if the model's log contains it."""
 
     percent: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteCompleted:
-    """Over, well or badly: `result` tells which."""
+    """Ended, with or without success: `result` returns the outputs or raises."""
 
 
 RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteCompleted
@@ -46,11 +46,10 @@ CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Answer of a search for a lost request. `conclusive` is False where the search itself did not work.
+    """The result of searching for a lost request. `conclusive` is False if the search itself failed.
 
-    `running` are requests that the listing shows though they have not ended: only where it does, does one that is
-    missing mean anything. `possible` is False where the provider does not let us search at all, so that asking again
-    is pointless.
+    `running` are unfinished requests in the listing. A request's absence means something only if the listing shows
+    unfinished requests at all. `possible` is False if the provider does not allow the search, so a retry is pointless.
     """
 
     request_id: str | None
@@ -63,20 +62,20 @@ _DIGEST = "sha256:"
 
 
 def digest_of(staged_url: str) -> str:
-    """A name for a staged picture that does not tell its address."""
+    """The SHA-256 of a staged image's address, which can be stored without revealing the address."""
     if not staged_url or staged_url.startswith(_DIGEST):
         return staged_url
     return _DIGEST + hashlib.sha256(staged_url.encode()).hexdigest()
 
 
 def is_staged(address: object, staged_url: str) -> bool:
-    """Whether a request's picture is this one, named by its address or by `digest_of` it."""
+    """Whether `address` is the staged image that `staged_url` names, by its address or by `digest_of` that."""
     return isinstance(address, str) and staged_url in (address, digest_of(address)) and bool(staged_url)
 
 
 @dataclass(frozen=True, slots=True)
 class BillingEvent:
-    """What the provider says it billed for one request."""
+    """What the provider billed for one request, by its own account."""
 
     request_id: str
     at: float
@@ -85,63 +84,60 @@ class BillingEvent:
 
 
 class Upscaler(Protocol):
-    """A provider of models. `model` is always the one that a request is made with.
-
-    Errors are `ModelError` and `ProviderError` leaves of `core.domain.errors`.
-    """
+    """A provider of models. Raises leaves of `ModelError` and `ProviderError`."""
 
     name: str
     real_money: bool
 
     @property
     def halted(self) -> ProviderHalted | None:
-        """Why nothing is taken at the moment (out of credit, key refused); None while all is well."""
+        """Why new requests are refused at the moment (out of credit, key refused); None if they are not."""
 
     async def start(self) -> None:
-        """Open connections and background tasks."""
+        """Open connections and start background tasks."""
 
     async def close(self) -> None:
-        """Undo `start`; running requests at the provider are left alone."""
+        """Undo `start`; requests at the provider go on."""
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """Upload the picture (streamed) and return an address that no other job has. Repeatable."""
+        """Upload the image (streamed) and return an address that no other job has. Idempotent."""
 
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
-        """The one paid call: at most one request leaves. Returns the request id.
+        """Make the one paid call, sending at most one request, and return the request id.
 
-        `on_sending` is awaited at the last moment before the request's bytes can leave.
+        `on_sending` is awaited at the last moment before bytes of the request can be sent.
         Raises SubmitNotSent, SubmitUnknown, ProviderBusy, ProviderHalted, or a ModelError leaf.
         """
 
     async def find(self, staged_url: str, *, since: float, model: ModelSpec) -> SearchResult:
-        """Look among the provider's requests since `since` for the one made with this staged picture.
+        """Search the requests since `since` (unix seconds) for the one made with this staged image.
 
         `staged_url` may also be the `digest_of` the address.
         """
 
     def watch(self, request_id: str, model: ModelSpec) -> AsyncIterator[RemoteStatus]:
-        """Statuses as they change; ends after RemoteCompleted. Survives cut streams, 5xx and limits by itself.
+        """Yield each change of status, ending with RemoteCompleted. Retries broken streams, 5xx and rate limits.
 
         Raises RequestLost, or ProviderUnavailable after a long outage.
         """
 
     async def result(self, request_id: str, model: ModelSpec) -> ModelOutput:
-        """The outputs of a completed request, or the error it ended with (raised). Repeatable."""
+        """Return the outputs of a completed request, or raise the error it ended with. Idempotent."""
 
     async def cancel(self, request_id: str, model: ModelSpec) -> CancelAnswer:
-        """Ask the provider to stop. `requested` is only a wish: work may still finish and be billed."""
+        """Ask the provider to stop. After `requested` the work may still finish and be billed."""
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
-        """Stream a result file to disk, resuming where cut. Raises ResultExpired or ProviderUnavailable."""
+        """Stream a result file to disk, resuming broken downloads. Raises ResultExpired or ProviderUnavailable."""
 
     async def unit_price(self, model: ModelSpec) -> int | None:
-        """Nano-dollars per megapixel as the provider says now; None where it does not say.
+        """The provider's current price in nano-dollars per megapixel; None if it names none.
 
-        `UNREADABLE_PRICE_NANOUSD` where what it says is no price. The caller judges the range.
+        `UNREADABLE_PRICE_NANOUSD` if the answer is not a price. The caller checks the range.
         """
 
     async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """What was billed between two unix times; nothing where the provider does not tell. Some appear later."""
+        """What was billed between two unix times; empty if the provider does not list it. Some appear later."""
 
     async def erase(self, request_id: str) -> None:
-        """Delete what the provider keeps of this request, where it lets us."""
+        """Delete the data that the provider keeps of this request, as far as it allows."""

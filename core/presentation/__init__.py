@@ -1,6 +1,6 @@
-"""Every sentence that people read. `tr` marks and translates; `explain` turns an error into a notice.
+"""Every sentence that people read, as cards and notices. `tr` translates; `explain` turns an error into a notice.
 
-Nothing in here decides anything: facts come in, sentences go out. Other rooms import from here what these modules hold.
+Pure: facts and a locale come in, text goes out. Other rooms import what the modules below hold from here.
 """
 
 from core.presentation.card import *  # noqa: F403

@@ -1,7 +1,7 @@
-"""The card: one message to a person, as plain data that every platform draws its own way. Pure.
+"""The card: one message to a person as plain data, which each adapter's `views/card.py` draws natively. Pure.
 
-Builders in `core/presentation/cards` make cards from facts and a locale and hold the sentences. An adapter's
-`views/card.py` draws any card natively; text in a card is plain and is escaped there.
+Builders in `core/presentation/cards` make cards from facts and a locale. Text in a card has no markup; adapters
+escape it.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Strong:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Something to be typed or copied as it is."""
+    """Text to be typed or copied verbatim."""
 
     text: str
 
@@ -33,7 +33,7 @@ MomentStyle: TypeAlias = Literal["relative", "date_time"]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant, shown in the reader's own zone where the platform can; `relative` counts by itself."""
+    """A time, shown in the reader's time zone if the platform can; `relative` ones count down by themselves."""
 
     at_unix_s: float
     style: MomentStyle = "relative"
@@ -41,7 +41,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Somebody or something of the platform, by id. It pings nobody; `name` stands where ids cannot be shown."""
+    """A reference by id that notifies nobody; `name` is shown where the platform cannot resolve the id."""
 
     kind: Literal["user", "channel", "role"]
     id: str
@@ -63,7 +63,7 @@ ActionKind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A question asked before an action where the platform has one of its own."""
+    """A question to ask before an action, by the platform's own dialog or as a card."""
 
     title: str
     text: str
@@ -73,7 +73,7 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button. The adapter makes its own id from `kind`, `subject_id` (a job, a question) and `argument`."""
+    """A button. The adapter makes the custom id from `kind`, `subject_id` (of a job or question) and `argument`."""
 
     kind: ActionKind
     label: str
@@ -81,7 +81,7 @@ class Action:
     argument: str = ""
     style: Style = "plain"
     url: str = ""
-    """Where an `open_link` leads."""
+    """The target of an `open_link`."""
     confirmation: Confirmation | None = None
 
 
@@ -97,13 +97,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A list to choose one or up to `most` entries from."""
+    """A list from which up to `most` options can be chosen."""
 
     kind: ChoiceKind
     placeholder: str
     options: tuple[Option, ...]
     each: str
-    """The words of a button beside each entry, on a platform that draws it so."""
+    """Label of the button beside each option, on platforms that draw the list with buttons."""
     subject_id: str = ""
     most: int = 1
 
@@ -113,7 +113,7 @@ PictureRole: TypeAlias = Literal["result", "comparison", "chart", "file"]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A place for an image or a file; which one it is, the adapter knows by `role`."""
+    """A placeholder for an image or file, which the adapter finds by `role`."""
 
     role: PictureRole
     alt: str = ""
@@ -134,22 +134,22 @@ class Section:
     paragraphs: tuple[Line, ...] = ()
     facts: tuple[Fact, ...] = ()
     quote: str = ""
-    """Words of somebody else (the model's caption)."""
+    """A quotation (the model's caption)."""
     code: str = ""
-    """A block to be copied."""
+    """A block of text to copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One message. Parts are drawn in the order of the fields; whatever is empty is not drawn."""
+    """One message. Parts are drawn in the order of the fields; empty ones are left out."""
 
     tone: Tone
     title: str = ""
     name: str = ""
-    """The image's file name, where the message is about one."""
+    """The file name of the image that the message is about."""
     pictures: tuple[Picture, ...] = ()
     caption: str = ""
-    """The model's words about the picture, shown as a quotation."""
+    """The model's caption, shown as a quotation."""
     bar: float | None = None
     """Progress from 0 to 1."""
     paragraphs: tuple[Line, ...] = ()
@@ -159,11 +159,11 @@ class Card:
     choices: tuple[Choice, ...] = ()
     rows: tuple[tuple[Action, ...], ...] = ()
     summary: str = ""
-    """The card in one plain line, for notifications and screen readers; `plain_summary` has one for every card."""
+    """The card as one line for notifications and screen readers; see `plain_summary` for cards without."""
 
 
 def line_text(line: Line) -> str:
-    """A line as plain words, for a terminal or a notification."""
+    """A line as plain text, for a terminal or a notification."""
     return "".join(_plain(span) for span in line)
 
 
@@ -178,7 +178,7 @@ def _plain(span: Span) -> str:
 
 
 def plain_summary(card: Card, say: Callable[[Span], str] = _plain) -> str:
-    """The card's summary, else its title, name and first paragraph; each span as `say` says it."""
+    """The card's summary, else its title, name and first paragraph; `say` turns each span into text."""
     if card.summary:
         return say(card.summary)
     head = " · ".join(say(part) for part in (card.title, card.name) if part)
@@ -187,17 +187,17 @@ def plain_summary(card: Card, say: Callable[[Span], str] = _plain) -> str:
 
 
 def line_of(*spans: Span) -> Line:
-    """A line of the given spans, without the empty ones."""
+    """A line of the non-empty spans."""
     return tuple(span for span in spans if span != "")
 
 
 def lines(*texts: str) -> tuple[Line, ...]:
-    """A line each of the given sentences that are not empty; one text may hold several."""
+    """One line for each line of the non-empty texts."""
     return tuple((line,) for text in texts for line in text.split("\n") if line)
 
 
 def fill(template: str, **spans: Span) -> Line:
-    """A translated sentence with a span in the place of each `{name}` that is left in it."""
+    """A line made from a translated sentence by replacing each `{name}` with the span of that name."""
     parts: list[Span] = []
     rest = template
     while rest:

@@ -79,7 +79,7 @@ def period_text(first: date, last: date, locale: str) -> str:
 
 
 def duration(value_s: float, locale: str) -> str:
-    """A duration: `4.2 s`, `1 min 20 s`."""
+    """`4.2 s`, `1 min 20 s`."""
     if value_s < 60:
         return tr("{n} s", locale, n=number(value_s, locale, "#,##0.#"))
     return tr("{minutes} min {n} s", locale, minutes=int(value_s // 60), n=int(value_s % 60))

@@ -1,4 +1,4 @@
-"""What people are told outside a job's own message: notices as data, short answers, and the cards of both. Pure."""
+"""Notices (failures, refusals, alerts) as data, their cards, and cards for short answers. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One answer in plain words. Sentences are plain text: a platform escapes them as its markup needs.
+    """An answer in plain sentences without markup; adapters escape them.
 
     `what` says what happened, `charged` whether it cost anything, `advice` what to do; any but `what` may be empty.
-    `in_public` stands in for `what` where others read it too, and tells nothing of the member's own money.
-    `opens_at` (unix seconds) is when a limit opens again, for platforms that can count down by themselves.
-    `offers` are buttons: what would work instead (without a subject: the job's card gives it), or a place's verdicts.
+    `in_public` replaces `what` where others read it too, and does not reveal the member's budget.
+    `opens_at` (unix seconds) is when a limit resets, for platforms that can count down by themselves.
+    `offers` are buttons with alternatives (those without a subject get the job's id), or an operator's choices.
     """
 
     what: str
@@ -41,18 +41,18 @@ class Notice:
 
 
 Explainer: TypeAlias = Callable[[Any, str], Notice]
-"""(error, locale) -> what people are told."""
+"""(error, locale) -> notice."""
 
 
 def fixed_notice(sentence: str, advice: str = "", tone: Literal["error", "refusal", "info"] = "error") -> Explainer:
-    """An explainer that looks at nothing but the locale."""
+    """An explainer that returns the same notice for every error."""
     return lambda error, locale: Notice(
         translated(sentence, locale), advice=translated(advice, locale) if advice else "", tone=tone
     )
 
 
 def other_factor(factor: float | None, locale: str) -> tuple[Action, ...]:
-    """The button for the largest factor that would work; nothing where none is worth it."""
+    """The button for the largest factor that would work; empty if that does not exceed 1."""
     if factor is None or factor <= 1:
         return ()
     label = tr("Upscale {factor} instead", locale, factor=factor_text(factor, locale))
@@ -60,7 +60,7 @@ def other_factor(factor: float | None, locale: str) -> tuple[Action, ...]:
 
 
 def notice_card(notice: Notice, locale: str, *, job_id: str = "") -> Card:
-    """What happened, whether it cost anything, what to do; for job `job_id` also what would work instead."""
+    """The card of a notice; `job_id` is the job that its offers apply to."""
     actions = offer_actions(notice, job_id)
     return Card(
         notice.tone,
@@ -72,7 +72,7 @@ def notice_card(notice: Notice, locale: str, *, job_id: str = "") -> Card:
 
 
 def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
-    """What would work instead, for this job; without one only what stands for itself."""
+    """The notice's offers with `job_id` as their subject; without a job only those that have a subject."""
     known = (replace(offer, subject_id=offer.subject_id or job_id) for offer in notice.offers)
     return tuple(offer for offer in known if offer.subject_id)
 
@@ -82,7 +82,7 @@ def plain_card(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
 
 
 def share_link_card(url: str | None, locale: str) -> Card:
-    """The address of a shared result. Raises JobNotFound where there is none to give."""
+    """The link to a shared result. Raises JobNotFound if `url` is None."""
     if url is None:
         raise JobNotFound
     told = tr("Anyone with this link sees the image until it is deleted.", locale)
@@ -97,7 +97,7 @@ def place_decision_card(known: KnownPlace, locale: str) -> Card:
 
 
 def confirmation_card(action: Action, question_id: str = "") -> Card:
-    """The question before an action, for a platform without a dialog of its own. Raises ValueError where it has none.
+    """The confirmation of an action as a card, for platforms without a dialog. Raises ValueError if it has none.
 
     The button carries `question_id` as its argument.
     """
@@ -109,7 +109,7 @@ def confirmation_card(action: Action, question_id: str = "") -> Card:
 
 
 def notice_lines(notice: Notice, locale: str) -> tuple[Line, ...]:
-    """The sentences of a notice, one fact a line; the first is `what`."""
+    """The sentences of a notice, one fact per line; the first is `what`."""
     told = lines(notice.what, notice.charged, notice.advice)
     if notice.opens_at is None:
         return told

@@ -14,7 +14,7 @@ from babel.messages.pofile import read_po
 _LOCALE_DIR = Path(__file__).parent / "locale"
 
 LANGUAGES: tuple[str, ...] = ("en", "de", "fr", "es", "pt_BR", "ja")
-"""What the bot speaks; English is the language of the message ids."""
+"""Supported languages; English is the language of the message ids."""
 
 
 @cache
@@ -38,20 +38,20 @@ def _catalog(language: str) -> Catalog | None:
 
 
 def translated(sentence: str, locale: str) -> str:
-    """The sentence in the language of `locale`; for those that the domain marks `translatable`."""
+    """The sentence in the language of `locale`; for sentences marked `translatable` elsewhere."""
     catalog = _catalog(language_of(locale))
     message = catalog.get(sentence) if catalog is not None else None
     return message.string if message is not None and isinstance(message.string, str) and message.string else sentence
 
 
 def tr(msgid: str, locale: str = "en", /, **facts: object) -> str:
-    """`msgid` in the language of `locale`, with `{names}` replaced by facts; English where not translated."""
+    """`msgid` in the language of `locale`, with `{names}` replaced by facts; English if it is not translated."""
     text = translated(msgid, locale)
     return text.format(**facts) if facts else text
 
 
 def joined(*sentences: str) -> str:
-    """In one line; after a Japanese full stop comes no space."""
+    """The non-empty sentences in one line, separated by spaces except after a Japanese full stop."""
     return "".join(part if part.endswith("。") else f"{part} " for part in sentences if part).rstrip()
 
 

@@ -1,1 +1,1 @@
-"""Builders: facts and a locale in, a `core.presentation.card.Card` out. Pure; every sentence for people is here."""
+"""Card builders: facts and a locale in, a `core.presentation.card.Card` out. Pure."""

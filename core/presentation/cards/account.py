@@ -1,4 +1,4 @@
-"""A member's own past images, saved defaults and stored data. Pure."""
+"""Cards of a member's own history, saved defaults and stored data. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from core.presentation.translations import tr, trn
 
 
 def history(jobs: Sequence[Job], locale: str) -> c.Card:
-    """The last jobs but those that never began; images that are kept can be sent again."""
+    """The last jobs without refused ones; images that are still kept can be sent again."""
     shown = [job for job in jobs if job.state is not JobState.REFUSED]
     title = tr("Your last images", locale)
     if not shown:
@@ -50,7 +50,7 @@ def _kept_label(job: Job) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OwnSettings:
-    """What a member has saved, by chat name, and presets by their own; `note`: what was just done about them."""
+    """A member's saved defaults by chat name, and presets by name; `note` says what was just changed."""
 
     defaults: Mapping[str, Value | str] = field(default_factory=dict)
     presets: Presets = field(default_factory=dict)
@@ -58,7 +58,7 @@ class OwnSettings:
 
 
 def preset_saved(name: str, before: Mapping[str, object] | None, locale: str) -> c.Line:
-    """`before`: the values that had this name until now."""
+    """`before` are the values that the preset had until now."""
     if before is None:
         return c.fill(tr("Your preset {name} is saved.", locale), name=c.Code(name))
     told = tr("Your preset {name} is replaced; it was {parameters}.", locale)
@@ -70,9 +70,9 @@ def preset_deleted(name: str, locale: str) -> c.Line:
 
 
 def settings(own: OwnSettings, locale: str, models: Models, *how: str) -> c.Card:
-    """The values that will be sent when nothing else is typed, and the member's presets with what each sends.
+    """The values that apply when nothing else is typed, and the member's presets.
 
-    `how`: what to type to change and to clear defaults, to save and to delete a preset.
+    `how` are the commands that change and clear defaults, save and delete a preset.
     """
     saved = own.defaults
     values = models.resolve(defaults=saved)
@@ -132,7 +132,7 @@ def erased(count: int, locale: str) -> c.Card:
 
 
 def exported(locale: str, *, whole: bool) -> c.Card:
-    """The file with everything stored about a member; not `whole`: without the images."""
+    """The file with everything stored about a member; without the images unless `whole`."""
     left_out = "" if whole else tr("Images are too big to include; get them from /history.", locale)
     words = tr("Everything stored about you is in this file.", locale)
     return c.Card("done", pictures=(c.Picture("file"),), paragraphs=c.lines(words), small=c.lines(left_out))

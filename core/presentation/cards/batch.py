@@ -11,7 +11,7 @@ from core.presentation.translations import tr, trn
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One image to choose. Its size is None where the platform does not tell it, its price where that is not known."""
+    """An image to choose. Its size is None if the platform does not tell it, its price if it is not known yet."""
 
     name: str
     width_px: int | None = None
@@ -20,7 +20,7 @@ class Candidate:
 
 
 def image_choice(key: str, images: Sequence[Candidate], locale: str, *, most: int) -> Card:
-    """A list of the images, and a button for all of them that carries the total. `key` names the question."""
+    """A list of the images, and a button for all of them with the total price. `key` identifies the question."""
     count = len(images)
     options = tuple(Option(str(n), f"{n + 1}. {image.name}", _facts(image, locale)) for n, image in enumerate(images))
     all_of_them = Action("all", total_text(images, locale), key, style="success")

@@ -1,4 +1,4 @@
-"""What was spent, by whom, and what is left. Pure."""
+"""Cards of usage reports and limits. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LEFT_SHOWN = 4
 
 
 def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, member: str = "") -> Card:
-    """Totals, the chart (where the adapter has one), who spent most (for moderators), what is left.
+    """Totals, the chart (if the adapter has one), the top members (for moderators), what is left.
 
-    `member` is the name of somebody else whose usage it is; what the reader has left is not told then.
+    `member` is the name of another member whose usage it is; the reader's own limits are left out then.
     """
     period = period_text(date.fromisoformat(report.first_day), date.fromisoformat(report.last_day), locale)
     titles = {
@@ -57,7 +57,7 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
 
 
 def daily_rows(report: UsageReport, locale: str) -> list[tuple[tuple[str, str, str], float]]:
-    """The days on which something was charged: when, how much, how many images; and the share of the dearest day."""
+    """The days with jobs: ((date, cost, number of images), share of the most expensive day's cost)."""
     shown = [day for day in report.days if day.jobs]
     most = max((day.charged_nanousd for day in shown), default=0)
     rows = []
@@ -73,13 +73,13 @@ def day_heads(locale: str) -> tuple[str, str, str]:
 
 
 def held_text(report: UsageReport, locale: str) -> str:
-    """What is set aside beside the charges; empty where nothing is."""
+    """The money that is held; empty if there is none."""
     held = cents(report.held_nanousd, locale)
     return tr("{amount} more is held for images under way.", locale, amount=held) if report.held_nanousd else ""
 
 
 def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
-    """The money limits, of several for the same whom and window only the one with the least left."""
+    """The money limits; of several with the same scope, window and model only the one with the least left."""
     found: dict[tuple[object, ...], LimitStatus] = {}
     for status in limits:
         key = (status.limit.scope, status.limit.window, status.limit.model)
@@ -89,12 +89,10 @@ def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
 
 
 def play_money_text(locale: str) -> str:
-    """Why no amount here is real."""
     return tr("This is play money: nothing is paid.", locale)
 
 
 def _member(place: int, row: UsageRow, locale: str) -> Line:
-    """The name as a mention, which pings nobody here and always shows the current name."""
     who = Mention("user", row.key, row.label or tr("a deleted member", locale))
     return f"{place}. ", who, f" · {_spent(row, locale)}"
 
@@ -112,9 +110,9 @@ def limits(
     play_money: bool = False,
     of_all: bool = False,
 ) -> Card:
-    """Every limit that applies, with what is used of it; play money is not limited.
+    """Every limit that applies, with its use; play money is not limited.
 
-    `of_all`: the limits of a place for its moderators, where one without a member's id is each member's.
+    `of_all`: a moderator's view, in which a limit without a member's id applies to each member.
     """
     nothing = play_money_text(locale) if play_money else tr("No limit applies here.", locale)
     twins = Counter(_alike(status.limit) for status in statuses)
@@ -133,7 +131,7 @@ def _alike(limit: Limit) -> tuple[object, ...]:
 def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, with_source: bool) -> Fact:
     limit = status.limit
     taken = status.used + status.held
-    closed = limit.amount == 0 and limit.measure is Measure.JOBS  # what pausing one place writes down
+    closed = limit.amount == 0 and limit.measure is Measure.JOBS  # a pause is stored as such a limit
     used: Line = (
         tr(
             "{used} of {limit} used, {left} left",
@@ -163,7 +161,7 @@ def _source(limit: Limit, locale: str) -> str:
 
 
 def _owner(limit: Limit, locale: str, platform: str, *, of_all: bool) -> Span:
-    """Whose limit it is, as a mention where it is one member's, channel's or role's."""
+    """Whose limit it is; a mention if it belongs to one member, channel or role."""
     scope = limit.scope
     if scope.id and scope.kind in MENTIONED:
         return Mention(MENTIONED[scope.kind], scope.id)

@@ -1,4 +1,4 @@
-"""Everything about one job, for whoever asks: inputs, outputs, exact amounts, times. Pure."""
+"""The details of one job (inputs, outputs, exact amounts, times) and its comparison. Pure."""
 
 from core.domain.job import Job
 from core.domain.models import DEFAULT_MODEL, MODELS
@@ -13,7 +13,7 @@ from core.presentation.translations import tr
 
 
 def details(job: Job, locale: str, *, command: str = "") -> Card:
-    """`command` is what to type for the same image again, as the platform takes it (see `repeat_words`)."""
+    """`command` is what to type on this platform to repeat the job (see `repeat_words`)."""
     repeat = command or "/upscale " + repeat_words(job)
     return Card(
         "done",
@@ -30,7 +30,7 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
 
 
 def repeat_words(job: Job, sign: str = "=", off: str = "off") -> str:
-    """Every value of the job as it is typed: `factor=2 creativity=0.3 … seed=7`."""
+    """The job's values as they can be typed: `factor=2 creativity=0.3 … seed=7`."""
     words = []
     values = values_of(job)
     if "to" in values:
@@ -52,7 +52,7 @@ def _input(job: Job, locale: str) -> tuple[Fact, ...]:
 
 
 def _parameters(job: Job, locale: str) -> tuple[Fact, ...]:
-    """The values under the model's own names, and the preset that was used."""
+    """The values by the model's own names, and the preset that was used."""
     line: Line = ()
     inputs = MODELS.of(job.parameters).inputs
     for name, value in values_of(job).items():
@@ -80,7 +80,7 @@ def _output(job: Job, locale: str) -> tuple[Section, ...]:
 
 
 def _money(job: Job, locale: str) -> tuple[Fact, ...]:
-    """Exact amounts; why the two differ is said where they do."""
+    """Exact amounts, and why they differ."""
     receipt = job.receipt
     if receipt is None:
         return ()
@@ -103,7 +103,6 @@ def _times(job: Job, locale: str) -> tuple[Fact, ...]:
 
 
 def comparison(job: Job, locale: str, *, rows: int = 1) -> Card:
-    """Before and after, side by side, in one row or two."""
     alt = comparison_text(job, rows, locale)
     size_words = size_line(job, locale)
     return Card(

@@ -1,4 +1,4 @@
-"""How to ask for an upscale, from the spec: what can be typed, with its range, and the fields of a form. Pure."""
+"""Help and form fields, generated from the parameters' specification. Pure."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def help_card(
     ways: Sequence[str] = (),
     actions: tuple[Action, ...] = (),
 ) -> Card:
-    """`commands` are (what to type, key of its text), `ways` the other ways in; parameters are what `service` offers.
+    """`commands` are pairs of what to type and the key of its description, `ways` sentences about other ways in.
 
-    `save_preset`: what to type to save one of one's own.
+    `save_preset` is what to type to save a preset.
     """
     models = service.models
     price = tr("Above {price} you are asked first.", locale, price=cents(service.confirm_above_nanousd, locale))
@@ -60,7 +60,7 @@ def help_card(
 
 
 def other_ways(locale: str) -> str:
-    """How to hand in an image without typing a command, where messages can mention the bot and have a menu."""
+    """For platforms where messages can mention the bot and have a menu."""
     return tr(
         "Or mention me with an image, send me one in a direct message, "
         "or use “Upscale this image” in the menu of any message.",
@@ -77,9 +77,9 @@ def _parameters(locale: str, models: Models) -> tuple[Line, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """With `choices` (words by value) one of them, with a `number` one in its range, else free text.
+    """A form field: a choice if `choices` (labels by value) is set, a number if `number` is, else free text.
 
-    `placeholder`: what counts where it is left empty, or how to write it.
+    `placeholder` is the value that applies if it is left empty, or an example.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Field:
 
 
 def form_fields(models: Models, own: OwnSettings, locale: str) -> dict[str, Field]:
-    """By the names of their parameters, in the order of a form; `own` shows through where a field is left empty."""
+    """The fields by parameter name, in the order of a form; `own` gives the placeholders."""
     saved, inputs = own.defaults, models.inputs
     shown: dict[str, object] = {"model": models.default.id, "preset": tr("none", locale), "to": sizes.ALLOWED, **saved}
     choices: dict[str, Mapping[str, str]] = {}

@@ -1,7 +1,7 @@
-"""The message of one job, from the question about its price to its last word. Pure.
+"""The message of one job, from the price question to the result or failure. Pure.
 
-`shared` says that others read the message too: nothing of the member's own budget stands in it then. `named` says
-that the platform itself shows who asked; where it does not, a shared card does.
+`shared`: others read the message too, so it does not reveal the member's budget. `named`: the platform itself shows
+who asked; a shared card names the requester otherwise.
 """
 
 from dataclasses import replace
@@ -22,7 +22,7 @@ ALT_MAX_CHARS = 1000
 
 
 def price_question(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
-    """The price, with the button that carries it. Raises ValueError for a job without a quote."""
+    """The price, with a button to accept it. Raises ValueError for a job without a quote."""
     if job.quote is None:
         raise ValueError("a price is asked only when there is a quote")
     price = price_texts.price_line(job.quote, locale)
@@ -45,7 +45,7 @@ def price_question(job: Job, locale: str, *, shared: bool = False, named: bool =
 
 
 def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
-    """Agree to the price, or take a cheaper model, or a look at a part; each with its price, but for `Cancel`."""
+    """Buttons to accept the price, to choose another model, to preview a part (each with its price), and to cancel."""
     quote = job.quote
     if quote is None:
         return ()
@@ -66,9 +66,9 @@ def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
 def working(
     job: Job, progress: Progress, locale: str, *, shared: bool = False, named: bool = True, ends_at: float | None = None
 ) -> Card:
-    """The job while it runs; once its picture is made, nothing can be cancelled.
+    """The job while it runs; it cannot be cancelled once its image is made.
 
-    `ends_at` (unix seconds): nothing can be shown here after it; said if it will be later.
+    `ends_at` (unix seconds) is when this message can no longer be edited; the card says so if the job ends later.
     """
     stage = progress_texts.stage_text(progress, locale)
     eta = progress.eta_at if progress.stage in ("waiting", "upscaling") else None
@@ -93,7 +93,7 @@ def working(
 
 
 def received(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
-    """True whatever becomes of the job: for a message that is out of our hands if its post is never answered."""
+    """A text that stays true whatever happens: for a message that cannot be found again if its post is not answered."""
     told = tr("Your image has arrived. The result comes in a message of its own.", locale)
     return Card(
         "working",
@@ -106,7 +106,7 @@ def received(job: Job, locale: str, *, shared: bool = False, named: bool = True)
 
 
 def _beside_title(progress: Progress, stage: str, locale: str) -> str:
-    """The stage; of upscaling, which the title says already, only how far it is."""
+    """The stage; only the percentage while upscaling, because the title already says that."""
     if progress.stage != "upscaling" or progress.awaits is not None:
         return stage
     return percent(progress.percent / 100, locale) if progress.percent is not None else ""
@@ -132,13 +132,10 @@ def result(
     named: bool = True,
     can_share: bool = False,
 ) -> Card:
-    """The finished image with what it is, what it cost and what can be done next.
-
-    `can_share`: there is an address at which it can be shown to anybody.
-    """
+    """The finished image, its facts and cost, and buttons. `can_share`: results can be shared by a public link."""
     size = result_texts.size_line(job, locale)
     title = tr("Upscaled {factor}", locale, factor=factor_text(result_texts.reached_factor(job), locale))
-    looks = (*_looks(job, locale, can_share=can_share), *_download(job, locale))
+    actions = (*_view_actions(job, locale, can_share=can_share), *_download(job, locale))
     return Card(
         "done",
         title,
@@ -158,7 +155,7 @@ def result(
             ),
             *_requester(job, locale, shared and not named),
         ),
-        rows=tuple(row for row in (repeat_actions(job, left, locale), looks) if row),
+        rows=tuple(row for row in (repeat_actions(job, left, locale), actions) if row),
         summary=labelled(job.source.name or title, size, locale) if size else title,
     )
 
@@ -169,7 +166,7 @@ def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
 
 
 def repeat_actions(job: Job, left: tuple[LimitStatus, ...], locale: str) -> tuple[Action, ...]:
-    """Buttons that make a new image, each with its price; none that costs more than what is `left`."""
+    """Buttons that start a new job, each with its price, without those that cost more than what is `left`."""
     money = min((status.left for status in left if status.limit.measure is Measure.USD), default=None)
 
     def within(price: int | None, *actions: Action) -> tuple[Action, ...]:
@@ -184,7 +181,7 @@ def repeat_actions(job: Job, left: tuple[LimitStatus, ...], locale: str) -> tupl
     creative = Action("more_creative", with_price(tr("More creative", locale), same, locale), job.id)
     faithful = Action("more_faithful", with_price(tr("More faithful", locale), same, locale), job.id)
     free = (creative,) if job.parameters.creativity is not None else ()
-    if quote is not None and quote.whole_nanousd:  # a look at a part
+    if quote is not None and quote.whole_nanousd:  # this job was a preview
         words = with_price(tr("Whole image", locale), quote.whole_nanousd, locale)
         whole = within(quote.whole_nanousd, Action("whole", words, job.id, style="success"))
         return (*whole, *within(same, *((faithful,) if free else ()), *free))
@@ -196,7 +193,7 @@ def with_price(label: str, nanousd: int | None, locale: str) -> str:
     return label if not nanousd else f"{label} · {cents(nanousd, locale)}"
 
 
-def _looks(job: Job, locale: str, *, can_share: bool) -> tuple[Action, ...]:
+def _view_actions(job: Job, locale: str, *, can_share: bool) -> tuple[Action, ...]:
     share = (Action("share", tr("Share", locale), job.id),) if can_share else ()
     return (
         Action("compare", tr("Compare", locale), job.id),
@@ -225,7 +222,7 @@ def _download(job: Job, locale: str) -> tuple[Action, ...]:
 
 
 def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Card:
-    """A failure, a refusal or a cancellation, with what would work instead as buttons."""
+    """A failure, refusal or cancellation, with buttons for alternatives."""
     title = {
         JobState.CANCELLED: tr("Cancelled", locale),
         JobState.REFUSED: tr("Not started", locale),
@@ -258,7 +255,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
 
 
 def closed(job: Job, notice: Notice, locale: str) -> Card:
-    """The job's own message when the image is not in it: where it is, what it cost, how to get it."""
+    """The job's message when the image is not in it: `notice` says where it is and how to get it."""
     actions: tuple[Action, ...] = ()
     if not job.images_deleted:
         actions = (Action("details", tr("Details", locale), job.id),)

@@ -1,4 +1,4 @@
-"""What moderators read: changes of limits, extras, presets of a place, the queue, and the week's report. Pure."""
+"""Cards for moderators: changes of limits, extra budgets, presets of a place, the queue, the weekly report. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -20,7 +20,7 @@ from core.presentation.translations import language_of, tr, trn
 
 _NONE = "–"
 MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
-"""Kinds of scopes of which one may be mentioned."""
+"""Scope kinds that a platform can mention by id."""
 
 
 def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Card:
@@ -40,7 +40,7 @@ def _done(*told: Line) -> Card:
 
 
 def pause_changed(paused: bool, platform: str, locale: str) -> Card:
-    """After a pause began or ended: of everything on the page, of the whole workspace in a chat."""
+    """After a pause began or ended: of everything (on the page), or of a workspace (in a chat)."""
     if not paused:
         return _done((tr("New upscales are possible again.", locale),))
     whose = paused_place(platform == "web", platform, locale)
@@ -48,7 +48,7 @@ def pause_changed(paused: bool, platform: str, locale: str) -> Card:
 
 
 def alert_channel_changed(channel_id: str | None, platform: str, locale: str) -> Card:
-    """After the channel for budget alerts was chosen, or alerts were switched off."""
+    """After the channel for budget alerts was chosen; None switches them off."""
     if channel_id is None:
         return _done((tr("Budget alerts are off.", locale),))
     told = fill(tr("Budget alerts go to {channel}.", locale), channel=Mention("channel", channel_id))
@@ -57,7 +57,7 @@ def alert_channel_changed(channel_id: str | None, platform: str, locale: str) ->
 
 
 def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, locale: str) -> Card:
-    """After a channel was given a budget of its own until `ends_at` (unix seconds), or it was taken back (None)."""
+    """After a channel got a budget of its own until `ends_at` (unix seconds); None ends it."""
     channel = Mention("channel", channel_id)
     if amount_nanousd is None:
         return _done(fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=channel))
@@ -125,7 +125,7 @@ def whose_limit(kind: str, own_id: str, platform: str, locale: str) -> str:
 
 
 def place_presets(parameters: str, channel_id: str, locale: str) -> Card:
-    """The default values of a place; both empty where there are none, or for the whole place."""
+    """The default values of a channel, or without `channel_id` of the whole place; `parameters` may be empty."""
     where = tr("in {channel}", locale, channel="{channel}") if channel_id else tr("everywhere here", locale)
     if parameters:
         facts = {"where": where, "parameters": parameters}
@@ -144,7 +144,7 @@ def weekly_report(
     models: Sequence[tuple[str, int]],
     locale: str,
 ) -> Notice:
-    """The week's report for the alert channel. `members`: who used most, and `models`, each with the money."""
+    """The weekly report for the alert channel. `members` (top ones) and `models` are pairs of name and nano-dollars."""
     facts = {"period": period_text(first, last, locale), "amount": cents(charged_nanousd, locale)}
     what = trn("{period}: {n} image for {amount}.", "{period}: {n} images for {amount}.", jobs, locale, **facts)
     most, by_model = (
@@ -162,7 +162,7 @@ def _moment(at: float, zone: ZoneInfo, locale: str) -> str:
 
 
 def queue(here: UnfinishedJobs, locale: str) -> Card:
-    """The unfinished jobs, oldest first, and a choice to cancel one. Of a private one the image is not named."""
+    """The unfinished jobs, oldest first, and a choice to cancel one. Images of private jobs are not named."""
     title = tr("Running and waiting", locale)
     jobs = here.jobs
     if not jobs:

@@ -82,7 +82,6 @@ _COMMANDS: dict[str, str] = {
     "for_members": translatable("Each member"),
     "for_channels": translatable("Each channel"),
 }
-COMMAND_TEXT_KEYS: tuple[str, ...] = (*_COMMANDS, *SPECS, *(f"preset_{name}" for name in PRESETS))
 
 
 def preset_choice(name: str, values: Mapping[str, object], locale: str) -> str:

@@ -12,10 +12,7 @@ send_again_text = partial(translated, translatable("Send again"))
 
 
 def delivery_text(delivery: Delivery, locale: str) -> str:
-    """How the file shown differs from the full one, and where it went; empty for the original in its place.
-
-    A line each.
-    """
+    """How the shown file differs from the full one, and where it was sent instead; one line each, or empty."""
     shapes = {
         "lossless_webp": tr("Shown as lossless WebP, because the full file is too large for here.", locale),
         "webp": tr("Shown as high-quality WebP, because the full file is too large for here.", locale),
@@ -47,11 +44,11 @@ lost_text = partial(
     translated,
     translatable("An earlier message here may still say that I am upscaling. Cancel in it takes it away."),
 )
-"""Where a message that may be there can neither be found nor taken away."""
+"""For a message that may exist but can be neither found nor removed."""
 
 
 def undelivered_notice(job: Job) -> Notice:
-    """Where the picture is, what it cost, and how to get it. For a job whose result was made."""
+    """Where the image is, what it cost, and how to get it, for a job whose result is not in its message."""
     locale = job.requester.locale
     if job.images_deleted:
         return Notice(deleted_text(locale), reference=job.reference, tone="info")

@@ -26,13 +26,13 @@ def explain(
     receipt: Receipt | None = None,
     quota_command: str = "",
 ) -> Notice:
-    """The notice for `error`. `receipt`: what the failed job cost; a request that only was refused says nothing of it.
+    """The notice for `error`. `receipt` is the failed job's; a refused request does not mention a charge.
 
-    `quota_command`: what the operator, who is told, types to raise a limit; empty for anybody else.
+    `quota_command` is what an operator types to raise a limit; empty if the reader is not an operator.
     """
     make = _SENTENCES.get(type(error))
     notice = (make or _UNFORESEEN)(error, locale)
-    if quota_command and isinstance(error, e.LimitReached) and notice.advice:  # it sends others to a moderator
+    if quota_command and isinstance(error, e.LimitReached) and notice.advice:  # others are sent to a moderator
         notice = replace(notice, advice=tr("You can raise it yourself: {command}", locale, command=quota_command))
     if receipt is not None and (receipt.charged_nanousd > 0 or receipt.basis == "unknown"):
         charged = charge_text(receipt, locale)
@@ -44,29 +44,19 @@ def explain(
 
 
 def notice_without_job(notice: Notice, error: e.UpscaleError, locale: str) -> Notice:
-    """The notice where no job was asked for (a setting, a limit, a question): no word of what was not started."""
+    """The notice without "nothing was started", for actions that start no job (a setting, a limit, a question)."""
     if isinstance(error, e.StorageUnavailable):
         return replace(notice, what=tr("The bot cannot be reached right now.", locale))
     return replace(notice, advice="") if isinstance(error, e.InvalidParameters) else notice
 
 
 _NO_CHARGE_TOLD = (e.DeliveryError, e.ResultExpired, e.LedgerUnavailable, e.StorageUnavailable)
-"""Met by a press, the first two know nothing of what was charged before; the others say that nothing was started."""
-
-_TRY_AGAIN = translatable("Please try again; if it keeps happening, give the reference to the bot's owner.")
+"""Without a receipt, the first two do not know what was charged before; the others say that nothing was started."""
 
 
 def _invalid_parameters(error: e.InvalidParameters, locale: str) -> Notice:
     lines = [parameter_problem(problem, locale) for problem in error.problems]
     return Notice("\n".join(lines), advice=tr("Nothing was started.", locale), tone="refusal")
-
-
-def _no_image(_: e.NoImage, locale: str) -> Notice:
-    return Notice(
-        tr("There is no image to upscale.", locale),
-        advice=tr("Attach a PNG, JPEG, WebP or GIF, or give a link to one.", locale),
-        tone="refusal",
-    )
 
 
 def _unsafe(error: e.UnsafeNotAllowed, locale: str) -> Notice:
@@ -117,7 +107,7 @@ def _storage_full(error: e.StorageFull, locale: str) -> Notice:
 
 
 def _with_aside(sentence: str, aside: str) -> str:
-    """The sentence with these words in brackets before its full stop."""
+    """The sentence with `aside` in brackets before its full stop."""
     return f"{sentence[:-1]} ({aside}){sentence[-1]}" if aside else sentence
 
 
@@ -168,29 +158,13 @@ def _halted(error: e.ProviderHalted, locale: str) -> Notice:
     return Notice(what, advice=tr("The bot's owner has been notified. Please try again later.", locale))
 
 
-def _submit_unknown(_: e.SubmitUnknown, locale: str) -> Notice:
-    return Notice(
-        tr(
-            "The connection to the upscaling service broke while your image was sent, and it could not be found there.",
-            locale,
-        ),
-        advice=tr(
-            "It is not sent again by itself, so that nobody pays twice. Start it again if you still want it.",
-            locale,
-        ),
-    )
-
-
-def _delivery(error: e.DeliveryRefused, locale: str) -> Notice:
-    return Notice(
-        tr("The image is ready, but it could not be delivered here.", locale),
-        advice=tr("It is kept; find it in your history.", locale),
-        tone="info",
-    )
-
-
 _UNREACHABLE = fixed_notice(
     translatable("The upscaling service cannot be reached."), translatable("Please try again in a few minutes.")
+)
+_NOT_DELIVERED = fixed_notice(
+    translatable("The image is ready, but it could not be delivered here."),
+    translatable("It is kept; find it in your history."),
+    "info",
 )
 _PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ImageRejected: _image_rejected,
@@ -210,26 +184,38 @@ _PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     ),
     e.ProviderUnavailable: _UNREACHABLE,
     e.SubmitNotSent: _UNREACHABLE,
-    e.SubmitUnknown: _submit_unknown,
+    e.SubmitUnknown: fixed_notice(
+        translatable(
+            "The connection to the upscaling service broke while your image was sent, and it could not be found there."
+        ),
+        translatable("It is not sent again by itself, so that nobody pays twice. Start it again if you still want it."),
+    ),
     e.RequestLost: fixed_notice(
         translatable("The upscaling service lost your image."), translatable("Please start it again.")
     ),
     e.ResultExpired: fixed_notice(translatable("The image is no longer kept."), translatable("Please start it again.")),
-    e.DeliveryRefused: _delivery,
-    e.DeliveryUnavailable: _delivery,
+    e.DeliveryRefused: _NOT_DELIVERED,
+    e.DeliveryUnavailable: _NOT_DELIVERED,
     e.PlaceRefused: fixed_notice(
         translatable("I can write neither here nor to you directly, so nothing was started."),
         translatable("Ask me where I may write, or allow me to send you direct messages."),
         "refusal",
     ),
 }
-_UNFORESEEN = fixed_notice(translatable("Something went wrong on our side."), _TRY_AGAIN)
+_UNFORESEEN = fixed_notice(
+    translatable("Something went wrong on our side."),
+    translatable("Please try again; if it keeps happening, give the reference to the bot's owner."),
+)
 _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **_PROVIDER,
     e.InvalidParameters: _invalid_parameters,
     e.PresetRefused: preset_refused,
-    e.NoImage: _no_image,
+    e.NoImage: fixed_notice(
+        translatable("There is no image to upscale."),
+        translatable("Attach a PNG, JPEG, WebP or GIF, or give a link to one."),
+        "refusal",
+    ),
     e.UnsafeNotAllowed: _unsafe,
     e.StorageFull: _storage_full,
     e.NotAdmitted: not_admitted,

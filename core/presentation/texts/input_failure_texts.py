@@ -79,7 +79,7 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
 
 
 def _kind(detected: str, locale: str) -> str:
-    """What a file is instead: in words where it has some, else its name or format."""
+    """What a file is instead of an image: in words if it has a known kind, else its name or format."""
     kinds = {
         "html": tr("a web page", locale),
         "text": tr("a text", locale),

@@ -14,7 +14,7 @@ from core.presentation.texts.parameter_texts import model_name
 from core.presentation.translations import language_of, tr
 
 _HAVE_SERVERS = frozenset({"", "discord"})
-"""Where people say server; everywhere else they say workspace."""
+"""Platforms whose workspaces are called servers."""
 
 
 def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> str:
@@ -27,7 +27,7 @@ def amount(measure: Measure, value: int, locale: str, *, down: bool = False) -> 
 
 
 def amount_without_unit(measure: Measure, value: int, locale: str, *, down: bool) -> str:
-    """Money, or a number whose unit stands beside it."""
+    """Money, or a number without its unit, for use beside an amount with it."""
     return amount(measure, value, locale, down=down) if measure is Measure.USD else number(value, locale)
 
 
@@ -44,13 +44,13 @@ def window_name(window: Window, locale: str) -> str:
 
 
 def window_text(window: Window, model: str, locale: str) -> str:
-    """The window, and the model where it counts one alone: `today with seedvr2`."""
+    """The window, and the model if the limit counts only one: `today with seedvr2`."""
     when = window_name(window, locale)
     return tr("{when} with {model}", locale, when=when, model=model.replace(",", ", ")) if model else when
 
 
 def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
-    """Whose limit it is, from the member's view, in the words of the platform where it has its own."""
+    """Whose limit it is, from the member's view, in the platform's terms."""
     if kind is ScopeKind.WORKSPACE and platform not in _HAVE_SERVERS:
         return tr("this workspace", locale)
     names = {
@@ -65,7 +65,7 @@ def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
 
 
 def left_sentence(status: LimitStatus, locale: str) -> str:
-    """`$3.20 left today`, with whose it is when it is not the member's own."""
+    """`You have $3.20 left today.`, `$3.20 left today for this server.`"""
     limit = status.limit
     left = amount(limit.measure, status.left, locale, down=True)
     when = window_text(limit.window, limit.model, locale)
@@ -84,13 +84,13 @@ def left_sentence(status: LimitStatus, locale: str) -> str:
 
 
 def left_text(statuses: tuple[LimitStatus, ...], locale: str) -> str:
-    """What is left of the money limit with the least left, which is the one worth telling; empty without one."""
+    """The rest of the money limit with the least left; empty without a money limit."""
     money = [status for status in statuses if status.limit.measure is Measure.USD]
     return left_sentence(min(money, key=lambda status: status.left), locale) if money else ""
 
 
 def paused_place(everything: bool, platform: str, locale: str) -> str:
-    """Where a pause of `everything`, or of a whole workspace of `platform`, holds."""
+    """The scope of a pause of `everything`, or of a workspace of `platform`."""
     return scope_name(ScopeKind.EVERYTHING if everything else ScopeKind.WORKSPACE, locale, platform)
 
 
@@ -101,7 +101,7 @@ def paused_notice(by: str, whose: str, locale: str) -> Notice:
 
 
 def _who_raises(limit: Limit, locale: str) -> str:
-    """Moderators lift their own limits and, by extras, a member's default; never what the operator set."""
+    """Moderators can raise their own limits and, by extras, a member's default limit; never the operator's."""
     extras = (limit.source, limit.scope.kind, limit.measure) == ("default", ScopeKind.USER, Measure.USD)
     if extras or limit.source in ("moderator", "sponsor"):
         return tr("A moderator can raise it.", locale)
@@ -109,9 +109,9 @@ def _who_raises(limit: Limit, locale: str) -> str:
 
 
 def limit_reached(error: e.LimitReached, locale: str) -> Notice:
-    """Which limit, how much of it is left, what was needed, when it opens again, and what would fit."""
+    """Which limit, how much of it is left, what was needed, when it resets, and what would fit."""
     limit = error.status.limit
-    if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # what pausing one place writes down
+    if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # a pause is stored as such a limit
         return paused_notice(limit.source, scope_name(limit.scope.kind, locale, limit.scope.platform), locale)
     facts = {
         "needed": amount(limit.measure, error.needed, locale),

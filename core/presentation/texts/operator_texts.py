@@ -65,7 +65,6 @@ def installation_text(outcome: Literal["done", "declined", "expired", "refused"]
 
 
 def unclear_bill(job_id: str, charged_nanousd: int, locale: str) -> Notice:
-    """The provider's bill for this job is out of range; the estimate was charged."""
     return Notice(
         tr(
             "fal's bill for job {reference} cannot be right. The estimate of {amount} was charged instead.",
@@ -123,7 +122,7 @@ def no_image_worker(locale: str) -> Notice:
 
 
 def few_connects_left(platform: str, left: int, total: int, until_at: float, locale: str) -> Notice:
-    """The platform lets us connect only so often until `until_at` (unix seconds), and most of it is used up."""
+    """Most of the connections that the platform allows until `until_at` (unix seconds) are used up."""
     return Notice(
         tr(
             "{platform} lets this bot connect {n} of {total} more times until {time}.",

@@ -13,7 +13,7 @@ from core.presentation.translations import joined, language_of, tr, translated
 
 
 def parameter_label(name: str, locale: str) -> str:
-    """The name on a form; the name that is typed where a parameter has no other."""
+    """The name on a form; if a parameter has none, the name that is typed."""
     if name == "preset":
         return tr("Preset", locale)
     return translated(SPECS[name].label, locale) if name in SPECS else name
@@ -24,7 +24,7 @@ def parameter_hint(name: str, locale: str) -> str:
 
 
 def allowed_text(name: str, locale: str, models: Models = MODELS) -> str:
-    """What it may be over all models on offer, as people read it: `1–10`, `on or off`, `any whole number`."""
+    """The allowed values over all models on offer: `1–10`, `on or off`, `any whole number`."""
     if SPECS[name].kind == "size":
         return sizes.ALLOWED
     if name == "model":
@@ -49,7 +49,7 @@ def values_text(values: Mapping[str, object]) -> str:
 
 
 def values_of(job: Job) -> dict[str, Value]:
-    """Everything the job was made with, by chat name; the seed is the one that was really used."""
+    """All values of the job by chat name, with the seed that was actually used."""
     values = job.parameters.given()
     model = next((one for one in ALL if one.id == job.parameters.model), MODELS.default)
     if job.result is not None and "seed" in model.gives:
@@ -65,7 +65,7 @@ def model_choice(model_id: str, models: Models, locale: str) -> str:
 
 
 def model_name(model_id: str, locale: str) -> str:
-    """`Faithful`; the name as typed of one that has no file any more."""
+    """`Faithful`; the id of a model that no longer exists."""
     model = next((one for one in ALL if one.id == model_id), None)
     return model.name(language_of(locale)) if model is not None else model_id
 

@@ -17,7 +17,7 @@ def quote_text(quote: Quote, locale: str) -> str:
 
 
 def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
-    """`Charged $1.60. You have $3.20 left today.`, with play money, free repeats and unknown bills said plainly."""
+    """`Charged $1.60. The model took 4.2 s. You have $3.20 left today.`"""
     parts = [charge_text(job.receipt, locale)] if job.receipt else []
     if job.result is not None and job.result.inference_s is not None:
         parts.append(tr("The model took {time}.", locale, time=duration(job.result.inference_s, locale)))

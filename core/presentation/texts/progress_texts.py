@@ -11,11 +11,11 @@ from core.presentation.translations import tr, translated, trn
 cancel_pending_text = partial(
     translated, translatable("Cancelling. The model has already started, so this may still be billed.")
 )
-"""Said at once when a job is cancelled on which the model already works."""
+"""The immediate answer when a job is cancelled after the model has started."""
 
 
 def stage_text(progress: Progress, locale: str) -> str:
-    """`Waiting, 3 ahead`, `Upscaling, 40 %` …; the finish time is shown by the platform."""
+    """`Waiting for the model, 3 requests ahead`, `Upscaling · 40 %` …; cards show the finish time."""
     if progress.awaits is not None:
         return _awaiting(progress.awaits, progress.until_at or 0.0, locale)
     if progress.stage == "preparing":
@@ -83,7 +83,7 @@ def _waiting(position: int | None, locale: str) -> str:
 
 
 def state_text(job: Job, locale: str) -> str:
-    """Where a job is, in a word or two, for lists."""
+    """A job's state in a word or two, for lists."""
     if job.images_deleted:
         return tr("deleted", locale)
     names = {
@@ -109,7 +109,7 @@ Stage: TypeAlias = Literal["preparing", "turn", "waiting", "upscaling", "deliver
 
 
 def stage_done_text(stage: Stage, locale: str) -> str:
-    """A stage that is over, for platforms that show each."""
+    """A completed stage, for platforms that list all stages."""
     titles: dict[Stage, str] = {
         "preparing": tr("Read the image", locale),
         "turn": tr("Waited for the model", locale),

@@ -8,7 +8,7 @@ from core.presentation.translations import tr, translated
 
 
 def thread_unreadable_text(scope: str, locale: str) -> str:
-    """Why the picture above a mention cannot be taken, and what helps."""
+    """Why the image above a mention cannot be read, and what to do."""
     said = tr("I can't see the messages above: that needs the permission {scope}.", locale, scope=scope)
     return f"{said} " + tr("Attach the image itself instead.", locale)
 
@@ -22,9 +22,9 @@ def left_out_text(
     offered: bool = False,
     unreadable: Sequence[str] = (),
 ) -> str:
-    """Pictures beyond what can be taken (or `offered`) at once, and files that are none (`others`, by name).
+    """Images beyond those that were taken (or `offered` to choose from), and names of files that are not images.
 
-    `unreadable` (names, "" where there is none) are in `total`. Empty where nothing was left out.
+    `unreadable` names (possibly "") count in `total`. Empty if nothing was left out.
     """
     lines = []
     if total - len(unreadable) > taken:
@@ -44,13 +44,13 @@ def left_out_text(
 
 
 reply_hint_text = partial(translated, translatable("To upscale that image, reply with “upscale” or, for example, 3x."))
-"""Under a picture that somebody only talked about."""
+"""The reply to a mention with an image but without a request."""
 
 
 outdated_command_text = partial(
     translated, translatable("This command has changed. Restart your Discord app, then use it again.")
 )
-"""Used from a client that still knows the commands of before an update."""
+"""The reply to a client that still shows the commands of an earlier version."""
 
 
 def unreadable_request_text(locale: str) -> str:

@@ -24,7 +24,7 @@ def size_line(job: Job, locale: str) -> str:
 
 
 def parameters_line(job: Job, locale: str) -> str:
-    """`2×, creativity 0.3, guidance 1, steps 20, seed 123`; the names are those that can be typed."""
+    """`2×, creativity 0.3, guidance 1, steps 20, seed 123`, by the names that can be typed."""
     p = job.parameters
     values = values_of(job)
     shown = {
@@ -40,11 +40,11 @@ def parameters_line(job: Job, locale: str) -> str:
 
 
 _SAME_FACTOR = 0.02
-"""Models round sides to what they like; a factor this near to the one asked is the one asked."""
+"""Models round sides in their own ways; a factor within this relative difference counts as the requested one."""
 
 
 def reached_factor(job: Job) -> float:
-    """The factor really reached; the one asked for while there is no result, or where it is as good as that."""
+    """The factor that the result reached; the requested one if there is no result, or within `_SAME_FACTOR` of it."""
     asked = job.parameters.factor
     if job.result is None or job.input is None:
         return asked
@@ -67,10 +67,7 @@ def _result_notes(job: Job, locale: str) -> list[str]:
 
 
 def notes_text(job: Job, locale: str) -> str:
-    """What was changed about the picture before it went to the model, and how the result is not what was asked for.
-
-    A line each.
-    """
+    """How the image was changed before the model got it, and how the result differs from the request; a line each."""
     sentences = {
         "alpha_flattened": tr(
             "Transparent parts were filled for the model and are transparent again in the result.", locale
@@ -118,7 +115,7 @@ def comparison_text(job: Job, rows: int, locale: str) -> str:
 
 
 def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
-    """The caption as alternative text, cut to `max_chars`; a plain description where there is none."""
+    """The caption as alternative text, cut to `max_chars`; a plain description if there is none."""
     caption = (job.result.caption if job.result is not None else "").strip()
     name, factor = job.source.name or tr("Image", locale), formats.factor_text(reached_factor(job), locale)
     text = caption or tr("{name}, upscaled {factor}", locale, name=name, factor=factor)

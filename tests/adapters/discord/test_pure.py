@@ -23,9 +23,10 @@ from adapters.discord.setup import invite
 from adapters.discord.views import markup
 from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 from core.domain.job import ReplyAddress
+from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import MediaFile
 from core.presentation import LANGUAGES
-from core.presentation.texts.command_texts import COMMAND_TEXT_KEYS, command_text
+from core.presentation.texts.command_texts import _COMMANDS, command_text
 
 HOSTILE = [
     ("@everyone", "everyone"),
@@ -110,7 +111,7 @@ def test_what_never_works_again_is_told_apart(status: int, code: int, reason: st
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_on_a_command_exists_and_is_short_enough(language: str) -> None:
-    for key in COMMAND_TEXT_KEYS:
+    for key in (*_COMMANDS, *SPECS, *(f"preset_{name}" for name in PRESETS)):
         text = command_text(key, language)
         assert 1 <= len(text) <= TEXT_MAX, (language, key)
 

@@ -1,4 +1,4 @@
-"""The card's own helpers: lines from sentences, and a plain line for notifications."""
+"""Cards: their helpers (lines, summaries) and builders."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -29,7 +29,7 @@ from core.presentation.texts.parameter_texts import parameter_problem
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
-"""What no sentence may hold: class names, codes, unfilled places, links."""
+"""What no sentence may contain: class names, codes, unfilled placeholders, links."""
 
 
 FREE, PAID = Receipt(0, 1_600_000_000, "none"), Receipt(1_600_000_000, 1_600_000_000, "units")

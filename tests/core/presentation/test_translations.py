@@ -1,4 +1,4 @@
-"""Every sentence in the source stands, translated, in every catalogue. `make messages` brings them into step."""
+"""Every sentence of the source is translated in every catalogue. `make messages` updates them."""
 
 import ast
 import re
@@ -30,7 +30,7 @@ def _source() -> set[Sentence]:
 
 
 def test_no_sentence_stands_inside_an_f_string() -> None:
-    """Before Python 3.12 Babel does not find it there, and nobody would notice that it is not translated."""
+    """Before Python 3.12, Babel does not find a sentence there, so it would stay untranslated unnoticed."""
     for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
         for outer in ast.walk(ast.parse(path.read_text())):
             if isinstance(outer, ast.JoinedStr):
@@ -88,12 +88,12 @@ def test_french_calls_everybody_vous_and_has_its_own_apostrophe_and_spaces() -> 
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_no_translation_stands_twice_in_itself(language: str) -> None:
-    """Two branches that both changed one are merged without a conflict."""
+    """The union merge of two branches that changed the same translation can double it."""
     assert [text for text in _told(language) if len(text) > 60 and text.count(text[:30]) > 1] == []
 
 
 def test_every_sentence_in_the_source_is_a_literal() -> None:
-    """Babel leaves others out without a word."""
+    """Babel silently ignores others."""
     unreadable = []
     for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
