@@ -3,6 +3,7 @@
 Decides nothing about parameters or pictures: it asks the core and tells its answer.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 
 from adapters.slack.connection.task_group import Tasks
 from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.batches import Batches, size_of
 from adapters.slack.inbound.translate import Where, where_of
 from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, UserCache
 from adapters.slack.outbound.api_client import SlackApi
@@ -67,6 +69,8 @@ class Order:
     may_come_again: bool = False
     edited_ts: str = ""
     """When the member last changed the message; a mistake in each version is told."""
+    agreed_nanousd: int | None = 0
+    """A total of several pictures that the member has seen; None: they are to choose among them in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,10 @@ class HandlerContext:
 
     # --- jobs of orders -----------------------------------------------------------------------------------------------
 
+    @property
+    def batches(self) -> Batches:
+        return Batches(self.service, self.state)
+
     async def actor(self, where: Where, *, at_most_s: float = ASK_TIMEOUT_S) -> Requester:
         person = await self.people.get(where.team, where.user_id, at_most_s=at_most_s)
         return t.requester(where, person)
@@ -175,12 +183,38 @@ class HandlerContext:
             sources, private = self._sources(order, presets)
             if not sources:
                 raise NoImage
-            for item, source in sources[:MAX_PICTURES]:
-                await self.service.request(self._request(order, actor, item, source, private))
-            if said := left_out_text(min(len(sources), MAX_PICTURES), len(sources), (), actor.locale):
-                self.tasks.spawn("left_out", self.tell_once(order, lambda _: said))
+            requests = [self._request(order, actor, *source, private) for source in sources[:MAX_PICTURES]]
+            asked = len(requests) > 1 and await self._asked(order, requests)
+            for request in () if asked else requests:
+                await self.service.request(request)
+            if words := left_out_text(len(requests), len(sources), (), actor.locale, offered=asked):
+                self.tasks.spawn("left_out", self.tell_once(order, lambda _: words, "left_out"))
         except Exception as error:
             self.tasks.spawn("explain", self._explain(order, error, actor.locale))
+
+    async def _asked(self, order: Order, requests: Sequence[UpscaleRequest]) -> bool:
+        """Whether these wait for the member to choose among them; then the question is asked, once."""
+        files = order.files[: len(requests)]
+        sizes = await asyncio.gather(*(size_of(self.api, order.where.team, file) for file in files))
+        sizes += [None] * (len(requests) - len(sizes))
+        key = f"{order.where.team_id}:{order.event}:{order.edited_ts}"
+        card = await self.batches.question(key, requests, sizes, agreed_nanousd=order.agreed_nanousd)
+        if card is None:
+            return False
+        if not order.may_come_again or await self.claimed(key):
+            await self._ask(_in_thread(order), card, private=requests[0].private)
+        return True
+
+    async def _ask(self, where: Where, card: Card, *, private: bool) -> None:
+        """In the conversation, as a job's own question is; to the member alone where that is wished or refused."""
+        if where.channel_id and not private and not where.response_url:
+            try:
+                await self.api.post(where.team, where.channel_id, draw(card), thread_ts=where.thread_ts)
+            except SlackError as error:
+                log.info("slack_question_refused", error=error.error)
+            else:
+                return
+        await self.tell(where, card)
 
     def _sources(self, order: Order, presets: Presets) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
@@ -225,9 +259,9 @@ class HandlerContext:
                 return
         await self.refuse(_in_thread(order), error, locale)
 
-    async def tell_once(self, order: Order, text: Callable[[str], str]) -> None:
+    async def tell_once(self, order: Order, text: Callable[[str], str], *about: str) -> None:
         """Tell the member what `text` says in their language, even where the same event comes again."""
-        if not order.may_come_again or await self.claimed(f"{order.where.team_id}:{order.event}"):
+        if not order.may_come_again or await self.claimed(":".join((order.where.team_id, order.event, *about))):
             actor = await self.actor(order.where)
             await self.tell(_in_thread(order), text(actor.locale))
 

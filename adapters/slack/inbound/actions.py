@@ -25,6 +25,7 @@ from core.presentation import Card, place_decision_card, plain_card, share_link_
 from core.presentation.cards.details import comparison
 from core.presentation.texts import progress_texts
 from core.presentation.texts.delivery_texts import deleted_text, not_removed_text, sending_directly_text
+from core.presentation.texts.request_texts import choose_images_text
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,8 @@ COMPARE_ONCE_S = 20.0
 BESIDE_AREA = "slack.beside"
 """Messages and files of a job beside its result, by job id."""
 
-STORED = frozenset({"confirm", "cancel", *CHANGES})
+STARTING = frozenset({"confirm", "pick", "all", *CHANGES})
+STORED = frozenset({"cancel", *STARTING})
 """Presses that change or make a job: stored before they are acknowledged."""
 
 
@@ -47,6 +49,8 @@ class Press:
     trigger_id: str
     message_ts: str = ""
     value: str = ""
+    picked: tuple[int, ...] = ()
+    """Which entries of the message's list are ticked."""
 
 
 def press_of(body: dict[str, Any], where: Where) -> Press | None:
@@ -63,13 +67,19 @@ def press_of(body: dict[str, Any], where: Where) -> Press | None:
     rows = [block.get("elements") or [block.get("accessory") or {}] for block in message.get("blocks") or []]
     button = next((one for row in rows for one in row if one.get("action_id") == action_id), None)
     shown = (str(message.get("ts") or ""), str(button.get("value") or "")) if button else ("", "")
-    return Press(verb, job_id, argument, where, str(body.get("trigger_id") or ""), *shown)
+    return Press(verb, job_id, argument, where, str(body.get("trigger_id") or ""), *shown, _picked(body))
+
+
+def _picked(body: dict[str, Any]) -> tuple[int, ...]:
+    fields = [field for block in ((body.get("state") or {}).get("values") or {}).values() for field in block.values()]
+    values = [str(option.get("value")) for field in fields for option in field.get("selected_options") or []]
+    return tuple(int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 3)
 
 
 async def handle(ctx: HandlerContext, press: Press) -> None:
     """Do it, and tell whoever pressed what there is to say, or why it is refused."""
     if (handler := _HANDLERS.get(press.verb)) is not None:
-        await ctx.answering(press.where, partial(handler, ctx, press), starts=press.verb in ("confirm", *CHANGES))
+        await ctx.answering(press.where, partial(handler, ctx, press), starts=press.verb in STARTING)
 
 
 async def _once(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_ONCE_S) -> bool:
@@ -80,6 +90,18 @@ async def _once(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLI
 
 async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     await ctx.service.confirm(press.job_id, actor)
+
+
+async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
+    """Some or all of several pictures; the question becomes what has begun."""
+    picked = press.picked if press.verb == "pick" else None
+    begun = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.where))
+    if begun is None:
+        return plain_card(choose_images_text(actor.locale), tone="info")
+    if await ctx.api.respond(press.where.response_url, draw(begun), replace=True):
+        return None
+    at = {"channel": press.where.channel_id, "ts": press.message_ts}
+    return None if await _tried(ctx, press, "chat.update", **at, **draw(begun).as_args()) else begun
 
 
 async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
@@ -194,6 +216,8 @@ _HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[Told
     "admit": partial(_decide, "admit"),
     "refuse": partial(_decide, "refuse"),
     "confirm": _confirm,
+    "pick": _choose,
+    "all": _choose,
     "cancel": _cancel,
     "dismiss": _dismiss,
     **dict.fromkeys(CHANGES, _change),

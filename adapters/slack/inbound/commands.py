@@ -84,7 +84,8 @@ class Commands:
         own = message.get("user") == where.user_id and re.search(r"[=:]\s{0,20}\S|--\w|\b\d+([.,]\d+)?x\b", words)
         text = words if own or self.ctx.text_is_parameters(words) else ""
         event = f"message-{where.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
-        await self.ctx.stored(self.ctx.take(Order(where, event, text, files, thread_ts=thread_ts, spoken=True)))
+        order = Order(where, event, text, files, thread_ts=thread_ts, spoken=True, agreed_nanousd=None)
+        await self.ctx.stored(self.ctx.take(order))
 
     # ------------------------------------------------------------------------ forms
 
@@ -108,6 +109,7 @@ class Commands:
             fields=filled.fields,
             private=filled.private,
             thread_ts=where.thread_ts or None,
+            agreed_nanousd=form.noted_total(notes),
         )
         await self.ctx.stored(self.ctx.take(order))
 

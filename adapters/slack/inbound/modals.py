@@ -10,7 +10,7 @@ import structlog
 
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.actions import Press
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Where, declared_size
 from adapters.slack.outbound.errors import VIEW_GONE, SlackError
 from adapters.slack.views import blocks as b
 from adapters.slack.views import messages as view
@@ -67,33 +67,28 @@ async def complete_form(ctx: HandlerContext, where: Where, view_id: str, pick: S
     actor = await ctx.actor(where)
     try:
         own = await ctx.service.accounts.settings(actor)
-        remark = await _total(ctx, actor, pick) if pick else ""
+        total, remark = await _total(ctx, actor, pick)
     except Exception as error:
         # The form stands without hints and total; what it starts is judged again.
         log.info("slack_form_not_completed", error=(await ctx.known(error)).code)
         return
     if own.defaults or own.presets or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
-        await update(ctx, where, view_id, form_of(ctx, where, actor.locale, own=own, pick=pick, remark=remark))
+        known: dict[str, Any] = {"own": own, "pick": pick, "remark": remark, "total_nanousd": total}
+        await update(ctx, where, view_id, form_of(ctx, where, actor.locale, **known))
 
 
-async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[str, Any]]) -> str:
-    """What all of them would cost with the member's defaults, as far as Slack knows their sizes."""
+async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
+    """What all of them would cost with the member's defaults, and in words; 0 where Slack does not know their sizes."""
     total, lines = 0, []
     for file in pick:
-        width, height = _declared_px(file, "original_w"), _declared_px(file, "original_h")
-        if not width or not height:
-            return ""
-        quote = await ctx.service.estimate(width, height, actor)
+        px = declared_size(file)
+        if px is None:
+            return 0, ""
+        quote = await ctx.service.estimate(*px, actor)
         total += quote.estimate_nanousd
-        lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(width, height)}")
+        lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(*px)}")
     said = form_text("total", actor.locale, n=len(pick), price=cents(total, actor.locale))
-    return f"{said} {' · '.join(lines)}"
-
-
-def _declared_px(file: Mapping[str, Any], side: str) -> int:
-    """0 where Slack says nothing that an image may have."""
-    said = str(file.get(side))
-    return int(said) if said.isascii() and said.isdigit() and len(said) <= 6 else 0
+    return total, f"{said} {' · '.join(lines)}" if lines else ""
 
 
 async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:

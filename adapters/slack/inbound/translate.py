@@ -7,7 +7,7 @@ file is, its bytes say later: nothing is left out for its name or declared type,
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from adapters.slack.outbound.api_client import Team
 from core.domain.job import ReplyAddress, Requester, Source
@@ -174,6 +174,17 @@ def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
 def job_key(team_id: str, event: str, item: str) -> str:
     """The idempotency key: the same event and file are the same job, however often they arrive."""
     return f"{PLATFORM}:{team_id}:{event}:{item}"
+
+
+Size: TypeAlias = tuple[int, int]
+
+
+def declared_size(file: Mapping[str, Any]) -> Size | None:
+    """Width and height as Slack's file object tells them; None where it says nothing that an image may have."""
+    width, height = (str(file.get(side)) for side in ("original_w", "original_h"))
+    if not all(said.isascii() and said.isdigit() and len(said) <= 6 and int(said) for said in (width, height)):
+        return None
+    return int(width), int(height)
 
 
 MOST_FOUND = 100

@@ -108,12 +108,15 @@ class SlackApi:
             return False
         return True
 
-    async def respond(self, url: str, content: Content) -> bool:
+    async def respond(self, url: str, content: Content, *, replace: bool = False) -> bool:
         """Tell only whoever acted, through a `response_url` (five uses in thirty minutes); False where it is used up.
+
+        `replace`: put it in the place of the message that was acted on, whoever sees that.
 
         bolt's `AsyncRespond` opens a new connection each time, and the SDK's client follows redirects.
         """
-        body = {"response_type": "ephemeral", "replace_original": False, **content.as_args()}
+        said = {"replace_original": True} if replace else {"response_type": "ephemeral", "replace_original": False}
+        body = said | content.as_args()
         try:
             async with self.session.post(url, json=body, timeout=RESPONSE_URL_TIMEOUT, allow_redirects=False) as answer:
                 status: int | str = answer.status

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from core.presentation.card import Option
+
 Block = dict[str, Any]
 
 TEXT_MAX_CHARS = 3000
 CONTEXT_MAX_CHARS = 2000
 BUTTON_MAX_CHARS = 75
+OPTION_MAX_CHARS = 75
 TITLE_MAX_CHARS = 24
 ALT_MAX_CHARS = 2000
 NOTIFICATION_MAX_CHARS = 1000
@@ -104,6 +107,16 @@ def button(
     out: Block = {"type": "button", "text": plain(label, BUTTON_MAX_CHARS), "action_id": action_id}
     more = {"value": value, "style": style, "url": url, "confirm": confirm}
     return out | {name: given for name, given in more.items() if given}
+
+
+def checkboxes(action_id: str, options: Sequence[Option]) -> Block:
+    """At most ten (docs: checkboxes element, read 2026-11-22)."""
+    shown = [
+        {"text": plain(one.label, OPTION_MAX_CHARS), "value": one.value}
+        | ({"description": plain(one.description, OPTION_MAX_CHARS)} if one.description else {})
+        for one in options
+    ]
+    return {"type": "checkboxes", "action_id": action_id, "options": shown}
 
 
 def confirmation(title: str, text: str, yes: str, no: str) -> Block:

@@ -123,10 +123,17 @@ def _span(span: c.Span) -> Block:
 
 
 def _choice(choice: c.Choice) -> Iterator[Block | None]:
-    """A row with a button for each entry; for the queue, whose numbered list stands above, a button for each number."""
+    """A row with a button for each entry; for the queue, whose numbered list stands above, a button for each number.
+
+    Of several pictures any may be ticked before the one button is pressed.
+    """
     if choice.kind == "cancel":
         named = [(f"{number}. {choice.each}", one.value) for number, one in enumerate(choice.options[:BUTTONS_MAX], 1)]
         yield b.actions(*(b.button(words, f"job:cancel:{job_id}") for words, job_id in named))
+        return
+    if choice.kind == "pick":
+        yield b.actions(b.checkboxes("ui:picked", choice.options[:CHOICES_SHOWN]))
+        yield b.actions(b.button(choice.each, f"job:pick:{choice.subject_id}"))
         return
     for option in choice.options[:CHOICES_SHOWN]:
         words = " · ".join(part for part in (option.label, option.description) if part)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Where, declared_size
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block
 from adapters.slack.views.card import draw
@@ -52,11 +52,16 @@ def form(
     own: OwnSettings | None = None,
     pick: Sequence[Mapping[str, Any]] = (),
     remark: str = "",
+    total_nanousd: int = 0,
 ) -> Block:
-    """The modal. `own`: the member's defaults, shown as hints, and presets; `pick`: these files instead of a field."""
+    """The modal. `own`: the member's defaults, shown as hints, and presets; `pick`: these files instead of a field.
+
+    `remark` tells what all of these would cost, `total_nanousd`.
+    """
     notes = {"user": where.user_id, **{short: getattr(where, name) for short, name in PLACE.items()}}
     if pick:
-        notes["pick"] = [{"id": f["id"], "name": b.cut(str(f.get("name") or ""), 60)} for f in pick[:MOST_PICKED]]
+        notes["pick"] = [_noted_file(file) for file in pick[:MOST_PICKED]]
+        notes["total"] = total_nanousd
     blocks = b.stacked(
         b.rich([b.run(remark)]) if remark else None,
         *(_picking(pick, locale) if pick else _handing_in(locale)),
@@ -65,6 +70,11 @@ def form(
     )
     metadata = json.dumps(notes, separators=(",", ":"))
     return _modal("title", locale, blocks, "submit", callback_id=CALLBACK, private_metadata=metadata)
+
+
+def _noted_file(file: Mapping[str, Any]) -> dict[str, Any]:
+    sides = dict(zip(("original_w", "original_h"), declared_size(file) or (), strict=False))
+    return {"id": file["id"], "name": b.cut(str(file.get("name") or ""), 60), **sides}
 
 
 def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **more: str) -> Block:
@@ -173,6 +183,12 @@ def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
 
 def noted_place(notes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: notes.get(short) or "" for short, name in PLACE.items() if short != "at" or notes.get("at")}
+
+
+def noted_total(notes: Mapping[str, Any]) -> int:
+    """The total that a form over several pictures has shown."""
+    total = notes.get("total")
+    return total if isinstance(total, int) else 0
 
 
 def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:

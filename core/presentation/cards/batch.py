@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from core.presentation.card import Action, Card, Choice, Option, lines
 from core.presentation.formats import cents, size
 from core.presentation.formats import image_count as images_text
+from core.presentation.texts.request_texts import choose_images_text
 from core.presentation.translations import tr, trn
 
 
@@ -22,12 +23,14 @@ class Candidate:
 def image_choice(key: str, images: Sequence[Candidate], locale: str, *, most: int) -> Card:
     """A list of the images, and a button for all of them with the total price. `key` identifies the question."""
     count = len(images)
-    options = tuple(Option(str(n), f"{n + 1}. {image.name}", _facts(image, locale)) for n, image in enumerate(images))
+    names = [image.name or tr("a file without a name", locale) for image in images]
+    labels = [f"{number}. {name}" for number, name in enumerate(names, 1)]
+    options = tuple(Option(str(n), labels[n], _facts(image, locale)) for n, image in enumerate(images))
     all_of_them = Action("all", total_text(images, locale), key, style="success")
     return Card(
         "question",
         images_text(count, locale),
-        paragraphs=lines(tr("Choose one or more, or take all. Each result is a separate message.", locale)),
+        paragraphs=lines(choose_images_text(locale)),
         choices=(Choice("pick", tr("Choose which to upscale", locale), options, tr("Upscale", locale), key, most),),
         rows=((all_of_them,),) if most >= count else (),
     )
@@ -45,6 +48,8 @@ def total_text(images: Sequence[Candidate], locale: str) -> str:
     if len(images) == 1:
         return _facts(replace(images[0], width_px=None), locale)
     total = cents(sum(price or 0 for price in prices), locale)
+    if not any(prices) and None in prices:
+        return tr("All {n}", locale, n=len(prices))
     if None in prices:
         return tr("All {n}, at least {price}", locale, n=len(prices), price=total)
     if len(prices) == 2:
@@ -56,6 +61,8 @@ def batch_started(images: Sequence[Candidate], locale: str) -> Card:
     words = trn("{n} image started.", "{n} images started.", len(images), locale)
     total = cents(sum(image.price_nanousd or 0 for image in images), locale)
     told = tr("Total: {price}", locale, price=total)
-    if any(image.price_nanousd is None for image in images):
+    if all(image.price_nanousd is None for image in images):
+        told = ""
+    elif any(image.price_nanousd is None for image in images):
         told = tr("Total: at least {price}", locale, price=total)
     return Card("info", paragraphs=lines(words, total_text(images, locale) if len(images) == 1 else told))

@@ -6,6 +6,10 @@ from functools import partial
 from core.domain.parameters.spec import translatable
 from core.presentation.translations import tr, translated
 
+choose_images_text = partial(
+    translated, translatable("Choose one or more, or take all. Each result is a separate message.")
+)
+
 
 def thread_unreadable_text(scope: str, locale: str) -> str:
     """Why the image above a mention cannot be read, and what to do."""

@@ -43,6 +43,8 @@ def _run(run: dict[str, Any]) -> str:
 
 
 def _told_button(button: dict[str, Any]) -> str:
+    if button["type"] == "checkboxes":
+        return " | ".join(f"[ ] {one['text']['text']}: {one['description']['text']}" for one in button["options"])
     sure = " asks" if "confirm" in button else ""
     return f"{button['text']['text']} -> {button['action_id']} {button.get('style', '')}{button.get('url', '')}{sure}"
 

@@ -1,5 +1,6 @@
 """What Slack's client does with a modal before anything is sent: defaults, required fields, ranges, file limits."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.emulators.slack.world import SlackFile
@@ -89,3 +90,14 @@ def _files(element: dict[str, Any], given: list[str], files: dict[str, SlackFile
             raise ClientRefused(f"file type {file.extension} is not allowed here")
         file.handed_to_app = True
     return given
+
+
+def ticked_values(blocks: list[dict[str, Any]], values: Sequence[str]) -> dict[str, Any]:
+    """`state.values` of a press in a message whose checkboxes are ticked so."""
+    found: dict[str, Any] = {}
+    for number, block in enumerate(blocks):
+        for element in block.get("elements") or []:
+            if element.get("type") == "checkboxes":
+                chosen = {"type": "checkboxes", "selected_options": [_option(element, value) for value in values]}
+                found[block.get("block_id") or f"b{number}"] = {element["action_id"]: chosen}
+    return found

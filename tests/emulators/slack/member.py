@@ -1,18 +1,16 @@
 """Act as a member: type commands, press buttons, fill in modals; with posting and reading in its bases."""
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from tests.emulators.slack.api_files import file_json
 from tests.emulators.slack.api_views import replace, view_json
 from tests.emulators.slack.delivery import Ack
-from tests.emulators.slack.forms import fill
+from tests.emulators.slack.forms import fill, ticked_values
 from tests.emulators.slack.member_events import MemberEvents, Outcome
 from tests.emulators.slack.reading import find_element
 from tests.emulators.slack.world import Message, Trigger, User, View
-
-if TYPE_CHECKING:
-    pass
 
 
 class MemberControl(MemberEvents):
@@ -145,9 +143,12 @@ class MemberControl(MemberEvents):
 
     async def click(
         self, message: Message | View, action_id: str, user: str = "anna", team: str | None = None,
-        *, option: str | None = None,
+        *, option: str | None = None, ticked: Sequence[str] = (),
     ) -> Outcome:  # fmt: skip
-        """Press the element whose action_id is, or starts with, `action_id`; `option` picks in a menu."""
+        """Press the element whose action_id is, or starts with, `action_id`; `option` picks in a menu.
+
+        `ticked` are the values of a message's checkboxes that were chosen before.
+        """
         person = self.user(user, team)
         blocks = message.body["blocks"] if isinstance(message, View) else self._all_blocks(message)
         block_id, element = find_element(blocks, action_id)
@@ -180,7 +181,7 @@ class MemberControl(MemberEvents):
                 "message": self.slack.message_json(message),
                 "container": container,
                 "response_url": url,
-                "state": {"values": {}},
+                "state": {"values": ticked_values(blocks, ticked)},
             }
         return Outcome(await self.slack.delivery.send("interactive", payload, accepts=False), url)
 

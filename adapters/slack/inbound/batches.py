@@ -1,0 +1,130 @@
+"""Several pictures at once: the question which of them, where their total is more than may start unasked.
+
+What is kept, by the question's key, are the core's requests: a press after a restart still begins them.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapters.slack.inbound.translate import PLATFORM, Size, declared_size
+from adapters.slack.outbound.api_client import SlackApi, Team
+from adapters.slack.outbound.errors import SlackError
+from core.domain.errors import JobNotFound, NotAllowed, QuoteExpired, TargetUnreachable
+from core.domain.job import ReplyAddress, Requester, UpscaleRequest, job_id_for
+from core.jobs.service import JobService
+from core.ports import AppState, TypedState
+from core.presentation import Card
+from core.presentation.cards import batch
+
+AREA = "slack.batch"
+LIFE_S = 24 * 3600.0
+TAKEN_S = 10.0
+SIZE_WAIT_S = 0.5
+SMALL: Size = (16, 16)
+NOTHING: Size = (0, 0)
+"""Of a file that is no picture: its job will say so, and costs nothing."""
+
+
+async def size_of(api: SlackApi, team: Team, picture: Mapping[str, Any]) -> Size | None:
+    """What Slack tells of a picture's size, also where it has looked at the file only since its event."""
+    known, kind = declared_size(picture), str(picture.get("mimetype") or "")
+    if known is None and not kind and picture.get("id"):
+        with contextlib.suppress(SlackError):
+            answer = await api.call(team, "files.info", max_wait_s=SIZE_WAIT_S, file=picture["id"])
+            file = answer.get("file") or {}
+            known, kind = declared_size(file), str(file.get("mimetype") or "")
+    return NOTHING if known is None and kind and not kind.startswith("image/") else known
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The pictures of one question, with what Slack told of them and what each costs (None: not known yet)."""
+
+    requests: tuple[UpscaleRequest, ...]
+    sizes_px: tuple[Size | None, ...]
+    prices_nanousd: tuple[int | None, ...]
+
+    def candidates(self) -> list[batch.Candidate]:
+        together = zip(self.requests, self.sizes_px, self.prices_nanousd, strict=True)
+        return [batch.Candidate(one.source.name, *(size or NOTHING), price) for one, size, price in together]
+
+    def only(self, numbers: Sequence[int]) -> "Batch":
+        parts = (self.requests, self.sizes_px, self.prices_nanousd)
+        return Batch(*(tuple(part[n] for n in numbers) for part in parts))  # type: ignore[arg-type]
+
+
+class Batches:
+    def __init__(self, service: JobService, state: AppState) -> None:
+        self._service = service
+        self._state = state
+        self._asked = TypedState(state, AREA, Batch, ttl_s=LIFE_S)
+
+    async def question(
+        self, key: str, requests: Sequence[UpscaleRequest], sizes: Sequence[Size | None], *, agreed_nanousd: int | None
+    ) -> Card | None:
+        """What to ask before these begin; None where they may begin at once.
+
+        `agreed_nanousd` is a total that the member has seen (None: they are to choose whatever it costs). A price that
+        is not known beforehand is asked about too: four of them may be dear together, and none of them alone.
+        """
+        prices = [await self._price(one, size) for one, size in zip(requests, sizes, strict=True)]
+        total = None if None in prices else sum(price or 0 for price in prices)
+        free_to_start = max(agreed_nanousd or 0, self._service.confirm_above_nanousd)
+        if total is not None and agreed_nanousd is not None and total <= free_to_start:
+            return None
+        if await self._begun(requests[0]):  # the same event again, or its words were edited meanwhile
+            return None
+        asked = Batch(tuple(requests), tuple(sizes), tuple(prices))
+        name = hashlib.sha256(key.encode()).hexdigest()[:24]
+        await self._asked.put(name, asked)
+        return batch.image_choice(name, asked.candidates(), requests[0].requester.locale, most=len(requests))
+
+    async def choose(
+        self, key: str, actor: Requester, picked: Sequence[int] | None, reply: ReplyAddress
+    ) -> Card | None:
+        """Begin the picked pictures (None: all of them), once; what has begun. None where nothing was picked.
+
+        `reply` is the press's own address, whose response_url is good for longer. Raises QuoteExpired or NotAllowed.
+        """
+        asked = await self._asked.get(key)
+        if asked is None:
+            raise QuoteExpired
+        owner = asked.requests[0].requester
+        if (owner.workspace_id, owner.user_id) != (actor.workspace_id, actor.user_id):
+            raise NotAllowed(needs="requester")
+        chosen = asked if picked is None else asked.only([n for n in picked if 0 <= n < len(asked.requests)])
+        if not chosen.requests:
+            return None
+        if not await self._state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
+            raise QuoteExpired
+        for request in chosen.requests:
+            answer = {
+                name: reply.data[name] for name in ("response_url", "response_until") if name in request.reply.data
+            }
+            address = ReplyAddress(PLATFORM, {**request.reply.data, **answer})
+            await self._service.request(
+                replace(request, requester=replace(actor, channel_id=owner.channel_id), reply=address)
+            )
+        await self._asked.delete(key)
+        return batch.batch_started(chosen.candidates(), actor.locale)
+
+    async def _price(self, request: UpscaleRequest, size: Size | None) -> int | None:
+        """None where it is known only after the picture is read. Raises InvalidParameters."""
+        if size == NOTHING:
+            return 0
+        words, fields = request.text, dict(request.fields)
+        try:
+            quote = await self._service.estimate(*(size or SMALL), request.requester, text=words, fields=fields)
+        except TargetUnreachable:  # its own job will say so, uncharged
+            return 0 if size else None
+        return quote.estimate_nanousd if size or not quote.estimate_nanousd else None
+
+    async def _begun(self, request: UpscaleRequest) -> bool:
+        try:
+            await self._service.job(job_id_for(request.key), request.requester)
+        except JobNotFound:
+            return False
+        return True

@@ -1,0 +1,99 @@
+"""Several pictures at once: above the threshold for a price unasked, their total is agreed to first."""
+
+import pytest
+
+from tests.adapters.slack.conftest import World
+from tests.emulators.slack import Message, text_of
+
+DEAR = {"original_w": 1500, "original_h": 1500}
+"""9 megapixels at twice the size: $0.90."""
+
+
+async def asked(world: World, channel: str = "general") -> Message:
+    """The question, once it is asked; nothing has begun."""
+    shows = lambda: [m for m in world.slack.member.messages(channel) if "job:all:" in str(m.blocks)]  # noqa: E731
+    (question,) = await world.until(shows, move=0.1)
+    assert world.service.rows == {}
+    return question
+
+
+def dear(world: World, count: int = 4) -> list[object]:
+    return [world.picture(f"{number}.png", lies=DEAR) for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("way", ["mention", "dm"])
+async def test_pictures_that_are_dear_only_together_are_asked_about_with_their_total(world: World, way: str) -> None:
+    send = world.slack.member.mention if way == "mention" else world.slack.member.dm
+    outcome = await send("", dear(world))
+    question = await asked(world, "general" if way == "mention" else world.slack.member.im().id)
+    assert "All 4 for $3.60" in text_of(question)
+    assert "2.png" in text_of(question)
+    assert "1500×1500 · $0.90" in text_of(question)
+    if way == "mention":
+        assert question.thread_ts == outcome.post.ts
+    assert (await world.slack.member.click(question, "job:all:")).acked
+    assert len(world.service.rows) == 4
+    await world.until(lambda: "4 images started." in text_of(question), move=0.1)
+    assert "job:all:" not in str(question.blocks)
+    await world.idle()
+
+
+async def test_the_ticked_ones_begin_and_nobody_else_may_choose(world: World) -> None:
+    await world.slack.member.mention("3x", dear(world))
+    question = await asked(world)
+    await world.slack.member.click(question, "job:all:", user="ben")
+    await world.slack.member.click(question, "job:pick:")
+    told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.1)
+    assert world.service.rows == {}
+    await world.slack.member.click(question, "job:pick:", ticked=["0", "3"])
+    begun = [(row.job.source.name, row.job.parameters.factor) for row in world.service.rows.values()]
+    assert begun == [("1.png", 3.0), ("4.png", 3.0)]
+    await world.slack.member.click(question, "job:all:") if "job:all:" in str(question.blocks) else None
+    assert len(world.service.rows) == 2
+    assert told
+    await world.idle()
+
+
+async def test_the_same_event_asks_once_and_a_restart_forgets_no_question(world: World) -> None:
+    world.slack.mention_mode = "both"
+    await world.slack.member.mention("", dear(world, 2))
+    question = await asked(world)
+    assert "Both for $1.80" in text_of(question)
+    await world.restart()
+    await world.slack.member.click(question, "job:all:")
+    await world.until(lambda: len(world.service.rows) == 2, move=0.1)
+    await world.idle()
+
+
+async def test_prices_that_slack_cannot_tell_beforehand_are_asked_about(world: World) -> None:
+    post = world.slack.member.post("", user="ben")
+    post.attachments = [{"image_url": f"https://example.org/{name}.png"} for name in ("a", "b")]
+    await world.slack.member.message_shortcut(post)
+    question = (await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.1))[0]
+    assert "price known after reading" in text_of(question)
+    assert "All 2" in text_of(question)
+    assert "$0.00" not in text_of(question)
+    assert world.service.rows == {}
+
+
+async def test_a_size_that_the_event_leaves_out_is_asked_of_slack(world: World) -> None:
+    await world.slack.member.mention("", [world.picture(f"{n}.png", stub_in_events=True) for n in (1, 2)])
+    await world.until(lambda: len(world.service.rows) == 2, move=0.1)
+    await world.idle()
+
+
+async def test_a_total_that_the_form_has_shown_is_not_asked_about_again_but_a_dearer_one(world: World) -> None:
+    post = world.slack.member.post("four", dear(world))
+    await world.slack.member.message_shortcut(post)
+    view = await world.until(lambda: world.slack.member.open_view())
+    await world.until(lambda: "about $3.60" in text_of(view))
+    await world.slack.member.submit_view({"factor": "4"})
+    question = (await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for], move=0.1))[0]
+    assert "All 4 for $14.40" in text_of(question)
+    assert world.service.rows == {}
+    await world.slack.member.message_shortcut(post)
+    view = await world.until(lambda: world.slack.member.open_view())
+    await world.until(lambda: "about $3.60" in text_of(view))
+    await world.slack.member.submit_view({})
+    await world.until(lambda: len(world.service.rows) == 4, move=0.1)
+    await world.idle()
