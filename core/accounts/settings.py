@@ -13,9 +13,9 @@ from core.domain.errors import InvalidParameters, PresetRefused
 from core.domain.identity import TEAM_SCOPED, person_id
 from core.domain.job import Requester
 from core.domain.models import Models
-from core.domain.parameters.grammar import has_meaning, name_first, parse
+from core.domain.parameters.grammar import is_reserved, parse, split_name
 from core.domain.parameters.spec import PRESETS, Fields, Parsed, Presets, Value
-from core.domain.parameters.values import canonical, shown
+from core.domain.parameters.values import canonical, displayed
 from core.domain.untrusted_text import clean_line
 from core.ports import AppState, TypedState, get_many
 from core.presentation.cards.account import OwnSettings, preset_deleted, preset_saved
@@ -31,7 +31,7 @@ _DELETE = frozenset({"delete", "remove", "reset", "clear"})
 _SAVE = frozenset({"save", "set"})
 _WORDS = _CLEAR | _DELETE | _SAVE | {"on", "off", "yes", "no", "true", "false", "none", "own", "show"}
 _WORDS |= {"help", "usage", "quota", "history", "queue", "settings", "privacy"}
-"""Words of commands and values, beside those that `has_meaning` knows."""
+"""Words of commands and values, beside those that `is_reserved` knows."""
 
 Saved: TypeAlias = dict[str, Value | str]
 """Values by chat name; `preset` may be among them."""
@@ -58,9 +58,9 @@ class SavedSettings:
 
     async def change_settings(self, actor: Requester, text: str) -> OwnSettings:
         """Values, `save logo 4x`, `delete logo`, `reset`, nothing. Raises InvalidParameters, PresetRefused."""
-        verb, rest = name_first(text)
+        verb, rest = split_name(text)
         verb = verb.lower()
-        name, values = name_first(rest)
+        name, values = split_name(rest)
         if verb in _DELETE and (rest.strip() or verb not in _CLEAR):
             return await self.delete_preset(actor, rest)
         if verb == "save" and name:
@@ -106,7 +106,7 @@ class SavedSettings:
             if not name:
                 raise InvalidParameters.of("preset", "", "missing_value", ", ".join(own) or "–")
             if own.pop(name, None) is None:
-                raise PresetRefused(reason="unknown", name=shown(name), names=tuple(own))
+                raise PresetRefused(reason="unknown", name=displayed(name), names=tuple(own))
             return own or None
 
         await self._presets.change(owner_key(actor), without_this)
@@ -120,8 +120,8 @@ class SavedSettings:
         if canonical(name) is not None:
             raise PresetRefused(reason="parameter", name=name)
         if not _NAME.fullmatch(name) or len(name) > NAME_CHARS:
-            raise PresetRefused(reason="shape", name=shown(name), limit=NAME_CHARS)
-        if has_meaning(name) or self._models.find(name) or name in _WORDS:
+            raise PresetRefused(reason="shape", name=displayed(name), limit=NAME_CHARS)
+        if is_reserved(name) or self._models.find(name) or name in _WORDS:
             raise PresetRefused(reason="word", name=name)
         return name
 

@@ -1,4 +1,4 @@
-"""What can happen to a job, as its snapshots. A job's stream ends with exactly one terminal event."""
+"""Events of a job. A job's stream ends with exactly one terminal event."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """The job as it is after the event, so a consumer that sees only the newest one misses nothing.
+    """A snapshot of the job after the event, so a consumer that sees only the newest one misses nothing.
 
-    `id` is strictly increasing within a job, also over restarts: milliseconds of unix time, or one more than the last.
+    `id` increases strictly within a job, also across restarts: unix milliseconds, or the last id plus one.
     """
 
     id: int
@@ -25,5 +25,5 @@ class JobEvent:
 
     @property
     def kind(self) -> str:
-        """What has happened, by the state that it led to; `progressed` while the job is under way."""
+        """The event's name, from the job's state; `progressed` while the job runs."""
         return _KINDS.get(self.job.state, "progressed")

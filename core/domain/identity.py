@@ -1,8 +1,8 @@
-"""Who people and places are, and who may see and change what: one place, so that all platforms say the same.
+"""Identity of people and workspaces, and the access rules for jobs, the same on all platforms.
 
-A person is the platform's whole key, because a user id may be unique only within its team. A job belongs to its
-requester; moderators of its workspace may stop and delete it; people of the same workspace may see it unless it is
-private; to everybody else it does not exist.
+A person is identified by platform, team and user id, because a user id may be unique only within its team. A job
+belongs to its requester; moderators of its workspace may cancel and delete it; people of the same workspace may see
+it unless it is private; for everybody else it does not exist.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,18 @@ from core.domain.errors import JobNotFound, NotAllowed
 from core.domain.job import Job, Requester, job_id_for
 
 TEAM_SCOPED = frozenset({"slack"})
-"""Services whose user ids are unique only within a team; elsewhere a person is the same in every workspace."""
+"""Platforms whose user ids are unique only within a team."""
 
 
-def person_key(who: Requester) -> tuple[str, str, str]:
-    """Platform, team where ids are unique only there, and user: equal for the same person and for nobody else."""
-    return who.platform, who.workspace_id if who.platform in TEAM_SCOPED else "", who.user_id
+def person_key(requester: Requester) -> tuple[str, str, str]:
+    """Return (platform, team, user), equal for the same person only. `team` is empty unless `TEAM_SCOPED`."""
+    team = requester.workspace_id if requester.platform in TEAM_SCOPED else ""
+    return requester.platform, team, requester.user_id
 
 
-def person_id(who: Requester) -> str:
-    """The person as one text, unique on the platform: `42`, `T1:U1`."""
-    _, team, user = person_key(who)
+def person_id(requester: Requester) -> str:
+    """An id that is unique on the platform: `42`, `T1:U1`."""
+    _, team, user = person_key(requester)
     return f"{team}:{user}" if team else user
 
 
@@ -32,9 +33,9 @@ def is_same_person(one: Requester, other: Requester) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose guests somebody is: those of a workspace, or (`user`) one person's, by installs of their own and in DMs.
+    """What the operator admits or refuses: a workspace, or (`user`) one person with their own install and in DMs.
 
-    A person's `id` names the team too where user ids are unique only there: `T1:U1`.
+    A person's `id` is that of `person_id`.
     """
 
     platform: str
@@ -43,12 +44,12 @@ class Place:
 
     @property
     def address(self) -> str:
-        """As people write it: `discord:123`, `slack:T1`; a person has an @: `discord:@42`, `slack:@T1:U1`."""
+        """The written form: `discord:123`, `slack:T1`; a person has an @: `discord:@42`, `slack:@T1:U1`."""
         return f"{self.platform}:{'@' if self.kind == 'user' else ''}{self.id}"
 
     @property
     def reference(self) -> str:
-        """Twelve characters that fit into a button."""
+        """Twelve characters that fit into a button's custom id."""
         return job_id_for(f"place:{self.address}")
 
     @classmethod
@@ -60,12 +61,12 @@ class Place:
         return cls(platform.lower(), kind, own) if known else None
 
     @classmethod
-    def of_person(cls, who: Requester) -> Self:
-        return cls(who.platform, "user", person_id(who))
+    def of_person(cls, requester: Requester) -> Self:
+        return cls(requester.platform, "user", person_id(requester))
 
     @classmethod
-    def of_workspace(cls, who: Requester) -> Self | None:
-        return cls(who.platform, "workspace", who.workspace_id) if who.workspace_id else None
+    def of_workspace(cls, requester: Requester) -> Self | None:
+        return cls(requester.platform, "workspace", requester.workspace_id) if requester.workspace_id else None
 
 
 def is_requester(job: Job, actor: Requester) -> bool:
@@ -78,7 +79,7 @@ def same_workspace(job: Job, actor: Requester) -> bool:
 
 
 def check_visible(job: Job | None, actor: Requester | None) -> Job:
-    """The job, if this person may know of it. Raises JobNotFound."""
+    """Return the job if this person may see it. Raises JobNotFound."""
     if job is None:
         raise JobNotFound
     if actor is None or actor.is_operator or is_requester(job, actor):
@@ -89,7 +90,7 @@ def check_visible(job: Job | None, actor: Requester | None) -> Job:
 
 
 def check_requester(job: Job | None, actor: Requester) -> Job:
-    """The job, if it is the person's own. Raises JobNotFound, NotAllowed."""
+    """Return the job if it is the person's own. Raises JobNotFound, NotAllowed."""
     job = check_visible(job, actor)
     if not is_requester(job, actor):
         raise NotAllowed(needs="requester")
@@ -97,9 +98,9 @@ def check_requester(job: Job | None, actor: Requester) -> Job:
 
 
 def check_may_stop(job: Job | None, actor: Requester) -> Job:
-    """The job, if the person is its requester, a moderator there, or the operator. Raises JobNotFound, NotAllowed.
+    """Return the job if the person is its requester, a moderator of its workspace, or the operator.
 
-    Moderators stop and delete private jobs too, of which they see nothing.
+    Moderators may cancel and delete private jobs too, without seeing them. Raises JobNotFound, NotAllowed.
     """
     if job is not None and actor.is_moderator and same_workspace(job, actor):
         return job
@@ -115,6 +116,6 @@ def check_operator(actor: Requester) -> None:
 
 
 def check_moderator(actor: Requester) -> None:
-    """Raises NotAllowed unless the person is a moderator somewhere, or the operator."""
+    """Raise NotAllowed unless the person is a moderator of a workspace, or the operator."""
     if not actor.is_operator and not (actor.is_moderator and actor.workspace_id):
         raise NotAllowed(needs="moderator")

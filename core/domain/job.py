@@ -1,4 +1,4 @@
-"""What a job is, as frozen data that travels between rooms. No behaviour, no I/O."""
+"""The job and its parts, as frozen data without I/O. Field names are stored as JSON and never change."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,12 +13,10 @@ from core.domain.parameters.spec import Parameters
 from core.domain.similarity import Similarity
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's alphabet: no i, l, o or u, so that a reference survives being read aloud."""
+"""Crockford's alphabet: no i, l, o or u, so that a reference can be read aloud."""
 
 
 class JobState(StrEnum):
-    """Where a job is. The last four are terminal."""
-
     AWAITING_CONFIRMATION = "awaiting_confirmation"
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,23 +28,23 @@ class JobState(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing more will happen to the job by itself."""
+        """Whether the job has ended."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.REFUSED}
 
 
 def job_id_for(key: str) -> str:
-    """The job's id, which is also the reference people see: 60 bits of the key's SHA-256 as 12 characters."""
+    """Return the job's id, also the reference that people see: 60 bits of the key's SHA-256 as 12 characters."""
     bits = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 4
     return "".join(_BASE32[(bits >> shift) & 31] for shift in range(55, -1, -5))
 
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """A person acting somewhere: who, where, and with which rights. Ids are the platform's own strings.
-    `workspace_id` is the Discord server or Slack team, empty in Discord DMs and on the local page. `is_moderator`
-    is what the platform said of this person in this workspace when the action arrived. `is_outsider`: a person of
-    another organisation in a shared channel. `org_id` is the org that the workspace belongs to, where there is one.
-    `brought_by_user`: only this person installed the bot here, not the workspace.
+    """A person, where they act, and their rights at that moment. Ids are the platform's own strings.
+
+    `workspace_id` is the Discord server or Slack team, empty in Discord DMs and on the local page; `org_id` is the
+    organisation of the workspace, if any. `is_outsider`: a member of another organisation in a shared channel.
+    `brought_by_user`: the bot is installed by this user, not by the workspace.
     """
 
     platform: str
@@ -65,11 +63,12 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the picture comes from.
-    - `link`: a web address that a person typed; fetched through the guard.
-    - `attachment`: a file of the chat platform; the adapter's `download` says how to fetch it, from `url` and `data`.
-    - `upload`: bytes that already lie on our disk at `path`.
-    - `job_input`, `job_result`: the picture that went into, or came out of, job `job_id`.
+    """Where the image comes from.
+
+    - `link`: a URL that a person typed; fetched through the guard.
+    - `attachment`: a file of the chat platform; the adapter's `download` fetches it by `url` and `data`.
+    - `upload`: a file on our disk at `path`.
+    - `job_input`, `job_result`: the input or the result of job `job_id`.
     """
 
     kind: Literal["link", "attachment", "upload", "job_input", "job_result"]
@@ -82,7 +81,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ReplyAddress:
-    """Where the answer goes: a platform's name and whatever JSON its adapter needs to answer from any process.
+    """Where the answer goes: the platform, and JSON with which its adapter can answer from any process.
+
     Stored encrypted, because it may hold an interaction token.
     """
 
@@ -92,11 +92,12 @@ class ReplyAddress:
 
 @dataclass(frozen=True, slots=True)
 class UpscaleRequest:
-    """One picture to enlarge, as an adapter hands it over.
-    `key` is the idempotency key: the same platform event always carries the same key and becomes the same job.
-    `text` holds parameters as typed; `fields` holds those that came as typed options (chat or API names); both may
-    be present, `fields` win. `unsafe_place` says that the place is age-restricted, so that `safety` may be off
-    there. `confirmed_nanousd` is a price that the member has already agreed to by pressing a button that showed it.
+    """A request to enlarge one image, made by an adapter.
+
+    `key` is the idempotency key: the same platform event always has the same key and becomes the same job. `text`
+    holds parameters as typed, `fields` those from typed options (chat or API names); `fields` win. `unsafe_place`:
+    the channel is age-restricted, so `safety` may be off. `confirmed_nanousd` is the price on the button that the
+    member pressed, and so agreed to.
     """
 
     key: str
@@ -117,7 +118,7 @@ InputNote = Literal["alpha_flattened", "first_frame", "converted", "incomplete"]
 
 @dataclass(frozen=True, slots=True)
 class InputFacts:
-    """The picture as it was handed in, upright. `sha256` is of the received bytes."""
+    """Facts of the received image. Width and height are upright; `sha256` is of the received bytes."""
 
     format: str
     width_px: int
@@ -129,9 +130,10 @@ class InputFacts:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The price before anything is sent. `megapixels` is of the model's picture, rounded up to a whole one.
-    `others` are cheaper models (id, nano-dollars); `preview_nanousd` is the price of a look at the most detailed part,
-    `whole_nanousd`, of such a part, that of the whole picture; 0 where there is none.
+    """The estimate before anything is sent. `megapixels` is the model's output, rounded up.
+
+    `others` are cheaper models (id, nano-dollars). `preview_nanousd` is the price of a preview of the most detailed
+    part; `whole_nanousd`, in the quote of such a preview, that of the full image; 0 where there is none.
     """
 
     width_px: int
@@ -150,10 +152,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was really charged, kept apart from the estimate.
+    """The actual charge, kept apart from the estimate.
+
     `basis` says how it is known: fal's billable units, the delivered size, an earlier job's result (free), not
-    charged at all, or not yet known (`unknown`: counted at the estimate until reconciled). `unclear`: the provider
-    named a bill, but one out of any range.
+    charged, or `unknown` (counted at the estimate until reconciled). `unclear`: the provider's bill was out of range.
     """
 
     charged_nanousd: int
@@ -166,16 +168,15 @@ class Receipt:
 
 
 ResultNote = Literal["other_size", "unchanged", "flagged"]
-"""How a result is not what was asked: another size, the very file that was sent, or marked by the safety check."""
+"""How a result differs from the request: another size, identical to the input, or flagged by the safety check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The larger picture. `path` is on this machine's disk, relative to the data directory, and may be gone.
+    """The enlarged image. `path` is relative to the data directory of this machine, and may no longer exist.
 
-    `link` is an address under which the full file can be had while it is kept; None where there is none.
-    `similarity` is None where it was not measured.
-    `repeat_of` names the earlier job whose result this is, for a free repeat.
+    `link` is a URL of the full file, if any. `similarity` is None if not measured. `repeat_of` is the earlier job
+    whose result is delivered again for free.
     """
 
     width_px: int
@@ -197,22 +198,23 @@ DeliveryKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview", "
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the result reached the member: `shape` of the file, and whether it went to another place."""
+    """How the result reached the member: the file's `shape`, and whether it went elsewhere."""
 
     shape: DeliveryKind
     elsewhere: Literal["", "direct_message", "new_message"] = ""
 
 
 Awaited = Literal["source", "accept", "search", "start", "answer", "file", "chat"]
-"""What is waited for: the picture from the chat platform; of the provider, that it takes new work, that a request whose
-answer got lost is found there, that a runner begins, the outcome, the file that was made."""
+"""What a delayed job waits for: `source`: the image from the chat platform; `accept`: the provider to accept the
+request; `search`: to find a request whose answer was lost; `start`: a runner; `answer`: the outcome; `file`: the
+result's file; `chat`: the chat platform to accept the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The newest known progress. `position` counts requests ahead, in `line`'s queue; `eta_at` is unix seconds.
+    """The newest known progress. `position` is the number of requests ahead in the queue; times are unix seconds.
 
-    `awaits` says what is being waited for that is late, and `until_at` (unix seconds) for how long.
+    `awaits` is what is late, and `until_at` the moment at which the job gives up waiting for it.
     """
 
     stage: Literal["preparing", "turn", "waiting", "upscaling", "delivering"]
@@ -225,8 +227,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """A model's outputs, as the provider tells them, which may forget them sooner than the file. `units` are MP billed.
-    Only `image_url` (https, or a `data:` URI) is sure to be there. `flagged`: by the model's own safety check.
+    """A model's outputs as reported by the provider. `units` are billed megapixels; `image_url` is https or `data:`.
+
+    Stored with the job, because the provider may forget them sooner than the file. `flagged`: by its safety check.
     """
 
     image_url: str
@@ -240,9 +243,9 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The request at the provider. `submit` tells how far the one paid call got; see `core.jobs.steps`.
+    """The request at the provider. `submit` is how far the one paid call got; see `core.jobs.steps.submit`.
 
-    `made` is there from the moment the outcome is known until its file lies here.
+    `made` is set from the moment the outcome is known until its file is downloaded.
     """
 
     backend: str
@@ -287,12 +290,12 @@ class Job:
 
     @property
     def needs_closing_message(self) -> bool:
-        """Whether this ended job's own message does not show its picture, so that words have to close it."""
+        """Whether the job has ended and its message, which shows no image, needs a closing text."""
         if self.state is not JobState.SUCCEEDED:
             return self.state.terminal
         return self.delivery is not None and (self.delivery.shape == "kept" or bool(self.delivery.elsewhere))
 
     @property
     def reference(self) -> str:
-        """What people are shown and what `python -m bot job REF` takes."""
+        """What people see, and what `python -m bot job REF` takes."""
         return self.id

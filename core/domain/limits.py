@@ -1,8 +1,7 @@
-"""Spending limits as data: scope × measure × window. Pure; touches no clock, database or platform.
+"""Spending limits as data: scope × measure × window. Pure; uses no clock, database or platform.
 
-A limit says how much of one measure one scope may use inside one window. Windows are calendar windows of a
-stated time zone and are *computed* from an instant, never reset by a timer, so daylight-saving changes and
-restarts cannot shift them.
+A limit says how much of one measure one scope may use within one window. Calendar windows are computed from an
+instant and a time zone, never reset by a timer, so daylight-saving changes and restarts cannot shift them.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 
 class ScopeKind(StrEnum):
-    """Who or what a limit applies to, from widest to narrowest."""
+    """What a limit applies to, from widest to narrowest."""
 
     EVERYTHING = "everything"
     PLATFORM = "platform"
@@ -24,7 +23,7 @@ class ScopeKind(StrEnum):
 
 
 class Measure(StrEnum):
-    """What a limit counts. Amounts are nano-dollars, whole megapixels, jobs, and jobs running now."""
+    """What a limit counts: nano-dollars, whole megapixels, jobs, or jobs running now."""
 
     USD = "usd"
     MEGAPIXELS = "megapixels"
@@ -33,7 +32,7 @@ class Measure(StrEnum):
 
 
 class Window(StrEnum):
-    """The calendar window a limit counts over; `NOW` belongs to `Measure.RUNNING` alone."""
+    """The period that a limit sums over; `NOW` is for `Measure.RUNNING` only."""
 
     HOUR = "hour"
     DAY = "day"
@@ -45,7 +44,7 @@ class Window(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One concrete scope. Ids are the platform's own; `id` is empty for a kind's default."""
+    """One scope. Ids are the platform's own; `id` is empty for the default of the kind."""
 
     kind: ScopeKind
     platform: str = ""
@@ -55,9 +54,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`amount` is in the measure's unit (nano-dollars for USD).
+    """One limit. `amount` is in the measure's unit (nano-dollars for USD).
 
-    `source` is `default`, `file`, `moderator` or `sponsor` (a budget that pays for a channel).
+    `source` is `default`, `file`, `moderator`, `operator` or `sponsor` (a budget that pays for a channel).
     """
 
     scope: Scope
@@ -66,16 +65,15 @@ class Limit:
     amount: int
     source: str = "default"
     model: str = ""
-    """What it counts: one model, or several by commas; all where it is empty."""
+    """The model whose jobs it counts, several separated by commas, or all if empty."""
 
     def counts(self, model: str) -> bool:
-        """Whether jobs of this model are measured on it."""
         return not self.model or model in self.model.split(",")
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """A limit with what is used and held of it now, and when its window ends (unix seconds, None = never)."""
+    """A limit with the amounts used and held, and the end of its window (unix seconds, None = never)."""
 
     limit: Limit
     used: int
@@ -84,16 +82,16 @@ class LimitStatus:
 
     @property
     def left(self) -> int:
-        """What may still be held, in the measure's unit; never negative."""
+        """What may still be held; never negative."""
         return max(0, self.limit.amount - self.used - self.held)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A limit as written down, before it meets a person. Empty selectors match everybody of the kind.
+    """A limit as configured, before it is applied to a person. Empty selectors match everybody of the kind.
 
-    `amount` None lifts the kind's default for those that it matches. `counts` matters to roles alone: `each` gives
-    every member of the role an allowance of their own, `shared` one pot for all members together.
+    `amount` None removes the kind's default for those that match. `counts` applies to roles only: `each` gives every
+    member of the role their own allowance, `shared` one allowance for all members together.
     """
 
     kind: ScopeKind
@@ -110,9 +108,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class WantedLimit:
-    """One limit as somebody asks for it. `amount` is in the measure's unit (nano-dollars for USD), None for no limit.
+    """A limit that somebody wants to set. `amount` is in the measure's unit (nano-dollars for USD), None for no limit.
 
-    `scope_id` "" is the default for the kind; with `model` it counts that model's jobs alone, beside those of all.
+    An empty `scope_id` is the default of the kind; `model` restricts it to that model's jobs.
     """
 
     scope: ScopeKind
@@ -124,14 +122,14 @@ class WantedLimit:
 
 
 SPONSOR_DAYS, MAX_SPONSOR_DAYS = 7, 366
-"""How long a sponsor pays where nobody says it, and at most."""
+"""How long a sponsor pays by default, and at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sponsor:
-    """Pays for one channel's jobs from `starts_at` until `ends_at` (unix seconds), at most `amount_nanousd`.
+    """A budget that pays for one channel's jobs from `starts_at` until `ends_at` (unix seconds).
 
-    While it lasts and suffices, members' own money limits are neither asked nor used up there.
+    While it has money left, members' own money limits are neither checked nor used there.
     """
 
     id: str
@@ -149,9 +147,9 @@ class Sponsor:
 
 @dataclass(frozen=True, slots=True)
 class ExtraAllowance:
-    """More money for one member of a workspace, beside what its moderators and the defaults give, until `ends_at`.
+    """Additional money for one member of a workspace until `ends_at`.
 
-    Nothing that the operator ruled by name, file or workspace grows by it.
+    It raises the limits of moderators and defaults, never those that the operator set.
     """
 
     platform: str
@@ -163,7 +161,7 @@ class ExtraAllowance:
 
 @dataclass(frozen=True, slots=True)
 class LimitChange:
-    """One change of a workspace's rules: who, when (unix seconds), what, from what, to what; "" = none."""
+    """One entry of a workspace's audit log of rules. `at` is unix seconds; `old` and `new` are "" for none."""
 
     at: float
     actor_id: str
@@ -177,12 +175,12 @@ class LimitChange:
 
 
 AlertLevel: TypeAlias = Literal[50, 80, 100]
-"""Percent of a budget."""
+"""Percent of a budget that is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertPlace:
-    """A channel that wants a workspace's alerts; `everything`: the whole bot's as well."""
+    """A channel that receives a workspace's alerts, and with `everything` those of the whole bot."""
 
     platform: str
     workspace_id: str
@@ -193,7 +191,7 @@ class AlertPlace:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert to send. `runs_out_at` is None where it lasts, or has no window."""
+    """One alert to send. `runs_out_at` is None if the budget will last, or has no window."""
 
     place: AlertPlace
     level: AlertLevel
@@ -204,12 +202,12 @@ class Alert:
 HOUR_S = 3600
 
 SUMMED_WINDOWS: tuple[Window, ...] = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)
-"""Every window that sums something up; `NOW` only counts jobs at once."""
+"""Every window that sums amounts; `NOW` only counts concurrent jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One concrete window. `key` names it among all windows; times are unix seconds, `ends_at` None = never."""
+    """One window in time. `key` is unique among all windows; times are unix seconds, `ends_at` None = never."""
 
     window: Window
     key: str
@@ -222,12 +220,12 @@ def local_day(at: float, zone: ZoneInfo) -> date:
 
 
 def midnight(day: date, zone: ZoneInfo) -> float:
-    """The instant at which this day begins; where the clock skips midnight, the instant of the skip."""
+    """The instant at which this day begins; if the clock skips midnight, the instant of the skip."""
     return datetime.combine(day, time(), tzinfo=zone).timestamp()
 
 
 def span(window: Window, at: float, zone: ZoneInfo) -> Span:
-    """The window of this kind that holds `at`. A day of 23 or 25 hours is still one day."""
+    """Return the window of this kind that contains `at`. A day of 23 or 25 hours is still one day."""
     match window:
         case Window.HOUR:
             return _hour(at, zone)
@@ -253,7 +251,7 @@ def _days(window: Window, key: str, first: date, after: date, zone: ZoneInfo) ->
 
 
 def _hour(at: float, zone: ZoneInfo) -> Span:
-    # The wall clock's hour under the offset in force: the hour that autumn repeats is two windows, as it should be.
+    # The wall clock's hour under the current offset: the hour that is repeated in autumn is two windows.
     offset = datetime.fromtimestamp(at, zone).utcoffset() or timedelta()
     shift = offset.total_seconds()
     start = (at + shift) // HOUR_S * HOUR_S - shift

@@ -1,4 +1,4 @@
-"""The one table of media types: what each picture format is called, the ending of its files, and its first bytes."""
+"""Image formats: their media types, file name endings and magic numbers."""
 
 from typing import Final, Literal, get_args
 
@@ -27,10 +27,9 @@ _BMP_HEADERS: Final = {12, 16, 40, 52, 56, 64, 108, 124}
 WEBP_MAX_SIDE_PX: Final = 16_383
 """WebP's own limit (container specification)."""
 WEBP_MAX_PIXELS: Final = 50_000_000
-"""WebP's encoders hold the whole picture: above this it would take a minute and over half a gigabyte."""
+"""WebP's encoders hold the whole image: above this, encoding takes a minute and over half a gigabyte."""
 
 SavedAs = Literal["png", "jpeg", "webp"]
-"""What a result can be saved as."""
 
 
 def webp_holds(width_px: int, height_px: int) -> bool:
@@ -46,7 +45,7 @@ def suffix_for(mime: str) -> str:
 
 
 def sniff(head: bytes) -> Format | None:
-    """The picture format of a file that begins with `head` (512 bytes are enough); None for anything else."""
+    """Return the image format of a file that begins with `head` (512 bytes are enough), or None."""
     for magic, picture in _MAGIC:
         if head.startswith(magic) and (picture != "ico" or any(head[4:6])):
             return picture
@@ -61,7 +60,7 @@ def sniff(head: bytes) -> Format | None:
 
 
 def brands_of(head: bytes) -> set[bytes]:
-    """The brands that an ISO media file (HEIC, AVIF, video) names; empty for any other file."""
+    """Return the brands of an ISO media file (HEIC, AVIF, video); empty for any other file."""
     if head[4:8] != b"ftyp":
         return set()
     end = min(len(head), max(16, int.from_bytes(head[:4], "big")))
@@ -69,6 +68,6 @@ def brands_of(head: bytes) -> set[bytes]:
 
 
 def media_type_of(head: bytes) -> str:
-    """The media type of a picture that begins with `head`; `application/octet-stream` for anything else."""
+    """Return the media type of an image that begins with `head`, else `application/octet-stream`."""
     kind = sniff(head)
     return "application/octet-stream" if kind is None else MIME[kind]

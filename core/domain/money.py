@@ -1,4 +1,4 @@
-"""Megapixels to money, in integer nano-dollars (1 USD = 1,000,000,000), and money to words. Pure."""
+"""Sizes to megapixels to money, in integer nano-dollars (1 USD = 1,000,000,000), and money to text. Pure."""
 
 import math
 import re
@@ -18,20 +18,19 @@ DEFAULT_UNIT_PRICE_NANOUSD = NANOUSD_PER_USD // 10
 """$0.10 per megapixel: the model's page, read 2026-11-22."""
 
 MAX_BILLED_UNITS = Decimal(1_000_000)
-"""Megapixels of one bill; a thousand times what any job may have."""
+"""Megapixels; a thousand times what any job may have."""
 
 UNREADABLE_UNITS = Decimal(-1)
-"""Stands for a bill that is no number, or none that anybody can mean. `is_plausible_bill` refuses it."""
+"""Stands for a bill that is not a number, or is absurd. `is_plausible_bill` refuses it."""
 
 UNREADABLE_PRICE_NANOUSD = -1
-"""Stands for a price that is no number, or none that anybody can mean."""
+"""Stands for a price that is not a number, or is absurd."""
 
 _STEPS_PER_FACTOR = 100
-"""Offers are whole hundredths, as those of the size limits are."""
 
 _FREE_EXCESS_NANOUSD = NANOUSD_PER_USD
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
-_LONGEST_NUMBER_CHARS = 64
+_MAX_NUMBER_CHARS = 64
 _MAYBE_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 
 _BEFORE, _AFTER = "¤#,##0.00##", "#,##0.00##\u00a0¤"
@@ -39,33 +38,33 @@ _PRICE_PATTERNS = {"de": _AFTER, "fr": _AFTER, "es": _AFTER, "pt": "¤\u00a0#,##
 
 
 def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
-    """The enlarged size in pixels, each side rounded to the nearest whole pixel, at least 1."""
+    """Return the enlarged size in pixels, each side rounded to the nearest pixel, at least 1."""
     exact = Fraction(str(factor))
     return max(1, round(width_px * exact)), max(1, round(height_px * exact))
 
 
 def largest_output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
-    """The enlarged size with each side rounded up: models may round either way, and no price may be too low.
+    """Return the enlarged size with each side rounded up: models may round either way, and no price may be too low.
 
-    Computed from the decimals that are sent: 600 times 1.36 is 816, and as floats a little more, which would be 817.
+    Computed from the decimal that is sent: 600 × 1.36 is 816, but as floats slightly more, which would give 817.
     """
     exact = Fraction(str(factor))
     return math.ceil(width_px * exact), math.ceil(height_px * exact)
 
 
 def megapixels(width_px: int, height_px: int) -> int:
-    """Whole megapixels of this many pixels, rounded up, at least 1."""
+    """Return whole megapixels, rounded up, at least 1."""
     return max(1, math.ceil(width_px * height_px / PIXELS_PER_MEGAPIXEL))
 
 
 def largest_factor(below: float, fits: Callable[[float], bool]) -> float | None:
-    """The largest factor in hundredths from 1 to `below` that fits, or None."""
+    """Return the largest factor in hundredths from 1 to `below` that fits, or None."""
     steps = range(math.floor(below * _STEPS_PER_FACTOR + 1e-9), _STEPS_PER_FACTOR - 1, -1)
     return next((step / _STEPS_PER_FACTOR for step in steps if fits(step / _STEPS_PER_FACTOR)), None)
 
 
 def factor_within(width_px: int, height_px: int, megapixels_: int, *, below: float) -> float | None:
-    """The largest factor in hundredths, at most `below`, whose price is within this many megapixels, or None."""
+    """Return the largest factor in hundredths, at most `below`, that is billed at most `megapixels_`, or None."""
     return largest_factor(below, lambda factor: quote(width_px, height_px, factor, 1).megapixels <= megapixels_)
 
 
@@ -77,9 +76,9 @@ def quote(
     *,
     reduced_to: tuple[int, int] | None = None,
 ) -> Quote:
-    """The estimate for enlarging this picture by `factor`, without any limit or threshold applied.
+    """Return the estimate for enlarging by `factor`, without applying any limit or threshold.
 
-    `reduced_to` is the size that the model's picture, which is what costs, is made smaller to in the end.
+    The model's output is what costs; `reduced_to` is the final size if it is reduced afterwards.
     """
     out_width, out_height = reduced_to or output_size(width_px, height_px, factor)
     ceiling = megapixels(*largest_output_size(width_px, height_px, factor))
@@ -95,19 +94,19 @@ def quote(
 
 
 def bounded_number(text: str) -> Decimal | None:
-    """A provider's number that is not negative; None for anything longer, larger or stranger than a bill can be."""
-    text = text.strip() if len(text) <= _LONGEST_NUMBER_CHARS else ""
+    """Parse a provider's non-negative number. Return None for anything that no bill can contain."""
+    text = text.strip() if len(text) <= _MAX_NUMBER_CHARS else ""
     number = Decimal(text) if _NUMBER.fullmatch(text) else None
     return number if number is not None and number <= NANOUSD_PER_USD * MAX_BILLED_UNITS else None
 
 
 def may_mean_thousands(number: str) -> bool:
-    """Whether a typed number, such as `1,000` or `1.000`, is a thousand to some people and one to others."""
+    """Whether a typed number is ambiguous: `1,000` and `1.000` are a thousand to some people and one to others."""
     return _MAYBE_THOUSANDS.fullmatch(number) is not None
 
 
 def is_plausible_bill(units: Decimal, unit_price_nanousd: int, estimate_nanousd: int) -> bool:
-    """Whether a bill may be charged as it is: not more than twice the estimate, or at most $1.00 above it."""
+    """Whether a bill may be charged: at most twice the estimate, or at most $1.00 above it."""
     if not units.is_finite() or not 0 <= units <= MAX_BILLED_UNITS:
         return False
     amount = charge(units, unit_price_nanousd)
@@ -115,15 +114,15 @@ def is_plausible_bill(units: Decimal, unit_price_nanousd: int, estimate_nanousd:
 
 
 def charge(units: Decimal, unit_price_nanousd: int) -> int:
-    """Billed units (megapixels, possibly fractional) to nano-dollars, rounded half up."""
+    """Convert billed units (megapixels, possibly fractional) to nano-dollars, rounded half up."""
     return int((units * unit_price_nanousd).to_integral_value(ROUND_HALF_UP))
 
 
 def usd(nanousd: int, locale: str = "en") -> str:
-    """A price as people read it: `$1.60`; amounts that are no whole cents keep up to four digits (`$0.0125`)."""
+    """Format a price: `$1.60`; amounts that are not whole cents keep up to four digits (`$0.0125`)."""
     amount = Decimal(nanousd) / NANOUSD_PER_USD
     language = locale.replace("-", "_").split("_")[0].lower()
-    # Tags such as `en-GB`, `es-419` or ones that no one knows come from the platforms; only our languages are used.
+    # Platforms send tags such as `en-GB`, `es-419` or unknown ones; only our languages are used.
     known = language if language in _PRICE_PATTERNS else "en_US"
     pattern = _PRICE_PATTERNS.get(language, _BEFORE)
     return format_currency(amount, "USD", format=pattern, locale=known, currency_digits=False)

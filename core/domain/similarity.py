@@ -1,4 +1,4 @@
-"""How far a result is from its source."""
+"""How similar a result is to its source."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Position = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How much of the source's structure the result kept, and the ninth that changed most, if one stands out."""
+    """How much of the source's structure the result kept, and the ninth of it that changed most, if one stands out."""
 
     percent: int
     most_changed: Position | None

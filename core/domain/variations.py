@@ -1,4 +1,4 @@
-"""New jobs out of earlier ones: what each button under a result changes, and free deliveries of kept results. Pure."""
+"""New jobs made from earlier ones: the buttons under a result, and free redelivery of kept results. Pure."""
 
 import dataclasses
 import hashlib
@@ -29,7 +29,7 @@ CHANGES: tuple[str, ...] = get_args(ChangeKind)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a button asks for. `factor` is for `kind="factor"` (a factor that fits), `model` for `kind="model"`."""
+    """What a button changes. `factor` is set for `kind="factor"`, `model` for `kind="model"`."""
 
     kind: ChangeKind
     factor: float | None = None
@@ -37,9 +37,7 @@ class Change:
 
     @classmethod
     def of(cls, kind: str, argument: str = "") -> Self:
-        """What a button with this argument stands for. Raises ValueError for an unknown kind, JobNotFound for an
-        argument that no button of ours has.
-        """
+        """Parse a button's kind and argument. Raises ValueError for an unknown kind, JobNotFound for a bad argument."""
         if kind not in CHANGES:
             raise ValueError(kind)
         known = cast(ChangeKind, kind)
@@ -54,14 +52,15 @@ class Change:
 def repeated_request(
     earlier: Job, actor: Requester, change: Change, *, key: str, reply: ReplyAddress, private: bool | None
 ) -> UpscaleRequest:
-    """The request that a button stands for. `again` leaves the seed out, so that a new one is chosen."""
+    """Make the request for a button. `again` leaves the seed out, so that a new one is chosen."""
     p = earlier.parameters
     fields = p.given()
     if p.safety:
-        del fields["safety"]  # on wherever there is one
+        del fields["safety"]  # on by default, and not every model has it
     del fields["factor" if p.to is not None else "model"]
     fields["model"] = p.model
-    part_of = {"whole": previewed_job_id(earlier)} if previewed_job_id(earlier) else {}
+    full_id = previewed_job_id(earlier)
+    part_of = {"whole": full_id} if full_id else {}
     source, agreed_nanousd = Source("job_input", job_id=earlier.id, data=part_of), 0
     match change.kind:
         case "again":
@@ -83,7 +82,7 @@ def repeated_request(
             _sized(fields, p.factor)
             agreed_nanousd = earlier.quote.preview_nanousd if earlier.quote else 0
         case "whole":
-            source = Source("job_input", job_id=part_of.get("whole", earlier.id))
+            source = Source("job_input", job_id=full_id or earlier.id)
             agreed_nanousd = earlier.quote.whole_nanousd if earlier.quote else 0
         case "same":
             pass
@@ -104,7 +103,7 @@ def repeated_request(
 
 
 def previewed_job_id(job: Job) -> str:
-    """The job whose picture's most detailed part this one enlarges, for a look at it; empty for any other."""
+    """Return the id of the job that this job is a preview of; empty if it is none."""
     return job.source.data.get("whole", "")
 
 
@@ -114,7 +113,7 @@ def _sized(fields: dict[str, Value], factor: float) -> None:
 
 
 def redelivery(earlier: Job, actor: Requester, reply: ReplyAddress, *, now: float) -> Job:
-    """A job that is done but for its delivery: the earlier result, free, to another address."""
+    """Make a job that only delivers the earlier result, for free, to another address."""
     address = json.dumps({"platform": reply.platform, "data": dict(reply.data)}, sort_keys=True, default=str)
     key = f"redeliver:{earlier.id}:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
     result = earlier.result

@@ -1,4 +1,4 @@
-"""The root of the tree, how an error is stored, and the leaves that belong to no branch."""
+"""The root of the error tree, its conversion to and from JSON, and the errors that belong to no branch."""
 
 import dataclasses
 import re
@@ -11,9 +11,9 @@ from pydantic_core import to_jsonable_python
 
 @dataclass_transform(eq_default=False, kw_only_default=True)
 class UpscaleError(Exception):
-    """Base of the tree. Every class below is a dataclass of facts that JSON can hold.
+    """Base class. Every subclass becomes a keyword-only dataclass whose fields are JSON values.
 
-    `code` is the stable machine name used by the HTTP API and the database: the class's own name in snake case.
+    `code` is the stable name in the HTTP API and the database: the class name in snake case without `Error`.
     """
 
     code: ClassVar[str] = "error"
@@ -24,30 +24,30 @@ class UpscaleError(Exception):
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__.removesuffix("Error")).lower()
 
     def __str__(self) -> str:
-        """For logs only: the code. Facts may hold what a person typed and stay out of log lines."""
+        """Return the code only, for logs: fields may hold what a person typed."""
         return self.code
 
 
 class Draining(UpscaleError):
-    """This process is shutting down and takes nothing new."""
+    """This process is shutting down and accepts no new work."""
 
 
 class InternalError(UpscaleError):
-    """Something unforeseen; the log has it under `reference`."""
+    """An unexpected exception, logged under `reference`."""
 
     reference: str = ""
 
 
 class StorageUnavailable(UpscaleError):
-    """The database does not answer, so nothing can be done or even written down."""
+    """The database does not answer."""
 
 
 class Restored(UpscaleError):
-    """A backup that was restored held this job unfinished; what became of it after the backup is not known."""
+    """A restored backup held this job unfinished; how it continued after the backup is unknown."""
 
 
 def leaves(root: type[UpscaleError] = UpscaleError) -> list[type[UpscaleError]]:
-    """Every class of the tree that can be raised, in drawn order."""
+    """Every class of the tree that can be raised, in order of definition."""
     below = [leaf for child in root.__subclasses__() for leaf in leaves(child)]
     return below or [root]
 
@@ -58,13 +58,13 @@ def _registry() -> dict[str, type[UpscaleError]]:
 
 
 def to_json(error: UpscaleError) -> dict[str, Any]:
-    """`{"code", "facts"}`, JSON-safe, so that an error can be stored with its job and explained by another process."""
+    """Return `{"code": …, "facts": …}` with JSON values only."""
     facts = {field.name: to_jsonable_python(getattr(error, field.name)) for field in dataclasses.fields(error)}
     return {"code": error.code, "facts": facts}
 
 
 def from_json(data: dict[str, Any]) -> UpscaleError:
-    """The stored error again. An unknown code, or facts of an older version, become `InternalError`."""
+    """Restore a stored error. An unknown code, or facts that do not validate, become `InternalError`."""
     kind = _registry().get(str(data.get("code")))
     if kind is None:
         return InternalError()

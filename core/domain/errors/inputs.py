@@ -1,4 +1,4 @@
-"""The picture, or the way to it, is at fault."""
+"""Errors of the image that was sent, and of fetching it."""
 
 from typing import Literal
 
@@ -6,13 +6,13 @@ from core.domain.errors.base import UpscaleError
 
 
 class InputError(UpscaleError):
-    """The picture, or the way to it, is at fault. Nothing was charged."""
+    """The image is unusable, or could not be fetched. Nothing was charged."""
 
 
 class NotAnImage(InputError):
-    """The bytes are no picture; `detected` names what they look like, where that is known (`html`, `pdf` …).
+    """The bytes are no image; `detected` names their kind where known (`html`, `pdf` …).
 
-    Or the names of `files` that are no pictures.
+    `files` counts the files where several were sent and none is an image.
     """
 
     detected: str | None = None
@@ -28,7 +28,7 @@ class DamagedImage(InputError):
 
 
 class FileTooLarge(InputError):
-    """`bytes` is None where reading stopped at the limit."""
+    """`bytes` is None if reading stopped at the limit."""
 
     bytes: int | None
     limit_bytes: int
@@ -47,7 +47,7 @@ class ImageTooSmall(InputError):
 
 
 class OutputTooLarge(InputError):
-    """Scaled by the asked factor the result would pass a limit; `largest_factor` is None where none fits."""
+    """The enlarged image would exceed a limit. `largest_factor` fits; it is None if no factor does."""
 
     width_px: int
     height_px: int
@@ -57,9 +57,9 @@ class OutputTooLarge(InputError):
 
 
 class TargetUnreachable(InputError):
-    """A wanted size that the picture has already, that is beyond the model, or an amount that pays for nothing.
+    """The image already has the requested size, the model cannot reach it, or the amount pays for no enlargement.
 
-    `largest_factor` is what would work instead, None where nothing would; `other_model` reaches the size.
+    `largest_factor` would work instead, or is None if none does; `other_model` can reach the size.
     """
 
     reason: Literal["already_larger", "beyond_model", "amount"]
@@ -72,15 +72,15 @@ class TargetUnreachable(InputError):
 
 
 class ImageTooCostly(InputError):
-    """Decoding took too long or too much memory and was stopped."""
+    """Decoding was stopped because it took too long or too much memory."""
 
 
 class FlatImage(InputError):
-    """Read as it can be read here, the picture would be one flat colour although its file is not."""
+    """Our conversion would produce a single flat colour although the file holds more."""
 
 
 class LinkRefused(InputError):
-    """A typed link that is not fetched, whatever it holds."""
+    """The guard does not allow fetching this link."""
 
     reason: Literal["scheme", "port", "credentials", "private_address", "dns", "redirects", "syntax"]
 

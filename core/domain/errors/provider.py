@@ -1,4 +1,4 @@
-"""The model answered with an error, or fal or the chat platform itself is at fault."""
+"""Errors of the model, of fal, and of the chat platform that receives the result."""
 
 from decimal import Decimal
 from typing import Literal
@@ -7,14 +7,14 @@ from core.domain.errors.base import UpscaleError
 
 
 class ModelError(UpscaleError):
-    """The model answered with an error. `billed` is None where fal did not say; `billed_units` is what it billed."""
+    """The model answered with an error. `billed` is None if fal did not say; `billed_units` are megapixels."""
 
     billed: bool | None = None
     billed_units: Decimal | None = None
 
 
 class ImageRejected(ModelError):
-    """The model would not take the picture; limits are given where fal named them."""
+    """The model refused the image. Limits are set where fal named them."""
 
     reason: Literal["too_small", "too_large", "unreadable", "format", "download", "file_too_large", "no_media"]
     limit_width_px: int | None = None
@@ -23,52 +23,52 @@ class ImageRejected(ModelError):
 
 
 class ContentRejected(ModelError):
-    """The safety checker refused the picture."""
+    """The safety checker refused the image."""
 
 
 class InvalidForModel(ModelError):
-    """The model refused a value that we allow; `parameter` is the chat name."""
+    """The model refused a value that we allow. `parameter` is the name that people type."""
 
     parameter: str
     rule: str = ""
 
 
 class ModelFailed(ModelError):
-    """The model broke while working. `kind` is fal's error type, for the operator."""
+    """The model failed. `kind` is fal's error type, for the operator."""
 
     kind: str = "unknown"
 
 
 class ModelNotOffered(ModelError):
-    """fal has no such model (any more), or not for this account: nothing a member could mend."""
+    """fal does not offer this model, or not to this account."""
 
 
 class ProviderError(UpscaleError):
-    """fal itself, or the way to it, is at fault."""
+    """fal failed, or could not be reached."""
 
 
 class ProviderHalted(ProviderError):
-    """fal takes no work from us at all: out of credit, or the key is refused. A global state, not a job's fault."""
+    """fal accepts no requests of this account: it is out of credit, or the key is refused."""
 
     kind: Literal["credit", "key"]
 
 
 class ProviderBusy(ProviderError):
-    """fal surely did not take the request and says when to come back (429)."""
+    """fal answered 429: the request was not accepted, and may be repeated after `retry_after_s`."""
 
     retry_after_s: float | None = None
 
 
 class ProviderUnavailable(ProviderError):
-    """fal could not be reached for a read, for longer than we wait."""
+    """fal did not answer a repeatable request within all retries."""
 
 
 class SubmitNotSent(ProviderError):
-    """The submit surely never left: safe to try again."""
+    """The submit was certainly not sent, so it is safe to repeat."""
 
 
 class SubmitUnknown(ProviderError):
-    """The submit may have arrived. Never sent again blindly."""
+    """The submit may have arrived, so it must not be repeated blindly."""
 
 
 class RequestLost(ProviderError):
@@ -76,24 +76,24 @@ class RequestLost(ProviderError):
 
 
 class ResultExpired(ProviderError):
-    """fal finished, but its result is no longer kept."""
+    """fal finished the request but no longer keeps the result."""
 
 
 class DeliveryError(UpscaleError):
-    """The chat platform refuses the answer, or is away. The result is kept."""
+    """The chat platform refuses the message, or is down. The result is kept."""
 
 
 class DeliveryRefused(DeliveryError):
-    """No way of delivering is left; trying again is useless."""
+    """Every way of delivering has failed; a retry would not help."""
 
     reason: Literal["gone", "forbidden", "revoked", "too_old", "refused"]
 
 
 class PlaceRefused(DeliveryError):
-    """Known before anything was paid: no place takes the job's message."""
+    """No channel accepts the job's message. Raised before anything is paid."""
 
 
 class DeliveryUnavailable(DeliveryError):
-    """The platform is away or limits us; try again later."""
+    """The platform is down or rate limits us; a later retry may work."""
 
     retry_after_s: float | None = None

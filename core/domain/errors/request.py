@@ -1,4 +1,4 @@
-"""What was asked cannot be done as asked, or a limit, a pause or the ledger says no."""
+"""Errors of the request itself, and of the budget."""
 
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
@@ -8,7 +8,7 @@ from core.domain.limits import LimitStatus
 
 
 class RequestError(UpscaleError):
-    """What was asked cannot be done as asked; nothing was started."""
+    """The request cannot be carried out as it is; nothing was started."""
 
 
 ProblemKind: TypeAlias = Literal[
@@ -18,10 +18,10 @@ ProblemKind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ParameterProblem:
-    """One wrong parameter: the name as typed, the value as typed, what is allowed, the nearest known name.
+    """One invalid parameter: name and value as typed, the allowed values, and the closest known name.
 
-    `together`: this and another size, or a factor, cannot both be given. `not_in_model`: `value` is the model, and
-    `allowed` are the inputs that it has.
+    `together`: two sizes, or a size and a factor, were given. `not_in_model`: `value` is the model and `allowed` are
+    its inputs.
     """
 
     name: str
@@ -32,21 +32,21 @@ class ParameterProblem:
 
 
 class InvalidParameters(RequestError):
-    """All problems of one text at once."""
+    """All problems of one request."""
 
     problems: tuple[ParameterProblem, ...]
 
     @classmethod
     def of(cls, name: str, value: str, kind: ProblemKind, allowed: str = "") -> Self:
-        """With one problem; `value` is cut to a length that can be shown."""
+        """Make an error with one problem; `value` is truncated for display."""
         return cls(problems=(ParameterProblem(name, value[:60], kind, allowed),))
 
 
 class PresetRefused(RequestError):
-    """A member's own preset cannot be saved or deleted as asked; `names` are those that they have.
+    """A member's own preset cannot be saved or deleted; `names` are the presets that the member has.
 
-    Its name is that of a `preset` of everybody's, of a `parameter`, or another `word` of ours; or its `shape` is wrong.
-    `not_kept`: `name` is something that belongs to one image.
+    The name is already a built-in `preset`, a `parameter` or a reserved `word`, or has an invalid `shape`.
+    `not_kept`: the parameter `name` cannot be part of a preset because it belongs to one image.
     """
 
     reason: Literal["preset", "parameter", "word", "shape", "too_many", "unknown", "not_kept"]
@@ -56,39 +56,39 @@ class PresetRefused(RequestError):
 
 
 class NoImage(RequestError):
-    """Neither an attachment, nor a link, nor an image in the message."""
+    """The message has no attachment, link or image."""
 
 
 class StorageFull(RequestError):
-    """No room for another picture: the member's unpaid, or all of theirs, take their share, or the disk is full.
+    """No room for another image: the member's unpaid images, or all they keep, fill their share, or the disk is full.
 
-    Or for another export, while the member's last one is still there.
+    `export`: the member's last export still exists.
     """
 
     reason: Literal["member", "kept", "disk", "export"]
 
 
 class UnsafeNotAllowed(RequestError):
-    """`safety` off was asked where the operator or the place does not allow it."""
+    """`safety=off` was requested where the operator, or the channel (`place`), does not allow it."""
 
     reason: Literal["operator", "place"]
 
 
 class NotAllowed(RequestError):
-    """This person may not do this. `needs` is `requester`, `moderator` or `operator`."""
+    """The person lacks the role `needs`."""
 
     needs: Literal["requester", "requester_or_moderator", "moderator", "operator"]
 
 
 class NotAdmitted(RequestError):
-    """The operator does not pay for this person's upscales here. `refused`: they were asked and said no."""
+    """The operator has not admitted this workspace or user. `refused`: the operator was asked and declined."""
 
     kind: Literal["workspace", "user", "outsider"]
     refused: bool = False
 
 
 class JobNotFound(RequestError):
-    """No such job, or it belongs to another workspace (which is told apart from nobody)."""
+    """The job does not exist, or the person may not know that it does."""
 
 
 class TooLate(RequestError):
@@ -100,27 +100,27 @@ class QuoteExpired(RequestError):
 
 
 class OtherModelChosen(RequestError):
-    """The question about the price was answered with a cheaper model, whose image is a job of its own."""
+    """The member answered the price question with a cheaper model, which runs as a new job."""
 
     model: str
 
 
 class PlatformRefused(RequestError):
-    """The chat platform did not let us do what a button or command asked for."""
+    """The chat platform refused an API call that a button or command needs."""
 
 
 class PlatformBusy(RequestError):
-    """The chat platform is away or asks for a pause, while a button or command is handled."""
+    """The chat platform is down or rate limits us while a button or command is handled."""
 
 
 class BudgetError(UpscaleError):
-    """A limit, a pause, or the ledger says no. Nothing was charged."""
+    """A limit, a pause or the ledger prevents spending. Nothing was charged."""
 
 
 class LimitReached(BudgetError):
-    """The first limit that does not hold the job, with what was asked of it, in its own unit.
+    """The first limit that the job would exceed; `needed` is in its unit.
 
-    What fits instead: `largest_factor`, and `others`: models that do the same for less, each with its nano-dollars.
+    Alternatives that fit: `largest_factor`, and `others`, cheaper models as (id, nano-dollars).
     """
 
     status: LimitStatus
@@ -134,11 +134,11 @@ class TooManyWaiting(BudgetError):
 
 
 class Paused(BudgetError):
-    """New jobs are paused: all by the `operator`, or those of one workspace of `platform` by a `moderator`."""
+    """New jobs are paused: all of them by the operator, or one workspace's by a moderator of `platform`."""
 
     by: Literal["operator", "moderator"]
     platform: str = ""
 
 
 class LedgerUnavailable(BudgetError):
-    """The ledger does not answer, so nothing may be spent."""
+    """The ledger does not answer, so the request is refused."""

@@ -1,7 +1,7 @@
-"""The models on offer, as data: one TOML file each in this folder, and nothing else to write for another one.
+"""The models as data: one TOML file each in this folder.
 
-A file names the endpoint, the inputs under chat names with their ranges, defaults and names at the provider, what is
-always sent beside them, the price, what comes back, and the words for people.
+A file holds the endpoint, the inputs (by chat name, with range, default and name at the provider), fixed inputs, the
+price, the outputs besides the image, and the texts for people.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from core.domain.parameters.spec import PRESETS, SPECS, Parameters, Parsed, Valu
 
 FOLDER = Path(__file__).parent
 DEFAULT_MODEL = "flux"
-"""What a stored job that names no model was made with."""
-
-_NOTHING = Parsed()
+"""The model of stored jobs that name none."""
 
 Backend: TypeAlias = Literal["fal", "local"]
 
@@ -38,13 +36,13 @@ class Input:
 
     @property
     def allowed(self) -> str:
-        """The range as people read it, e.g. `1–4`, `4–50`, `on or off`."""
+        """The range as text: `1–4`, `4–50`, `on or off`."""
         return "on or off" if SPECS[self.name].kind == "bool" else f"{self.low:g}–{int(self.high)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model. `unit_price_nanousd` is per output megapixel, where nothing newer is known of it."""
+    """One model. `unit_price_nanousd` is per output megapixel, used until the provider's price is known."""
 
     id: str
     rank: int
@@ -58,25 +56,23 @@ class ModelSpec:
 
     @property
     def app(self) -> str:
-        """The endpoint without its path: under it the queue knows the requests."""
+        """The first two segments of the endpoint, under which fal's queue addresses requests."""
         return "/".join(self.endpoint.split("/")[:2])
 
     @property
     def largest_factor(self) -> float:
-        """The most that one run enlarges."""
         return self.inputs["factor"].high
 
     def accepts(self, name: str, value: Value) -> bool:
-        """Whether it has this input, and this valid value of some model is in its range."""
+        """Whether the model has this input and a value that is valid for some model is in its range."""
         found = self.inputs.get(name)
         return found is not None and (isinstance(value, str) or found.low <= value <= found.high)
 
     def name(self, language: str = "en") -> str:
-        """What people call it."""
         return self._word("name", language)
 
     def about(self, language: str = "en") -> str:
-        """What it is good for, as the end of a sentence."""
+        """What the model is good for, as the end of a sentence."""
         return self._word("about", language)
 
     def _word(self, key: str, language: str) -> str:
@@ -89,7 +85,7 @@ class ModelSpec:
 
 
 def read_model(text: str) -> ModelSpec:
-    """A model from its TOML. Raises ValueError, which says what is wrong with it."""
+    """Parse a model's TOML. Raises ValueError with the reason."""
     data = tomllib.loads(text)
     try:
         inputs = {name: _input(name, facts) for name, facts in data["inputs"].items()}
@@ -112,14 +108,14 @@ def read_model(text: str) -> ModelSpec:
 
 
 def _input(name: str, facts: Mapping[str, Any]) -> Input:
-    SPECS[name]  # an input that no parameter stands for could not be given
+    SPECS[name]  # raises KeyError for an input that people could not give
     return Input(name, facts.get("api_name", name), facts.get("low", 0), facts.get("high", 1), facts.get("default"))
 
 
 class Models(tuple[ModelSpec, ...]):
-    """The models that are offered, best first: the first is what somebody gets who names none.
+    """The offered models, best first; the first is the default.
 
-    `known` are also those that are not offered (any more), of which there may be stored jobs.
+    `known` also has those that are not offered, for which there may be stored jobs.
     """
 
     known: tuple[ModelSpec, ...]
@@ -138,12 +134,12 @@ class Models(tuple[ModelSpec, ...]):
         return tuple(model.id for model in self)
 
     def find(self, model_id: object) -> ModelSpec | None:
-        """The offered model of this name, in any case; None where there is none."""
+        """Return the offered model with this id in any case, or None."""
         wanted = str(model_id).strip().lower()
         return next((model for model in self if model.id == wanted), None)
 
     def offered(self, ids: Sequence[str] = (), *, backend: Backend | None = None) -> Models:
-        """Those of a backend, or those named, in that order. Raises ValueError for a name that is none."""
+        """Select the models of a backend, or those listed, in that order. Raises ValueError for an unknown id."""
         here = [model for model in self if backend in (None, model.backend)]
         unknown = set(ids) - {model.id for model in here}
         if unknown:
@@ -151,9 +147,9 @@ class Models(tuple[ModelSpec, ...]):
         return Models([next(m for m in here if m.id == name) for name in ids] if ids else here, self.known)
 
     def for_provider(self, provider: Literal["fal", "local", "sandbox"], listed: Sequence[str]) -> Models:
-        """What a provider offers of those `listed`, of all where there is none; the sandbox plays those of fal.
+        """Select what a provider offers of those `listed`, or of all if none are; the sandbox offers fal's models.
 
-        Beside fal, this machine's are free, and offered where they are listed.
+        With fal, local models are free and offered only if listed.
         """
         if provider != "fal":
             here = self.offered(backend="local" if provider == "local" else "fal")
@@ -162,7 +158,7 @@ class Models(tuple[ModelSpec, ...]):
         return Models(known).offered(listed, backend=None if listed else "fal")
 
     def of(self, parameters: Parameters) -> ModelSpec:
-        """The model of a job, offered still or not. Raises ModelFailed where nobody knows it any more."""
+        """Return a job's model, whether still offered or not. Raises ModelFailed if its file was removed."""
         for model in self.known:
             if model.id == parameters.model:
                 return model
@@ -170,7 +166,7 @@ class Models(tuple[ModelSpec, ...]):
 
     @cached_property
     def inputs(self) -> dict[str, Input]:
-        """Every input that one of them has, with the widest range; the default is that of the first which has it."""
+        """Every input of the offered models, with its widest range and the default of the first that has it."""
         found: dict[str, Input] = {}
         for name in SPECS:
             own = [model.inputs[name] for model in self if name in model.inputs]
@@ -179,12 +175,13 @@ class Models(tuple[ModelSpec, ...]):
                 found[name] = Input(name, own[0].api_name, low, high, own[0].default)
         return found
 
-    def resolve(self, asked: Parsed = _NOTHING, defaults: Mapping[str, Value] | None = None) -> Parameters:
-        """The set that counts: the model's defaults < the member's saved ones < the preset < explicit values.
+    def resolve(self, asked: Parsed | None = None, defaults: Mapping[str, Value] | None = None) -> Parameters:
+        """Merge values by precedence: the model's defaults < the member's saved ones < the preset < explicit values.
 
-        `defaults` may hold a `preset`, which is weaker than the values saved beside
-        it, and anything that this model does not have, which is left out.
+        `defaults` may hold a `preset`, which is weaker than the values saved beside it, and values for inputs that
+        the model does not have, which are ignored.
         """
+        asked = asked or Parsed()
         saved = dict(defaults or {})
         preset = str(saved.get("preset", ""))
         layers = (PRESETS.get(preset, {}), saved, asked.preset_values, asked.values)
@@ -203,7 +200,7 @@ class Models(tuple[ModelSpec, ...]):
 
 _READ = (read_model(path.read_text("utf-8")) for path in FOLDER.glob("*.toml"))
 ALL = Models(sorted(_READ, key=lambda model: (model.rank, model.id)))
-"""Every model that has a file here."""
+"""Every model with a file in this folder."""
 
 MODELS = ALL.offered(backend="fal")
-"""Those at fal."""
+"""The models at fal."""

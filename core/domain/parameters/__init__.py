@@ -1,1 +1,1 @@
-"""The one place that knows a parameter: its name, range, label, and how people write it."""
+"""The parameters of a request: names, ranges, labels, and how people write them."""

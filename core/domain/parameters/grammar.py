@@ -1,8 +1,8 @@
-"""The one parser of what people type, for every platform.
+"""The parser of parameters that people type, for every platform. Pure.
 
-Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=value`, `2x`/`x2`, names of
-presets and models, `private`, quoted values, links. Chat clients' typographic quotes, dashes and invisible spaces are
-normalised first, but never inside links. Any text ends in `Parsed` or in InvalidParameters with every problem. Pure.
+Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=value`, `2x`/`x2`, names of presets and
+models, `private`, quoted values and links. Typographic quotes, dashes and invisible spaces of chat clients are
+normalised first, except inside links. The result is `Parsed`, or InvalidParameters with every problem.
 """
 
 import html
@@ -12,14 +12,14 @@ from types import MappingProxyType
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import MODELS, Models
-from core.domain.parameters.judgement import judged
-from core.domain.parameters.sizes import closed_up, parse_target
+from core.domain.parameters.sizes import join_sizes, parse_target
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Presets
-from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, shown
+from core.domain.parameters.validation import validate
+from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, displayed
 from core.domain.untrusted_text import clean
 
 MAX_TEXT_CHARS = 4000
-"""Discord's longest message (with Nitro) has 4,000 characters; longer text is no list of parameters."""
+"""Discord's longest message (with Nitro); longer text is no list of parameters."""
 
 _LOOK_BACK_CHARS = 40
 
@@ -29,7 +29,7 @@ _SPACES = dict.fromkeys(
 _INVISIBLE = dict.fromkeys(
     [0x00AD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF, 0xE000, 0xE001]
 )
-"""Zero-width and direction marks; also the two private characters that mark links below."""
+"""Zero-width and direction marks, and the two private-use characters that stand for links below."""
 _SIGNS = str.maketrans(
     {
         **dict.fromkeys("“”„‟«»″＂", '"'),
@@ -41,7 +41,7 @@ _SIGNS = str.maketrans(
         "`": " ",
     }
 )
-"""Typographic forms that chat clients put in, East Asian keyboards' full-width ones, and Markdown's code quotes."""
+"""Typographic forms inserted by chat clients, full-width forms of East Asian keyboards, and Markdown's backtick."""
 
 _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
@@ -59,7 +59,7 @@ _NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
 
 
 def _is_size(word: str) -> bool:
-    """Whether the word stands for a size by itself: `4k`, `3840x2160`, `a4@300dpi`; a bare paper may be a word."""
+    """Whether the word is a size without `to=`: `4k`, `3840x2160`, `a4@300dpi`; a bare `a4` may be a word."""
     target = parse_target("to", word) if len(word) <= _LOOK_BACK_CHARS and word[:1].isalnum() else None
     return target is not None and (target.max_nanousd is None) and ("@" in word or word[0].isdigit())
 
@@ -73,27 +73,26 @@ def parse(
     presets: Presets = PRESETS,
     lenient: bool = False,
 ) -> Parsed:
-    """Text and typed options, which win, for the model that they name, else `model` (the member's own), else the first.
+    """Parse text and typed options (which win) for the model that they name, else `model`, else the first offered.
 
-    `presets`: those that this member has. `lenient` where the member's own are not known: fine is what is so for any
-    model that is offered. Raises InvalidParameters with the problems of both, and nothing else.
+    `model` is the member's saved one and `presets` are those that the member has. `lenient`: the member's settings
+    are not known, so what any offered model accepts is valid. Raises InvalidParameters with all problems, only.
     """
     own = str(model) if model is not None else None
-    return judged(
-        [_Scanner(text, presets, models).run(), collect(options)], models, presets, otherwise=own, lenient=lenient
-    )
+    collected = [_Scanner(text, presets, models).run(), collect(options)]
+    return validate(collected, models, presets, default_model=own, lenient=lenient)
 
 
-def name_first(text: str) -> tuple[str, str]:
-    """The word that a text begins with (`logo 4x` → `logo`, `4x`), and the rest; no word where it is a value."""
+def split_name(text: str) -> tuple[str, str]:
+    """Split a leading name from the rest: `logo 4x` → (`logo`, `4x`). The name is empty if a value comes first."""
     plain = clean(text, MAX_TEXT_CHARS).translate(_SPACES).translate(_INVISIBLE).translate(_SIGNS)
     found = _NAME_FIRST.match(plain)
     name = found[2] or found[3] if found else ""
     return ("", text) if not found or _FACTOR.fullmatch(name) or _is_size(name) else (name, plain[found.end() :])
 
 
-def has_meaning(word: str) -> bool:
-    """Whether this word is read as a parameter, a value, a preset of everybody's, or as nothing at all."""
+def is_reserved(word: str) -> bool:
+    """Whether the parser understands this word as a parameter, value or built-in preset, or ignores it."""
     try:
         parse(word)
     except InvalidParameters as error:
@@ -102,7 +101,7 @@ def has_meaning(word: str) -> bool:
 
 
 class _Scanner:
-    """Walks over one text from left to right. Each step moves forward, so it ends."""
+    """Scans one text from left to right. Each step moves forward, so it terminates."""
 
     def __init__(self, text: str, presets: Presets, models: Models) -> None:
         self.presets = presets
@@ -114,12 +113,11 @@ class _Scanner:
         self.at = 0
         if len(text) > MAX_TEXT_CHARS:
             length, allowed = f"{len(text):,}", f"≤ {MAX_TEXT_CHARS:,}"
-            self.collector.problem(ParameterProblem("text", length, "range", allowed))
+            self.collector.add(ParameterProblem("text", length, "range", allowed))
             text = ""
         self.text = self._normalise(clean(text, MAX_TEXT_CHARS))
 
     def run(self) -> Collector:
-        """Read everything; problems end up in the collector."""
         while True:
             self._take(_SEPARATORS)
             if self.at >= len(self.text):
@@ -134,27 +132,24 @@ class _Scanner:
             self.first = False
 
     def _normalise(self, text: str) -> str:
-        """Signs made plain and links set aside, each held by a mark that nobody can type."""
+        """Replace typographic signs, and each link by a placeholder of private-use characters."""
         text = text.translate(_SPACES).translate(_INVISIBLE)
         text = _BARE_LINK.sub(self._hold_bare, _ANGLE.sub(self._hold_angle, text))
-        return closed_up(_LONG_OPTION.sub("--", text).translate(_SIGNS))
+        return join_sizes(_LONG_OPTION.sub("--", text).translate(_SIGNS))
 
     def _hold(self, address: str) -> str:
         self.links.append(address)
         return f"\ue000{len(self.links) - 1}\ue001"
 
     def _hold_angle(self, match: re.Match[str]) -> str:
-        """`<link>` (Discord), `<link|label>` (Slack, which escapes &, < and >); mentions are dropped."""
+        """Handle `<link>` (Discord) and `<link|label>` (Slack, which escapes &, < and >); drop mentions."""
         inner = match[1].split("|")[0].strip()
         if LINK.fullmatch(inner):
-            return f" {self._hold(html.unescape(inner))} " if self._free(match) else self._hold(html.unescape(inner))
+            before = match.string[max(0, match.start() - _LOOK_BACK_CHARS) : match.start()].rstrip()
+            is_value = before[-1:] in ("=", ":", '"', "'", "“")
+            held = self._hold(html.unescape(inner))
+            return held if is_value else f" {held} "
         return " " if inner[:1] in ("@", "#", "!") else f" {match[1]} "
-
-    @staticmethod
-    def _free(match: re.Match[str]) -> bool:
-        """Whether the link stands alone rather than after `url=`."""
-        before = match.string[max(0, match.start() - _LOOK_BACK_CHARS) : match.start()]
-        return before.rstrip()[-1:] not in ("=", ":", '"', "'", "“")
 
     def _hold_bare(self, match: re.Match[str]) -> str:
         address = match[0].rstrip(".,;:!?'’")
@@ -163,7 +158,7 @@ class _Scanner:
         return self._hold(address) + match[0][len(address) :].strip(".,;:!?')’")
 
     def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """What stands here, if it is this; the walk goes on behind it."""
+        """Match here and advance past the match."""
         if found := pattern.match(self.text, self.at):
             self.at = found.end()
         return found
@@ -177,11 +172,10 @@ class _Scanner:
         return self._take_word()
 
     def _at_name(self) -> bool:
-        """Whether another parameter follows."""
         return bool(_KEY.match(self.text, self.at) or _OPTION.match(self.text, self.at))
 
     def _value_after_sign(self) -> str:
-        """The value after `=`; empty where another parameter, or nothing, follows."""
+        """Take the value after `=`; empty if another parameter, or nothing, follows."""
         if self._take(_BLANK) and self._at_name():
             return ""
         if quoted := self._take(_QUOTED):
@@ -191,7 +185,7 @@ class _Scanner:
         return self._take_word().lstrip("\"'")
 
     def _peek(self) -> str:
-        """The next word if it could be a value; empty where a parameter, a link, or nothing follows."""
+        """Return the next word if it can be a value; empty if a parameter, or nothing, follows."""
         mark = self.at
         self._take(_SEPARATORS)
         word = "" if self._at_name() else self._take_word()
@@ -199,7 +193,7 @@ class _Scanner:
         return word
 
     def _option(self, name: str) -> None:
-        """`--key value`; a switch may stand alone (`--private`, `--no-safety`)."""
+        """Handle `--key value`; a switch may have no value (`--private`, `--no-safety`)."""
         known = canonical(name)
         off = canonical(name[3:]) if known is None and name[:3].lower() == "no-" else None
         if off in ("private", "safety"):
@@ -216,7 +210,7 @@ class _Scanner:
         return self._put(name, self._take_next() if word else "")
 
     def _word(self, word: str) -> None:
-        """A word without a key: a link, a factor, a preset, `private`, a name with its value after it, or a stray."""
+        """A word without `=`: link, factor, size, preset, model, `private`, a name before its value, or stray."""
         word = word.rstrip(".!?")
         lower = word.lower()
         known = canonical(word)
@@ -242,7 +236,7 @@ class _Scanner:
             self.strays.append(self._unheld(word))
 
     def _named(self, name: str, switch: bool) -> None:
-        """`factor 3`: a known name whose value follows without a sign."""
+        """Handle `factor 3`: a known name followed by its value."""
         word = self._peek()
         fits = as_bool(word) is not None if switch else bool(_NUMERIC.fullmatch(word) or _FACTOR.fullmatch(word))
         self._put(name, self._take_next() if fits else "")
@@ -255,8 +249,7 @@ class _Scanner:
         return _HELD.sub(lambda match: self.links[int(match[1])], value)
 
     def _flush_strays(self) -> None:
-        """Words that belong to nothing, told as one phrase where they stood together."""
+        """Report consecutive stray words as one phrase."""
         if self.strays:
-            phrase = shown(" ".join(self.strays))
-            self.collector.problem(ParameterProblem("", phrase, "stray", ""))
+            self.collector.add(ParameterProblem("", displayed(" ".join(self.strays)), "stray"))
             self.strays = []

@@ -1,70 +1,69 @@
-"""Leaves ordinary words out of what people say around parameters: "please upscale this, 3x, thanks". Pure."""
+"""Removes ordinary words around parameters: "please upscale this, 3x, thanks". Pure."""
 
 import re
 from collections.abc import Collection
 
 from core.domain.models import MODELS
-from core.domain.parameters.sizes import closed_up
+from core.domain.parameters.sizes import join_sizes
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
 from core.domain.parameters.values import canonical
 
 _WORD = re.compile(r"<[^<>]*>|\S+")
 _EMOJI = re.compile(r"<?a?:[A-Za-z0-9_+~-]+:(?:\d+>)?")
 _MARKUP = re.compile(r"<(?:t|mailto|tel|sms|id|/[^<>:]{1,100}):[^<>\s]{1,200}>")
-"""What chat clients make of a time, an address, a telephone number or a command."""
+"""Chat clients' markup of times, e-mail addresses, telephone numbers and commands."""
 
 _NAMED_LINK = re.compile(r"\[[^\[\]]{0,200}\]\((<?https?://[^\s()<>]{1,2000}>?)\)", re.IGNORECASE)
 _MENTION = re.compile(r"<[@#][^<>]{1,200}>")
 _DECORATION = "*_~|()[]"
 _DASHES = "-‐‑‒–—―−"
-"""What chat clients make of the two before an option."""
+"""Dashes that chat clients substitute for the `--` of an option."""
 
 _EDGES = " \t\n\"'“”„‘’«»()[]{}.,;!?…*_~|"
-_SAID = frozenset({"upscale", "upscaled", "upscaling"})
-"""What everybody says; as names they count only with a value."""
+_VERBS = frozenset({"upscale", "upscaled", "upscaling"})
+"""Names of a parameter only when followed by a value."""
 
 _COMMON = frozenset({"need", "send", "see", "seen", "sees", "step", "stop", "stops", "mode", "feed", "weed", "seek"})
-"""Words of every day that are within one edit of a name."""
+"""Common words within one edit of a parameter's name."""
 
 _ASKS = (
     "upscal", "enlarg", "enhanc", "bigger", "larger", "sharper", "resol", "vergröß", "vergroess", "größer", "groesser",
     "schärfer", "agrand", "améli", "nett", "ampl", "aument", "grand", "mejor", "melhor", "nítid", "拡大", "大きく",
     "画質", "解像", "アップスケール", "高精細",
 )  # fmt: skip
-"""Parts of words that ask for an enlargement, in every language that the bot speaks."""
+"""Parts of words that request an enlargement, in every language of the bot."""
 
 
 def is_small_talk(text: str, presets: Presets = PRESETS) -> bool:
-    """Whether words ask for nothing: neither a parameter nor a word for enlarging ("thanks, looks great!")."""
+    """Whether a text requests nothing: no parameter and no word for enlarging ("thanks, looks great!")."""
     words = _MENTION.sub(" ", text).lower()
     asks = without_ordinary_words(words, presets) or any(part in words for part in _ASKS)
     return bool(words.strip(_EDGES)) and not asks
 
 
 def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
-    """The text without words that cannot be meant as parameters.
+    """Remove words that cannot be meant as parameters. `presets` are those that the member has.
 
-    Kept is what holds `=` or `:` (emoji codes aside) or a number, what has a meaning of its own, and what is within
-    one edit of a name of four letters or more, so that a mistake is named. "2 times", "by 2", "2倍" are `2x`.
-    `presets` are those that the member has.
+    Kept are words with `=` or `:` (except emoji codes) or a digit, words that the parser knows, and words within one
+    edit of a name of at least four letters, so that a typo is reported. "2 times", "by 2", "2倍" become `2x`.
     """
     flags = {"private", "public", *presets}
     text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
     words = [
-        _bare(found[0]) for found in _WORD.finditer(closed_up(text)) if not _EMOJI.fullmatch(found[0].strip(_EDGES))
+        _bare(found[0]) for found in _WORD.finditer(join_sizes(text)) if not _EMOJI.fullmatch(found[0].strip(_EDGES))
     ]
     following = zip(words, [*words[1:], ""], strict=False)
     return " ".join(word for word, after in following if _may_be_meant(word, after, flags))
 
 
 def _bare(word: str) -> str:
-    """Without the marks around it that only make it bold, hidden or an aside."""
+    """Remove surrounding Markdown and brackets, except from links."""
     return word if "://" in word else word.strip(_DECORATION)
 
 
 def _may_be_meant(word: str, after: str, flags: Collection[str]) -> bool:
     plain = word.strip(_EDGES).lower()
-    if plain in _SAID:
+    if plain in _VERBS:
         return after[:1] in ("=", ":")
     if any(sign in word for sign in "=:＝：") or any(sign.isdigit() for sign in word) or plain.startswith("--"):
         return True

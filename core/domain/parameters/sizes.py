@@ -1,7 +1,7 @@
-"""Sizes wanted instead of a factor: `4k`, `3000x`, `3840x2160`, `a4@300dpi`, `30x20cm@300dpi`, `$0.50`. Pure.
+"""Target sizes instead of a factor: `4k`, `3000x`, `3840x2160`, `a4@300dpi`, `30x20cm@300dpi`, `$0.50`. Pure.
 
-A target is kept as its one canonical text, and becomes a factor once the picture's own size is known. Named and paper
-sizes turn with the picture, explicit ones do not; the picture fits inside, with its own proportions.
+A target is stored as its canonical text and becomes a factor once the image's size is known. The result keeps the
+image's proportions and fits inside the target. Named and paper sizes rotate with the image, explicit ones do not.
 """
 
 import math
@@ -24,7 +24,7 @@ NAMED = {
     "4k": (3840, 2160),
     "8k": (7680, 4320),
 }
-"""Pixels, across and down."""
+"""Width and height in pixels."""
 
 _PAPERS_MM = {f"a{n}": size for n, size in enumerate([(841, 1189), (594, 841), (420, 594), (297, 420), (210, 297)])} | {
     "a5": (148, 210),
@@ -37,8 +37,8 @@ _PAPERS_MM = {f"a{n}": size for n, size in enumerate([(841, 1189), (594, 841), (
 _UNIT_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "inch": 25.4, '"': 25.4}
 _DEFAULT_DPI = 300
 _DPI = (36, 2400)
-MOST_SIDE_PX = 100_000
-_MOST_INCHES = 100
+MAX_SIDE_PX = 100_000
+_MAX_INCHES = 100
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
 _PIXELS = re.compile(r"(\d{1,6})?x(\d{1,6})?(?:px)?")
 _PRINT = re.compile(rf"(?:([a-z]\w{{0,5}})|({_NUMBER})x({_NUMBER})(mm|cm|in|inch|\"))(?:@(\d{{1,5}})(?:dpi|ppi)?)?")
@@ -59,12 +59,12 @@ _DENSITY = re.compile(
     re.IGNORECASE,
 )
 FACTOR_STEPS = 10_000
-"""Factors are worked out in such parts, rounded up, so that the model's picture is never too small."""
+"""Factors are rounded up to 1/10,000, so that the model's output is never too small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What `text` means: a box in pixels (None: free), or the most that may be spent (nano-dollars)."""
+    """A parsed `text`: a box in pixels (None: unbounded), or the maximum to spend. `turns`: rotates with the image."""
 
     text: str
     width_px: int | None = None
@@ -74,12 +74,12 @@ class Target:
     max_nanousd: int | None = None
 
     def box(self, width_px: int, height_px: int) -> tuple[int, int]:
-        """The size of a picture of these proportions inside the box, the tighter side exact, each at least 1."""
+        """Return the size of an image of these proportions inside the box, each side at least 1."""
         scale = self.scale(width_px, height_px)
         return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
     def scale(self, width_px: int, height_px: int) -> Fraction:
-        """How many times larger the picture becomes, exactly."""
+        """Return the exact factor by which the image fits the box."""
         across, down = self.width_px, self.height_px
         if self.turns and across and down and (width_px > height_px) != (across > down):
             across, down = down, across
@@ -87,21 +87,21 @@ class Target:
         return min(sides)
 
 
-def closed_up(text: str) -> str:
-    """Numbers and what belongs to them as one word: `2 times`, `by 2`, `2倍` (`2x`), `30 x 20 cm`, `a4 at 300 dpi`."""
-    text = _SIDES.sub(_closed_sides, _K.sub(r"\1", text))
+def join_sizes(text: str) -> str:
+    """Join numbers and their units to one word: `2 times`, `by 2`, `2倍` (`2x`), `30 x 20 cm`, `a4 at 300 dpi`."""
+    text = _SIDES.sub(_joined_sides, _K.sub(r"\1", text))
     return _DENSITY.sub(r"\1@\4dpi", _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text)))
 
 
-def _closed_sides(found: re.Match[str]) -> str:
+def _joined_sides(found: re.Match[str]) -> str:
     across, down, apart, unit, inches = found.groups()
-    if apart and unit.lower() == "in" and max(float(side.replace(",", ".")) for side in (across, down)) > _MOST_INCHES:
+    if apart and unit.lower() == "in" and max(float(side.replace(",", ".")) for side in (across, down)) > _MAX_INCHES:
         return f"{across}x{down} in"  # "640x480 in colour"
     return f"{across}x{down}{'in' if inches else (unit or '').lower()}"
 
 
 def as_typed(target: str) -> str:
-    """A canonical target as people write it: `width=3000`, `max=$0.50`, `4k`."""
+    """Format a canonical target as people write it: `width=3000`, `max=$0.50`, `4k`."""
     if target.startswith("$"):
         return f"max={target}"
     name = {0: "height=", len(target) - 1: "width="}.get(target.find("x"), "")
@@ -109,7 +109,7 @@ def as_typed(target: str) -> str:
 
 
 def parse_target(name: str, text: str) -> Target | None:
-    """The target that `name=text` means (`to`, `size`, `width`, `height`, `max`); None where it is none."""
+    """Parse `name=text`, where the name is `to`, `size`, `width`, `height` or `max`; None if it is no target."""
     word = text.strip().lower().replace("×", "x").replace(" ", "")
     if "=" in word:
         name, _, word = word.partition("=")
@@ -128,7 +128,7 @@ def parse_target(name: str, text: str) -> Target | None:
         return Target(word, *NAMED[word], turns=True)
     if (pixels := _PIXELS.fullmatch(word)) and (pixels[1] or pixels[2]):
         across, down = (int(side) if side else None for side in pixels.groups())
-        if any(side is not None and not 1 <= side <= MOST_SIDE_PX for side in (across, down)):
+        if any(side is not None and not 1 <= side <= MAX_SIDE_PX for side in (across, down)):
             return None
         return Target(f"{across or ''}x{down or ''}", across, down)
     return _printed(word)
@@ -145,14 +145,14 @@ def _printed(word: str) -> Target | None:
     size_mm: tuple[float, ...] = _PAPERS_MM[paper] if paper is not None else ()
     size_mm = size_mm or tuple(float(side.replace(",", ".")) * _UNIT_MM[unit] for side in (across, down))
     sides = [round(side / 25.4 * density) for side in size_mm]
-    if not _DPI[0] <= density <= _DPI[1] or not all(1 <= side <= MOST_SIDE_PX for side in sides):
+    if not _DPI[0] <= density <= _DPI[1] or not all(1 <= side <= MAX_SIDE_PX for side in sides):
         return None
     size = paper or f"{across}x{down}{unit}"
     return Target(f"{size}@{density}dpi", sides[0], sides[1], turns=paper is not None, dpi=density)
 
 
 def target_of(text: str) -> Target:
-    """The target of a canonical text. Raises ValueError for any other."""
+    """Parse a canonical text. Raises ValueError for any other."""
     found = parse_target("to", text)
     if found is None:
         raise ValueError(text)
@@ -160,25 +160,25 @@ def target_of(text: str) -> Target:
 
 
 def factor_for(width_px: int, height_px: int, out: tuple[int, int], largest: float) -> float | None:
-    """The smallest factor whose picture is nowhere smaller than `out`, however it is rounded; None beyond `largest`."""
+    """Return the smallest factor whose output is at least `out`, however it is rounded; None if above `largest`."""
     needed = max(Fraction(out[0], width_px), Fraction(out[1], height_px))
     if needed > Fraction(largest):
         return None
     step = math.ceil(needed * FACTOR_STEPS)
     factor = step / FACTOR_STEPS
     while math.floor(width_px * factor) < out[0] or math.floor(height_px * factor) < out[1]:
-        step += 1  # at most once or twice: only what floats lost is made up for
+        step += 1  # at most once or twice, to compensate for float rounding
         factor = step / FACTOR_STEPS
     return min(factor, largest)
 
 
-MOST_MEGAPIXELS = 10**9
-"""What any amount pays for where a megapixel costs nothing."""
+_UNLIMITED_MEGAPIXELS = 10**9
+"""What any amount pays for if a megapixel costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputPlan:
-    """What the model is asked for (`factor`), and the size that its picture is reduced to; `dpi` of a print."""
+    """The factor that the model gets, and the size to which its output is then reduced; `dpi` for prints."""
 
     factor: float
     width_px: int
@@ -194,10 +194,10 @@ def plan_output(
     *,
     largest: Callable[[float], float | None],
 ) -> OutputPlan:
-    """How a picture gets the size that was asked for.
+    """Compute how an image reaches the requested factor or size.
 
-    `priced` are models with their nano-dollars per megapixel: first the job's own, then those on offer. `largest`: the
-    largest factor below one that all limits allow. Raises TargetUnreachable, with what would work instead.
+    `priced` are models with their nano-dollars per megapixel: first the job's own, then those on offer. `largest(f)`
+    is the largest factor up to `f` that the size limits allow. Raises TargetUnreachable with alternatives.
     """
     if parameters.to is None:
         return OutputPlan(parameters.factor, *output_size(width_px, height_px, parameters.factor))
@@ -206,10 +206,10 @@ def plan_output(
     out = (width_px, height_px) if by_amount else target.box(width_px, height_px)
 
     def factor_by(one: ModelSpec, price: int) -> float | None:
-        """None where this model cannot do it."""
+        """Return None if this model cannot reach the target."""
         if target.max_nanousd is None:
             return factor_for(width_px, height_px, out, one.largest_factor)
-        units = target.max_nanousd // price if price else MOST_MEGAPIXELS
+        units = target.max_nanousd // price if price else _UNLIMITED_MEGAPIXELS
         bound = largest(one.largest_factor)
         return factor_within(width_px, height_px, units, below=bound) if bound is not None else None
 

@@ -1,7 +1,7 @@
-"""The parameters that people may give: names, kinds, labels, presets, and which value wins. Pure; reads no text.
+"""The parameters that people may give: names, kinds, labels and presets. Pure.
 
-Commands, forms, controls, flags, help and details are made from `SPECS`. What a parameter may be, and what it is
-called at the provider, is the model's: `core.domain.models`.
+Commands, forms, controls, flags, help and details are generated from `SPECS`. Ranges, defaults and the names at the
+provider belong to each model: `core.domain.models`.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ SEED_MAX = 2**32 - 1
 
 
 def translatable(sentence: str) -> str:
-    """Marks a sentence for the translators; `core.presentation` shows it in the reader's language."""
+    """Mark a sentence for translation; `core.presentation` translates it when it is displayed."""
     return sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One parameter: the name that people type, further names, a label and one line of explanation (English)."""
+    """One parameter: the name that people type, aliases, a label and a one-line hint (English)."""
 
     name: str
     kind: Kind
@@ -78,7 +78,7 @@ SPECS: dict[str, Spec] = {
 }
 
 Presets: TypeAlias = Mapping[str, Mapping[str, Value]]
-"""Values by the name of their preset."""
+"""Values by preset name."""
 
 PRESETS: Presets = {
     "faithful": {"creativity": 0.1},
@@ -89,9 +89,9 @@ PRESETS: Presets = {
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """A valid set. None: the model has no such input; a `seed` of None is also chosen when the job is made.
+    """A valid set of values. None: the model has no such input, or, for `seed`, it is chosen when the job is made.
 
-    What a job of 0.1.0 does not say is what flux has; a further field is None, for the jobs that were stored without.
+    The defaults are those of flux, for jobs stored by 0.1.0; a new field must default to None, for older stored jobs.
     """
 
     model: str = "flux"
@@ -102,21 +102,21 @@ class Parameters:
     seed: int | None = None
     safety: bool = True
     to: str | None = None
-    """A size instead of a factor (`core.domain.parameters.sizes`); the factor is worked out once the size is known."""
+    """A size instead of a factor (`core.domain.parameters.sizes`); the factor is computed once the size is known."""
     preset: str = field(default="", compare=False)
-    """The name of the preset that some of the values came from; no value itself."""
+    """The preset that some of the values came from."""
 
     def with_values(self, **values: Value | None) -> Self:
-        """A copy with these chat-named values replaced; values are trusted to be valid."""
+        """Return a copy with these values replaced, without validation."""
         return replace(self, **values)  # type: ignore[arg-type]
 
     def given(self) -> dict[str, Value]:
-        """Every value there is, by chat name."""
+        """Return every value that is not None, by chat name."""
         found = {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
         return {name: value for name, value in found.items() if value is not None}
 
     def as_text(self) -> str:
-        """The set as `key=value` words, the same for the same set and no other."""
+        """Return `key=value` words, which are equal only for equal sets."""
         return " ".join(f"{name}={_written(value)}" for name, value in self.given().items())
 
 
@@ -128,10 +128,10 @@ def _written(value: Value) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one text, or one set of typed options, says. All of it is valid; what is not said is absent.
+    """The valid parameters of one request; what was not given is absent.
 
-    `values` are by chat name, `links` are addresses in the order typed (judged by `core.net.fetch`, not here), and
-    `preset_values` what the preset stands for.
+    `values` are by chat name; `links` are URLs in the order typed, not yet checked by `core.net.fetch`;
+    `preset_values` are the values of `preset`.
     """
 
     values: Mapping[str, Value] = field(default_factory=dict)

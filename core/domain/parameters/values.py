@@ -1,10 +1,8 @@
-"""Judges single parameter values, however they arrive: typed text, numbers from a form, strings from a request.
+"""Parses single parameter values from typed text, form numbers or JSON.
 
-`Collector` gathers every problem of one request before it raises, so that people are told all of them at once.
 Numbers are compared as exact decimals before they become floats. Pure.
 """
 
-import dataclasses
 import difflib
 import math
 import re
@@ -23,15 +21,15 @@ Raw = str | int | float | bool | None
 LINK = re.compile(r"[a-z][a-z0-9+.-]{0,30}://\S+", re.IGNORECASE)
 MAX_FIELDS = 64
 MAX_PROBLEMS = 20
-"""Nobody reads more of them at once."""
-MAX_SAID = 2_000
+"""Nobody reads more at once."""
+MAX_ENTRIES = 2_000
 """As many as fit into the longest text."""
 MAX_VALUE_CHARS = 8192
-"""As long as the longest link that is fetched."""
+"""The longest link that is fetched."""
 _NAME_CHARS = 60
 SHOWN_CHARS = 60
 _NUMBER_CHARS = 64
-"""The longest float `repr` writes has 24 characters; nobody types more than this by intent."""
+"""The longest `repr` of a float has 24 characters."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _TIMES = re.compile(r"^x|x$", re.IGNORECASE)
 _WORDS = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
@@ -44,31 +42,31 @@ _NAMES: dict[str, str] = {
 
 
 def canonical(name: str) -> str | None:
-    """The chat name for any known name in any case (`Upscale-Factor` → `factor`); None if unknown."""
-    return _NAMES.get(key_of(name))
+    """Return the chat name of a known name in any case (`Upscale-Factor` → `factor`), or None."""
+    return _NAMES.get(normalised(name))
 
 
-def key_of(name: str) -> str:
+def normalised(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
 def nearest(name: str) -> str | None:
-    """The known chat name most like this one, if any is close."""
+    """Return the known chat name most similar to this one, if any is close."""
     close = difflib.get_close_matches(name.lower().replace("-", "_")[:SHOWN_CHARS], _NAMES, n=1, cutoff=0.6)
     return _NAMES[close[0]] if close else None
 
 
 def as_bool(raw: Raw) -> bool | None:
-    """on/off, yes/no, true/false, 1/0 as a bool; None for anything else."""
+    """Parse on/off, yes/no, true/false, 1/0; None for anything else."""
     if isinstance(raw, bool):
         return raw
     return _WORDS.get(str(raw).strip().lower()) if isinstance(raw, str) or raw in (0, 1) else None
 
 
-def shown(raw: Raw) -> str:
-    """The value as given, cut to a readable length and without addresses, which errors may not hold.
+def displayed(raw: Raw) -> str:
+    """Format a value for an error: truncated, and without URLs, which errors may not hold.
 
-    Huge integers are not printed in full: Python refuses to print thousands of digits.
+    Huge integers are abbreviated, because Python refuses to print thousands of digits.
     """
     if isinstance(raw, bool):
         return "on" if raw else "off"
@@ -79,7 +77,7 @@ def shown(raw: Raw) -> str:
 
 
 def _decimal(raw: Raw, name: str) -> Decimal | None:
-    """The exact number, or None where this is no number for this parameter."""
+    """Return the exact number, or None if this is not a number for this parameter."""
     if isinstance(raw, bool) or raw is None:
         return None
     if isinstance(raw, int):
@@ -97,10 +95,10 @@ def _decimal(raw: Raw, name: str) -> Decimal | None:
     return number / 100 if percent else number
 
 
-def judge(known: Input, raw: Raw, name: str | None = None) -> Value | ParameterProblem:
-    """The value in its own type, or what is wrong with it. `name` is the name as typed."""
+def parse_value(known: Input, raw: Raw, name: str, allowed: str) -> Value | ParameterProblem:
+    """Return the value in the input's type, or the problem, with `name` and `allowed` as given."""
     kind = SPECS[known.name].kind
-    problem = ParameterProblem(name or known.name, shown(raw), "type", known.allowed)
+    problem = ParameterProblem(name, displayed(raw), "type", allowed)
     if kind == "bool":
         flag = as_bool(raw)
         return problem if flag is None else flag
@@ -108,50 +106,50 @@ def judge(known: Input, raw: Raw, name: str | None = None) -> Value | ParameterP
     if number is None:
         return problem
     if not known.low <= number <= known.high:
-        return dataclasses.replace(problem, kind="range")
-    unclear = isinstance(raw, str) and may_mean_thousands(raw.strip())
-    if kind == "int" and (unclear or number != number.to_integral_value()):
+        return ParameterProblem(name, displayed(raw), "range", allowed)
+    ambiguous = isinstance(raw, str) and may_mean_thousands(raw.strip())
+    if kind == "int" and (ambiguous or number != number.to_integral_value()):
         return problem
     return int(number) if kind == "int" else abs(float(number))
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Entry:
+    """One `name=raw` of a request. `known` is the chat name, empty if the name is unknown."""
+
     known: str
     name: str
     raw: Raw
 
 
 class Collector:
-    """Gathers what one text, or one set of options, says; judges it once the model is known."""
+    """The entries of one text, or of one set of typed options; they are validated once the model is known."""
 
     def __init__(self) -> None:
-        self.said: list[Said | ParameterProblem] = []
+        self.entries: list[Entry | ParameterProblem] = []
 
     def put(self, name: str, raw: Raw) -> None:
-        """Take one `name=raw` under any known name; an empty value is a problem, and so is one beyond all measure."""
-        if len(self.said) >= MAX_SAID:
-            return
+        """Add one `name=raw`; a value that is too long becomes a problem."""
         name = clean_line(name, _NAME_CHARS)
         if isinstance(raw, str) and len(raw) > MAX_VALUE_CHARS:
-            self.problem(ParameterProblem(shown(name), f"{len(raw):,}", "range", f"≤ {MAX_VALUE_CHARS:,}"))
+            self.add(ParameterProblem(displayed(name), f"{len(raw):,}", "range", f"≤ {MAX_VALUE_CHARS:,}"))
             return
         raw = clean(raw, MAX_VALUE_CHARS).strip() if isinstance(raw, str) else raw
-        self.said.append(Said(canonical(name) or "", name, raw))
+        self.add(Entry(canonical(name) or "", name, raw))
 
-    def problem(self, problem: ParameterProblem) -> None:
-        if len(self.said) < MAX_SAID:
-            self.said.append(problem)
+    def add(self, entry: Entry | ParameterProblem) -> None:
+        if len(self.entries) < MAX_ENTRIES:
+            self.entries.append(entry)
 
     def first(self, known: str) -> Raw:
-        return next((said.raw for said in self.said if isinstance(said, Said) and said.known == known), None)
+        return next((one.raw for one in self.entries if isinstance(one, Entry) and one.known == known), None)
 
 
 def collect(options: Mapping[str, Raw]) -> Collector:
-    """Typed options (slash-command options, form fields, JSON) under chat or API names; None and "" are not given."""
+    """Collect typed options (of slash commands, forms, JSON) by chat or API names; None and "" count as not given."""
     collector = Collector()
     if len(options) > MAX_FIELDS:
-        collector.problem(ParameterProblem("fields", f"{len(options):,}", "range", f"≤ {MAX_FIELDS}"))
+        collector.add(ParameterProblem("fields", f"{len(options):,}", "range", f"≤ {MAX_FIELDS}"))
         return collector
     for name, raw in options.items():
         if raw is not None and not (isinstance(raw, str) and not raw.strip()):

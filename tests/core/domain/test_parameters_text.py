@@ -187,8 +187,8 @@ def test_a_negative_or_zero_factor_is_out_of_range() -> None:
 
 
 @pytest.mark.parametrize("word", ["x=1 ", "model=foo ", "preset=zz "])
-def test_what_is_said_a_thousand_times_is_judged_once(word: str) -> None:
-    """Each judgement compares with every known name, on the event loop."""
+def test_a_word_repeated_a_thousand_times_is_validated_once(word: str) -> None:
+    """Each validation compares with every known name, on the event loop."""
     compared = 0
 
     def count(frame: FrameType, event: str, _: object) -> None:

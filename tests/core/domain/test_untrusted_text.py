@@ -26,7 +26,7 @@ from core.budgets.reports import parse_period
 from core.domain.errors import UpscaleError
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
-from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, shown
+from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, displayed
 from core.domain.untrusted_text import MAX_ITEMS, Shape, clean, clean_json, clean_line, has_shape
 from core.net import guard
 
@@ -41,7 +41,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "a parameter's name": lambda text: parse("", {text: text}),
     "many parameters": lambda text: parse("", {f"{n}{text[:99]}": text[:99] for n in range(CHARS // 100)}),
     "text and parameters": lambda text: parse(text, {text: "1", "seed": text}),
-    "shown": shown,
+    "displayed": displayed,
     "clean": lambda text: clean(text, CHARS),
     "clean line": lambda text: clean_line(text, CHARS),
     "limit": lambda text: limit_words(text, web._QUOTA, needs_amount=True),
