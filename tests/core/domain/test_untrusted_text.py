@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "clean line": lambda text: clean_line(text, CHARS),
     "limit": lambda text: limit_words(text, web._QUOTA, needs_amount=True),
     "period": lambda text: parse_period(text, date(2026, 11, 29)),
-    "link": guard.parse,
+    "link": guard.parse_link,
     "discord escape": lambda text: markup.quote(markup.escape(markup.cut(text, CHARS))),
     "slack message": lambda text: subcommand(slack.spoken(text)),
     "slack mentions": slack.mentioned_scope,
