@@ -28,7 +28,6 @@ class JobState(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.REFUSED}
 
 
@@ -96,8 +95,7 @@ class UpscaleRequest:
 
     `key` is the idempotency key: the same platform event always has the same key and becomes the same job. `text`
     holds parameters as typed, `fields` those from typed options (chat or API names); `fields` win. `unsafe_place`:
-    the channel is age-restricted, so `safety` may be off. `confirmed_nanousd` is the price on the button that the
-    member pressed, and so agreed to.
+    the channel is age-restricted, so `safety` may be off. `confirmed_nanousd` is a price that the member agreed to.
     """
 
     key: str

@@ -224,7 +224,7 @@ async def test_who_may_not_spend_is_not_told_of_money_but_that_the_owner_has_to_
     database = await open_database(f"sqlite:///{tmp_path / 'b.db'}")
     bot_day, place_day = (day_usd(kind, 100) for kind in (ScopeKind.EVERYTHING, ScopeKind.WORKSPACE))
     ledger = make_ledger(database, HandClock(), default_money(5), place_day, bot_day)
-    budgets = Budgets(ledger, FakePrices(), guests=guests)  # type: ignore[arg-type]
+    budgets = Budgets(ledger, FakePrices(), allowlist=guests)  # type: ignore[arg-type]
     report = await budgets.usage(who)
     told = str(usage(report, report.left, "en"))
     assert "has to let this place in first" in told
