@@ -59,9 +59,8 @@ def repeated_request(
         del fields["safety"]  # on by default, and not every model has it
     del fields["factor" if p.to is not None else "model"]
     fields["model"] = p.model
-    full_id = previewed_job_id(earlier)
-    part_of = {"whole": full_id} if full_id else {}
-    source, agreed_nanousd = Source("job_input", job_id=earlier.id, data=part_of), 0
+    full_id, agreed_nanousd = previewed_job_id(earlier), 0
+    source = Source("job_input", job_id=earlier.id, data={"whole": full_id} if full_id else {})
     match change.kind:
         case "again":
             fields.pop("seed", None)
