@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from core.domain.errors import StorageUnavailable
 from core.domain.job import Job
 
 
@@ -113,7 +114,7 @@ class TypedState(Generic[T]):
         self._ttl_s = ttl_s
 
     async def get(self, key: str) -> T | None:
-        """The value; None if there is none, or an older version stored it in another form."""
+        """The value; None if there is none, or this release cannot read its form."""
         return self.decode(await self.state.get(self.area, key))
 
     def decode(self, value: Any | None) -> T | None:
@@ -128,10 +129,16 @@ class TypedState(Generic[T]):
         await self.state.put(self.area, key, self._codec.dump_python(value, mode="json"), ttl_s=self._ttl_s)
 
     async def change(self, key: str, update: Callable[[T | None], T | None]) -> None:
-        """Atomically replace the value by `update(value)`; see `AppState.change`."""
+        """Atomically replace the value by `update(value)`; see `AppState.change`.
+
+        Raises StorageUnavailable, and keeps the value, if this release cannot read it (a newer one wrote it).
+        """
 
         def changed(value: Any | None) -> Any | None:
-            new = update(self.decode(value))
+            old = self.decode(value)
+            if old is None and value is not None:
+                raise StorageUnavailable
+            new = update(old)
             return None if new is None else self._codec.dump_python(new, mode="json")
 
         await self.state.change(self.area, key, changed, ttl_s=self._ttl_s)

@@ -5,9 +5,11 @@ messages that are kept by job in the application's encrypted store. The notes ho
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
+from core.domain.errors import StorageUnavailable
 from core.domain.job import ReplyAddress
 from core.ports import AppState, Clock, ReplyState, TypedState
 
@@ -200,15 +202,18 @@ class KeptByJob:
         await self._tokens.delete(job_id)
 
     async def add_message(self, job_id: str, message: Sent) -> None:
-        """Remember one; of very many the newest."""
+        """Remember one; of very many the newest. None where a newer release has written what is there."""
 
         def with_this(kept: Beside | None) -> Beside:
             return Beside((*(kept or Beside()).messages, message)[-MOST_MESSAGES:])
 
-        await self._messages.change(job_id, with_this)
+        with suppress(StorageUnavailable):
+            await self._messages.change(job_id, with_this)
 
     async def take_messages(self, job_id: str) -> list[Sent]:
         """Those that can still be reached; they are forgotten."""
-        kept = await self._messages.get(job_id) or Beside()
+        kept = await self._messages.get(job_id)
+        if kept is None:
+            return []
         await self._messages.delete(job_id)
         return [one for one in kept.messages if one.is_reachable(self._clock.now())]

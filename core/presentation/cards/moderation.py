@@ -76,8 +76,8 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
     values: Mapping[str, str] = {"": _NONE}
     subject, _, model = one.subject.partition(" model=")
     words = subject.split()
-    kind, own_id, what = "", words[-1] if words else "", "{whom}"
-    if one.action == "limit" and len(words) >= 3:
+    kind, own_id, what = "", words[-1] if words else "", one.subject  # as a newer release wrote it
+    if one.action == "limit" and len(words) >= 3 and words[-2] in set(Measure) and words[-1] in set(Window):
         measure, window = Measure(words[-2]), Window(words[-1])
         kind, own_id, what = words[0], "".join(words[1:-2]), "{whom} · " + window_text(window, model, locale)
     elif one.action == "extra":
@@ -89,14 +89,14 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
         values = {"open": tr("open", locale), "paused": tr("paused", locale)}
     elif one.action == "alerts":
         what = tr("channel for alerts", locale)
-    else:
+    elif one.action == "presets":
         kind, own_id = (*words, "", "")[:2]
         what = tr("default values of {whom}", locale)
 
     def value(text: str) -> str:
         if text in values:
             return values[text]
-        money = one.action in ("limit", "extra", "sponsor") and text.isdecimal()
+        money = kind and one.action in ("limit", "extra", "sponsor") and text.isdecimal()
         return amount(measure, int(text), locale) if money else text or _NONE
 
     facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}

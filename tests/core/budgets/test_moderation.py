@@ -13,7 +13,7 @@ from core.budgets.alerts import send_weekly_reports
 from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
 from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
-from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, WantedLimit, Window, span
+from core.domain.limits import AlertPlace, LimitChange, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
 from core.presentation import LANGUAGES, Notice, line_text
 from core.presentation.cards.moderation import limit_changes
@@ -159,6 +159,15 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
         )
     everywhere = await budget.limits.limit_changes(OPERATOR)
     assert {(one.platform, one.workspace_id) for one in everywhere} == {("discord", "w1")}
+
+
+@pytest.mark.parametrize(
+    ("action", "subject"), [("limit", "user ann mood day"), ("limit", "user ann usd eon"), ("blessing", "user ann")]
+)
+def test_a_change_that_a_newer_release_made_is_told_as_it_was_written(action: str, subject: str) -> None:
+    newer = LimitChange(0.0, "mod", "Mod", action, subject, "3", "4")
+    (line,) = limit_changes([newer], UTC, "en")
+    assert line_text(line).endswith(f"Mod: {subject}: 3 → 4")
 
 
 async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(

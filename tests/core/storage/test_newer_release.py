@@ -5,6 +5,9 @@ import json
 import pytest
 from sqlalchemy import insert, select, update
 
+from adapters.discord.outbound.delivery_state import KeptByJob, Sent
+from core.accounts.settings import owner_key
+from core.domain.errors import StorageUnavailable
 from core.domain.job import Job
 from core.engine.replicas import Replicas
 from core.engine.work import Piece
@@ -80,3 +83,21 @@ async def test_a_limit_that_cannot_be_counted_hides_no_other(w: World, column: s
     rules = await w.service.limits.rules.limits("fake", MOD.workspace_id)
     assert [rule.amount for rule in rules] == [5]
     assert (await w.done()).result is not None
+
+
+async def test_a_value_that_cannot_be_read_is_not_overwritten(w: World) -> None:
+    newer = {"logo": {"factor": {"exactly": 4}}}
+    await w.state.put("presets", owner_key(ANN), newer)
+    for change in (w.members.save_preset(ANN, "other", "2x"), w.members.delete_preset(ANN, "logo")):
+        with pytest.raises(StorageUnavailable):
+            await change
+    assert await w.state.get("presets", owner_key(ANN)) == newer
+
+
+async def test_messages_that_a_newer_release_noted_are_left_to_it(w: World) -> None:
+    newer = {"messages": [7]}
+    await w.state.put("discord-beside", "job", newer)
+    kept = KeptByJob(w.state, w.clock)
+    await kept.add_message("job", Sent(channel_id=1, message_id=2))
+    assert await kept.take_messages("job") == []
+    assert await w.state.get("discord-beside", "job") == newer
