@@ -13,7 +13,7 @@ from aiohttp import web
 
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
-from core.jobs.steps import Tools
+from core.jobs.steps import JobContext
 from core.ports import Download, ReplyState
 from core.presentation import Notice
 
@@ -24,9 +24,9 @@ class BenchAdapter:
     name = "bench"
     min_edit_interval_s = 2.0
 
-    def __init__(self, chat_url: str, tools: Tools) -> None:
+    def __init__(self, chat_url: str, ctx: JobContext) -> None:
         self.url = chat_url
-        self.tools = tools
+        self.ctx = ctx
 
     async def start(self) -> None:
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100))
@@ -74,7 +74,7 @@ class BenchReply:
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         assert job.result is not None
-        path = self._adapter.tools.files.absolute(job.result.path)
+        path = self._adapter.ctx.files.absolute(job.result.path)
         with path.open("rb") as file:
             form = aiohttp.FormData()
             form.add_field("file", file, filename="upscaled.png", content_type="image/png")

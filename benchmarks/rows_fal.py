@@ -79,7 +79,7 @@ async def our_bot(w: World, **settings: Any) -> AsyncIterator[App]:
     fal = {name.lower(): w.addresses[name] for name in names}
     host = w.addresses["chat"].split("/")[2]
     app = App(settings_for(w.folder / "data", trusted_file_hosts=(host,), **fal, **settings))
-    adapter = BenchAdapter(w.addresses["chat"], app.tools)
+    adapter = BenchAdapter(w.addresses["chat"], app.ctx)
     app.adapters["bench"] = adapter
     await adapter.start()
     try:
@@ -159,7 +159,7 @@ async def completed_to_final(rounds: int = 11) -> dict[str, Any]:
 
 
 async def _submitted(app: App, job_id: str) -> None:
-    while (remote := (await app.tools.load(job_id)).remote) is None or not remote.request_id:
+    while (remote := (await app.ctx.load(job_id)).remote) is None or not remote.request_id:
         await asyncio.sleep(0.005)
 
 

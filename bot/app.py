@@ -26,7 +26,7 @@ from bot.providers import (
     image_limits,
     job_files,
     ledger_settings,
-    make_beside,
+    make_other_providers,
     make_upscaler,
     pipeline_settings,
     provider_problem,
@@ -49,7 +49,7 @@ from core.jobs.event_bus import EventBus
 from core.jobs.maintenance import Maintenance, MaintenanceTask, repeat_all
 from core.jobs.null_adapter import NullAdapter
 from core.jobs.service import JobService
-from core.jobs.steps import Pipeline, Tools
+from core.jobs.steps import JobContext, Pipeline
 from core.net.client_address import TrustedProxies
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.host_check import HostCheck
@@ -115,7 +115,7 @@ class App:
         s = self.settings
         collector = s.otel_exporter_otlp_endpoint
         self.metrics = PrometheusMetrics(VERSION, StageSpans(collector, VERSION) if collector else None, s.role)
-        self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.tools)
+        self.alerts = AlertSender(self.state, lambda: self.budget, lambda: self.ctx)
         self.images = ImageService(image_limits(s), scratch=s.data_dir / "scratch", no_worker=self.alerts.no_worker)
         self.upscaler = make_upscaler(s, self.images, self.clock, self.metrics, self.alerts.halted)
         self.links = FileLinks(self.vault.signing_key, s.public_url, s.retention_days * _DAY_S, self.clock)
@@ -127,7 +127,7 @@ class App:
         allow = AllowSettings(s.allowed_workspaces, s.allowed_users, s.allow_outsiders, open_to_all=s.backend != "fal")
         self.allowlist = AllowList(allow, self.state, self.clock, self.alerts, self.adapters)
         self.budget = Budgets(self.ledger, self.prices, allowlist=self.allowlist)
-        self.tools = Tools(
+        self.ctx = JobContext(
             store=self.store,
             obligations=SqlObligations(self.database, self.vault, self.clock),
             ledger=self.ledger,
@@ -144,27 +144,27 @@ class App:
             links=self.links,
             settings=pipeline_settings(s),
             models=s.offered,
-            beside=make_beside(s, self.images, self.clock),
+            other_providers=make_other_providers(s, self.images, self.clock),
             metrics=self.metrics,
             operator=self.alerts,
             lease=self.roster,
         )
-        self.pipeline = Pipeline(self.tools)
+        self.pipeline = Pipeline(self.ctx)
         engine = Engine(self.pipeline, self.work)
-        self.members = Accounts(self.tools, self.state, self.budget)
-        parts = (self.tools, engine if self.runs_jobs else self.work, self.members, self.budget)
+        self.members = Accounts(self.ctx, self.state, self.budget)
+        parts = (self.ctx, engine if self.runs_jobs else self.work, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, allowlist=self.allowlist)
         self._upkeep(engine)
 
     def _upkeep(self, engine: Engine) -> None:
         self.engine = engine
         self.own_tasks = (  # of every process that serves, whatever its role
-            *Gauges(self.tools, self.settings.data_dir, self.replicas).maintenance_tasks(),
+            *Gauges(self.ctx, self.settings.data_dir, self.replicas).maintenance_tasks(),
             MaintenanceTask("connections", 60, self.database.close_rested),
         )
         self.maintenance = Maintenance(
             self.pipeline, engine, self.members, retention_s=self.settings.retention_days * _DAY_S,
-            work=self.work, extra=budget_maintenance(self.budget, self.tools, self.state, self.settings),
+            work=self.work, extra=budget_maintenance(self.budget, self.ctx, self.state, self.settings),
         )  # fmt: skip
 
     def _outside(self) -> None:
@@ -172,7 +172,7 @@ class App:
         gate = TokenGate(secret(s.web_token), self.clock, TrustedProxies.of(s.trusted_proxies))
         context = AdapterContext(
             service=self.service,
-            media=JobMedia(self.tools),
+            media=JobMedia(self.ctx),
             state=self.state,
             clock=self.clock,
             data_dir=s.data_dir,
@@ -201,7 +201,7 @@ class App:
             routes=[one for adapter in self.adapters.values() if self.takes_requests for one in adapter.routes()],
             incident=self.service.incidents.incident,
             links=self.links,
-            find_file=lambda job_id, name: result_file(self.store, JobMedia(self.tools), job_id, name),
+            find_file=lambda job_id, name: result_file(self.store, JobMedia(self.ctx), job_id, name),
             webhook=partial(fal_webhook.receive, self.upscaler, self.store),
             gate=gate,
             hosts=HostCheck(s.web_host, s.public_url),
@@ -213,8 +213,8 @@ class App:
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await migrate(self.database)
         await adopt_key(self.database, self.vault)
-        await asyncio.gather(*(provider.start() for provider in (self.upscaler, *self.tools.beside.values())))
-        await self.tools.finish_times.load()
+        await asyncio.gather(*(provider.start() for provider in (self.upscaler, *self.ctx.other_providers.values())))
+        await self.ctx.finish_times.load()
         await self.roster.sign_in(self.name)
         if self.takes_over:
             await self.roster.take_dead(self.maintenance.take_over)
@@ -268,7 +268,7 @@ class App:
         """Undo `start`, in reverse; a part that breaks keeps no other open. Unfinished jobs are left for others."""
         self.service.drain()
         # Replies work as long as jobs do; an adapter that keeps a connection for them brings a `close`.
-        both = (*self.adapters.values(), *self.tools.beside.values())
+        both = (*self.adapters.values(), *self.ctx.other_providers.values())
         own = [close for part in both if (close := getattr(part, "close", None)) is not None]
         first = (self._end_tasks, self.http.stop, self.pipeline.hand_over, self.engine.close, self.alerts.close, *own)
         rest = (self.roster.sign_out, self.upscaler.close, self.images.close, self.ledger.close, self.database.close)

@@ -15,7 +15,7 @@ from core.images.renditions import JobMedia
 from core.images.service import ImageLimits, ImageService
 from core.jobs.disk_budget import DiskShares
 from core.jobs.maintenance import MaintenanceTask
-from core.jobs.steps import PipelineSettings, Tools
+from core.jobs.steps import JobContext, PipelineSettings
 from core.ports import AppState, Clock, Metrics, NotUsable, Upscaler
 from core.presentation import Notice
 from core.storage.files.job_files import JobFiles
@@ -61,7 +61,7 @@ def fal_config(s: Settings) -> FalConfig:
     )
 
 
-def make_beside(s: Settings, images: ImageService, clock: Clock) -> dict[str, Upscaler]:
+def make_other_providers(s: Settings, images: ImageService, clock: Clock) -> dict[str, Upscaler]:
     """This machine beside fal: for `local` in MODELS, and for its jobs from before that was taken out or fal came.
 
     One picture at a time, so that a worker is left for the pictures that fal made.
@@ -158,21 +158,21 @@ def ledger_settings(s: Settings) -> LedgerSettings:
     )
 
 
-def budget_maintenance(budget: Budgets, tools: Tools, state: AppState, s: Settings) -> tuple[MaintenanceTask, ...]:
+def budget_maintenance(budget: Budgets, ctx: JobContext, state: AppState, s: Settings) -> tuple[MaintenanceTask, ...]:
     """Old history each hour; where real money is spent also alerts, and the ledger against fal's bills."""
-    fold = partial(fold_history, budget.ledger.database, tools.clock, s.history_days * 86_400)
+    fold = partial(fold_history, budget.ledger.database, ctx.clock, s.history_days * 86_400)
     history = MaintenanceTask("history", _RECONCILE_EVERY_S, fold)
-    if not tools.upscaler.real_money:
+    if not ctx.upscaler.real_money:
         return (history,)
 
-    books = Books(tools.store, budget.ledger, tools.upscaler, state)
+    books = Books(ctx.store, budget.ledger, ctx.upscaler, state)
 
     async def notify(place: AlertPlace, notice: Notice) -> None:
-        await tools.adapter(place.platform).notify(place.workspace_id, place.channel_id, notice)
+        await ctx.adapter(place.platform).notify(place.workspace_id, place.channel_id, notice)
 
     async def reconcile() -> None:
         if await state.claim("turns", "reconcile", ttl_s=_RECONCILE_EVERY_S / 2):
-            await books.look(tools.metrics, tools.operator)
+            await books.look(ctx.metrics, ctx.operator)
 
     return (
         history,

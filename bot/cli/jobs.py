@@ -79,7 +79,7 @@ async def _save_result(app: App, job: Job, target: Path) -> Exit | None:
     if job.result is None or job.images_deleted:
         err.print(f"No image is kept for {job.id}.")
         return Exit.FAILED
-    kept = app.tools.files.absolute(job.result.path)
+    kept = app.ctx.files.absolute(job.result.path)
     path = target / f"{job.id}{suffix_for(job.result.mime)}" if target.is_dir() else target
     if path.exists():
         raise CommandError(f"{path} exists; name another file.")

@@ -157,7 +157,7 @@ class _Run:
         digest = hashlib.sha256(f"{asked}\n{picture if isinstance(picture, str) else ''}".encode())
         if isinstance(picture, Path):
             digest.update(await asyncio.to_thread(files.digest_of, picture))
-        store = self.app.tools.store
+        store = self.app.ctx.store
         for number in range(_MOST_REPEATS):
             key = f"{PLATFORM}:{digest.hexdigest()[:32]}-{number}"
             job = await store.get(job_id_for(key))
@@ -229,7 +229,7 @@ class _Run:
         many = len(self.options.order.pictures) > 1
         path = files.result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
         path = path if self.options.force else files.free_path(path)
-        media = JobMedia(self.app.tools)
+        media = JobMedia(self.app.ctx)
         file = await media.original(job)
         wanted = files.wanted_format(self.options.out, file.mime, many=many)
         if wanted is not None:
@@ -237,7 +237,7 @@ class _Run:
         await asyncio.to_thread(files.hand_out, file.path, path)
         if files.tells_another_kind(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
-        await self.app.tools.store.change_delivery_state(job.id, {_HANDED_OUT: True})
+        await self.app.ctx.store.change_delivery_state(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits.applying(self.actor)
         print_result(picture, job, path, tuple(left), json=self.options.json, to=err if path == files.PIPE else out)
         return Exit.OK

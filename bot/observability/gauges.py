@@ -9,7 +9,7 @@ from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind
 from core.domain.money import NANOUSD_PER_USD
 from core.engine.replicas import Replicas
-from core.jobs.context import Tools
+from core.jobs.context import JobContext
 from core.jobs.maintenance import MaintenanceTask
 from core.upscalers.fal import FalUpscaler
 
@@ -22,8 +22,8 @@ _OPERATOR = Requester("cli", user_id="operator", user_name="operator", is_operat
 class Gauges:
     """Sets the levels of `core.ports.Metrics`; its maintenance_tasks belong to the maintenance tasks."""
 
-    def __init__(self, tools: Tools, data_dir: Path, replicas: Replicas) -> None:
-        self._tools = tools
+    def __init__(self, ctx: JobContext, data_dir: Path, replicas: Replicas) -> None:
+        self._ctx = ctx
         self._data_dir = data_dir
         self._replicas = replicas
 
@@ -37,21 +37,21 @@ class Gauges:
 
     async def look(self) -> None:
         """Jobs, budget, disk and the provider's state, by short queries."""
-        metrics, tools = self._tools.metrics, self._tools
-        jobs = await tools.store.open_jobs()
-        now = tools.clock.now()
+        metrics, ctx = self._ctx.metrics, self._ctx
+        jobs = await ctx.store.open_jobs()
+        now = ctx.clock.now()
         metrics.gauge("jobs_waiting", jobs.waiting)
         metrics.gauge("jobs_running", jobs.running)
         metrics.gauge("oldest_job_seconds", max(0.0, now - jobs.oldest_at) if jobs.oldest_at is not None else 0.0)
-        metrics.gauge("provider_halted", float(tools.upscaler.halted is not None))
+        metrics.gauge("provider_halted", float(ctx.upscaler.halted is not None))
         roles = await self._replicas.roles()
         metrics.gauge("processes_running_jobs", roles["all"] + roles["worker"])
-        metrics.gauge("obligations_open", await tools.obligations.count())
+        metrics.gauge("obligations_open", await ctx.obligations.count())
         free = await asyncio.to_thread(shutil.disk_usage, self._data_dir)
         metrics.gauge("disk_free_bytes", free.free)
         used = [
             (status.used + status.held) / status.limit.amount
-            for status in await tools.ledger.statuses(_OPERATOR)
+            for status in await ctx.ledger.statuses(_OPERATOR)
             if status.limit.scope.kind is ScopeKind.EVERYTHING
             and not status.limit.model
             and status.limit.measure is Measure.USD
@@ -66,11 +66,11 @@ class Gauges:
             started_at = time.monotonic()
             await asyncio.sleep(_LAG_PROBE_S)
             worst_s = max(worst_s, time.monotonic() - started_at - _LAG_PROBE_S)
-        self._tools.metrics.gauge("event_loop_lag_seconds", worst_s)
+        self._ctx.metrics.gauge("event_loop_lag_seconds", worst_s)
 
     async def ask_credit(self) -> None:
         """fal's credit, where the key lets us ask."""
-        upscaler = self._tools.upscaler
+        upscaler = self._ctx.upscaler
         credit = await upscaler.credit() if isinstance(upscaler, FalUpscaler) else None
         if credit is not None:
-            self._tools.metrics.gauge("credit_usd", credit / NANOUSD_PER_USD)
+            self._ctx.metrics.gauge("credit_usd", credit / NANOUSD_PER_USD)

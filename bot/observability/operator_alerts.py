@@ -9,7 +9,7 @@ import structlog
 
 from core.budgets.service import Budgets
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
-from core.jobs.steps import Tools
+from core.jobs.steps import JobContext
 from core.ports import AppState
 from core.presentation import Notice
 from core.presentation.texts import operator_texts
@@ -26,10 +26,10 @@ _WITHIN_S = 60.0
 class AlertSender:
     """`core.ports.OperatorAlerts`: news about the same so seldom, whichever process has them."""
 
-    def __init__(self, state: AppState, budget: Callable[[], Budgets], tools: Callable[[], Tools]) -> None:
+    def __init__(self, state: AppState, budget: Callable[[], Budgets], ctx: Callable[[], JobContext]) -> None:
         self._state = state
         self._budget = budget
-        self._tools = tools
+        self._ctx = ctx
         self._pending: set[asyncio.Task[None]] = set()
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
@@ -69,7 +69,7 @@ class AlertSender:
         for place in await self._budget().limits.rules.alert_places():
             if not place.everything:
                 continue
-            adapter = self._tools().adapter(place.platform)
+            adapter = self._ctx().adapter(place.platform)
             try:
                 await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
             except DeliveryError as error:

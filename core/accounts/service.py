@@ -22,7 +22,7 @@ from core.domain.identity import check_moderator, person_id
 from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
 from core.domain.parameters.spec import Parameters
 from core.jobs.disk_budget import free_bytes
-from core.jobs.steps import Tools
+from core.jobs.steps import JobContext
 from core.ports import AppState, TypedState
 from core.presentation import Card
 from core.presentation.cards import moderation
@@ -44,9 +44,9 @@ class Purge:
 
 
 class Accounts(SavedSettings):
-    def __init__(self, tools: Tools, state: AppState, money: Budgets) -> None:
-        super().__init__(state, tools.models)
-        self._tools = tools
+    def __init__(self, ctx: JobContext, state: AppState, money: Budgets) -> None:
+        super().__init__(state, ctx.models)
+        self._ctx = ctx
         self._money = money
         self._erased = erased_requests(state)
         self._exports: dict[str, Path] = {}
@@ -91,11 +91,11 @@ class Accounts(SavedSettings):
         }
         kept = [(job, job.result) for job in jobs if not job.images_deleted and job.result is not None]
         needed_bytes = sum(result.bytes + (job.input.bytes if job.input is not None else 0) for job, result in kept)
-        if await asyncio.to_thread(free_bytes, path.parent) - needed_bytes < self._tools.settings.disk.free:
+        if await asyncio.to_thread(free_bytes, path.parent) - needed_bytes < self._ctx.settings.disk.free:
             raise StorageFull(reason="disk")
         for job, result in kept:
-            await self._tools.files.here(self._tools.files.source(job.id))
-            await self._tools.files.here(self._tools.files.absolute(result.path))
+            await self._ctx.files.here(self._ctx.files.source(job.id))
+            await self._ctx.files.here(self._ctx.files.absolute(result.path))
         await asyncio.to_thread(self._pack, path, record, jobs)
 
     def _pack(self, path: Path, record: dict[str, Any], jobs: Sequence[Job]) -> None:
@@ -104,14 +104,14 @@ class Accounts(SavedSettings):
             for job in jobs:
                 if job.images_deleted:
                     continue
-                folder = self._tools.files.folder(job.id)
+                folder = self._ctx.files.folder(job.id)
                 for image in (folder / "source", *folder.glob("result.*")):
                     if image.exists() and image.suffix != ".part":
                         archive.write(image, f"images/{job.id}/{image.name}")
 
     async def erase(self, actor: Requester) -> int:
         """Delete the member's jobs, images and defaults; money rows stay, anonymised. Returns the number of jobs."""
-        asked = Purge(actor.platform, actor.workspace_id, actor.user_id, self._tools.clock.now())
+        asked = Purge(actor.platform, actor.workspace_id, actor.user_id, self._ctx.clock.now())
         await self._purges.put(owner_key(actor), asked)
         erased, left = await self._carry_out(owner_key(actor), asked)
         await self.forget_settings(owner_key(actor))
@@ -120,7 +120,7 @@ class Accounts(SavedSettings):
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
         """The platform revoked our access: end its jobs quietly, and delete its pictures and everything set there."""
-        asked = Purge(platform, workspace_id, "", self._tools.clock.now())
+        asked = Purge(platform, workspace_id, "", self._ctx.clock.now())
         await self._purges.put(f"{platform}:{workspace_id}", asked)
         await self._carry_out(f"{platform}:{workspace_id}", asked)
         await self.forget_place(platform, workspace_id)
@@ -144,8 +144,8 @@ class Accounts(SavedSettings):
                 erased += 1
                 continue
             if not job.cancel_requested_by:
-                await self._tools.store.update(job.id, cancel_requested_by="erased")
-            self._tools.running.cancel_event(job.id).set()
+                await self._ctx.store.update(job.id, cancel_requested_by="erased")
+            self._ctx.running.cancel_event(job.id).set()
             left += 1
         if purge.user_id:
             await self._money.anonymise(who)
@@ -159,28 +159,28 @@ class Accounts(SavedSettings):
             if job.remote is not None and job.remote.request_id:
                 sent_at = job.remote.intent_at or job.created_at
                 await self._erased.put(job.id, ErasedRequest(job.remote.request_id, sent_at))
-            await self._tools.store.remove(job.id)
+            await self._ctx.store.remove(job.id)
 
     async def erase_images(self, job: Job) -> Job:
         """Delete a job's pictures and caption here, and at the provider where it lets us."""
-        await self._tools.files.remove(job.id)
-        self._tools.running.disk.forget(job.id)
+        await self._ctx.files.remove(job.id)
+        self._ctx.running.disk.forget(job.id)
         if job.source.kind == "upload":
-            await self._tools.files.remove_upload(job.source.path)
-            self._tools.running.disk.forget(job.source.path)
+            await self._ctx.files.remove_upload(job.source.path)
+            self._ctx.running.disk.forget(job.source.path)
         if job.remote is not None and job.remote.request_id:
             try:
                 async with asyncio.timeout(10):
-                    await self._tools.provider(job).erase(job.remote.request_id)
+                    await self._ctx.provider(job).erase(job.remote.request_id)
             except Exception as error:
                 # It expires there by itself (the lifecycle was set at upload); what we keep is gone either way.
                 log.info("provider_erase_failed", job=job.id, kind=type(error).__name__)
         wordless = dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
-        return await self._tools.store.update(job.id, images_deleted=True, result=wordless)
+        return await self._ctx.store.update(job.id, images_deleted=True, result=wordless)
 
     async def _jobs_of(self, who: Requester) -> AsyncIterator[Job]:
         """The member's, newest first; or, without a user, a workspace's whose pictures are kept."""
-        store, last_id, last_at = self._tools.store, "", None
+        store, last_id, last_at = self._ctx.store, "", None
         while page := (
             await store.history(who, limit=_PAGE, before=last_at, before_id=last_id)
             if who.user_id

@@ -11,7 +11,7 @@ import structlog
 
 from core.domain.errors import JobNotFound
 from core.engine.work import Piece, Work
-from core.jobs.steps import Next, Pipeline
+from core.jobs.steps import Pipeline, StepName
 from core.jobs.steps.runner import StorageTrouble
 from core.net.retry import Backoff, retry
 from core.ports import JobPart, NotOwner, SystemClock
@@ -19,7 +19,7 @@ from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
-_FIRST: dict[JobPart, Next] = {"request": "prepare", "confirmed": "hold", "deliver": "deliver", "announce": "announce"}
+_FIRST: dict[str, StepName] = {"request": "prepare", "confirmed": "hold", "deliver": "deliver", "announce": "announce"}
 _MAX_STEPS = 60
 _STEP_ATTEMPTS = 12
 _STEP_PAUSES = Backoff(first_s=0.5)
@@ -38,7 +38,7 @@ class Engine:
 
     @property
     def _token(self) -> str:
-        return self._pipeline.tools.lease.token
+        return self._pipeline.ctx.lease.token
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
         """Begin it, unless it is under way somewhere; begun after its end it finds that nothing is left to do."""
@@ -107,7 +107,7 @@ class Engine:
         except DATABASE_ERRORS as trouble:
             log.warning("end_unwritten", job=piece.job_id, kind=type(trouble).__name__)
 
-    async def _step(self, step: Next, job_id: str, token: str) -> Next:
+    async def _step(self, step: StepName, job_id: str, token: str) -> StepName:
         """Run it, or the later one of the row. Trouble with the database is waited out, for three minutes at a time."""
 
         def pause(error: Exception, attempt: int) -> float | None:

@@ -16,20 +16,20 @@ from core.domain.media_types import MIME, SavedAs, media_type_of
 from core.domain.variations import previewed_job_id
 from core.images.service import WrittenImage
 from core.jobs.admission import Share
-from core.jobs.context import Tools
+from core.jobs.context import JobContext
 from core.jobs.steps.pictures import ensure_input, ensure_result
 from core.ports import TILE_PX, MediaFile, PictureOf, TileSet
 
 
 class JobMedia:
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, ctx: JobContext) -> None:
+        self._ctx = ctx
 
     async def original(self, job: Job) -> MediaFile:
         """The full result; fetched again from the provider if this machine does not have it. Raises ResultExpired."""
         if job.result is None:
             raise ResultExpired
-        path = await ensure_result(self._tools, job)
+        path = await ensure_result(self._ctx, job)
         r = job.result
         return MediaFile(path, r.mime, "original", r.width_px, r.height_px, path.stat().st_size)
 
@@ -37,8 +37,8 @@ class JobMedia:
         """The upright picture that went into the job, as the model got it. Raises ResultExpired where it is gone."""
         if job.input is None or job.images_deleted:
             raise ResultExpired
-        await ensure_input(self._tools, job)
-        path = self._tools.files.input(job.id)
+        await ensure_input(self._ctx, job)
+        path = self._ctx.files.input(job.id)
         mime = await asyncio.to_thread(_mime_of, path)
         size = path.stat().st_size
         return MediaFile(path, mime, "original", job.input.width_px, job.input.height_px, size)
@@ -51,7 +51,7 @@ class JobMedia:
         if full.bytes <= max_bytes:
             return full
 
-        fit = self._tools.images.fit
+        fit = self._ctx.images.fit
         return await self._kept(job, f"fit-{max_bytes}", lambda out: fit(full.path, out.parent, max_bytes))
 
     async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
@@ -64,26 +64,26 @@ class JobMedia:
         async def make(out: Path) -> WrittenImage:
             for older in out.parent.glob(f"saved-{saved_as}-*"):
                 older.unlink(missing_ok=True)
-            return await self._tools.images.convert(full.path, out, saved_as, quality)
+            return await self._ctx.images.convert(full.path, out, saved_as, quality)
 
-        async with self._tools.running.admission.pixels.slot(Share.of(job.requester)):
+        async with self._ctx.running.admission.pixels.slot(Share.of(job.requester)):
             return await self._kept(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
         full = await self._picture(job, of)
 
-        make = partial(self._tools.images.preview, full.path, max_side_px=max_side_px, max_bytes=max_bytes)
+        make = partial(self._ctx.images.preview, full.path, max_side_px=max_side_px, max_bytes=max_bytes)
         name = "preview" if of == "result" else f"preview-{of}"
         return await self._kept(job, f"{name}-{max_side_px}-{max_bytes}", make)
 
     async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
         """The picture in tiles. The set's note is written last, so a set that was cut short is cut again."""
-        folder = self._tools.files.folder(job.id)
+        folder = self._ctx.files.folder(job.id)
         note, out = folder / f"tiles-{of}.json", folder / f"tiles-{of}"
-        async with self._tools.running.lock(f"tiles-{of}:{job.id}"):  # the longest: they hold up nothing but themselves
+        async with self._ctx.running.lock(f"tiles-{of}:{job.id}"):  # the longest: they hold up nothing but themselves
             if not note.exists():
                 full = await self._picture(job, of)
-                levels, suffix = await self._tools.images.tiles(full.path, out, tile_px=TILE_PX)
+                levels, suffix = await self._ctx.images.tiles(full.path, out, tile_px=TILE_PX)
                 note.write_text(json.dumps({"halvings": levels - 1, "suffix": suffix}))
             known = json.loads(note.read_text())
         mime = "image/png" if known["suffix"] == ".png" else "image/jpeg"
@@ -95,13 +95,13 @@ class JobMedia:
     async def compare(self, job: Job) -> MediaFile:
         before, after = await self.source(job), await self.original(job)
 
-        return await self._kept(job, "compared", partial(self._tools.images.compare, before.path, after.path))
+        return await self._kept(job, "compared", partial(self._ctx.images.compare, before.path, after.path))
 
     async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[WrittenImage]]) -> MediaFile:
         """The file made earlier under this name, else made now."""
-        folder = self._tools.files.folder(job.id)
+        folder = self._ctx.files.folder(job.id)
         note = folder / f"{name}.json"
-        async with self._tools.running.lock(f"media:{job.id}"):
+        async with self._ctx.running.lock(f"media:{job.id}"):
             if note.exists():
                 facts = json.loads(note.read_text())
                 known = MediaFile(path=folder / facts.pop("name"), **facts)

@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 SILENT_S = 30.0
 """Waiting longer than this on somebody else is told in the job's message."""
 
-Next: TypeAlias = Literal["prepare", "hold", "submit", "wait", "collect", "deliver", "announce", "end"]
+StepName: TypeAlias = Literal["prepare", "hold", "submit", "wait", "collect", "deliver", "announce", "end"]
 
 INTERRUPTIONS = (NotOwner, LeaseUnsure, *DATABASE_ERRORS)
 """What ends a run of a step without saying anything of the job."""
@@ -93,7 +93,7 @@ class RunningJobs:
         self.loops: dict[str, ProgressLoop] = {}
         self.unstored = unstored
         self.turn = asyncio.Event()
-        self.begins = Turns()
+        self.step_starts = Turns()
         self.disk = DiskBudget(files.data_dir / "jobs", settings.disk, store.owners_of)
         self.admission = Admission(
             downloads=settings.download_parallel, pixels=settings.pixels_parallel, uploads=settings.upload_parallel
@@ -114,13 +114,13 @@ class RunningJobs:
         """One at a time in this process, by name; forgotten when nobody holds or wants it."""
         return self._locks.setdefault(name, asyncio.Lock())
 
-    def release_turns(self) -> None:
+    def wake_waiting_jobs(self) -> None:
         self.turn.set()
         self.turn = asyncio.Event()
 
 
 @dataclass(frozen=True)
-class Tools:
+class JobContext:
     store: SqlJobStore
     obligations: SqlObligations
     ledger: SqlLedger
@@ -140,7 +140,7 @@ class Tools:
     lease: Lease
     settings: PipelineSettings = PipelineSettings()
     models: Models = MODELS
-    beside: Mapping[str, Upscaler] = field(default_factory=dict)
+    other_providers: Mapping[str, Upscaler] = field(default_factory=dict)
     """Further providers, by the backend that models and jobs name; any other is `upscaler`."""
 
     @cached_property
@@ -162,9 +162,9 @@ class Tools:
     def provider(self, job: Job) -> Upscaler:
         """Who makes the job's picture: where it was sent already, else where its model is."""
         backend = job.remote.backend if job.remote is not None else self.model(job).backend
-        return self.beside.get(backend, self.upscaler)
+        return self.other_providers.get(backend, self.upscaler)
 
-    async def before_effect(self, job_id: str) -> None:
+    async def confirm_owner(self, job_id: str) -> None:
         """To be awaited before anything is posted or settled: raises NotOwner where another process has the job."""
         await self.lease.confirm()
         await self.store.check_owner(job_id)
@@ -202,7 +202,7 @@ class Tools:
         loop.show(job, progress)
         return job
 
-    def ended(self, job: Job) -> None:
+    def publish_end(self, job: Job) -> None:
         """Nobody can cancel it any more; everybody hears of it."""
         self.running.cancels.pop(job.id, None)
         self.metrics.job(job.requester.platform, job.state.value)
@@ -216,16 +216,16 @@ class Tools:
 class Incidents:
     """What nobody foresaw: logged once, kept, and shown to people as a reference that the operator can look up."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(self, ctx: JobContext) -> None:
+        self._ctx = ctx
 
     async def incident(self, area: str, error: BaseException) -> str:
         """Log the unforeseen once and return the reference that people are shown."""
         reference = job_id_for(secrets.token_hex(16))
         log.error("incident", reference=reference, area=area, exc_info=error)
-        self._tools.metrics.incident(area)
+        self._ctx.metrics.incident(area)
         try:
-            await self._tools.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
+            await self._ctx.store.add_incident(reference, area=area, kind=type(error).__name__, job_id="")
         except DATABASE_ERRORS as away:
             log.error("incident_not_kept", reference=reference, kind=type(away).__name__)
         return reference

@@ -10,14 +10,14 @@ from core.domain.job import Job, JobState, Requester, Source, UpscaleRequest, jo
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import SEED_MAX, Fields, Parameters, Parsed
 from core.jobs.admission import Share
-from core.jobs.steps import Tools
+from core.jobs.steps import JobContext
 
 
 class Intake:
     """Nothing is written of what is refused."""
 
-    def __init__(self, tools: Tools, accounts: Accounts, budgets: Budgets, allowlist: AllowList | None) -> None:
-        self._tools = tools
+    def __init__(self, ctx: JobContext, accounts: Accounts, budgets: Budgets, allowlist: AllowList | None) -> None:
+        self._ctx = ctx
         self._accounts = accounts
         self._budgets = budgets
         self._allowlist = allowlist
@@ -27,18 +27,18 @@ class Intake:
         if self._allowlist is not None:
             await self._allowlist.check(request.requester)
         await self._budgets.check_open(request.requester)
-        await self._tools.running.disk.check(Share.of(request.requester).member)
+        await self._ctx.running.disk.check(Share.of(request.requester).member)
         asked, parameters = await self.understood(request.requester, request.text, request.fields)
-        model = self._tools.models.of(parameters)
-        if (halted := self._tools.beside.get(model.backend, self._tools.upscaler).halted) is not None:
+        model = self._ctx.models.of(parameters)
+        if (halted := self._ctx.other_providers.get(model.backend, self._ctx.upscaler).halted) is not None:
             raise halted
         parameters = _judge_safety(request, parameters, explicit="safety" in asked.values, allowed=allow_unsafe)
         if parameters.seed is None and "seed" in model.inputs:
             parameters = parameters.with_values(seed=secrets.randbelow(SEED_MAX + 1))
-        now = self._tools.clock.now()
+        now = self._ctx.clock.now()
         if request.source.kind == "upload":  # before it is acknowledged: any replica may go on with it
-            await self._tools.files.share(self._tools.files.absolute(request.source.path))
-        job, new = await self._tools.store.add(
+            await self._ctx.files.share(self._ctx.files.absolute(request.source.path))
+        job, new = await self._ctx.store.add(
             Job(
                 id=job_id_for(request.key),
                 key=request.key,
@@ -56,15 +56,15 @@ class Intake:
             )
         )
         if new:
-            if n_bytes := await self._tools.files.upload_bytes(job.source.path):
-                self._tools.running.disk.count(job.source.path, Share.of(job.requester).member, n_bytes)
-            self._tools.metrics.job(request.requester.platform, "accepted")
+            if n_bytes := await self._ctx.files.upload_bytes(job.source.path):
+                self._ctx.running.disk.count(job.source.path, Share.of(job.requester).member, n_bytes)
+            self._ctx.metrics.job(request.requester.platform, "accepted")
         return job
 
     async def understood(self, actor: Requester, text: str, fields: Fields) -> tuple[Parsed, Parameters]:
         defaults, presets = await self._accounts.for_request(actor)
-        asked = parse(text, fields, self._tools.models, model=defaults.get("model"), presets=presets)
-        return asked, self._tools.models.resolve(asked, defaults)
+        asked = parse(text, fields, self._ctx.models, model=defaults.get("model"), presets=presets)
+        return asked, self._ctx.models.resolve(asked, defaults)
 
 
 def _judge_safety(request: UpscaleRequest, parameters: Parameters, *, explicit: bool, allowed: bool) -> Parameters:

@@ -91,14 +91,14 @@ class Maintenance:
         extra: Sequence[MaintenanceTask] = (),
     ) -> None:
         self._pipeline = pipeline
-        self._tools = pipeline.tools
+        self._ctx = pipeline.ctx
         self._engine = engine
         self._members = members
         self._retention_s = retention_s
         self.maintenance_tasks = (
             MaintenanceTask("cancels", 1, self.notice_cancels),
             MaintenanceTask("questions", 5, self.expire_questions),
-            MaintenanceTask("reply_states", 3, self._tools.running.unstored.store_all),
+            MaintenanceTask("reply_states", 3, self._ctx.running.unstored.store_all),
             MaintenanceTask("obligations", 5, self.fulfil_obligations),
             MaintenanceTask("left", 5, engine.take_left, wake=work.arrived),
             MaintenanceTask("stale", 15, self.pick_up),
@@ -114,23 +114,23 @@ class Maintenance:
         here = self._pipeline.jobs_here
         if not here:
             return
-        for job_id in await self._tools.store.cancel_requests():
+        for job_id in await self._ctx.store.cancel_requests():
             if job_id in here:
-                self._tools.running.cancel_event(job_id).set()
+                self._ctx.running.cancel_event(job_id).set()
 
     async def expire_questions(self) -> None:
-        for job in await self._tools.store.unconfirmed_before(self._tools.clock.now()):
+        for job in await self._ctx.store.unconfirmed_before(self._ctx.clock.now()):
             await self._engine.start(job.id, part="announce")
 
     async def fulfil_obligations(self) -> None:
-        await fulfil_due(self._tools, self._pipeline.jobs_here)
+        await fulfil_due(self._ctx, self._pipeline.jobs_here)
 
     async def pick_up(self) -> None:
         """Jobs that fell out of this process, and those that nobody has in hand (a crash between two commits)."""
         await self._engine.resume()
-        before = self._tools.clock.now() - _STALE_S
-        for job_id in await self._tools.store.lost(self._tools.lease.token, updated_before=before):
-            job = await self._tools.store.get(job_id) if job_id not in self._pipeline.jobs_here else None
+        before = self._ctx.clock.now() - _STALE_S
+        for job_id in await self._ctx.store.lost(self._ctx.lease.token, updated_before=before):
+            job = await self._ctx.store.get(job_id) if job_id not in self._pipeline.jobs_here else None
             if job is not None and not job.state.terminal:
                 await self.revive(job)
 
@@ -149,8 +149,8 @@ class Maintenance:
 
     async def _claim(self, job_ids: Sequence[str], process: str) -> None:
         """Make them this process's, all at once; end those of which too many processes have died."""
-        store = self._tools.store
-        jobs = await store.claim_all(job_ids, self._tools.lease.token)
+        store = self._ctx.store
+        jobs = await store.claim_all(job_ids, self._ctx.lease.token)
         deaths = await store.count_takeovers([job.id for job in jobs if _may_be_the_cause(job)])
         for job in jobs:
             attempt = deaths.get(job.id, 0)
@@ -160,7 +160,7 @@ class Maintenance:
 
     async def revive(self, job: Job) -> None:
         """Carry a job on from what its row says; end it when that has been tried too often."""
-        attempt = (await self._tools.store.count_takeovers([job.id])).get(job.id, 0)
+        attempt = (await self._ctx.store.count_takeovers([job.id])).get(job.id, 0)
         log.warning("job_revived", job=job.id, attempt=attempt)
         if attempt > _most_takeovers(job):
             await self._pipeline.give_up(job, InternalError(reference=job.id))
@@ -169,37 +169,37 @@ class Maintenance:
         await self._engine.start(job.id, part=_part(job))
 
     async def keep_holds(self) -> None:
-        await self._tools.ledger.touch(sorted(self._pipeline.jobs_here))
-        released = await self._tools.ledger.sweep(self._tools.store.goes_on)
+        await self._ctx.ledger.touch(sorted(self._pipeline.jobs_here))
+        released = await self._ctx.ledger.sweep(self._ctx.store.goes_on)
         if released:
             log.warning("holds_swept", holds=released)
-            self._tools.running.release_turns()
+            self._ctx.running.wake_waiting_jobs()
 
     async def delete_old_images(self) -> None:
-        now = self._tools.clock.now()
+        now = self._ctx.clock.now()
         for _ in range(_MOST_PAGES):
-            old = await self._tools.store.finished_before(now - self._retention_s, limit=_PAGE)
+            old = await self._ctx.store.finished_before(now - self._retention_s, limit=_PAGE)
             for start in range(0, len(old), _AT_ONCE):
                 await asyncio.gather(*map(self._members.erase_images, old[start : start + _AT_ONCE]))
             if len(old) < _PAGE:
                 break
-        await self._tools.files.forget_uploads(_UPLOAD_KEPT_S, now)
-        await self._tools.running.disk.scan()
-        await self._tools.files.forget_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
+        await self._ctx.files.forget_uploads(_UPLOAD_KEPT_S, now)
+        await self._ctx.running.disk.scan()
+        await self._ctx.files.forget_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
 
     async def find_stuck(self) -> None:
         """Jobs older than a job can be: the operator is told, for only a person can tell why."""
-        now, settings = self._tools.clock.now(), self._tools.settings
-        count, oldest_id = await self._tools.store.older_than_possible(
+        now, settings = self._ctx.clock.now(), self._ctx.settings
+        count, oldest_id = await self._ctx.store.older_than_possible(
             working_since=now - settings.start_within_s - _LONGEST_WORK_S,
             delivering_since=now - settings.collect_retry_s - settings.deliver_retry_s - _LONGEST_WORK_S,
         )
-        self._tools.metrics.gauge("jobs_stuck", count)
+        self._ctx.metrics.gauge("jobs_stuck", count)
         if count:
-            self._tools.operator.tell("stuck", partial(operator_texts.stuck_jobs, count, oldest_id))
+            self._ctx.operator.tell("stuck", partial(operator_texts.stuck_jobs, count, oldest_id))
 
     async def forget_expired(self) -> None:
-        await self._tools.store.forget_expired(self._tools.clock.now() - _INCIDENTS_KEPT_S)
+        await self._ctx.store.forget_expired(self._ctx.clock.now() - _INCIDENTS_KEPT_S)
 
 
 def _part(job: Job) -> JobPart:

@@ -31,7 +31,7 @@ from core.jobs.context import Incidents
 from core.jobs.endings import error_notice
 from core.jobs.event_bus import follow_job, open_here, with_newest_progress
 from core.jobs.intake import Intake
-from core.jobs.steps import Tools
+from core.jobs.steps import JobContext
 from core.jobs.steps.fail import close_question
 from core.jobs.steps.prepare import estimated
 from core.net.signed_links import SHARED_PAGE
@@ -51,7 +51,7 @@ class JobService:
 
     def __init__(
         self,
-        tools: Tools,
+        ctx: JobContext,
         engine: JobEngine,
         accounts: Accounts,
         budgets: Budgets,
@@ -62,10 +62,10 @@ class JobService:
         self.accounts = accounts
         self.budgets = budgets
         self.limits = budgets.limits
-        self.incidents = Incidents(tools)
-        self._tools = tools
+        self.incidents = Incidents(ctx)
+        self._ctx = ctx
         self._allowlist = allowlist
-        self._intake = Intake(tools, accounts, budgets, allowlist)
+        self._intake = Intake(ctx, accounts, budgets, allowlist)
         self._engine = engine
         self.allow_unsafe = allow_unsafe
         self.draining = False
@@ -75,11 +75,11 @@ class JobService:
 
     @property
     def confirm_above_nanousd(self) -> int:
-        return self._tools.settings.confirm_above_nanousd
+        return self._ctx.settings.confirm_above_nanousd
 
     @property
     def play_money(self) -> bool:
-        return not self._tools.upscaler.real_money
+        return not self._ctx.upscaler.real_money
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
         """Judge the parameters, write the job, start it; one commit, no waiting. The same key is the same job.
@@ -87,7 +87,7 @@ class JobService:
         `start` False: only write it, so that the platform can be told before anything happens; then `begin`. Where that
         never comes (a crash) the job is carried on all the same, under the address that it was written with.
         """
-        job = await self._tools.store.get(job_id_for(request.key))
+        job = await self._ctx.store.get(job_id_for(request.key))
         if job is None:
             if self.draining:
                 raise Draining
@@ -98,7 +98,7 @@ class JobService:
 
     async def begin(self, job_id: str, reply: ReplyAddress) -> None:
         """Start a job that was only written, with the address that its acknowledgement has brought."""
-        await self._start(await self._tools.store.update(job_id, reply=reply))
+        await self._start(await self._ctx.store.update(job_id, reply=reply))
 
     async def _start(self, job: Job) -> None:
         """Make sure that the job is carried on: also for one that a crash left between its row and its run."""
@@ -117,48 +117,48 @@ class JobService:
     ) -> Quote:
         """The price of a picture whose size is known (for totals before a batch), with the actor's defaults."""
         _, parameters = await self._intake.understood(actor, text, fields or {})
-        quote = await estimated(self._tools, parameters, width_px, height_px)
-        left = await self._tools.ledger.statuses(actor, parameters.model)
+        quote = await estimated(self._ctx, parameters, width_px, height_px)
+        left = await self._ctx.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         """The requester agrees to the price, once. Raises NotAllowed, QuoteExpired, TooLate."""
-        job = identity.check_requester(await self._tools.store.get(job_id), actor)
+        job = identity.check_requester(await self._ctx.store.get(job_id), actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             if job.confirm_by_at is not None and not job.state.terminal:
                 return job
             raise QuoteExpired if isinstance(job.error, QuoteExpired) else TooLate(state=job.state.value)
         if self.draining:
             raise Draining
-        if job.confirm_by_at is not None and job.confirm_by_at < self._tools.clock.now():
+        if job.confirm_by_at is not None and job.confirm_by_at < self._ctx.clock.now():
             raise QuoteExpired
         if self._allowlist is not None:
             await self._allowlist.check(actor)
         agreed = job.quote.estimate_nanousd if job.quote else 0
         waiting = (JobState.AWAITING_CONFIRMATION,)
-        moved = await self._tools.store.transition(job.id, waiting, state=JobState.QUEUED, confirmed_nanousd=agreed)
-        job = moved or await self._tools.load(job.id)
+        moved = await self._ctx.store.transition(job.id, waiting, state=JobState.QUEUED, confirmed_nanousd=agreed)
+        job = moved or await self._ctx.load(job.id)
         await self._engine.start(job.id, part="confirmed")
         if moved is not None:
-            self._tools.event_bus.publish(moved)
+            self._ctx.event_bus.publish(moved)
         return job
 
     async def cancel(self, job_id: str, actor: Requester, *, chosen: str = "") -> Job:
         """The requester or a moderator stops the job, which may still bill; `chosen`: answered with this model."""
-        job = identity.check_may_stop(await self._tools.store.get(job_id), actor)
+        job = identity.check_may_stop(await self._ctx.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
         who = f"{actor.platform}:{actor.user_id}"[:160]
         if job.state is not JobState.AWAITING_CONFIRMATION:
-            job = await self._tools.store.update(job.id, cancel_requested_by=who)
-            self._tools.running.cancel_event(job.id).set()
+            job = await self._ctx.store.update(job.id, cancel_requested_by=who)
+            self._ctx.running.cancel_event(job.id).set()
             return job
         why = OtherModelChosen(model=chosen) if chosen else None
-        if await self._tools.store.transition(job.id, (job.state,), cancel_requested_by=who, error=why) is not None:
+        if await self._ctx.store.transition(job.id, (job.state,), cancel_requested_by=who, error=why) is not None:
             await self._engine.start(job.id, part="announce")  # the message will say so whatever happens from here on
-            return await close_question(self._tools, await self._tools.load(job.id))
-        return await self._tools.load(job.id)
+            return await close_question(self._ctx, await self._ctx.load(job.id))
+        return await self._ctx.load(job.id)
 
     async def repeat(
         self,
@@ -172,7 +172,7 @@ class JobService:
         start: bool = True,
     ) -> Job:
         """A new job made from an earlier one by a button; `actor` is its requester and pays."""
-        earlier = identity.check_visible(await self._tools.store.get(job_id), actor)
+        earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
@@ -188,10 +188,10 @@ class JobService:
         """Deliver a kept result again, to this address (from `history`). Free."""
         if self.draining:
             raise Draining
-        earlier = identity.check_visible(await self._tools.store.get(job_id), actor)
+        earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
         if earlier.result is None or earlier.images_deleted:
             raise ResultExpired
-        job, _ = await self._tools.store.add(redelivery(earlier, actor, reply, now=self._tools.clock.now()))
+        job, _ = await self._ctx.store.add(redelivery(earlier, actor, reply, now=self._ctx.clock.now()))
         if start:
             await self._engine.start(job.id, part="deliver")
         return job
@@ -201,15 +201,15 @@ class JobService:
 
         Raises NotAllowed, TooLate.
         """
-        job = identity.check_requester(await self._tools.store.get(job_id), actor)
+        job = identity.check_requester(await self._ctx.store.get(job_id), actor)
         if job.result is None or job.images_deleted:
             raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
-        return self._tools.links.share_url(job.id, job.finished_at or self._tools.clock.now())
+        return self._ctx.links.share_url(job.id, job.finished_at or self._ctx.clock.now())
 
     async def shared(self, job_id: str, signature: str) -> Job:
         """The job behind such an address, whoever asks. Raises JobNotFound, ResultExpired."""
-        valid = self._tools.links.is_valid(job_id, SHARED_PAGE, signature)
-        job = await self._tools.store.get(job_id) if valid else None
+        valid = self._ctx.links.is_valid(job_id, SHARED_PAGE, signature)
+        job = await self._ctx.store.get(job_id) if valid else None
         if job is None:
             raise JobNotFound
         if job.images_deleted or job.result is None or job.state is not JobState.SUCCEEDED:
@@ -218,30 +218,30 @@ class JobService:
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         """One job that this person may see (None: the operator), with the newest progress that this process knows."""
-        job = identity.check_visible(await self._tools.store.get(job_id), actor)
-        return with_newest_progress(self._tools.event_bus, job)
+        job = identity.check_visible(await self._ctx.store.get(job_id), actor)
+        return with_newest_progress(self._ctx.event_bus, job)
 
     @property
     def models(self) -> Models:
-        return self._tools.models
+        return self._ctx.models
 
     @property
     def can_share(self) -> bool:
         """Whether `share` has an address to give (`PUBLIC_URL` is set); without one no button is shown."""
-        return self._tools.links.has_public_url
+        return self._ctx.links.has_public_url
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""
         identity.check_operator(actor)
-        return await self._tools.store.history(None, limit=limit)
+        return await self._ctx.store.history(None, limit=limit)
 
     async def queue(self, actor: Requester) -> UnfinishedJobs:
         """Moderator: what runs and waits in the own workspace (operator: everywhere). Raises NotAllowed."""
-        return await open_here(self._tools.store, self._tools.event_bus, actor)
+        return await open_here(self._ctx.store, self._ctx.event_bus, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """The requester or a moderator deletes the images, here and at fal, or stops the job; money rows stay."""
-        job = identity.check_may_stop(await self._tools.store.get(job_id), actor)
+        job = identity.check_may_stop(await self._ctx.store.get(job_id), actor)
         shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
         if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)
@@ -249,12 +249,12 @@ class JobService:
 
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events newer than `after`, ending with the terminal one. Starts with the current state."""
-        return follow_job(self._tools.store, self._tools.event_bus, job_id, after)
+        return follow_job(self._ctx.store, self._ctx.event_bus, job_id, after)
 
     async def history(
         self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
     ) -> Sequence[Job]:
-        return await self._tools.store.history(actor, limit=limit, before=before, begun=begun)
+        return await self._ctx.store.history(actor, limit=limit, before=before, begun=begun)
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
         return error_notice(error, locale, job, who)

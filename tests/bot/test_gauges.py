@@ -32,7 +32,7 @@ async def test_money_that_is_held_charged_and_given_back_is_counted(w: World) ->
     assert sample(metrics, "upscale_usd_total", kind="held") == pytest.approx(0.1)
     assert sample(metrics, "upscale_usd_total", kind="charged") == pytest.approx(0.1)
     cancelled = await w.ask_until("submit")
-    await w.tools.store.update(cancelled.id, cancel_requested_by="fake:ann")
+    await w.ctx.store.update(cancelled.id, cancel_requested_by="fake:ann")
     await w.drive()
     assert (await w.job(cancelled.id)).state is JobState.CANCELLED
     assert sample(metrics, "upscale_usd_total", kind="released") == pytest.approx(0.1)
@@ -41,8 +41,8 @@ async def test_money_that_is_held_charged_and_given_back_is_counted(w: World) ->
 async def test_a_look_sets_what_waits_what_is_spent_and_what_is_left(w: World, tmp_path: Path) -> None:
     metrics = PrometheusMetrics("1")
     await w.ask()
-    tools = dataclasses.replace(w.tools, metrics=metrics)
-    await Gauges(tools, tmp_path, Replicas(w.database)).look()
+    ctx = dataclasses.replace(w.ctx, metrics=metrics)
+    await Gauges(ctx, tmp_path, Replicas(w.database)).look()
     assert sample(metrics, "upscale_jobs_waiting") == 1.0
     assert sample(metrics, "upscale_jobs_running") == 0.0
     assert sample(metrics, "upscale_processes_running_jobs") == 1.0
@@ -54,5 +54,5 @@ async def test_the_loops_lag_is_measured(w: World, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "_LAG_PROBE_S", 0.01)
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.02)
     metrics = PrometheusMetrics("1")
-    await Gauges(dataclasses.replace(w.tools, metrics=metrics), tmp_path, Replicas(w.database)).measure_lag()
+    await Gauges(dataclasses.replace(w.ctx, metrics=metrics), tmp_path, Replicas(w.database)).measure_lag()
     assert 0.0 <= sample(metrics, "upscale_event_loop_lag_seconds") < 60.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.engine.engine import _FIRST
-from core.jobs.steps import Next
+from core.jobs.steps import StepName
 
 
 class Crash(BaseException):
@@ -79,7 +79,7 @@ class FakeEngine:
     """
 
     def __init__(self) -> None:
-        self.steps: dict[str, Next] = {}
+        self.steps: dict[str, StepName] = {}
 
     async def start(
         self, job_id: str, *, part: Literal["request", "confirmed", "deliver", "announce"] = "request"

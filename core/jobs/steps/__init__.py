@@ -4,7 +4,7 @@ Each step may be run again after a crash at any point inside it and then finds w
 the ledger are the truth, the engine only sequences. A step returns the name of the next one.
 """
 
-from core.jobs.context import Next, PipelineSettings, Tools
+from core.jobs.context import JobContext, PipelineSettings, StepName
 from core.jobs.steps.runner import Pipeline
 
-__all__ = ["Next", "Pipeline", "PipelineSettings", "Tools"]
+__all__ = ["JobContext", "Pipeline", "PipelineSettings", "StepName"]

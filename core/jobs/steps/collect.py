@@ -20,7 +20,7 @@ from core.domain.similarity import Similarity
 from core.images.pool import NoWorker
 from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
-from core.jobs.context import SILENT_S, Next, Tools
+from core.jobs.context import SILENT_S, JobContext, StepName
 from core.jobs.steps.fail import charge, charge_unknown
 from core.jobs.steps.pictures import like_its_source, max_result_bytes, size_asked
 from core.net.file_sink import disk_is_full
@@ -46,25 +46,25 @@ _SIZE_TOLERANCE_PX = 8
 """Models round sides to what they like."""
 
 
-async def collect(tools: Tools, job: Job) -> Next:
+async def collect(ctx: JobContext, job: Job) -> StepName:
     if job.remote is None or not job.remote.request_id:
         return "submit"
     made = job.remote.made
     if made is None:
-        provider, model, request_id = tools.provider(job), tools.model(job), job.remote.request_id
-        made = await _patiently(tools, job, "answer", lambda: provider.result(request_id, model))
+        provider, model, request_id = ctx.provider(job), ctx.model(job), job.remote.request_id
+        made = await _patiently(ctx, job, "answer", lambda: provider.result(request_id, model))
     receipt = job.receipt
     if made.units is not None and receipt is None:
-        receipt = await charge(tools, job, made.units)
-    job = await tools.store.update(
+        receipt = await charge(ctx, job, made.units)
+    job = await ctx.store.update(
         job.id, remote=_remembering(job.remote, made), receipt=receipt, state=JobState.DELIVERING
     )
-    tools.show(job, Progress("delivering"))
-    result, size_px = await _fetch(tools, job, made)
-    receipt = job.receipt or await charge(tools, job, Decimal(megapixels(*size_px)), basis="size")
+    ctx.show(job, Progress("delivering"))
+    result, size_px = await _fetch(ctx, job, made)
+    receipt = job.receipt or await charge(ctx, job, Decimal(megapixels(*size_px)), basis="size")
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
-    await tools.store.update(job.id, result=result, receipt=receipt, remote=remote)
-    tools.running.disk.count(job.id, Share.of(job.requester).member, await tools.files.size(job.id), paid=True)
+    await ctx.store.update(job.id, result=result, receipt=receipt, remote=remote)
+    ctx.running.disk.count(job.id, Share.of(job.requester).member, await ctx.files.size(job.id), paid=True)
     return "deliver"
 
 
@@ -75,11 +75,11 @@ def _remembering(remote: Remote, made: ModelOutput) -> Remote:
     return dataclasses.replace(remote, image_url=made.image_url, made=made)
 
 
-async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[], Awaitable[T]]) -> T:
+async def _patiently(ctx: JobContext, job: Job, awaited: Awaited, read: Callable[[], Awaitable[T]]) -> T:
     """Read what was paid for, again and again. Raises ResultExpired once the provider keeps it no longer."""
-    began_at = tools.clock.now()
+    began_at = ctx.clock.now()
     sent_at = job.remote.intent_at if job.remote is not None else 0.0
-    until_at = (sent_at or job.created_at) + tools.settings.collect_retry_s
+    until_at = (sent_at or job.created_at) + ctx.settings.collect_retry_s
     unreadable = 0
 
     def pause(error: Exception, attempt: int) -> float | None:
@@ -94,37 +94,37 @@ async def _patiently(tools: Tools, job: Job, awaited: Awaited, read: Callable[[]
         else:
             return None
         log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
-        if tools.clock.now() + pause_s - began_at > SILENT_S:
-            tools.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
+        if ctx.clock.now() + pause_s - began_at > SILENT_S:
+            ctx.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
         return pause_s
 
     try:
-        return await retry(read, clock=tools.clock, pause=pause, within_s=max(0.0, until_at - began_at))
+        return await retry(read, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - began_at))
     except _PASSING as last:
         raise errors.ResultExpired from last
 
 
-async def _fetch(tools: Tools, job: Job, made: ModelOutput) -> tuple[Result, tuple[int, int]]:
+async def _fetch(ctx: JobContext, job: Job, made: ModelOutput) -> tuple[Result, tuple[int, int]]:
     """The finished file, and the size in which the model made it, which is what it bills."""
-    part = tools.files.folder(job.id) / "result.part"
+    part = ctx.files.folder(job.id) / "result.part"
     measuring: list[asyncio.Task[Similarity | None]] = []
 
     async def fetch() -> tuple[StrippedResult, tuple[ResultNote, ...]]:
         await arrived()
         # Beside the rest of the work on the file: nobody waits for it alone.
-        measuring.append(asyncio.create_task(_similarity(tools, job, part), name=f"similarity-{job.id}"))
-        found = await tools.images.strip_result(part)
-        return found, await _judge(tools, job, made, part, found)
+        measuring.append(asyncio.create_task(_similarity(ctx, job, part), name=f"similarity-{job.id}"))
+        found = await ctx.images.strip_result(part)
+        return found, await _judge(ctx, job, made, part, found)
 
-    arrived = _arriving(tools, job, made, part)
+    arrived = _arriving(ctx, job, made, part)
     try:
-        found, notes = await _patiently(tools, job, "file", fetch)
+        found, notes = await _patiently(ctx, job, "file", fetch)
         size_px = _size(found.facts)
-        found = await like_its_source(tools, job, found)
+        found = await like_its_source(ctx, job, found)
         similarity = await measuring[-1]
     except (errors.ResultExpired, errors.InputError, errors.ModelFailed) as error:
         if job.receipt is None:
-            await tools.store.update(job.id, receipt=await charge_unknown(tools, job))
+            await ctx.store.update(job.id, receipt=await charge_unknown(ctx, job))
         if isinstance(error, errors.InputError):
             raise errors.ModelFailed(kind="unreadable_result", billed=True) from error
         raise
@@ -132,41 +132,41 @@ async def _fetch(tools: Tools, job: Job, made: ModelOutput) -> tuple[Result, tup
         for task in measuring:
             task.cancel()
     facts = found.facts
-    path = tools.files.result(job.id, facts.mime)
+    path = ctx.files.result(job.id, facts.mime)
     await asyncio.to_thread(part.replace, path)
-    await tools.files.share_later(path)
+    await ctx.files.share_later(path)
     result = Result(
         width_px=facts.width_px,
         height_px=facts.height_px,
         bytes=facts.bytes,
         mime=facts.mime,
-        path=tools.files.relative(path),
+        path=ctx.files.relative(path),
         seed=made.seed if made.seed is not None else job.parameters.seed or 0,
         inference_s=made.inference_s,
         caption=made.caption,
-        link=tools.links.file_url(job.id, path.name) or _web_link(made.image_url),
+        link=ctx.links.file_url(job.id, path.name) or _web_link(made.image_url),
         notes=notes,
         similarity=similarity,
     )
     return result, size_px
 
 
-async def _similarity(tools: Tools, job: Job, path: Path) -> Similarity | None:
+async def _similarity(ctx: JobContext, job: Job, path: Path) -> Similarity | None:
     """None where what was sent is gone, or cannot be compared: no reason to keep anybody waiting."""
-    sent = tools.files.input(job.id)
+    sent = ctx.files.input(job.id)
     try:
-        return await tools.images.similarity(sent, path) if sent.exists() else None
+        return await ctx.images.similarity(sent, path) if sent.exists() else None
     except (errors.UpscaleError, OSError) as error:
         log.warning("similarity_not_measured", job=job.id, error=str(error))
         return None
 
 
-def _arriving(tools: Tools, job: Job, made: ModelOutput, part: Path) -> Callable[[], Awaitable[None]]:
+def _arriving(ctx: JobContext, job: Job, made: ModelOutput, part: Path) -> Callable[[], Awaitable[None]]:
     """One try to have the file on disk. Raises InputError for an empty one; whether it is whole its structure tells."""
 
     async def fetch() -> None:
-        async with tools.running.fetch_slots:
-            await tools.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
+        async with ctx.running.fetch_slots:
+            await ctx.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
         size_bytes = part.stat().st_size
         if size_bytes == 0:
             raise errors.DamagedImage
@@ -177,7 +177,7 @@ def _arriving(tools: Tools, job: Job, made: ModelOutput, part: Path) -> Callable
 
 
 async def _judge(
-    tools: Tools, job: Job, made: ModelOutput, path: Path, found: StrippedResult
+    ctx: JobContext, job: Job, made: ModelOutput, path: Path, found: StrippedResult
 ) -> tuple[ResultNote, ...]:
     """How the picture is not what was asked for. Raises ContentRejected or ModelFailed for one that is none at all."""
     facts, quote = found.facts, job.quote
@@ -186,7 +186,7 @@ async def _judge(
     if min(facts.width_px, facts.height_px) < _LEAST_SIDE_PX <= min(expected):
         raise errors.ModelFailed(kind="placeholder_result", **billed)
     if facts.bytes * _FLAT_PX_PER_BYTE <= facts.width_px * facts.height_px + _SMALL_PX:
-        await _refuse_blank(tools, job, made, path, billed)
+        await _refuse_blank(ctx, job, made, path, billed)
     notes: list[ResultNote] = []
     exact = bool(size_asked(job))  # it can be made smaller to fit, never larger
     if any(
@@ -194,9 +194,9 @@ async def _judge(
         for got, asked in zip(_size(facts), expected, strict=True)
     ):
         notes.append("other_size")
-    sent = tools.files.input(job.id)
+    sent = ctx.files.input(job.id)
     same_size = sent.exists() and sent.stat().st_size == facts.bytes
-    if same_size and (await tools.files.digest(sent))[0] == found.sha256:
+    if same_size and (await ctx.files.digest(sent))[0] == found.sha256:
         notes.append("unchanged")
     if made.flagged:
         notes.append("flagged")
@@ -207,15 +207,15 @@ def _size(facts: ImageFacts) -> tuple[int, int]:
     return facts.width_px, facts.height_px
 
 
-async def _refuse_blank(tools: Tools, job: Job, made: ModelOutput, path: Path, billed: dict[str, Any]) -> None:
+async def _refuse_blank(ctx: JobContext, job: Job, made: ModelOutput, path: Path, billed: dict[str, Any]) -> None:
     """Raise for a picture of one colour where none was handed in.
 
     Other upscalers at fal blank what their safety check refuses and call it a success; this model's outputs have no
     field that would tell (fal-js, endpoints.ts, read 2026-11-22). Only a file far too small for a photograph is read.
     """
-    sent = tools.files.input(job.id)
-    blank = await tools.images.blank(path)
-    if blank is None or (sent.exists() and await tools.images.blank(sent)):
+    sent = ctx.files.input(job.id)
+    blank = await ctx.images.blank(path)
+    if blank is None or (sent.exists() and await ctx.images.blank(sent)):
         return
     if made.flagged or (job.parameters.safety and blank == "black"):
         raise errors.ContentRejected(**billed)

@@ -7,7 +7,7 @@ import structlog
 from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, Job, JobState, Progress, Receipt
 from core.domain.limits import LimitStatus
-from core.jobs.context import INTERRUPTIONS, Next, Tools
+from core.jobs.context import INTERRUPTIONS, JobContext, StepName
 from core.net.retry import Backoff, retry
 from core.ports import Reply
 
@@ -21,37 +21,37 @@ _EDIT_TIMEOUT_S = 10.0
 PAUSES = Backoff(first_s=1.0, cap_s=300.0)
 
 
-async def deliver(tools: Tools, job: Job) -> Next:
+async def deliver(ctx: JobContext, job: Job) -> StepName:
     if job.state.terminal:
         return "announce"
-    await tools.quiet(job)
-    left = await tools.ledger.statuses(job.requester, job.parameters.model)
-    delivery = await _deliver(tools, job, left)
+    await ctx.quiet(job)
+    left = await ctx.ledger.statuses(job.requester, job.parameters.model)
+    delivery = await _deliver(ctx, job, left)
     receipt = job.receipt or Receipt(0, 0, "none")
-    job = await tools.store.update(
+    job = await ctx.store.update(
         job.id,
         state=JobState.SUCCEEDED,
         delivery=delivery,
         receipt=receipt,
         progress=None,
-        finished_at=tools.clock.now(),
+        finished_at=ctx.clock.now(),
     )
-    tools.metrics.delivered(job.requester.platform, delivery.shape)
-    tools.ended(job)
+    ctx.metrics.delivered(job.requester.platform, delivery.shape)
+    ctx.publish_end(job)
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )
     return "announce" if job.needs_closing_message else "end"
 
 
-async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-    reply = tools.reply(job)
-    until_at = job.updated_at + tools.settings.deliver_retry_s
+async def _deliver(ctx: JobContext, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
+    reply = ctx.reply(job)
+    until_at = job.updated_at + ctx.settings.deliver_retry_s
     broken, tries, told = 0, 0, False
 
     async def post() -> Delivery:
         nonlocal tries, told
-        await tools.before_effect(job.id)
+        await ctx.confirm_owner(job.id)
         try:
             return await reply.finished(job, left)
         except DeliveryUnavailable:
@@ -76,7 +76,7 @@ async def _deliver(tools: Tools, job: Job, left: tuple[LimitStatus, ...]) -> Del
         return PAUSES.pause_s(attempt) if broken < _BROKEN_DELIVERIES else None
 
     try:
-        return await retry(post, clock=tools.clock, pause=pause, within_s=max(0.0, until_at - tools.clock.now()))
+        return await retry(post, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - ctx.clock.now()))
     except INTERRUPTIONS:
         raise
     except Exception:  # told above; a picture that was paid for is never lost to a bug in the way of showing it

@@ -11,7 +11,7 @@ import structlog
 from core.domain import errors, money
 from core.domain.job import Job, JobState, Receipt
 from core.jobs.admission import Share
-from core.jobs.context import Next, Tools
+from core.jobs.context import JobContext, StepName
 from core.jobs.endings import tell_end
 from core.presentation.texts import operator_texts
 
@@ -41,74 +41,74 @@ _REFUSALS = (
 )
 
 
-async def end_with_error(tools: Tools, job: Job, error: errors.UpscaleError) -> Next:
+async def end_with_error(ctx: JobContext, job: Job, error: errors.UpscaleError) -> StepName:
     """Give back or settle the hold, store the error, tell the followers; the message is the next step."""
     if job.state.terminal:
         return "announce"
     submitted = job.remote is not None and bool(job.remote.request_id)
     units, known = billed_by(error, submitted=submitted)
-    receipt = job.receipt or await _settled(tools, job, units, known=known)
+    receipt = job.receipt or await _settled(ctx, job, units, known=known)
     state = JobState.REFUSED if isinstance(error, _REFUSALS) and not submitted else JobState.FAILED
     log.info("job_ended", job=job.id, state=state.value, error=error.code)
-    return await _end(tools, job, state, error, receipt)
+    return await _end(ctx, job, state, error, receipt)
 
 
-async def cancelled(tools: Tools, job: Job, units: Decimal | None = None, *, known: bool = True) -> Next:
+async def cancelled(ctx: JobContext, job: Job, units: Decimal | None = None, *, known: bool = True) -> StepName:
     """Nothing was sent, or the request has ended at the provider; or (not `known`) we stop waiting for its end."""
-    return await _end(tools, job, JobState.CANCELLED, None, await _settled(tools, job, units or None, known=known))
+    return await _end(ctx, job, JobState.CANCELLED, None, await _settled(ctx, job, units or None, known=known))
 
 
-async def close_question(tools: Tools, job: Job) -> Job:
+async def close_question(ctx: JobContext, job: Job) -> Job:
     """End a job whose price was not agreed to: cancelled by somebody, else too late. Nothing if it was, after all."""
-    closed = await tools.store.transition(
+    closed = await ctx.store.transition(
         job.id,
         (JobState.AWAITING_CONFIRMATION,),
         state=JobState.CANCELLED,
         error=job.error if job.cancel_requested_by else errors.QuoteExpired(),
-        receipt=nothing_charged(tools, job),
-        finished_at=tools.clock.now(),
+        receipt=nothing_charged(ctx, job),
+        finished_at=ctx.clock.now(),
     )
     if closed is None:
-        return await tools.load(job.id)
-    await _remove_unpaid(tools, closed)
-    tools.ended(closed)
+        return await ctx.load(job.id)
+    await _remove_unpaid(ctx, closed)
+    ctx.publish_end(closed)
     return closed
 
 
-async def announce(tools: Tools, job: Job) -> Next:
+async def announce(ctx: JobContext, job: Job) -> StepName:
     """The first try; while the platform is away, the row that is owed is tried again by whoever lives."""
     if job.state is JobState.AWAITING_CONFIRMATION:
-        job = await close_question(tools, job)
+        job = await close_question(ctx, job)
     if job.state.terminal:  # else agreed to in the last moment: it goes on elsewhere
-        await tools.quiet(job)
-        if await tools.obligations.owes_end(job.id):  # else it was told before, and this run begins after its end
-            await tell_end(tools, job)
+        await ctx.quiet(job)
+        if await ctx.obligations.owes_end(job.id):  # else it was told before, and this run begins after its end
+            await tell_end(ctx, job)
     return "end"
 
 
-async def charge(tools: Tools, job: Job, units: Decimal, basis: Literal["units", "size"] = "units") -> Receipt:
+async def charge(ctx: JobContext, job: Job, units: Decimal, basis: Literal["units", "size"] = "units") -> Receipt:
     """At the quote's price. For a bill out of range the estimate counts until reconciled."""
-    price = job.quote.unit_price_nanousd if job.quote else await tools.prices.unit_price(tools.model(job))
+    price = job.quote.unit_price_nanousd if job.quote else await ctx.prices.unit_price(ctx.model(job))
     if not money.is_plausible_bill(units, price, _estimate(job)):
-        receipt = dataclasses.replace(await charge_unknown(tools, job), unclear=True)
+        receipt = dataclasses.replace(await charge_unknown(ctx, job), unclear=True)
         log.warning("bill_implausible", job=job.id, units=f"{units:.3e}", charged_nanousd=receipt.charged_nanousd)
-        tools.operator.tell("bill", partial(operator_texts.unclear_bill, job.id, receipt.charged_nanousd))
+        ctx.operator.tell("bill", partial(operator_texts.unclear_bill, job.id, receipt.charged_nanousd))
         return receipt
     amount = money.charge(units, price)
-    await _settle(tools, job, amount, units)
+    await _settle(ctx, job, amount, units)
     billed = units if basis == "units" else None
-    play = not tools.upscaler.real_money
+    play = not ctx.upscaler.real_money
     return Receipt(amount, _estimate(job), basis, units=billed, unit_price_nanousd=price, play_money=play)
 
 
-async def charge_unknown(tools: Tools, job: Job) -> Receipt:
+async def charge_unknown(ctx: JobContext, job: Job) -> Receipt:
     """Nobody can tell what is billed: the estimate counts until reconciled."""
-    await _settle(tools, job, _estimate(job), Decimal(job.quote.megapixels if job.quote else 0))
-    return Receipt(_estimate(job), _estimate(job), "unknown", play_money=not tools.upscaler.real_money)
+    await _settle(ctx, job, _estimate(job), Decimal(job.quote.megapixels if job.quote else 0))
+    return Receipt(_estimate(job), _estimate(job), "unknown", play_money=not ctx.upscaler.real_money)
 
 
-def nothing_charged(tools: Tools, job: Job) -> Receipt:
-    return Receipt(0, _estimate(job), "none", play_money=not tools.upscaler.real_money)
+def nothing_charged(ctx: JobContext, job: Job) -> Receipt:
+    return Receipt(0, _estimate(job), "none", play_money=not ctx.upscaler.real_money)
 
 
 def _estimate(job: Job) -> int:
@@ -123,54 +123,54 @@ def billed_by(error: errors.UpscaleError, *, submitted: bool) -> tuple[Decimal |
     return None, not (submitted and isinstance(error, _OUTCOME_UNKNOWN))
 
 
-async def _settled(tools: Tools, job: Job, units: Decimal | None, *, known: bool) -> Receipt:
+async def _settled(ctx: JobContext, job: Job, units: Decimal | None, *, known: bool) -> Receipt:
     """Charge these units; the estimate, where nobody knows them; or give everything back where there are none."""
     if not known:
-        return await charge_unknown(tools, job)
+        return await charge_unknown(ctx, job)
     if units is not None:
-        return await charge(tools, job, units)
-    await _release(tools, job)
-    return nothing_charged(tools, job)
+        return await charge(ctx, job, units)
+    await _release(ctx, job)
+    return nothing_charged(ctx, job)
 
 
-async def _settle(tools: Tools, job: Job, amount_nanousd: int, megapixels: Decimal) -> None:
-    await tools.before_effect(job.id)
-    await tools.ledger.settle(
-        job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=tools.upscaler.real_money
+async def _settle(ctx: JobContext, job: Job, amount_nanousd: int, megapixels: Decimal) -> None:
+    await ctx.confirm_owner(job.id)
+    await ctx.ledger.settle(job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=ctx.upscaler.real_money)
+    ctx.running.wake_waiting_jobs()
+    if ctx.upscaler.real_money:
+        ctx.metrics.money("charged", amount_nanousd)
+
+
+async def _release(ctx: JobContext, job: Job) -> None:
+    await ctx.confirm_owner(job.id)
+    await ctx.ledger.release(job.id)
+    ctx.running.wake_waiting_jobs()
+    if ctx.upscaler.real_money and job.quote is not None:
+        ctx.metrics.money("released", job.quote.estimate_nanousd)
+
+
+async def _end(
+    ctx: JobContext, job: Job, state: JobState, error: errors.UpscaleError | None, receipt: Receipt
+) -> StepName:
+    await ctx.quiet(job)
+    job = await ctx.store.update(
+        job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=ctx.clock.now()
     )
-    tools.running.release_turns()
-    if tools.upscaler.real_money:
-        tools.metrics.money("charged", amount_nanousd)
-
-
-async def _release(tools: Tools, job: Job) -> None:
-    await tools.before_effect(job.id)
-    await tools.ledger.release(job.id)
-    tools.running.release_turns()
-    if tools.upscaler.real_money and job.quote is not None:
-        tools.metrics.money("released", job.quote.estimate_nanousd)
-
-
-async def _end(tools: Tools, job: Job, state: JobState, error: errors.UpscaleError | None, receipt: Receipt) -> Next:
-    await tools.quiet(job)
-    job = await tools.store.update(
-        job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=tools.clock.now()
-    )
-    await _remove_unpaid(tools, job)
-    tools.ended(job)
+    await _remove_unpaid(ctx, job)
+    ctx.publish_end(job)
     return "announce"
 
 
-async def _remove_unpaid(tools: Tools, job: Job) -> None:
+async def _remove_unpaid(ctx: JobContext, job: Job) -> None:
     """Nothing was paid for these files, so none is kept, but an upload while its member has room: a repeat needs it."""
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
-        disk, member = tools.running.disk, Share.of(job.requester).member
+        disk, member = ctx.running.disk, Share.of(job.requester).member
         disk.forget(job.id)
         with contextlib.suppress(errors.StorageUnavailable):  # the retention removes it then
-            await tools.files.remove(job.id)
-            n_bytes = await tools.files.upload_bytes(job.source.path)
+            await ctx.files.remove(job.id)
+            n_bytes = await ctx.files.upload_bytes(job.source.path)
             if n_bytes and (isinstance(job.error, _NEVER_TAKEN) or not disk.may_keep(member, n_bytes)):
-                await tools.files.remove_upload(job.source.path)
+                await ctx.files.remove_upload(job.source.path)
                 disk.forget(job.source.path)
             elif n_bytes:
                 disk.count(job.source.path, member, n_bytes)

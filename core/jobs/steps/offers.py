@@ -11,65 +11,65 @@ from core.domain.parameters import sizes
 from core.domain.parameters.sizes import OutputPlan, plan_output
 from core.domain.parameters.spec import Parameters
 from core.images.service import check_output, largest_factor
-from core.jobs.context import Tools
+from core.jobs.context import JobContext
 
 
-async def output_plan_for(tools: Tools, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> OutputPlan:
+async def output_plan_for(ctx: JobContext, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> OutputPlan:
     """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
     size = facts.width_px, facts.height_px
-    priced = [(each, await tools.prices.unit_price(each)) for each in (model, *tools.models)]
-    return plan_output(
-        parameters, *size, priced, largest=lambda below: largest_factor(*size, tools.images.limits, below)
-    )
+    priced = [(each, await ctx.prices.unit_price(each)) for each in (model, *ctx.models)]
+    return plan_output(parameters, *size, priced, largest=lambda below: largest_factor(*size, ctx.images.limits, below))
 
 
-async def cheaper(tools: Tools, job: Job, facts: InputFacts, than_nanousd: int) -> tuple[tuple[str, int], ...]:
+async def cheaper(ctx: JobContext, job: Job, facts: InputFacts, than_nanousd: int) -> tuple[tuple[str, int], ...]:
     """Models that make the same size for less, and with money that is left, each with its price (nano-dollars)."""
     target = job.parameters.to is not None and sizes.target_of(job.parameters.to)
     if target and target.max_nanousd is not None:
         return ()
-    others = [model for model in tools.models if model.id != job.parameters.model]
-    found = [(model.id, await _cost(tools, job, facts, model)) for model in others]
+    others = [model for model in ctx.models if model.id != job.parameters.model]
+    found = [(model.id, await _cost(ctx, job, facts, model)) for model in others]
     return tuple((name, cost) for name, cost in found if cost is not None and cost < than_nanousd)
 
 
-async def _cost(tools: Tools, job: Job, facts: InputFacts, model: ModelSpec) -> int | None:
+async def _cost(ctx: JobContext, job: Job, facts: InputFacts, model: ModelSpec) -> int | None:
     """What the job costs by this model; None where it cannot make the size, or a limit forbids it."""
     try:
-        aimed = await output_plan_for(tools, job.parameters, facts, model)
-        check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
+        aimed = await output_plan_for(ctx, job.parameters, facts, model)
+        check_output(facts.width_px, facts.height_px, aimed.factor, ctx.images.limits)
     except (TargetUnreachable, OutputTooLarge):
         return None
-    price = await tools.prices.unit_price(model)
+    price = await ctx.prices.unit_price(model)
     quote = money.quote(facts.width_px, facts.height_px, aimed.factor, price)
-    fits = aimed.factor <= model.largest_factor and not await _refused(tools, job, quote, model)
+    fits = aimed.factor <= model.largest_factor and not await _refused(ctx, job, quote, model)
     return quote.estimate_nanousd if fits else None
 
 
-async def _refused(tools: Tools, job: Job, quote: Quote, model: ModelSpec) -> bool:
-    if not tools.upscaler.real_money:
+async def _refused(ctx: JobContext, job: Job, quote: Quote, model: ModelSpec) -> bool:
+    if not ctx.upscaler.real_money:
         return False
-    return refusal(quote, await tools.ledger.statuses(job.requester, model.id)) is not None
+    return refusal(quote, await ctx.ledger.statuses(job.requester, model.id)) is not None
 
 
-async def with_cheaper(tools: Tools, job: Job, facts: InputFacts, quote: Quote, refused: LimitReached) -> LimitReached:
-    return dataclasses.replace(refused, others=await cheaper(tools, job, facts, quote.estimate_nanousd))
+async def with_cheaper(
+    ctx: JobContext, job: Job, facts: InputFacts, quote: Quote, refused: LimitReached
+) -> LimitReached:
+    return dataclasses.replace(refused, others=await cheaper(ctx, job, facts, quote.estimate_nanousd))
 
 
 async def within_means(
-    tools: Tools, job: Job, facts: InputFacts, refused: OutputTooLarge | TargetUnreachable
+    ctx: JobContext, job: Job, facts: InputFacts, refused: OutputTooLarge | TargetUnreachable
 ) -> OutputTooLarge | TargetUnreachable:
     """The same refusal, offering only what this model makes and the money left pays for."""
-    size, model = (facts.width_px, facts.height_px), tools.model(job)
-    price = await tools.prices.unit_price(model)
+    size, model = (facts.width_px, facts.height_px), ctx.model(job)
+    price = await ctx.prices.unit_price(model)
     factor = refused.largest_factor
     if isinstance(refused, OutputTooLarge):
-        factor = largest_factor(*size, tools.images.limits, model.largest_factor)
-    if factor is not None and tools.upscaler.real_money:
-        left = megapixels_left(await tools.ledger.statuses(job.requester, model.id), price)
+        factor = largest_factor(*size, ctx.images.limits, model.largest_factor)
+    if factor is not None and ctx.upscaler.real_money:
+        left = megapixels_left(await ctx.ledger.statuses(job.requester, model.id), price)
         factor = factor if left is None else money.factor_within(*size, left, below=factor)
     if isinstance(refused, OutputTooLarge):
         return dataclasses.replace(refused, largest_factor=factor)
-    other = tools.models.find(refused.other_model)
-    able = refused.other_model if other is not None and await _cost(tools, job, facts, other) is not None else ""
+    other = ctx.models.find(refused.other_model)
+    able = refused.other_model if other is not None and await _cost(ctx, job, facts, other) is not None else ""
     return dataclasses.replace(refused, largest_factor=factor, other_model=able)

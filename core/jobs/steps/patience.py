@@ -9,7 +9,7 @@ import structlog
 
 from core.domain.errors import DownloadFailed, ProviderBusy
 from core.domain.job import Awaited, Job, Progress
-from core.jobs.context import SILENT_S, Tools
+from core.jobs.context import SILENT_S, JobContext
 from core.jobs.progress import Flag
 from core.net.retry import Backoff, first_of, retry
 from core.ports import Clock
@@ -44,7 +44,7 @@ class _UntilCancel:
 
 
 async def patiently(
-    tools: Tools,
+    ctx: JobContext,
     job: Job,
     call: Callable[[], Awaitable[T]],
     *,
@@ -69,10 +69,10 @@ async def patiently(
         asked = error.retry_after_s if isinstance(error, ProviderBusy) else None
         pause_s = _PAUSES.pause_s(attempt, asked)
         log.warning("waits", job=job.id, awaits=awaits, error=str(error), pause_s=round(pause_s, 1))
-        if tools.clock.now() + pause_s - since > SILENT_S:
+        if ctx.clock.now() + pause_s - since > SILENT_S:
             stage: Literal["preparing", "waiting"] = "preparing" if awaits == "source" else "waiting"
-            tools.show(job, Progress(stage, awaits=awaits, until_at=until_at))
+            ctx.show(job, Progress(stage, awaits=awaits, until_at=until_at))
         return pause_s
 
-    clock = _UntilCancel(tools.clock, tools.running.cancel_event(job.id))
-    return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - tools.clock.now()))
+    clock = _UntilCancel(ctx.clock, ctx.running.cancel_event(job.id))
+    return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - ctx.clock.now()))

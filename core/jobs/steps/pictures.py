@@ -12,33 +12,33 @@ from core.domain.parameters import sizes
 from core.images.job_folder import link_or_copy
 from core.images.service import StrippedResult
 from core.jobs.admission import FairQueue, Share
-from core.jobs.context import Tools
+from core.jobs.context import JobContext
 from core.jobs.steps.patience import patiently
 
 log = structlog.get_logger(__name__)
 
 
-async def ensure_input(tools: Tools, job: Job) -> None:
-    async with tools.running.lock(f"input:{job.id}"):
-        if not await tools.files.here(tools.files.input(job.id)):
-            await read_picture(tools, job, tools.running.admission.uploads)
+async def ensure_input(ctx: JobContext, job: Job) -> None:
+    async with ctx.running.lock(f"input:{job.id}"):
+        if not await ctx.files.here(ctx.files.input(job.id)):
+            await read_picture(ctx, job, ctx.running.admission.uploads)
 
 
-async def read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFacts:
+async def read_picture(ctx: JobContext, job: Job, downloads: FairQueue) -> InputFacts:
     """Fetch the source and prepare it, each in a slot; an attachment is waited for outside of it."""
-    source, share = tools.files.source(job.id), Share.of(job.requester)
+    source, share = ctx.files.source(job.id), Share.of(job.requester)
 
     async def fetch() -> tuple[str, int]:
         async with downloads.slot(share):
-            return await _fetch(tools, job, source)
+            return await _fetch(ctx, job, source)
 
-    patience_s = tools.settings.source_retry_s if job.source.kind == "attachment" else 0.0
-    since = tools.clock.now()
+    patience_s = ctx.settings.source_retry_s if job.source.kind == "attachment" else 0.0
+    since = ctx.clock.now()
     sha256, n_bytes = await patiently(
-        tools, job, fetch, awaits="source", since=since, within_s=patience_s, passing=(DownloadFailed,)
+        ctx, job, fetch, awaits="source", since=since, within_s=patience_s, passing=(DownloadFailed,)
     )
-    async with tools.running.admission.pixels.slot(share):
-        prepared = await tools.images.prepare(source, tools.files.input(job.id))
+    async with ctx.running.admission.pixels.slot(share):
+        prepared = await ctx.images.prepare(source, ctx.files.input(job.id))
     return InputFacts(
         format=prepared.source.format,
         width_px=prepared.width_px,
@@ -49,61 +49,61 @@ async def read_picture(tools: Tools, job: Job, downloads: FairQueue) -> InputFac
     )
 
 
-async def _fetch(tools: Tools, job: Job, dest: Path) -> tuple[str, int]:
+async def _fetch(ctx: JobContext, job: Job, dest: Path) -> tuple[str, int]:
     """The source's bytes to `dest`; their SHA-256 and number. A copy that is already there is used again."""
     source = job.source
-    if await tools.files.here(dest):
-        return await tools.files.digest(dest)
+    if await ctx.files.here(dest):
+        return await ctx.files.digest(dest)
     part = dest.with_suffix(".part")  # a download that a crash cut short must not pass for the picture
     if source.kind == "link":
-        await tools.sources.fetch_link(source.url, part)
+        await ctx.sources.fetch_link(source.url, part)
     elif source.kind == "attachment":
-        download = await tools.adapter(job.reply.platform).download(source)
-        await tools.sources.fetch_trusted(download.url, part, download.headers, download.hosts)
+        download = await ctx.adapter(job.reply.platform).download(source)
+        await ctx.sources.fetch_trusted(download.url, part, download.headers, download.hosts)
     elif source.data.get("part") == "detail":
-        whole = await tools.load(source.job_id)
-        await ensure_input(tools, whole)
-        await tools.images.crop_detail(tools.files.input(whole.id), part, job.parameters.factor)
+        whole = await ctx.load(source.job_id)
+        await ensure_input(ctx, whole)
+        await ctx.images.crop_detail(ctx.files.input(whole.id), part, job.parameters.factor)
     else:
-        await asyncio.to_thread(link_or_copy, await _local(tools, job), part)
+        await asyncio.to_thread(link_or_copy, await _local(ctx, job), part)
     part.replace(dest)
-    return await tools.files.digest(dest)
+    return await ctx.files.digest(dest)
 
 
-async def _local(tools: Tools, job: Job) -> Path:
+async def _local(ctx: JobContext, job: Job) -> Path:
     if job.source.kind != "upload":
-        return await _earlier_picture(tools, job)
-    path = tools.files.absolute(job.source.path)
-    if not await tools.files.here(path):
+        return await _earlier_picture(ctx, job)
+    path = ctx.files.absolute(job.source.path)
+    if not await ctx.files.here(path):
         raise DownloadFailed(reason="gone")
     return path
 
 
-async def _earlier_picture(tools: Tools, job: Job) -> Path:
-    earlier = await tools.load(job.source.job_id)
+async def _earlier_picture(ctx: JobContext, job: Job) -> Path:
+    earlier = await ctx.load(job.source.job_id)
     if earlier.images_deleted:
         raise ResultExpired
     if job.source.kind == "job_result":
-        return await ensure_result(tools, earlier)
-    path = tools.files.source(earlier.id)
-    await _fetch(tools, earlier, path)
+        return await ensure_result(ctx, earlier)
+    path = ctx.files.source(earlier.id)
+    await _fetch(ctx, earlier, path)
     return path
 
 
-async def ensure_result(tools: Tools, job: Job) -> Path:
+async def ensure_result(ctx: JobContext, job: Job) -> Path:
     """The full result on this machine: from the object store, else fetched again from the provider."""
     if job.result is None or job.images_deleted:
         raise ResultExpired
-    path = tools.files.absolute(job.result.path)
-    async with tools.running.lock(f"result:{job.id}"):
-        if await tools.files.here(path):
+    path = ctx.files.absolute(job.result.path)
+    async with ctx.running.lock(f"result:{job.id}"):
+        if await ctx.files.here(path):
             return path
         if job.remote is None or not job.remote.image_url:
             raise ResultExpired
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name("result.part")  # nobody may see half a picture, or one that still has its metadata
-        await tools.provider(job).fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
-        await like_its_source(tools, job, await tools.images.strip_result(part))
+        await ctx.provider(job).fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
+        await like_its_source(ctx, job, await ctx.images.strip_result(part))
         part.replace(path)
     return path
 
@@ -118,12 +118,12 @@ def size_asked(job: Job) -> dict[str, Any]:
     return {"size_px": size_px, "dpi": (target.dpi, target.dpi) if target.dpi is not None else None}
 
 
-async def like_its_source(tools: Tools, job: Job, result: StrippedResult) -> StrippedResult:
+async def like_its_source(ctx: JobContext, job: Job, result: StrippedResult) -> StrippedResult:
     """The result in sRGB and in the exact size asked for, with the transparency and the density of its source.
 
     Without them where that is gone; a result that is too small for its size stays as it is, and its note says so.
     """
-    source, reduction = tools.files.source(job.id), size_asked(job)
+    source, reduction = ctx.files.source(job.id), size_asked(job)
     if reduction and any(
         got < wanted
         for got, wanted in zip((result.facts.width_px, result.facts.height_px), reduction["size_px"], strict=True)
@@ -132,9 +132,9 @@ async def like_its_source(tools: Tools, job: Job, result: StrippedResult) -> Str
     transparent = job.input is not None and "alpha_flattened" in job.input.notes
     try:
         if transparent and not source.exists():
-            await _fetch(tools, job, source)
+            await _fetch(ctx, job, source)
         kept = source if source.exists() else None
-        return await tools.images.postprocess(result, kept, transparent=transparent, **reduction)
+        return await ctx.images.postprocess(result, kept, transparent=transparent, **reduction)
     except (UpscaleError, OSError) as error:
         log.warning("source_traits_not_restored", job=job.id, error=str(error))
         return result

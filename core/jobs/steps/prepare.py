@@ -17,7 +17,7 @@ from core.domain.variations import previewed_job_id
 from core.images.job_folder import link_or_copy
 from core.images.service import check_output
 from core.jobs.admission import Share
-from core.jobs.context import Next, Tools
+from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
 from core.jobs.steps.offers import cheaper, output_plan_for, with_cheaper, within_means
 from core.jobs.steps.pictures import ensure_result, read_picture
@@ -26,131 +26,131 @@ from core.ports import NotOwner
 log = structlog.get_logger(__name__)
 
 
-async def prepare(tools: Tools, job: Job) -> Next:
+async def prepare(ctx: JobContext, job: Job) -> StepName:
     if job.confirm_by_at is not None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"  # already agreed to: the second half of the job has it
     if job.cancel_requested_by:
-        return await cancelled(tools, job)
+        return await cancelled(ctx, job)
     share = Share.of(job.requester)
 
     def tell_wait(before: int) -> object:
-        return tools.show(job, Progress("turn", position=before))
+        return ctx.show(job, Progress("turn", position=before))
 
-    async with tools.running.admission.unpriced.slot(share, waits=tell_wait) as waited:
+    async with ctx.running.admission.unpriced.slot(share, waits=tell_wait) as waited:
         if waited:
-            job = await tools.load(job.id)
+            job = await ctx.load(job.id)
             if job.state.terminal:
                 return "end"
             if job.cancel_requested_by:
-                return await cancelled(tools, job)
-        return await _price(tools, job)
+                return await cancelled(ctx, job)
+        return await _price(ctx, job)
 
 
-async def _price(tools: Tools, job: Job) -> Next:
+async def _price(ctx: JobContext, job: Job) -> StepName:
     member = Share.of(job.requester).member
     for name in (job.id, job.source.path):  # of an earlier run of this step; the upload counts as its own until then
-        tools.running.disk.forget(name)
-    await tools.running.disk.check(member)
-    tools.show(job, Progress("preparing"))
-    facts = await read_picture(tools, job, tools.running.admission.downloads)
-    tools.running.disk.count(job.id, member, await tools.files.size(job.id))
+        ctx.running.disk.forget(name)
+    await ctx.running.disk.check(member)
+    ctx.show(job, Progress("preparing"))
+    facts = await read_picture(ctx, job, ctx.running.admission.downloads)
+    ctx.running.disk.count(job.id, member, await ctx.files.size(job.id))
     try:
-        aimed = await output_plan_for(tools, job.parameters, facts, tools.model(job))
-        check_output(facts.width_px, facts.height_px, aimed.factor, tools.images.limits)
+        aimed = await output_plan_for(ctx, job.parameters, facts, ctx.model(job))
+        check_output(facts.width_px, facts.height_px, aimed.factor, ctx.images.limits)
     except (OutputTooLarge, TargetUnreachable) as refused:
-        raise await within_means(tools, job, facts, refused) from None
+        raise await within_means(ctx, job, facts, refused) from None
     if aimed.factor != job.parameters.factor:
-        job = await tools.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
-    fingerprint = _fingerprint(tools, job, facts)
-    earlier = await tools.store.earlier_result(fingerprint, job.requester)
+        job = await ctx.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
+    fingerprint = _fingerprint(ctx, job, facts)
+    earlier = await ctx.store.earlier_result(fingerprint, job.requester)
     if earlier is not None and earlier.id == job.id:
         raise NotOwner  # ended by another process since this step began: its files are the result's
-    if earlier is not None and earlier.result is not None and await _take_over(tools, job, facts, earlier):
+    if earlier is not None and earlier.result is not None and await _take_over(ctx, job, facts, earlier):
         return "deliver"
-    quote = await _quote(tools, job, facts, aimed)
-    job = await tools.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
+    quote = await _quote(ctx, job, facts, aimed)
+    job = await ctx.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
     # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
-    if tools.upscaler.real_money and (full := refusal(quote, quote.left)) is not None:
-        raise await with_cheaper(tools, job, facts, quote, full)
+    if ctx.upscaler.real_money and (full := refusal(quote, quote.left)) is not None:
+        raise await with_cheaper(ctx, job, facts, quote, full)
     if quote.needs_confirmation:
-        return await _ask(tools, job)
+        return await _ask(ctx, job)
     return "hold"
 
 
-def _fingerprint(tools: Tools, job: Job, facts: InputFacts) -> str:
+def _fingerprint(ctx: JobContext, job: Job, facts: InputFacts) -> str:
     """The same for the same bytes, model, parameters and seed on the same backend."""
     asked = job.parameters.as_text().removeprefix(f"model={DEFAULT_MODEL} ")  # as 0.1.0 wrote it, for its results
-    text = f"{tools.provider(job).name}|{facts.sha256}|{asked}"
+    text = f"{ctx.provider(job).name}|{facts.sha256}|{asked}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def _take_over(tools: Tools, job: Job, facts: InputFacts, earlier: Job) -> bool:
+async def _take_over(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> bool:
     """Make the earlier job's result this one's, free; False if its file is gone after all."""
     if earlier.result is None:
         return False
     try:
-        path = await ensure_result(tools, earlier)
+        path = await ensure_result(ctx, earlier)
     except (ProviderError, ModelError):
         return False
-    own = tools.files.result(job.id, earlier.result.mime)
+    own = ctx.files.result(job.id, earlier.result.mime)
     await asyncio.to_thread(link_or_copy, path, own)
-    await tools.files.share_later(own)
-    link = tools.links.file_url(job.id, own.name) or earlier.result.link
+    await ctx.files.share_later(own)
+    link = ctx.links.file_url(job.id, own.name) or earlier.result.link
     result: Result = dataclasses.replace(
-        earlier.result, path=tools.files.relative(own), link=link, repeat_of=earlier.result.repeat_of or earlier.id
+        earlier.result, path=ctx.files.relative(own), link=link, repeat_of=earlier.result.repeat_of or earlier.id
     )
-    await tools.store.update(
+    await ctx.store.update(
         job.id,
         input=facts,
         quote=earlier.quote,
         remote=dataclasses.replace(earlier.remote, request_id="") if earlier.remote else None,
         result=result,
-        receipt=Receipt(0, 0, "repeat", play_money=not tools.upscaler.real_money),
+        receipt=Receipt(0, 0, "repeat", play_money=not ctx.upscaler.real_money),
         state=JobState.DELIVERING,
     )
     return True
 
 
-async def estimated(tools: Tools, parameters: Parameters, width_px: int, height_px: int) -> Quote:
+async def estimated(ctx: JobContext, parameters: Parameters, width_px: int, height_px: int) -> Quote:
     """The price of a picture of this size, before it is handed in. Raises TargetUnreachable."""
-    model = tools.models.of(parameters)
-    aimed = await output_plan_for(tools, parameters, InputFacts("", width_px, height_px, 0, ""), model)
-    price = await tools.prices.unit_price(model)
+    model = ctx.models.of(parameters)
+    aimed = await output_plan_for(ctx, parameters, InputFacts("", width_px, height_px, 0, ""), model)
+    price = await ctx.prices.unit_price(model)
     return money.quote(width_px, height_px, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
 
 
-async def _quote(tools: Tools, job: Job, facts: InputFacts, aimed: OutputPlan) -> Quote:
-    price = await tools.prices.unit_price(tools.model(job))
+async def _quote(ctx: JobContext, job: Job, facts: InputFacts, aimed: OutputPlan) -> Quote:
+    price = await ctx.prices.unit_price(ctx.model(job))
     size = facts.width_px, facts.height_px
     quote = money.quote(*size, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
-    left = await tools.ledger.statuses(job.requester, job.parameters.model)
-    agreed = max(job.confirmed_nanousd, tools.settings.confirm_above_nanousd)
-    asks, whole = quote.estimate_nanousd > agreed, await _whole(tools, job)
+    left = await ctx.ledger.statuses(job.requester, job.parameters.model)
+    agreed = max(job.confirmed_nanousd, ctx.settings.confirm_above_nanousd)
+    asks, whole = quote.estimate_nanousd > agreed, await _whole(ctx, job)
     return dataclasses.replace(
         quote,
         left=left,
         needs_confirmation=asks,
-        others=await cheaper(tools, job, facts, quote.estimate_nanousd) if asks else (),
+        others=await cheaper(ctx, job, facts, quote.estimate_nanousd) if asks else (),
         preview_nanousd=price if asks and quote.megapixels > 1 else 0,
         whole_nanousd=money.quote(*whole, aimed.factor, price).estimate_nanousd if whole is not None else 0,
     )
 
 
-async def _whole(tools: Tools, job: Job) -> tuple[int, int] | None:
+async def _whole(ctx: JobContext, job: Job) -> tuple[int, int] | None:
     """The size of the picture whose most detailed part this job enlarges; None for any other job."""
-    whole = await tools.store.get(whole_id) if (whole_id := previewed_job_id(job)) else None
+    whole = await ctx.store.get(whole_id) if (whole_id := previewed_job_id(job)) else None
     return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
 
 
-async def _ask(tools: Tools, job: Job) -> Next:
-    by = tools.clock.now() + tools.settings.confirm_within_s
-    asked = await tools.store.transition(
+async def _ask(ctx: JobContext, job: Job) -> StepName:
+    by = ctx.clock.now() + ctx.settings.confirm_within_s
+    asked = await ctx.store.transition(
         job.id, (JobState.QUEUED,), state=JobState.AWAITING_CONFIRMATION, confirm_by_at=by, progress=None
     )
     if asked is None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"
     job = asked or job
-    await tools.quiet(job)
-    tools.event_bus.publish(job)
-    await tools.reply(job).ask(job)
+    await ctx.quiet(job)
+    ctx.event_bus.publish(job)
+    await ctx.reply(job).ask(job)
     return "end"

@@ -10,7 +10,7 @@ import structlog
 from core.domain.errors import InternalError, LedgerUnavailable, UpscaleError
 from core.domain.job import Job, JobState
 from core.images.pool import NoWorker
-from core.jobs.context import INTERRUPTIONS, Next, Tools
+from core.jobs.context import INTERRUPTIONS, JobContext, StepName
 from core.jobs.steps import collect, deliver, fail, prepare, reserve, submit, wait
 from core.jobs.steps.patience import CancelWanted
 from core.net.retry import Backoff, retry
@@ -19,7 +19,7 @@ from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
-Step = Callable[[Tools, Job], Awaitable[Next]]
+Step = Callable[[JobContext, Job], Awaitable[StepName]]
 
 _STEPS: dict[str, Step] = {
     "prepare": prepare.prepare,
@@ -39,7 +39,7 @@ _PAUSES = Backoff(first_s=5.0)
 _LAST_WORDS_S = 3.0
 
 
-_ORDER: tuple[Next, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
+_ORDER: tuple[StepName, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
 
 
 class StorageTrouble(Exception):
@@ -47,9 +47,9 @@ class StorageTrouble(Exception):
 
 
 class Pipeline:
-    def __init__(self, tools: Tools) -> None:
-        self.tools = tools
-        self._here: dict[asyncio.Task[object], tuple[str, Next]] = {}
+    def __init__(self, ctx: JobContext) -> None:
+        self.ctx = ctx
+        self._here: dict[asyncio.Task[object], tuple[str, StepName]] = {}
 
     @property
     def jobs_here(self) -> set[str]:
@@ -68,21 +68,21 @@ class Pipeline:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
-        await asyncio.gather(*map(self.tools.running.quiet, list(self.tools.running.loops)))
+        await asyncio.gather(*map(self.ctx.running.quiet, list(self.ctx.running.loops)))
         with contextlib.suppress(TimeoutError, *DATABASE_ERRORS):
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self.tools.running.unstored.store_all()
+                await self.ctx.running.unstored.store_all()
 
-    async def run(self, step: Next, job_id: str, token: str | None = None, *, skip: bool = False) -> Next:
+    async def run(self, step: StepName, job_id: str, token: str | None = None, *, skip: bool = False) -> StepName:
         """One step (`skip`: or the later one of the row); the next one's name. Raises StorageTrouble, NotOwner."""
         started_at = time.monotonic()
         task = asyncio.current_task()
         assert task is not None
         self._here[task] = (job_id, step)
         try:
-            own = token or self.tools.lease.token
-            await self.tools.running.begins.wait(job_id)  # many wake together: after a commit, or from threads
-            job = await self.tools.store.claim(job_id, own)
+            own = token or self.ctx.lease.token
+            await self.ctx.running.step_starts.wait(job_id)  # many wake together: after a commit, or from threads
+            job = await self.ctx.store.claim(job_id, own)
             if skip:
                 step = _later(step, job)
                 self._here[task] = (job_id, step)
@@ -93,19 +93,19 @@ class Pipeline:
             raise StorageTrouble(step) from trouble
         finally:
             self._here.pop(task, None)
-            self.tools.metrics.stage(step, time.monotonic() - started_at, job_id)
+            self.ctx.metrics.stage(step, time.monotonic() - started_at, job_id)
 
-    async def _judge(self, step: Next, job: Job) -> Next:
+    async def _judge(self, step: StepName, job: Job) -> StepName:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
             return "announce" if job.needs_closing_message else "end"
         if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
-            return await fail.end_with_error(self.tools, job, job.error)
+            return await fail.end_with_error(self.ctx, job, job.error)
         try:
             return await self._try(step, job)
         except INTERRUPTIONS:
             raise
         except CancelWanted:
-            return await fail.cancelled(self.tools, await self.tools.load(job.id))
+            return await fail.cancelled(self.ctx, await self.ctx.load(job.id))
         except LedgerUnavailable as closed:
             if step != "hold":
                 raise
@@ -114,13 +114,13 @@ class Pipeline:
             return await self._fail(job, error)
         except Exception as unforeseen:
             log.exception("job_broke", job=job.id, step=step)
-            self.tools.metrics.incident(f"step:{step}")
-            await self.tools.store.add_incident(
+            self.ctx.metrics.incident(f"step:{step}")
+            await self.ctx.store.add_incident(
                 job.id, area=f"step:{step}", kind=type(unforeseen).__name__, job_id=job.id
             )
             return await self._fail(job, InternalError(reference=job.id))
 
-    async def _try(self, step: Next, job: Job) -> Next:
+    async def _try(self, step: StepName, job: Job) -> StepName:
         """Run it. What was paid for, or could not even begin here, is not given up at the first unforeseen error: it
         may be of that instant only.
         """
@@ -134,29 +134,29 @@ class Pipeline:
                 log.warning("step_broke", job=job.id, step=step, attempt=attempt, exc_info=error)
             return _PAUSES.pause_s(attempt)
 
-        async def once() -> Next:
+        async def once() -> StepName:
             nonlocal begun
-            known = await self.tools.load(job.id) if begun else job
+            known = await self.ctx.load(job.id) if begun else job
             begun = True
-            return await _STEPS[step](self.tools, known)
+            return await _STEPS[step](self.ctx, known)
 
-        return await retry(once, clock=self.tools.clock, pause=pause, attempts=_TRIES)
+        return await retry(once, clock=self.ctx.clock, pause=pause, attempts=_TRIES)
 
-    async def _fail(self, job: Job, error: UpscaleError) -> Next:
+    async def _fail(self, job: Job, error: UpscaleError) -> StepName:
         """Write the error down before money moves, so that a repeat ends the job the same way."""
-        current = await self.tools.load(job.id)
+        current = await self.ctx.load(job.id)
         if not current.state.terminal:
-            current = await self.tools.store.update(job.id, error=error)
-        return await fail.end_with_error(self.tools, current, error)
+            current = await self.ctx.store.update(job.id, error=error)
+        return await fail.end_with_error(self.ctx, current, error)
 
     async def give_up(self, job: Job, error: UpscaleError) -> None:
-        own = self.tools.lease.token
-        job = await self.tools.store.claim(job.id, own)
+        own = self.ctx.lease.token
+        job = await self.ctx.store.claim(job.id, own)
         with owning(job.id, own):
             await self._fail(job, error)
 
 
-def _later(step: Next, job: Job) -> Next:
+def _later(step: StepName, job: Job) -> StepName:
     """The later of the step asked for and the one that the row names: a repeat must not do things over."""
     if step not in _ORDER or job.state.terminal:
         return step
@@ -165,7 +165,7 @@ def _later(step: Next, job: Job) -> Next:
     return max(step, next_step(job), key=_ORDER.index)
 
 
-def next_step(job: Job) -> Next:
+def next_step(job: Job) -> StepName:
     """Where a job goes on, by its row alone. Every step may be repeated, so too early is safe."""
     if job.state is JobState.DELIVERING and job.result is not None:
         return "deliver"

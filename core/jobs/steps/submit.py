@@ -17,7 +17,7 @@ from core.domain.errors import ProviderBusy, ProviderUnavailable, SubmitNotSent,
 from core.domain.job import Job, Progress, Remote
 from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
-from core.jobs.context import SILENT_S, Next, Tools
+from core.jobs.context import SILENT_S, JobContext, StepName
 from core.jobs.endings import check_place
 from core.jobs.steps.fail import cancelled
 from core.jobs.steps.patience import CancelWanted, patiently
@@ -49,92 +49,92 @@ class _NotFound(Exception):
         self.possible = possible
 
 
-async def submit(tools: Tools, job: Job) -> Next:
-    remote = job.remote or Remote(backend=tools.provider(job).name)
+async def submit(ctx: JobContext, job: Job) -> StepName:
+    remote = job.remote or Remote(backend=ctx.provider(job).name)
     if remote.request_id:
         return "wait"
     if remote.submit == "sending":
-        return await _search(tools, job, remote, SubmitUnknown(), resends=0)
-    if job.cancel_requested_by or tools.running.cancel_event(job.id).done():
-        return await cancelled(tools, job)
-    tools.running.disk.paid(job.id)
-    since = tools.clock.now()
+        return await _search(ctx, job, remote, SubmitUnknown(), resends=0)
+    if job.cancel_requested_by or ctx.running.cancel_event(job.id).done():
+        return await cancelled(ctx, job)
+    ctx.running.disk.paid(job.id)
+    since = ctx.clock.now()
     if not remote.staged_url:
-        tools.show(job, Progress("waiting"))
-        await ensure_input(tools, job)
-        with tools.files.input(job.id).open("rb") as file:
+        ctx.show(job, Progress("waiting"))
+        await ensure_input(ctx, job)
+        with ctx.files.input(job.id).open("rb") as file:
             mime = media_type_of(file.read(512))
 
         async def stage() -> str:
-            async with tools.running.admission.uploads.slot(Share.of(job.requester)):
-                return await tools.provider(job).stage(tools.files.input(job.id), mime, job_id=job.id)
+            async with ctx.running.admission.uploads.slot(Share.of(job.requester)):
+                return await ctx.provider(job).stage(ctx.files.input(job.id), mime, job_id=job.id)
 
-        within_s, passing = tools.settings.submit_retry_s, (ProviderUnavailable, ProviderBusy)
-        url = await patiently(tools, job, stage, awaits="accept", since=since, within_s=within_s, passing=passing)
+        within_s, passing = ctx.settings.submit_retry_s, (ProviderUnavailable, ProviderBusy)
+        url = await patiently(ctx, job, stage, awaits="accept", since=since, within_s=within_s, passing=passing)
         remote = dataclasses.replace(remote, staged_url=url)
-        await tools.files.share_later(tools.files.source(job.id), tools.files.input(job.id))
-    await check_place(tools, job)
-    return await _post(tools, job, remote, since=since, resends=0)
+        await ctx.files.share_later(ctx.files.source(job.id), ctx.files.input(job.id))
+    await check_place(ctx, job)
+    return await _post(ctx, job, remote, since=since, resends=0)
 
 
 async def _post(
-    tools: Tools, job: Job, remote: Remote, *, since: float, resends: int, before: Sequence[str] = _UNSENT
-) -> Next:
+    ctx: JobContext, job: Job, remote: Remote, *, since: float, resends: int, before: Sequence[str] = _UNSENT
+) -> StepName:
     """Post until the request surely arrived, surely was refused, or may have arrived.
 
     `before` are the marks that the first intent may follow. A mark that somebody else has moved on (a webhook that
     named the request) ends this here: the step then begins again from the row.
     """
 
-    async def once() -> Next:
+    async def once() -> StepName:
         nonlocal before
-        if (await tools.load(job.id)).cancel_requested_by:
+        if (await ctx.load(job.id)).cancel_requested_by:
             raise CancelWanted
-        intent = dataclasses.replace(remote, submit="intent", intent_at=tools.clock.now())
-        if await tools.store.mark_submit(job.id, before, intent) is None:
+        intent = dataclasses.replace(remote, submit="intent", intent_at=ctx.clock.now())
+        if await ctx.store.mark_submit(job.id, before, intent) is None:
             return "submit"
         before = _UNSENT
         try:
-            model = tools.model(job)
+            model = ctx.model(job)
             inputs = ModelInputs(model, model.request(job.parameters, intent.staged_url))
-            sending = _marker(tools, job, intent)
-            request_id = await tools.provider(job).submit(inputs, job_id=job.id, on_sending=sending)
+            sending = _marker(ctx, job, intent)
+            request_id = await ctx.provider(job).submit(inputs, job_id=job.id, on_sending=sending)
         except SubmitUnknown as unknown:
-            return await _search(tools, job, intent, unknown, resends=resends)
+            return await _search(ctx, job, intent, unknown, resends=resends)
         except UpscaleError:  # surely not taken: back to `intent`
-            if await tools.store.mark_submit(job.id, _UNNAMED, intent) is None:
+            if await ctx.store.mark_submit(job.id, _UNNAMED, intent) is None:
                 return "submit"
             raise
-        return await _sent(tools, job, intent, request_id)
+        return await _sent(ctx, job, intent, request_id)
 
-    within_s, passing = tools.settings.submit_retry_s, (SubmitNotSent, ProviderBusy)
-    return await patiently(tools, job, once, awaits="accept", since=since, within_s=within_s, passing=passing)
+    within_s, passing = ctx.settings.submit_retry_s, (SubmitNotSent, ProviderBusy)
+    return await patiently(ctx, job, once, awaits="accept", since=since, within_s=within_s, passing=passing)
 
 
-def _marker(tools: Tools, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
+def _marker(ctx: JobContext, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
     async def on_sending() -> None:
         try:
-            safe_until_s = await tools.lease.confirm()
+            safe_until_s = await ctx.lease.confirm()
         except LeaseUnsure as unsure:
             raise SubmitNotSent from unsure
-        if await tools.store.mark_submit(job.id, ("intent",), dataclasses.replace(remote, submit="sending")) is None:
+        if await ctx.store.mark_submit(job.id, ("intent",), dataclasses.replace(remote, submit="sending")) is None:
             raise NotOwner
         if awake_clock_s() >= safe_until_s:  # stopped, or very slow: another may have been given the job meanwhile
-            await tools.store.mark_submit(job.id, ("sending",), remote)
+            await ctx.store.mark_submit(job.id, ("sending",), remote)
             raise SubmitNotSent
 
     return on_sending
 
 
-async def _sent(tools: Tools, job: Job, remote: Remote, request_id: str) -> Next:
+async def _sent(ctx: JobContext, job: Job, remote: Remote, request_id: str) -> StepName:
     sent = dataclasses.replace(remote, submit="sent", request_id=request_id)
-    if await tools.store.mark_submit(job.id, ("sending",), sent) is None:
+    if await ctx.store.mark_submit(job.id, ("sending",), sent) is None:
         return "submit"  # a webhook was first
     log.info("submitted", job=job.id, request=request_id)
     return "wait"
 
 
-async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown, *, resends: int) -> Next:
+async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnknown, *, resends: int) -> StepName:
     """Look for a request that may have arrived, until it is found or the search is given up.
 
     Not found is an answer only where the listing shows another running request of ours that was made later: then it
@@ -142,43 +142,43 @@ async def _search(tools: Tools, job: Job, remote: Remote, unknown: SubmitUnknown
     the operator's loss, listed by `reconcile`.
     """
     log.warning("submit_unknown", job=job.id)
-    began_at, within_s = tools.clock.now(), tools.settings.submit_search_s
+    began_at, within_s = ctx.clock.now(), ctx.settings.submit_search_s
     missing = 0
 
-    async def look() -> Next:
+    async def look() -> StepName:
         nonlocal missing
-        current = await tools.load(job.id)
+        current = await ctx.load(job.id)
         if current.remote is not None and current.remote.request_id:  # a webhook named it
             return "wait"
-        found = await tools.provider(job).find(remote.staged_url, since=remote.intent_at, model=tools.model(job))
+        found = await ctx.provider(job).find(remote.staged_url, since=remote.intent_at, model=ctx.model(job))
         if found.request_id is not None:
             log.info("submit_found", job=job.id, request=found.request_id)
-            return await _sent(tools, job, remote, found.request_id)
-        missing += found.conclusive and await _shows_later_ones(tools, remote, found)
+            return await _sent(ctx, job, remote, found.request_id)
+        missing += found.conclusive and await _shows_later_ones(ctx, remote, found)
         if missing >= _MISSING_SEARCHES and resends < _MOST_RESENDS:
-            return await _post(tools, job, remote, since=tools.clock.now(), resends=resends + 1, before=("sending",))
+            return await _post(ctx, job, remote, since=ctx.clock.now(), resends=resends + 1, before=("sending",))
         raise _NotFound(possible=found.possible)
 
     def pause(error: Exception, attempt: int) -> float | None:
         if not isinstance(error, _NotFound) or (not error.possible and attempt >= _IMPOSSIBLE_SEARCHES):
             return None
         pause_s = _SEARCH_PAUSES.pause_s(attempt)
-        if tools.clock.now() + pause_s > began_at + SILENT_S:
-            tools.show(job, Progress("waiting", awaits="search", until_at=began_at + within_s))
+        if ctx.clock.now() + pause_s > began_at + SILENT_S:
+            ctx.show(job, Progress("waiting", awaits="search", until_at=began_at + within_s))
         return pause_s
 
     try:
-        return await retry(look, clock=tools.clock, pause=pause, within_s=within_s)
+        return await retry(look, clock=ctx.clock, pause=pause, within_s=within_s)
     except _NotFound:
         unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
-        if await tools.store.mark_submit(job.id, ("sending",), unclear) is None:
+        if await ctx.store.mark_submit(job.id, ("sending",), unclear) is None:
             return "submit"  # named in the last moment
         raise unknown from None
 
 
-async def _shows_later_ones(tools: Tools, remote: Remote, found: SearchResult) -> bool:
+async def _shows_later_ones(ctx: JobContext, remote: Remote, found: SearchResult) -> bool:
     for request_id in found.running[:_LOOKED_AT]:
-        other = await tools.store.with_request(request_id)
+        other = await ctx.store.with_request(request_id)
         if other is not None and other.remote is not None and other.remote.intent_at > remote.intent_at + _LATER_S:
             return True
     return False

@@ -7,7 +7,7 @@ import structlog
 
 from core.domain.errors import ModelError, ProviderError, ProviderUnavailable
 from core.domain.job import Job, JobState, Progress
-from core.jobs.context import Next, Tools
+from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import billed_by, cancelled
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
 
@@ -21,8 +21,8 @@ _LATE_S = 5.0
 
 
 class _Watcher:
-    def __init__(self, tools: Tools, job: Job) -> None:
-        self._tools = tools
+    def __init__(self, ctx: JobContext, job: Job) -> None:
+        self._ctx = ctx
         self.job = job
         self._megapixels = job.quote.megapixels if job.quote else 1
         self._model = job.parameters.model
@@ -33,22 +33,22 @@ class _Watcher:
     async def on_status(self, status: RemoteStatus) -> None:
         if isinstance(status, RemoteCompleted):
             if self._running_since is not None:
-                taken_s = self._tools.clock.now() - self._running_since
-                await self._tools.finish_times.learn(self._megapixels, taken_s, self._model)
+                taken_s = self._ctx.clock.now() - self._running_since
+                await self._ctx.finish_times.learn(self._megapixels, taken_s, self._model)
             return
         if isinstance(status, RemoteQueued):
             self._show(self._waiting(status))
             return
         if self._running_since is None:
-            self._running_since = self._tools.clock.now()
+            self._running_since = self._ctx.clock.now()
             if self.job.state is JobState.QUEUED:
-                moved = await self._tools.store.transition(self.job.id, (JobState.QUEUED,), state=JobState.RUNNING)
+                moved = await self._ctx.store.transition(self.job.id, (JobState.QUEUED,), state=JobState.RUNNING)
                 self.job = moved or self.job
         self._show(self._upscaling(status))
 
     def _show(self, progress: Progress) -> None:
         self._shown = progress
-        self._tools.show(self.job, progress)
+        self._ctx.show(self.job, progress)
         if progress.eta_at is not None and self._late is None:
             self._late = asyncio.create_task(self._take_back_late_promises(), name=f"late-{self.job.id}")
 
@@ -58,7 +58,7 @@ class _Watcher:
         A request may stand at place 0 for hours without any change of its status (fal-ai/fal issue 1027).
         """
         while (shown := self._shown) is not None and shown.eta_at is not None:
-            await self._tools.clock.sleep(max(1.0, shown.eta_at + _LATE_S - self._tools.clock.now()))
+            await self._ctx.clock.sleep(max(1.0, shown.eta_at + _LATE_S - self._ctx.clock.now()))
             if self._shown is shown:
                 self._show(self._taken_back(shown))
         self._late = None
@@ -71,36 +71,36 @@ class _Watcher:
     def _taken_back(self, shown: Progress) -> Progress:
         if shown.stage == "waiting" and not shown.position:
             sent_at = self.job.remote.intent_at if self.job.remote is not None else 0.0
-            until_at = (sent_at or self.job.created_at) + self._tools.settings.start_within_s
+            until_at = (sent_at or self.job.created_at) + self._ctx.settings.start_within_s
             return Progress("waiting", position=shown.position, awaits="start", until_at=until_at)
         return dataclasses.replace(shown, eta_at=None)
 
     def _waiting(self, status: RemoteQueued) -> Progress:
-        expected_s = self._tools.finish_times.expected_s(self._megapixels, status.position or 0, self._model)
-        return Progress("waiting", position=status.position, eta_at=self._tools.clock.now() + expected_s)
+        expected_s = self._ctx.finish_times.expected_s(self._megapixels, status.position or 0, self._model)
+        return Progress("waiting", position=status.position, eta_at=self._ctx.clock.now() + expected_s)
 
     def _upscaling(self, status: RemoteRunning) -> Progress:
-        now = self._tools.clock.now()
+        now = self._ctx.clock.now()
         since = self._running_since or now
-        eta_at = since + self._tools.finish_times.expected_s(self._megapixels, model=self._model)
+        eta_at = since + self._ctx.finish_times.expected_s(self._megapixels, model=self._model)
         if status.percent is not None and status.percent >= _PERCENT_FOR_ETA:
             eta_at = now + (now - since) * (100 - status.percent) / status.percent
         return Progress("upscaling", percent=status.percent, eta_at=max(eta_at, now + 1))
 
 
-async def wait(tools: Tools, job: Job) -> Next:
+async def wait(ctx: JobContext, job: Job) -> StepName:
     """Until the request has ended. A cancel is passed on to the provider, whose end is then waited for, bounded."""
     if job.remote is None or not job.remote.request_id:
         return "submit"
     if job.remote.made is not None:
         return "collect"
     request_id = job.remote.request_id
-    watching = asyncio.create_task(_watch(tools, job, request_id), name=f"watch-{job.id}")
+    watching = asyncio.create_task(_watch(ctx, job, request_id), name=f"watch-{job.id}")
     try:
         if not job.cancel_requested_by:
-            await asyncio.wait({watching, tools.running.cancel_event(job.id)}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({watching, ctx.running.cancel_event(job.id)}, return_when=asyncio.FIRST_COMPLETED)
         if not watching.done():
-            return await _stop(tools, job, request_id, watching)
+            return await _stop(ctx, job, request_id, watching)
         await watching
     except ProviderUnavailable:
         log.warning("watch_given_up", job=job.id)  # it may have ended long ago: `collect` asks for days
@@ -110,33 +110,33 @@ async def wait(tools: Tools, job: Job) -> Next:
     return "collect"
 
 
-async def _watch(tools: Tools, job: Job, request_id: str) -> None:
-    watcher = _Watcher(tools, job)
+async def _watch(ctx: JobContext, job: Job, request_id: str) -> None:
+    watcher = _Watcher(ctx, job)
     try:
-        async for status in tools.provider(job).watch(request_id, tools.model(job)):
+        async for status in ctx.provider(job).watch(request_id, ctx.model(job)):
             await watcher.on_status(status)
     finally:
         await watcher.stop()
 
 
-async def _stop(tools: Tools, job: Job, request_id: str, watching: asyncio.Task[None]) -> Next:
+async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Task[None]) -> StepName:
     try:
-        answer = await tools.provider(job).cancel(request_id, tools.model(job))
+        answer = await ctx.provider(job).cancel(request_id, ctx.model(job))
         log.info("cancel_passed_on", job=job.id, answer=answer)
     except ProviderError as error:  # its end is waited for all the same
         log.warning("cancel_not_passed_on", job=job.id, error=error.code)
         answer = "requested"
     if answer == "removed":
-        return await cancelled(tools, job)
-    await asyncio.wait({watching}, timeout=tools.settings.cancel_grace_s)
+        return await cancelled(ctx, job)
+    await asyncio.wait({watching}, timeout=ctx.settings.cancel_grace_s)
     if not watching.done():
-        return await cancelled(tools, job, known=False)
+        return await cancelled(ctx, job, known=False)
     try:
         await watching
-        result = await tools.provider(job).result(request_id, tools.model(job))
+        result = await ctx.provider(job).result(request_id, ctx.model(job))
     except (ModelError, ProviderError) as error:
         units, known = billed_by(error, submitted=True)
         if not known:  # a request whose status vanished may be billed all the same: the estimate stands until then
             log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
-        return await cancelled(tools, job, units, known=known)
-    return await cancelled(tools, job, result.units, known=result.units is not None)
+        return await cancelled(ctx, job, units, known=known)
+    return await cancelled(ctx, job, result.units, known=result.units is not None)

@@ -44,7 +44,7 @@ class Whole:
     async def settled(self, within_s: float = 200.0) -> None:
         """Wait until nothing is done for any job any more, its last words included."""
         async with asyncio.timeout(within_s):
-            while self.app.pipeline.jobs_here or await self.app.tools.obligations.take_due(1):
+            while self.app.pipeline.jobs_here or await self.app.ctx.obligations.take_due(1):
                 await asyncio.sleep(0.05)
 
     async def charges(self) -> dict[str, list[int]]:

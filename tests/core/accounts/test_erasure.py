@@ -50,14 +50,14 @@ async def test_a_running_job_is_stopped_and_erased_when_it_is_over_and_later_one
     other = await w.done(requester=BOB)
     running = await w.ask()
     assert await w.service.accounts.erase(ANN) == 1
-    assert (await w.tools.load(running.id)).cancel_requested_by
+    assert (await w.ctx.load(running.id)).cancel_requested_by
     await w.members.finish_purges()
     assert await w.store.get(running.id) is not None, "its message still has to be told"
     await w.clock.advance(1)
     later = await w.ask()
     await w.crash()
     await w.drive()
-    assert (await w.tools.load(running.id)).state is JobState.CANCELLED
+    assert (await w.ctx.load(running.id)).state is JobState.CANCELLED
     assert len(w.upscaler.taken) == 2, "the stopped one was never paid for"
     await w.members.finish_purges()
     assert await w.store.get(running.id) is None
@@ -76,10 +76,10 @@ async def test_a_removed_workspace_is_purged_whole(w: World, monkeypatch: pytest
         await w.members.replace_place_presets(moderator, "3x", channel)
     await w.service.accounts.forget_workspace("fake", "w1")
     assert await w.state.keys("place_presets") == ["fake:w2:"]
-    assert [(await w.tools.load(job.id)).images_deleted for job in done] == [True] * 5
-    assert not (await w.tools.load(elsewhere.id)).images_deleted
+    assert [(await w.ctx.load(job.id)).images_deleted for job in done] == [True] * 5
+    assert not (await w.ctx.load(elsewhere.id)).images_deleted
     await w.drive()
     await w.members.finish_purges()
-    ended = await w.tools.load(running.id)
+    ended = await w.ctx.load(running.id)
     assert (ended.state.terminal, ended.images_deleted) == (True, True)
     assert await w.state.keys("purge") == []

@@ -38,7 +38,7 @@ async def engine_of(w: World) -> AsyncIterator[Engine]:
 
 
 async def in_hand(w: World) -> list[Piece]:
-    return list(await w.work.of(w.tools.lease.token))
+    return list(await w.work.of(w.ctx.lease.token))
 
 
 async def all_ended(w: World) -> None:
@@ -118,7 +118,7 @@ async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) 
         job = await w.ask()
         await w.shows(job, "upscaling")
     assert not (await w.job(job.id)).state.terminal
-    token = w.tools.lease.token
+    token = w.ctx.lease.token
     await w.crash()
     async with engine_of(w):
         await w.maintenance.take_over(w.replica, token)
@@ -144,7 +144,7 @@ async def through_deaths(w: World, died: bool) -> Job:
             await until(lambda: bool(w.pipeline.jobs_here))
             if w.upscaler.hold:
                 await w.shows(job, "upscaling")
-        token = w.tools.lease.token
+        token = w.ctx.lease.token
         await w.crash()
     raise AssertionError
 
@@ -192,7 +192,7 @@ async def test_what_a_process_that_was_taken_for_dead_had_in_hand_is_not_lost_by
     async with engine_of(w) as engine:
         job = await w.ask()
         await w.shows(job, "upscaling")
-        token = w.tools.lease.token
+        token = w.ctx.lease.token
         await Replicas(w.database).revoke(w.replica)
         w.upscaler.of(job.id).finish()
         await until(lambda: not w.pipeline.jobs_here)

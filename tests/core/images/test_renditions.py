@@ -53,7 +53,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 async def test_a_result_in_another_format_is_whole_and_the_newest_of_each_format_is_kept(w: World) -> None:
-    media, job = JobMedia(w.tools), await finished(w)
+    media, job = JobMedia(w.ctx), await finished(w)
     original = await media.original(job)
     assert await media.converted(job, saved_as="png", quality=90) == original
     webp = await media.converted(job, saved_as="webp", quality=80)
@@ -66,7 +66,7 @@ async def test_a_result_in_another_format_is_whole_and_the_newest_of_each_format
 
 
 async def test_every_shape_keeps_its_promise(w: World) -> None:
-    media, job = JobMedia(w.tools), await finished(w)
+    media, job = JobMedia(w.ctx), await finished(w)
     original = await media.original(job)
     assert (size_of(original.path), original.shape, original.mime) == (SIZE, "original", "image/png")
     assert await media.fit(job, max_bytes=original.bytes) == original
@@ -84,9 +84,9 @@ async def test_every_shape_keeps_its_promise(w: World) -> None:
 
 
 async def test_tiles_cover_the_picture_at_every_halving(w: World) -> None:
-    media, job = JobMedia(w.tools), await finished(w)
+    media, job = JobMedia(w.ctx), await finished(w)
     tiles = await media.tiles(job)
-    again = await JobMedia(w.tools).tiles(job)
+    again = await JobMedia(w.ctx).tiles(job)
     assert again == tiles
     for halved in range(tiles.halvings + 1):
         width_px, height_px = (math.ceil(side / 2**halved) for side in SIZE)
@@ -103,19 +103,19 @@ async def test_tiles_cover_the_picture_at_every_halving(w: World) -> None:
 
 
 async def test_a_shape_is_made_once_however_many_ask_for_it(w: World) -> None:
-    media, job = JobMedia(w.tools), await finished(w)
+    media, job = JobMedia(w.ctx), await finished(w)
     before = w.real_images.stats["jobs"]
     made = await asyncio.gather(*(media.preview(job, max_side_px=200, max_bytes=90_000) for _ in range(5)))
-    again = await JobMedia(w.tools).preview(job, max_side_px=200, max_bytes=90_000)
+    again = await JobMedia(w.ctx).preview(job, max_side_px=200, max_bytes=90_000)
     assert len({(one.path, one.bytes) for one in (*made, again)}) == 1
     assert w.real_images.stats["jobs"] == before + 1
 
 
 async def test_a_machine_without_the_files_fetches_them_again(w: World) -> None:
     job = await finished(w)
-    first = await JobMedia(w.tools).original(job)
+    first = await JobMedia(w.ctx).original(job)
     w.forget_files()
-    media = JobMedia(w.tools)
+    media = JobMedia(w.ctx)
     again = await asyncio.gather(*(media.original(job) for _ in range(3)))
     assert {(one.path, one.bytes) for one in again} == {(first.path, first.bytes)}
     assert size_of(again[0].path) == SIZE
@@ -124,7 +124,7 @@ async def test_a_machine_without_the_files_fetches_them_again(w: World) -> None:
 
 
 async def test_a_deleted_or_missing_picture_is_told_as_expired(w: World) -> None:
-    media, job = JobMedia(w.tools), await finished(w)
+    media, job = JobMedia(w.ctx), await finished(w)
     deleted = await w.service.delete(job.id, job.requester)
     for shape in (media.original(deleted), media.fit(deleted, max_bytes=10_000), media.source(deleted)):
         with pytest.raises(ResultExpired):
@@ -135,7 +135,7 @@ async def test_a_deleted_or_missing_picture_is_told_as_expired(w: World) -> None
 
 
 async def test_a_look_at_a_part_is_shown_beside_the_original(w: World) -> None:
-    media, job = JobMedia(w.tools), await finished(w)
+    media, job = JobMedia(w.ctx), await finished(w)
     part = dataclasses.replace(job, source=dataclasses.replace(job.source, data={"whole": job.id}))
     beside, compared = await media.fit(part, max_bytes=10**8), await media.compare(part)
     assert (beside.path, beside.shape) == (compared.path, "original")

@@ -30,7 +30,7 @@ from core.jobs.event_bus import EventBus
 from core.jobs.maintenance import Maintenance
 from core.jobs.null_adapter import NullAdapter
 from core.jobs.service import JobService
-from core.jobs.steps import Next, Pipeline, PipelineSettings, Tools
+from core.jobs.steps import JobContext, Pipeline, PipelineSettings, StepName
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
 from core.net.signed_links import FileLinks
@@ -70,7 +70,7 @@ class Money:
 
 
 class World:
-    """Everything around a job. The attributes up to `engine` survive a crash; `tools` and the rest are a process."""
+    """Everything around a job. The attributes up to `engine` survive a crash; `ctx` and the rest are a process."""
 
     def __init__(
         self, folder: Path, url: str, *rules: Rule, settings: PipelineSettings | None = None, prefix: str = "fake"
@@ -100,22 +100,22 @@ class World:
         self.state = SqlAppState(self.database, _VAULT, self.clock)
         limits = LedgerSettings(self.rules, ZoneInfo("UTC"))
         self.ledger = SqlLedger(LedgerDatabase(self.database, pauses_s=(0.0,)), self.clock, limits)
-        self.tools = self.make_tools()
-        self.pipeline = Pipeline(self.tools)
+        self.ctx = self.make_context()
+        self.pipeline = Pipeline(self.ctx)
         budgets = Budgets(self.ledger, cast(PriceBook, self.prices))
-        self.members = Accounts(self.tools, self.state, budgets)
-        self.service = JobService(self.tools, self.engine, self.members, budgets, allow_unsafe=False)
+        self.members = Accounts(self.ctx, self.state, budgets)
+        self.service = JobService(self.ctx, self.engine, self.members, budgets, allow_unsafe=False)
         self.work = Work(self.database, self.clock)
         parts = (self.pipeline, cast(Any, self.engine), self.members)
         self.maintenance = Maintenance(*parts, retention_s=7 * 86_400, work=self.work)
-        await Replicas(self.database).sign_in(self.replica, self.tools.lease.token)
+        await Replicas(self.database).sign_in(self.replica, self.ctx.lease.token)
 
     def put(self, **ports: Any) -> None:
         """Have these ports in the place of those that the running parts hold already."""
         for name, port in ports.items():
-            object.__setattr__(self.tools, name, port)
+            object.__setattr__(self.ctx, name, port)
 
-    def make_tools(self, **changes: Any) -> Tools:
+    def make_context(self, **changes: Any) -> JobContext:
         parts: dict[str, Any] = {
             "store": Fused(self.store, self.fuse, STORE_CALLS),
             "obligations": SqlObligations(self.database, _VAULT, self.clock),
@@ -136,12 +136,12 @@ class World:
             "operator": LogOnlyAlerts(),
             "lease": OwnLease(),
         }
-        return Tools(**(parts | changes))
+        return JobContext(**(parts | changes))
 
     async def close(self) -> None:
         """End the process, orderly or not: what is not on disk is gone."""
-        for job_id in list(self.tools.running.loops):
-            await self.tools.running.quiet(job_id)
+        for job_id in list(self.ctx.running.loops):
+            await self.ctx.running.quiet(job_id)
         await self.ledger.close()
         await self.database.close()
 
@@ -187,7 +187,7 @@ class World:
         await self.drive()
         return await self.job(job_id)
 
-    async def ask_until(self, step: Next, **changes: Any) -> Job:
+    async def ask_until(self, step: StepName, **changes: Any) -> Job:
         """Hand a request in and carry it on until this step is the next."""
         job = await self.ask(**changes)
         await self.steps_until(job.id, step)
@@ -223,7 +223,7 @@ class World:
                 return
         raise AssertionError(f"{name}: the database did not come back")
 
-    async def run_on(self, step: Next, job_id: str) -> Next:
+    async def run_on(self, step: StepName, job_id: str) -> StepName:
         while (step := await self.pipeline.run(step, job_id, skip=True)) not in ("wait", "collect", "end"):
             pass
         return step
@@ -234,7 +234,7 @@ class World:
             await self.maintenance.fulfil_obligations()
             await self.clock.sleep(every_s)
 
-    async def steps_until(self, job_id: str, step: Next) -> None:
+    async def steps_until(self, job_id: str, step: StepName) -> None:
         """Run the job's steps one by one until this one is the next."""
         name = f"{job_id}:request"
         while self.engine.steps[name] != step:

@@ -146,7 +146,7 @@ async def test_500_slow_links_and_500_jobs_of_one_member_do_not_delay_the_price_
     slow += [await world.ask() for _ in range(500)]
     tasks = [asyncio.create_task(world.pipeline.run("prepare", job.id)) for job in slow]
     async with asyncio.timeout(60):
-        while world.tools.running.admission.unpriced.waiting() < len(slow) - UNPRICED_PER_MEMBER:
+        while world.ctx.running.admission.unpriced.waiting() < len(slow) - UNPRICED_PER_MEMBER:
             await asyncio.sleep(0)
         quick = await world.ask(requester=BOB)
         assert await world.pipeline.run("prepare", quick.id) == "hold"  # no slow link has ended: no time has passed
@@ -157,7 +157,7 @@ async def test_500_slow_links_and_500_jobs_of_one_member_do_not_delay_the_price_
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert world.tools.running.admission.unpriced.held == 0
+    assert world.ctx.running.admission.unpriced.held == 0
 
 
 async def test_the_upload_of_an_agreed_job_needs_no_slot_of_the_downloads(world: World) -> None:
@@ -167,7 +167,7 @@ async def test_the_upload_of_an_agreed_job_needs_no_slot_of_the_downloads(world:
     async with AsyncExitStack() as stack:
         for number in range(world.settings.download_parallel):
             await stack.enter_async_context(
-                world.tools.running.admission.downloads.slot(Share(f"stranger{number}", f"w{number % 4}"))
+                world.ctx.running.admission.downloads.slot(Share(f"stranger{number}", f"w{number % 4}"))
             )
         assert await world.pipeline.run("submit", job.id) == "wait"
 
@@ -178,10 +178,10 @@ async def test_a_job_cancelled_while_it_waits_is_not_fetched(world: World) -> No
     job = await world.ask(source=Source("link", url="https://slow.example/"))
     async with AsyncExitStack() as stack:
         for _ in range(UNPRICED_PER_MEMBER):
-            await stack.enter_async_context(world.tools.running.admission.unpriced.slot(Share.of(ANN)))
+            await stack.enter_async_context(world.ctx.running.admission.unpriced.slot(Share.of(ANN)))
         task = asyncio.create_task(world.pipeline.run("prepare", job.id))
         async with asyncio.timeout(10):
-            while not world.tools.running.admission.unpriced.waiting():
+            while not world.ctx.running.admission.unpriced.waiting():
                 await asyncio.sleep(0)
         await world.service.cancel(job.id, ANN)
     assert await task == "announce"

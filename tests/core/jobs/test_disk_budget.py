@@ -37,14 +37,14 @@ async def test_refused_pictures_leave_nothing_on_the_disk(world: World) -> None:
         assert job.state in (JobState.REFUSED, JobState.FAILED)
     assert bytes_of_jobs(world) == 0
     assert list((world.folder / "uploads").iterdir()) == []
-    assert world.tools.running.disk.unpaid() == 0
+    assert world.ctx.running.disk.unpaid() == 0
 
 
 async def test_the_files_of_a_job_that_is_paid_for_stay(world: World) -> None:
     job = await world.done()
     assert job.state is JobState.SUCCEEDED
     assert bytes_of_jobs(world) > 0
-    assert world.tools.running.disk.unpaid() == 0  # counted by its price now
+    assert world.ctx.running.disk.unpaid() == 0  # counted by its price now
 
 
 async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> None:
@@ -52,12 +52,12 @@ async def test_a_price_that_nobody_agrees_to_leaves_no_files(tmp_path: Path) -> 
         job = await world.done()
         assert job.state is JobState.AWAITING_CONFIRMATION
         assert bytes_of_jobs(world) > 0
-        assert world.tools.running.disk.unpaid("fake:ann") > 0
+        assert world.ctx.running.disk.unpaid("fake:ann") > 0
         assert (await world.service.cancel(job.id, ANN)).state is JobState.CANCELLED
         assert bytes_of_jobs(world) == 0
-        assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) > 0  # for "Again", for a day
+        assert world.ctx.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) > 0  # for "Again", for a day
         await world.service.delete(job.id, ANN)
-        assert world.tools.running.disk.unpaid() == bytes_of_uploads(world) == 0
+        assert world.ctx.running.disk.unpaid() == bytes_of_uploads(world) == 0
 
 
 async def test_uploads_of_jobs_that_nobody_agrees_to_stay_only_within_half_of_their_members_share(
@@ -69,13 +69,13 @@ async def test_uploads_of_jobs_that_nobody_agrees_to_stay_only_within_half_of_th
             job = await world.done(source=world.upload(2400, 1600))
             assert job.state is JobState.AWAITING_CONFIRMATION
             await world.service.cancel(job.id, ANN)
-            assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) <= 50
+            assert world.ctx.running.disk.unpaid("fake:ann") == bytes_of_uploads(world) <= 50
         assert bytes_of_uploads(world) > 0
-        await world.tools.running.disk.scan()  # as every hour
-        assert world.tools.running.disk.unpaid("fake:ann") == bytes_of_uploads(world)
+        await world.ctx.running.disk.scan()  # as every hour
+        assert world.ctx.running.disk.unpaid("fake:ann") == bytes_of_uploads(world)
         await world.crash()
-        await world.tools.running.disk.scan()
-        assert world.tools.running.disk.unpaid() == bytes_of_uploads(world)
+        await world.ctx.running.disk.scan()
+        assert world.ctx.running.disk.unpaid() == bytes_of_uploads(world)
 
 
 async def test_uploads_count_from_the_moment_that_they_are_accepted(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_below_the_floor_nothing_new_is_taken_and_what_runs_ends(world: Wo
     job = await world.ask()
     world.engine.steps[f"{job.id}:request"] = await world.pipeline.run("prepare", job.id)
     shares = DiskShares(free=10**9)
-    world.tools.running.disk = DiskBudget(world.folder, shares, world.store.owners_of, free=lambda _: 10**9 - 1)
+    world.ctx.running.disk = DiskBudget(world.folder, shares, world.store.owners_of, free=lambda _: 10**9 - 1)
     with pytest.raises(StorageFull) as raised:
         await world.ask()
     assert raised.value.reason == "disk"
@@ -117,9 +117,9 @@ async def test_a_restart_forgets_no_byte_and_paid_results_count_until_they_are_d
         await world.done(requester=BOB)
         unpaid = await world.done(source=world.upload(2400, 1600))
         await world.crash()
-        disk = world.tools.running.disk
+        disk = world.ctx.running.disk
         await disk.check("fake:ann")
-        assert disk.unpaid() == disk.unpaid("fake:ann") == await world.tools.files.size(unpaid.id) > 0
+        assert disk.unpaid() == disk.unpaid("fake:ann") == await world.ctx.files.size(unpaid.id) > 0
         assert disk.taken("fake:ann") + disk.taken("fake:bob") == disk.taken() == bytes_of_jobs(world)
         await world.service.delete(kept.id, ANN)
         assert disk.taken() == bytes_of_jobs(world)

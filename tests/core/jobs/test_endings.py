@@ -103,7 +103,7 @@ async def test_an_error_of_the_database_is_told_without_writing_to_it(
     async def away(*_: object, **__: object) -> None:
         raise trouble
 
-    monkeypatch.setattr(w.tools.store, "add_incident", away)
+    monkeypatch.setattr(w.ctx.store, "add_incident", away)
     assert isinstance(await w.service.incidents.unforeseen("chat", trouble), StorageUnavailable)
     unforeseen = await w.service.incidents.unforeseen("chat", ZeroDivisionError())
     assert isinstance(unforeseen, InternalError)

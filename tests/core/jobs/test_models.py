@@ -74,7 +74,7 @@ async def test_a_print_size_writes_its_density(w: World) -> None:
     w.upscaler.result_size = (1240, 827)
     job = await w.done(text="a6@200dpi")
     assert (job.result.width_px, job.result.height_px) == (1165, 777)
-    assert b"dpi=(200, 200)" in w.tools.files.absolute(job.result.path).read_bytes()
+    assert b"dpi=(200, 200)" in w.ctx.files.absolute(job.result.path).read_bytes()
 
 
 async def test_a_result_smaller_than_the_size_wanted_is_told(w: World) -> None:
@@ -148,7 +148,7 @@ async def test_a_model_without_a_caption_is_described_by_name_and_factor(w: Worl
 
 
 async def test_finish_times_are_learned_by_model(w: World) -> None:
-    times = w.tools.finish_times
+    times = w.ctx.finish_times
     await times.learn(10, 5.0, "seedvr2")
     await times.learn(10, 50.0)
     assert (times.expected_s(20, model="seedvr2"), times.expected_s(20)) == (10.0, 100.0)

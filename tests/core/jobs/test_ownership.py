@@ -72,8 +72,8 @@ async def run_frozen(w: World, at: int, monkeypatch: pytest.MonkeyPatch) -> tupl
     """A job whose process is stopped at this instant, taken over and ended, then thawed; whether there was one."""
     w.fuse = frozen = Frozen(at)
     # Inside a platform call, which is an edit and may be repeated, are no instants: only before and after it.
-    lease = UntilStopped(w.tools.lease.token)
-    w.tools = w.pipeline.tools = w.make_tools(
+    lease = UntilStopped(w.ctx.lease.token)
+    w.ctx = w.pipeline.ctx = w.make_context(
         adapters={"fake": w.adapter}, store=Fused(w.store, frozen, _CALLS), lease=lease
     )
     monkeypatch.setattr(submit, "awake_clock_s", lambda: 1.0 if frozen.stopped.is_set() else 0.0)
@@ -125,7 +125,7 @@ async def test_a_lease_that_may_have_ended_since_the_mark_lets_nothing_leave(w: 
     answers = [awake_clock_s() - 1, float("inf")]
 
     class Short:
-        token = w.tools.lease.token
+        token = w.ctx.lease.token
 
         async def confirm(self) -> float:
             return answers.pop(0) if w.upscaler.calls["submit"] and answers else float("inf")
@@ -139,7 +139,7 @@ async def test_a_lease_that_may_have_ended_since_the_mark_lets_nothing_leave(w: 
 
 async def test_a_mark_follows_only_the_mark_before_it_and_only_by_the_owner(w: World) -> None:
     job = await w.ask_until("submit")
-    token = w.tools.lease.token
+    token = w.ctx.lease.token
     remote = Remote("fake", "fake://x", "intent")
     with owning(job.id, token):
         assert await w.store.mark_submit(job.id, ("sending",), remote) is None
@@ -169,22 +169,22 @@ async def test_the_end_of_a_job_that_changed_hands_is_said_once_more_a_while_lat
     if ends == "failed":
         w.upscaler.faults["submit"].append(ValueError("a bug"))
     job = await w.ask()
-    await w.tools.store.claim(job.id, w.tools.lease.token)
+    await w.ctx.store.claim(job.id, w.ctx.lease.token)
     async with other_process(w) as other:
         await take_over(w, other, job)
-        await other.tools.store.get(job.id)
+        await other.ctx.store.get(job.id)
         message = w.adapter.message(job)
         assert len(message.kinds(ends)) == 1
         message.shown.append(message.shown[0])  # what was on its way arrives
         await other.pass_time(90, every_s=5)
         assert (message.last.kind, len(message.kinds(ends))) == (ends, 2)
         assert message.pictures == (1 if ends == "finished" else 0)
-        assert await other.tools.obligations.count() == 0
+        assert await other.ctx.obligations.count() == 0
 
 
 async def test_a_picture_that_lies_on_another_machine_is_shown_again_by_whoever_has_it(w: World) -> None:
     job = await w.ask()
-    await w.tools.store.claim(job.id, w.tools.lease.token)
+    await w.ctx.store.claim(job.id, w.ctx.lease.token)
     async with other_process(w) as other:
         await take_over(w, other, job)
         w.adapter.faults["finished"].extend([ResultExpired(), ResultExpired()])

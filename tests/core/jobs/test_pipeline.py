@@ -23,7 +23,7 @@ async def test_a_picture_comes_back_larger_with_its_receipt(w: World) -> None:
     assert (job.result.width_px, job.result.height_px, job.result.seed) == (1200, 800, 7)
     assert job.result.caption == "A fake picture."
     assert (job.receipt.basis, job.receipt.estimate_nanousd) == ("units", USD // 10)
-    assert w.tools.files.absolute(job.result.path).exists()
+    assert w.ctx.files.absolute(job.result.path).exists()
 
 
 async def test_every_parameter_reaches_the_model_under_its_own_name(w: World) -> None:
@@ -255,7 +255,7 @@ async def test_a_picture_that_no_place_takes_is_kept_and_charged(w: World, fault
     assert (job.state, job.delivery and job.delivery.shape) == (JobState.SUCCEEDED, "kept")
     assert (await w.money(job.id)).charged == USD // 10
     assert [kept.id for kept in await w.service.history(job.requester)] == [job.id]
-    assert w.tools.files.absolute(job.result.path).exists()
+    assert w.ctx.files.absolute(job.result.path).exists()
 
 
 async def test_progress_that_cannot_be_shown_stops_no_job(w: World) -> None:

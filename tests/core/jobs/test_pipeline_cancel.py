@@ -11,7 +11,7 @@ import pytest
 from core.domain.errors import JobNotFound, ModelFailed, NotAllowed, ProviderUnavailable, RequestLost, TooLate
 from core.domain.job import Job, JobState, Requester
 from core.domain.limits import ScopeKind
-from core.jobs.steps import Next
+from core.jobs.steps import StepName
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, world
 from tests.core.storage.ledger_kit import running
 from tests.fakes.core import until
@@ -41,7 +41,7 @@ async def test_before_anything_began_it_costs_nothing(w: World) -> None:
 
 
 async def test_between_any_two_steps_before_the_submit_it_costs_nothing(w: World) -> None:
-    steps: list[Next] = ["hold", "submit"]
+    steps: list[StepName] = ["hold", "submit"]
     for step in steps:
         job = await w.ask()
         await w.steps_until(job.id, step)

@@ -7,7 +7,7 @@ import pytest
 
 from core.domain.errors import ProviderBusy, SubmitUnknown
 from core.domain.job import Job, JobState, Source
-from core.jobs.steps import Next
+from core.jobs.steps import StepName
 from core.ports import SearchResult
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.upscaler import Submit
@@ -136,7 +136,7 @@ async def test_a_crash_after_the_bytes_left_is_searched_for_not_posted_again(w: 
 
 async def test_another_machine_that_has_no_files_goes_on_from_every_step(w: World) -> None:
 
-    steps: list[Next] = ["hold", "submit", "wait", "collect", "deliver"]
+    steps: list[StepName] = ["hold", "submit", "wait", "collect", "deliver"]
     for number, step in enumerate(steps):
         job = await w.ask(source=Source("link", url=f"https://example.org/{number}.png"))
         await w.steps_until(job.id, step)

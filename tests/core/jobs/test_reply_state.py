@@ -39,8 +39,8 @@ class Process:
     def __init__(self, w: World, job: Job) -> None:
         self.store: Any = CutStore(w.store)
         self.lease = OwnLease()
-        self.unstored = UnstoredStates(self.store, self.lease, w.tools.obligations, w.tools.adapter)
-        self.state = StoredReplyState(self.store, self.unstored, w.tools.obligations, job)
+        self.unstored = UnstoredStates(self.store, self.lease, w.ctx.obligations, w.ctx.adapter)
+        self.state = StoredReplyState(self.store, self.unstored, w.ctx.obligations, job)
 
 
 async def test_what_happened_while_the_database_is_away_is_known_at_once_and_stored_when_it_is_back(w: World) -> None:
@@ -88,7 +88,7 @@ async def test_nothing_is_written_over_what_the_jobs_new_owner_knows(w: World) -
     await w.store.claim(job.id, process.lease.token)
     process.store.cut = True
     await process.state.record(root={"ts": "17.1"})
-    await w.store.claim(job.id, w.tools.lease.token)
+    await w.store.claim(job.id, w.ctx.lease.token)
     await w.store.change_delivery_state(job.id, {"root": {"ts": "18.2"}})
     process.store.cut = False
     await process.unstored.store_all()
@@ -107,7 +107,7 @@ async def test_a_message_of_a_process_that_was_stopped_before_it_noted_it_goes_u
     await w.store.claim(job.id, process.lease.token)
     with owning(job.id, process.lease.token):
         await process.state.save(**{part: {"ts": "", "at": 1.0}})  # and then it posts, and is stopped
-    await w.store.claim(job.id, w.tools.lease.token)
+    await w.store.claim(job.id, w.ctx.lease.token)
     if found == "before the job's end":
         await w.store.change_delivery_state(job.id, {part: message})
     with owning(job.id, process.lease.token):
@@ -121,7 +121,7 @@ async def test_a_message_of_a_process_that_was_stopped_before_it_noted_it_goes_u
     assert (await w.job(job.id)).state.terminal
     await w.pass_time(300, every_s=10)
     assert w.adapter.removed == ([message] if found == "by nobody" else [])
-    assert await w.tools.obligations.count() == 0
+    assert await w.ctx.obligations.count() == 0
 
 
 async def test_what_was_posted_for_a_job_that_its_member_has_erased_meanwhile_goes(w: World) -> None:
@@ -144,7 +144,7 @@ async def test_a_process_that_lost_the_job_while_it_was_stopped_may_send_nothing
     await w.store.claim(job.id, process.lease.token)
     with owning(job.id, process.lease.token):
         await process.state.save(root={"ts": "", "at": 1.0})
-        await w.store.claim(job.id, w.tools.lease.token)  # it was taken for dead
+        await w.store.claim(job.id, w.ctx.lease.token)  # it was taken for dead
         for values in ({}, {"result": {"ts": "", "at": 2.0}}):
             with pytest.raises(NotOwner):
                 await process.state.save(**values)

@@ -39,7 +39,7 @@ async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held
     fake: Any = SimpleNamespace(place_facts=facts)
     allowlist = AllowList(AllowSettings(), w.state, w.clock, LogOnlyAlerts(), {"fake": fake})
     engine: Any = w.engine
-    service = JobService(w.tools, engine, w.members, w.service.budgets, allow_unsafe=False, allowlist=allowlist)
+    service = JobService(w.ctx, engine, w.members, w.service.budgets, allow_unsafe=False, allowlist=allowlist)
     with pytest.raises(NotAdmitted):
         await service.request(w.request(requester=EVE))
     assert (w.engine.steps, await service.history(EVE), list(w.folder.glob("jobs/*"))) == ({}, [], [])
@@ -224,7 +224,7 @@ async def test_whoever_watches_sees_every_change_in_order_and_one_end(w: World) 
 
 async def test_a_watcher_that_comes_back_gets_only_what_is_new(w: World) -> None:
     job = await w.done()
-    everything = w.tools.event_bus.recent(job.id, 0)
+    everything = w.ctx.event_bus.recent(job.id, 0)
     late = await events_of(w, job.id)
     assert [event.kind for event in late] == ["finished"]
     assert await events_of(w, job.id, after=late[-1].id) == []
@@ -238,7 +238,7 @@ async def test_a_job_that_another_process_runs_can_be_watched_with_its_percentag
     w.upscaler.hold = True
     w.upscaler.statuses = [RemoteRunning(40.0)]
     job = await w.done(source=w.upload(2400, 1600))
-    w.tools.event_bus._events.clear()
+    w.ctx.event_bus._events.clear()
     seen: list[JobEvent] = []
 
     async def look() -> None:
@@ -270,9 +270,9 @@ async def test_nobody_can_watch_what_is_not_there(w: World) -> None:
 async def test_the_feed_forgets_old_jobs_and_keeps_its_size(w: World) -> None:
     job = await w.ask()
     for _ in range(200):
-        w.tools.event_bus.publish(job)
-        assert len(w.tools.event_bus.recent(job.id, 0)) <= 16
-    assert len(w.tools.event_bus.recent(job.id, 0)) == 16
+        w.ctx.event_bus.publish(job)
+        assert len(w.ctx.event_bus.recent(job.id, 0)) <= 16
+    assert len(w.ctx.event_bus.recent(job.id, 0)) == 16
 
 
 async def test_moderators_see_what_runs_and_waits_in_their_own_place_and_take_one_out(w: World) -> None:

@@ -28,7 +28,7 @@ async def test_only_the_requester_shares_and_the_address_shows_this_job_alone(w:
     base, _, signature = url.rpartition("/")
     assert base == f"https://bot.example/share/{job.id}"
     assert (await w.service.shared(job.id, signature)).id == job.id
-    file_signature = str(w.tools.links.file_url(job.id, "result.png")).partition("sig=")[2]
+    file_signature = str(w.ctx.links.file_url(job.id, "result.png")).partition("sig=")[2]
     for wrong in (signature[:-1] + "x", "9" + signature, "", file_signature):
         with pytest.raises(JobNotFound):
             await w.service.shared(job.id, wrong)
