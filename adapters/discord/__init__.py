@@ -20,7 +20,7 @@ from adapters.discord.settings import Settings
 
 __all__ = ["Settings"]
 
-_HOMES = {
+_LAZY = {
     "create": "adapter",
     "credentials": "setup.doctor",
     "examine": "setup.doctor",
@@ -30,6 +30,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _LAZY:
         raise AttributeError(name)
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)

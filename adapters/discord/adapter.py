@@ -10,19 +10,19 @@ from aiohttp import web
 
 from adapters.discord.connection.client import UpscaleClient
 from adapters.discord.connection.http_interactions import InteractionEndpoint
-from adapters.discord.connection.supervisor import Runner
-from adapters.discord.inbound.account_commands import OwnCommands
+from adapters.discord.connection.supervisor import ClientSupervisor
+from adapters.discord.inbound.account_commands import AccountCommands
 from adapters.discord.inbound.actions import Actions
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.message_images import CDN_HOSTS, expiry_of
 from adapters.discord.inbound.messages import Messages
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
-from adapters.discord.inbound.upscale_commands import Menus, upscale_command
+from adapters.discord.inbound.upscale_commands import UpscaleCommands, upscale_command
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.delivery_state import PLATFORM, Address, DeliveryState, Sent, posted
+from adapters.discord.outbound.delivery_state import PLATFORM, Address, DeliveryState, SentMessage, posted
 from adapters.discord.outbound.job_message import DiscordReply
-from adapters.discord.outbound.payload import fixed
+from adapters.discord.outbound.payload import payload_of
 from adapters.discord.settings import Settings
 from adapters.discord.setup.owners import Owners
 from core.domain.errors import DeliveryUnavailable, DownloadFailed
@@ -47,14 +47,14 @@ class DiscordAdapter:
         self._rest = ApiClient(context.clock)
         self._ctx = HandlerContext(context, self._rest)
         self._owners = Owners(self._rest, context.clock)
-        self._menus = Menus(self._ctx)
-        self._messages = Messages(self._ctx, self._menus)
-        self._own = OwnCommands(self._ctx)
+        self._upscale = UpscaleCommands(self._ctx)
+        self._messages = Messages(self._ctx, self._upscale)
+        self._own = AccountCommands(self._ctx)
         self._moderators = ModeratorCommands(self._ctx)
-        self._actions = Actions(self._ctx, self._menus, self._own, self._moderators)
-        self._runner = Runner(settings, context, self._rest, self._make_client)
+        self._actions = Actions(self._ctx, self._upscale, self._own, self._moderators)
+        self._supervisor = ClientSupervisor(settings, context, self._rest, self._make_client)
         self._ingress = (
-            InteractionEndpoint(settings.discord_public_key, lambda: self._runner.client, context.clock)
+            InteractionEndpoint(settings.discord_public_key, lambda: self._supervisor.client, context.clock)
             if settings.discord_public_key is not None
             else None
         )
@@ -65,23 +65,23 @@ class DiscordAdapter:
     def _make_client(self) -> UpscaleClient:
         self._connected.clear()
         client = UpscaleClient(
-            on_press=self._actions.take,
-            on_mention=self._messages.take,
+            on_press=self._actions.handle,
+            on_mention=self._messages.handle,
             on_shard=self._shard_connected,
             on_incident=lambda error: self._context.service.incidents.incident("discord", error),
-            on_failure=self._ctx.fail,
+            on_failure=self._ctx.handle_failure,
             shard_ids=self._settings.discord_shard_ids,
             shard_count=self._settings.discord_shard_count,
-            http_trace=self._rest.pauses.trace(),
+            http_trace=self._rest.rate_limits.trace(),
         )
-        commands = (upscale_command(self._ctx, self._menus), *self._own.commands(), *self._moderators.commands())
-        for command in (*commands, *self._menus.commands()):
+        commands = (upscale_command(self._ctx, self._upscale), *self._own.commands(), *self._moderators.commands())
+        for command in (*commands, *self._upscale.commands()):
             client.tree.add_command(command)
         return client
 
     def _shard_connected(self, shard_id: int) -> None:
         self._connected.add(shard_id)
-        client = self._runner.client
+        client = self._supervisor.client
         expected = len(self._settings.discord_shard_ids or ()) or (client.shard_count if client else None) or 1
         log.info("discord_shard_connected", shard=shard_id, of=expected)
         if len(self._connected) >= expected:
@@ -90,7 +90,7 @@ class DiscordAdapter:
     async def serve(self, ready: Callable[[], None]) -> None:
         """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
         self._ready = ready
-        loop = asyncio.create_task(self._runner.run(ready), name="discord-loop")
+        loop = asyncio.create_task(self._supervisor.run(ready), name="discord-loop")
         try:
             await asyncio.shield(loop)
         finally:
@@ -102,14 +102,14 @@ class DiscordAdapter:
     async def serve_replies(self, ready: Callable[[], None]) -> None:
         """Log in until cancelled, and leave the events to other processes."""
         self._takes_events = False
-        await self._runner.run(ready, events=False)
+        await self._supervisor.run(ready, events=False)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         """The message of a job; works in any process that is logged in, with or without the gateway."""
         here, ctx = Address.from_reply(address), self._ctx
         notes = DeliveryState(state, here)
         can_share = ctx.service.can_share
-        return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.kept, ctx.clock, can_share)
+        return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.job_messages, ctx.clock, can_share)
 
     def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         return posted(Address.from_reply(address), state)
@@ -117,10 +117,10 @@ class DiscordAdapter:
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
         try:
-            if Sent(**message).token and Sent(**message).is_reachable(self._context.clock.now()):
-                await self._rest.remove_answer(message["app_id"], message["token"], message["message_id"])
+            if SentMessage(**message).token and SentMessage(**message).is_reachable(self._context.clock.now()):
+                await self._rest.delete_answer(message["app_id"], message["token"], message["message_id"])
             else:
-                await self._rest.remove(message["channel_id"], message["message_id"])
+                await self._rest.delete_message(message["channel_id"], message["message_id"])
         except errors.FAILED_CALLS as error:
             if not errors.is_message_gone(error):
                 raise errors.to_delivery_error(error) from error
@@ -130,12 +130,12 @@ class DiscordAdapter:
         url = source.url
         expires_at = expiry_of(url)
         if expires_at is not None and expires_at < self._context.clock.now():
-            url = await self._renewed(url)
+            url = await self._refreshed_url(url)
         return Download(url, hosts=(*CDN_HOSTS, self._settings.api_host, *self._context.trusted_file_hosts))
 
-    async def _renewed(self, url: str) -> str:
+    async def _refreshed_url(self, url: str) -> str:
         try:
-            fresh = await self._rest.renewed(url)
+            fresh = await self._rest.refresh_attachment_url(url)
         except errors.FAILED_CALLS as error:
             log.info("link_not_renewed", why=type(error).__name__, code=errors.code_of(error))
             if isinstance(errors.to_delivery_error(error), DeliveryUnavailable):
@@ -148,7 +148,7 @@ class DiscordAdapter:
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
         """A budget alert into a channel. Raises DeliveryError."""
         try:
-            await self._rest.send(int(channel_id), fixed(notice_card(notice, "en")), nonce=secrets.token_hex(8))
+            await self._rest.send(int(channel_id), payload_of(notice_card(notice, "en")), nonce=secrets.token_hex(8))
         except errors.FAILED_CALLS as error:
             raise errors.to_delivery_error(error) from error
 
@@ -161,7 +161,7 @@ class DiscordAdapter:
 
     async def problem(self) -> str | None:
         """None when events can arrive and answers can leave."""
-        client = self._runner.client
+        client = self._supervisor.client
         if client is None:
             return "disconnected"
         if self._ingress is not None or not self._takes_events:

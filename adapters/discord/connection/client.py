@@ -11,8 +11,8 @@ import discord
 import structlog
 from discord import app_commands
 
-from adapters.discord.connection.identify_limiter import IdentifyTurns
-from adapters.discord.connection.payloads import UNREADABLE, clean_interaction, readable
+from adapters.discord.connection.identify_limiter import IdentifyLimiter
+from adapters.discord.connection.payloads import PARSE_ERRORS, clean_interaction, readable_message
 from adapters.discord.inbound.commands import CommandTranslator
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.errors import FAILED_CALLS
@@ -24,7 +24,7 @@ EPHEMERAL = 1 << 6
 INTERACTIONS = (2, 3, 4, 5)
 """Commands, components, autocompletion and forms; a PING (1) comes over HTTP only."""
 
-LEAST_LIMIT_BYTES = 10 * 1024 * 1024
+MIN_UPLOAD_LIMIT_BYTES = 10 * 1024 * 1024
 """Taken for an interaction that announces no upload limit: the lowest that Discord ever had as its default."""
 
 INTENTS = discord.Intents(guild_messages=True, dm_messages=True)
@@ -32,22 +32,22 @@ INTENTS = discord.Intents(guild_messages=True, dm_messages=True)
 
 InteractionHandler = Callable[[Interaction], Awaitable[None]]
 MessageHandler = Callable[[discord.Message, int], Awaitable[None]]
-_WRITTEN = (0, 19)
+_USER_MESSAGE_TYPES = (0, 19)
 """Messages of people: plain ones and replies. All others are Discord's own."""
 
 ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
 
 
-_EXPECTED = ("Guilds intent seems to be disabled", "is not installed, voice will NOT be supported")
+_EXPECTED_WARNINGS = ("Guilds intent seems to be disabled", "is not installed, voice will NOT be supported")
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_unexpected(record: logging.LogRecord) -> bool:
     """False for what the library warns of at each start and we mean: no intents, no voice."""
-    return not any(words in str(record.msg) for words in _EXPECTED)
+    return not any(words in str(record.msg) for words in _EXPECTED_WARNINGS)
 
 
 for _name in ("discord.client", "discord.state"):
-    logging.getLogger(_name).addFilter(_is_news)
+    logging.getLogger(_name).addFilter(_is_unexpected)
 
 
 async def _json_or_text(response: aiohttp.ClientResponse) -> Any:
@@ -89,7 +89,7 @@ class UpscaleClient(discord.AutoShardedClient):
             http_trace=http_trace,
             **ids,
         )
-        self.turns: IdentifyTurns | None = None
+        self.identify_limiter: IdentifyLimiter | None = None
         self._on_press = on_press
         self._on_mention = on_mention
         self._on_shard = on_shard
@@ -101,10 +101,10 @@ class UpscaleClient(discord.AutoShardedClient):
         parsers = self._connection.parsers
         for event in set(parsers) - {"READY", "RESUMED"}:
             del parsers[event]
-        parsers |= {"INTERACTION_CREATE": self.take, "MESSAGE_CREATE": self._message}
-        self._reading: set[asyncio.Task[None]] = set()
+        parsers |= {"INTERACTION_CREATE": self.handle_interaction, "MESSAGE_CREATE": self._handle_message}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, payload: dict[str, Any]) -> None:
+    def handle_interaction(self, payload: dict[str, Any]) -> None:
         """Handle one interaction as Discord sent it.
 
         One that cannot be read would otherwise end all shards of the process (2.7.1); its member is answered all the
@@ -113,15 +113,15 @@ class UpscaleClient(discord.AutoShardedClient):
         try:
             if payload["type"] not in INTERACTIONS:
                 raise ValueError("an interaction of a type that Discord has added since")
-            payload.setdefault("attachment_size_limit", LEAST_LIMIT_BYTES)
+            payload.setdefault("attachment_size_limit", MIN_UPLOAD_LIMIT_BYTES)
             clean_interaction(payload, self._connection)
             # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
             self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
-        except UNREADABLE as error:
+        except PARSE_ERRORS as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
-            self._spawn(self._answer_unread(payload), "discord-unreadable")
+            self._spawn(self._answer_unreadable(payload), "discord-unreadable")
 
-    async def _answer_unread(self, payload: dict[str, Any]) -> None:
+    async def _answer_unreadable(self, payload: dict[str, Any]) -> None:
         try:
             if not isinstance(payload["token"], str):
                 raise TypeError
@@ -140,27 +140,27 @@ class UpscaleClient(discord.AutoShardedClient):
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _message(self, payload: dict[str, Any]) -> None:
+    def _handle_message(self, payload: dict[str, Any]) -> None:
         """Nearly all messages are for others: those are dropped before anything is made of them."""
         try:
             me = self.application_id or 0
-            if payload["author"].get("bot") or payload.get("webhook_id") or payload["type"] not in _WRITTEN:
+            if payload["author"].get("bot") or payload.get("webhook_id") or payload["type"] not in _USER_MESSAGE_TYPES:
                 return
             guild_id = int(payload["guild_id"]) if "guild_id" in payload else None
             if guild_id is not None and all(int(user["id"]) != me for user in payload["mentions"]):
                 return
             channel = self.get_partial_messageable(int(payload["channel_id"]), guild_id=guild_id)
-            data: Any = readable(payload, self._connection)
+            data: Any = readable_message(payload, self._connection)
             message = discord.Message(state=self._connection, channel=channel, data=data)
-        except UNREADABLE as error:
+        except PARSE_ERRORS as error:
             log.warning("message_unreadable", why=type(error).__name__)
             return
-        self._spawn(self._read(message, me), "discord-message")
+        self._spawn(self._run_mention_handler(message, me), "discord-message")
 
-    async def _read(self, message: discord.Message, me: int) -> None:
+    async def _run_mention_handler(self, message: discord.Message, me: int) -> None:
         try:
             await self._on_mention(message, me)
         except Exception as error:
@@ -172,8 +172,8 @@ class UpscaleClient(discord.AutoShardedClient):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """Wait for this shard's turn among all processes; the library's own hook would only sleep."""
-        if self.turns is not None:
-            await self.turns.wait(shard_id or 0)
+        if self.identify_limiter is not None:
+            await self.identify_limiter.wait(shard_id or 0)
 
     async def on_shard_connect(self, shard_id: int) -> None:
         self._on_shard(shard_id)

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 PATH = "/discord/interactions"
 BODY_MAX_BYTES = 1024 * 1024
-WINDOW_S = 300.0
+SIGNATURE_MAX_AGE_S = 300.0
 """How old (or, by a wrong clock, how new) a signed post may be: an older one is a copy of one that was taken."""
 PING, PONG = 1, 1
 
@@ -54,14 +54,14 @@ class InteractionEndpoint:
         client = self._client()
         if client is None:
             return web.Response(status=503)
-        client.take(payload)
+        client.handle_interaction(payload)
         return web.Response(status=202)
 
     def _is_signed(self, request: web.Request, body: bytes) -> bool:
         stamp = request.headers.get("X-Signature-Timestamp", "")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
             return False
-        if abs(self._clock.now() - int(stamp)) > WINDOW_S:
+        if abs(self._clock.now() - int(stamp)) > SIGNATURE_MAX_AGE_S:
             return False
         try:
             signature = bytes.fromhex(request.headers.get("X-Signature-Ed25519", ""))

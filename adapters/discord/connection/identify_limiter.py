@@ -23,18 +23,18 @@ log = structlog.get_logger(__name__)
 SPACING_S = 5.0
 MARGIN_S = 0.25
 POLL_S = 0.25
-LONGEST_WAIT_S = 150.0
+MAX_WAIT_S = 150.0
 """Below the library's 180 s for a first connect; a reconnect is cut at 60 s by the library and tried again."""
 
-CALM_S = 600.0
-LONGEST_PAUSE_S = 120.0
+CRASH_LOOP_WINDOW_S = 600.0
+MAX_PAUSE_S = 120.0
 """Sessions that are refused again and again: at most 720 a day for one shard, of Discord's 1000."""
 
-ALARM_SHARE = 0.25
-LEAST_RESET_S = 60.0
+ALERT_BELOW_SHARE = 0.25
+MIN_RESET_WAIT_S = 60.0
 """Waited at least when no IDENTIFY is left today, whatever `reset_after` says."""
 
-LOOK_AGAIN_S = 600.0
+REFRESH_AFTER_S = 600.0
 """The count in the database is compared with Discord's own after this: others may use the same token."""
 
 DAY_S = 86_400.0
@@ -53,20 +53,22 @@ class SessionLimits:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> SessionLimits:
         """From Discord's answer."""
-        said = found.get("session_start_limit") or {}
-        reset_s = float(said.get("reset_after", 0)) / 1000
-        total = int(said.get("total", 1000))
-        return cls(total, int(said.get("remaining", total)), reset_s, max(1, int(said.get("max_concurrency") or 1)))
+        reported = found.get("session_start_limit") or {}
+        reset_s = float(reported.get("reset_after", 0)) / 1000
+        total = int(reported.get("total", 1000))
+        return cls(
+            total, int(reported.get("remaining", total)), reset_s, max(1, int(reported.get("max_concurrency") or 1))
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Counted(SessionLimits):
+class StoredLimits(SessionLimits):
     """What was left at this time (unix seconds), for all processes."""
 
     at: float = 0.0
 
 
-class IdentifyTurns:
+class IdentifyLimiter:
     """Turns to IDENTIFY, one at a time over all processes, within what Discord allows a day."""
 
     def __init__(
@@ -75,24 +77,24 @@ class IdentifyTurns:
         clock: Clock,
         app_id: int,
         limits: SessionLimits,
-        look: Callable[[], Awaitable[SessionLimits]],
+        fetch_limits: Callable[[], Awaitable[SessionLimits]],
         operator: OperatorAlerts,
     ) -> None:
         self._state = state
-        self._counted = TypedState(state, _AREA, Counted, ttl_s=DAY_S)
+        self._stored = TypedState(state, _AREA, StoredLimits, ttl_s=DAY_S)
         self._clock = clock
         self._app_id = app_id
-        self._first: SessionLimits | None = limits
+        self._initial: SessionLimits | None = limits
         self._max_concurrency = limits.max_concurrency
-        self._look = look
+        self._fetch_limits = fetch_limits
         self._operator = operator
         self._recent: dict[int, tuple[float, int]] = {}
 
     async def wait(self, shard_id: int) -> None:
         """Return when this shard may IDENTIFY. Raises TimeoutError when it is never its turn."""
-        await self._calm_down(shard_id)
+        await self._back_off(shard_id)
         key = f"{self._app_id}:{shard_id % self._max_concurrency}"
-        async with asyncio.timeout(LONGEST_WAIT_S):
+        async with asyncio.timeout(MAX_WAIT_S):
             while not await self._state.claim(_AREA, key, ttl_s=SPACING_S + MARGIN_S):
                 await self._clock.sleep(POLL_S)
         await self._spend()
@@ -104,44 +106,44 @@ class IdentifyTurns:
         One too many resets the token for everybody.
         """
         now = self._clock.now()
-        left = await self._left(now)
+        left = await self._current_limits(now)
         while left.remaining <= 0:
-            wait_s = max(LEAST_RESET_S, left.reset_after_s)
-            self._tell(0, left.total, now + wait_s)
+            wait_s = max(MIN_RESET_WAIT_S, left.reset_after_s)
+            self._alert_operator(0, left.total, now + wait_s)
             log.error("discord_identifies_used_up", wait_s=wait_s)
             await self._clock.sleep(wait_s)
-            now, left = self._clock.now(), await self._look()
+            now, left = self._clock.now(), await self._fetch_limits()
         left = replace(left, remaining=left.remaining - 1)
-        await self._counted.put(f"{self._app_id}:left", Counted(**asdict(left), at=now))
-        if left.remaining <= left.total * ALARM_SHARE:
-            self._tell(left.remaining, left.total, now + left.reset_after_s)
+        await self._stored.put(f"{self._app_id}:left", StoredLimits(**asdict(left), at=now))
+        if left.remaining <= left.total * ALERT_BELOW_SHARE:
+            self._alert_operator(left.remaining, left.total, now + left.reset_after_s)
 
-    def _tell(self, left: int, total: int, until_at: float) -> None:
+    def _alert_operator(self, left: int, total: int, until_at: float) -> None:
         notice = partial(operator_texts.few_connects_left, PLATFORM, left, total, until_at)
         self._operator.tell(f"connects:{PLATFORM}", notice)
 
-    async def _left(self, now: float) -> SessionLimits:
+    async def _current_limits(self, now: float) -> SessionLimits:
         """The smaller of what the database has counted and what Discord says, which is asked now and then."""
-        kept = await self._counted.get(f"{self._app_id}:left")
+        stored = await self._stored.get(f"{self._app_id}:left")
         counted = None
-        if kept is not None and now < kept.at + kept.reset_after_s:
-            passed_s = now - kept.at
-            reset_s = kept.reset_after_s - passed_s
-            counted = SessionLimits(kept.total, kept.remaining, reset_s, kept.max_concurrency)
-            if passed_s < LOOK_AGAIN_S and self._first is None and counted.remaining > 0:
+        if stored is not None and now < stored.at + stored.reset_after_s:
+            passed_s = now - stored.at
+            reset_s = stored.reset_after_s - passed_s
+            counted = SessionLimits(stored.total, stored.remaining, reset_s, stored.max_concurrency)
+            if passed_s < REFRESH_AFTER_S and self._initial is None and counted.remaining > 0:
                 return counted
-        said, self._first = self._first or await self._look(), None
-        if counted is None or said.remaining <= counted.remaining:
-            return said
-        return replace(said, remaining=counted.remaining) if counted.remaining > 0 else said
+        reported, self._initial = self._initial or await self._fetch_limits(), None
+        if counted is None or reported.remaining <= counted.remaining:
+            return reported
+        return replace(reported, remaining=counted.remaining) if counted.remaining > 0 else reported
 
-    async def _calm_down(self, shard_id: int) -> None:
+    async def _back_off(self, shard_id: int) -> None:
         """Growing pauses when one shard needs session after session: 5, 10, 20 … 120 s, from the third on."""
         now = self._clock.now()
         last, count = self._recent.get(shard_id, (0.0, 0))
-        count = count + 1 if now - last < CALM_S else 1
+        count = count + 1 if now - last < CRASH_LOOP_WINDOW_S else 1
         self._recent[shard_id] = (now, count)
         if count > 2:
-            pause_s = min(LONGEST_PAUSE_S, SPACING_S * 2.0 ** (count - 3))
+            pause_s = min(MAX_PAUSE_S, SPACING_S * 2.0 ** (count - 3))
             log.warning("discord_sessions_refused", shard=shard_id, in_a_row=count, pause_s=pause_s)
             await self._clock.sleep(pause_s)

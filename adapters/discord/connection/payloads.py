@@ -16,46 +16,54 @@ from adapters.discord.inbound.message_images import name_of
 from core.domain.untrusted_text import Shape, clean_json, has_shape
 
 Payload: TypeAlias = dict[str, Any]
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+PARSE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What the library raises for a payload that is not as it expects."""
 
-_READ = ("id", "channel_id", "guild_id", "author", "member", "type", "timestamp", "flags", "webhook_id")
-_FIXED: Payload = {"tts": False, "mention_everyone": False, "pinned": False, "edited_timestamp": None, "mentions": []}
-_FILE: Payload = {"id": 0, "size": 0, "url": "", "proxy_url": "", "filename": "image"}
-_READ_OF_FILE = (*_FILE, "content_type", "width", "height")
+_KEPT_FIELDS = ("id", "channel_id", "guild_id", "author", "member", "type", "timestamp", "flags", "webhook_id")
+_DEFAULTS: Payload = {
+    "tts": False,
+    "mention_everyone": False,
+    "pinned": False,
+    "edited_timestamp": None,
+    "mentions": [],
+}
+_EMPTY_FILE: Payload = {"id": 0, "size": 0, "url": "", "proxy_url": "", "filename": "image"}
+_KEPT_FILE_FIELDS = (*_EMPTY_FILE, "content_type", "width", "height")
 
 _USER: Shape = {"username": str, "global_name": str}
 _SHAPE: Shape = {
     "user": _USER, "member": {"user": _USER, "nick": str}, "locale": str, "token": str,
     "data": {"custom_id": str, "name": str, "options": [dict], "components": [dict], "values": list},
 }  # fmt: skip
-_STRING = 3
+_STRING_OPTION = 3
 """The type of an option."""
 
 
-def readable(message: Mapping[str, Any], state: Any) -> Payload:
+def readable_message(message: Mapping[str, Any], state: Any) -> Payload:
     """A message, also one that is answered or forwarded in it, with nothing in it that cannot be read."""
-    kept = {name: message[name] for name in _READ if message.get(name) is not None}
-    kept |= {**_FIXED, "content": str(message.get("content") or "")}
+    kept = {name: message[name] for name in _KEPT_FIELDS if message.get(name) is not None}
+    kept |= {**_DEFAULTS, "content": str(message.get("content") or "")}
     lost: list[str] = []
-    kept["embeds"] = _each(message.get("embeds"), discord.Embed.from_dict, lost)
-    kept["components"] = _each(message.get("components"), lambda one: _component_factory(one, state), lost)
-    kept["sticker_items"] = _each(message.get("sticker_items"), lambda one: StickerItem(data=one, state=state), lost)
+    kept["embeds"] = _parseable(message.get("embeds"), discord.Embed.from_dict, lost)
+    kept["components"] = _parseable(message.get("components"), lambda one: _component_factory(one, state), lost)
+    kept["sticker_items"] = _parseable(
+        message.get("sticker_items"), lambda one: StickerItem(data=one, state=state), lost
+    )
     files = [*(message.get("attachments") or ()), *({"filename": name} for name in lost)]
     kept["attachments"] = [_file(one, state) for one in files]
     snapshots = [one.get("message") for one in message.get("message_snapshots") or ()]
-    kept["message_snapshots"] = [{"message": readable(one, state)} for one in snapshots if one]
+    kept["message_snapshots"] = [{"message": readable_message(one, state)} for one in snapshots if one]
     if message.get("message_reference"):
         kept["message_reference"] = message["message_reference"]
         if message.get("referenced_message"):
-            kept["referenced_message"] = readable(message["referenced_message"], state)
+            kept["referenced_message"] = readable_message(message["referenced_message"], state)
     return kept
 
 
 def clean_interaction(payload: Payload, state: Any) -> None:
     """Make the messages of an interaction readable, in place: the one with the button, those that a menu is about.
 
-    Raises one of UNREADABLE where who acted, or what was typed, cannot be read.
+    Raises one of PARSE_ERRORS where who acted, or what was typed, cannot be read.
     """
     payload |= clean_json(payload)
     actor = "member" if int(payload.get("guild_id") or 0) else "user"
@@ -63,18 +71,18 @@ def clean_interaction(payload: Payload, state: Any) -> None:
         raise TypeError("an interaction that Discord does not send")
     _check_options((payload.get("data") or {}).get("options"))
     if isinstance(payload.get("message"), dict):
-        payload["message"] = readable(payload["message"], state)
+        payload["message"] = readable_message(payload["message"], state)
     data = payload.get("data")
     resolved = data.get("resolved") if isinstance(data, dict) else None
     if isinstance(resolved, dict):
-        for kind, read in (("messages", readable), ("attachments", _file)):
+        for kind, read in (("messages", readable_message), ("attachments", _file)):
             for number, one in (resolved.get(kind) or {}).items():
                 resolved[kind][number] = read(one, state)
 
 
 def _check_options(options: Any) -> None:
     for option in options or ():
-        if option.get("type") == _STRING and not isinstance(option.get("value"), str):
+        if option.get("type") == _STRING_OPTION and not isinstance(option.get("value"), str):
             raise TypeError("a text that is none")
         _check_options(option.get("options"))
 
@@ -82,36 +90,36 @@ def _check_options(options: Any) -> None:
 def _file(file: Any, state: Any) -> Payload:
     """A file with what is read of it, or without an address where nothing but its name can be."""
     given = {name: value for name, value in file.items() if value is not None} if isinstance(file, Mapping) else {}
-    whole, known = _FILE | given, _FILE | {name: given[name] for name in _READ_OF_FILE if name in given}
+    whole, known = _EMPTY_FILE | given, _EMPTY_FILE | {name: given[name] for name in _KEPT_FILE_FIELDS if name in given}
     for one in (whole, known):
-        if one["url"] and _reads(one, lambda data: discord.Attachment(data=data, state=state)):
+        if one["url"] and _is_parseable(one, lambda data: discord.Attachment(data=data, state=state)):
             return one
-    return _FILE | {"filename": str(given.get("filename") or "")}
+    return _EMPTY_FILE | {"filename": str(given.get("filename") or "")}
 
 
-def _each(items: Any, read: Callable[[Any], object], lost: list[str]) -> list[Payload]:
+def _parseable(items: Any, read: Callable[[Any], object], lost: list[str]) -> list[Payload]:
     """Those that can be read; the names of pictures in the others are added to `lost`."""
     kept = []
     for one in items or ():
-        if _reads(one, read):
+        if _is_parseable(one, read):
             kept.append(one)
         else:
-            lost += _pictures(one)
+            lost += _media_names(one)
     return kept
 
 
-def _reads(one: Any, read: Callable[[Any], object]) -> bool:
+def _is_parseable(one: Any, read: Callable[[Any], object]) -> bool:
     try:
         read(one)
-    except UNREADABLE:
+    except PARSE_ERRORS:
         return False
     return True
 
 
-def _pictures(part: Any) -> Iterator[str]:
+def _media_names(part: Any) -> Iterator[str]:
     """The names of the media in an embed or component, however deep."""
     for key, value in part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list) else ():
         if key in ("media", "image", "thumbnail") and isinstance(value, Mapping):
             yield name_of(str(value.get("url") or ""))
         else:
-            yield from _pictures(value)
+            yield from _media_names(value)

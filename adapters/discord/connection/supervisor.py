@@ -12,7 +12,7 @@ import structlog
 import yarl
 
 from adapters.discord.connection.client import UpscaleClient
-from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionLimits
+from adapters.discord.connection.identify_limiter import IdentifyLimiter, SessionLimits
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.settings import DiscordLoginRefused, Settings
 from adapters.discord.setup.command_sync import sync_commands
@@ -20,26 +20,26 @@ from core.ports import AdapterContext
 
 log = structlog.get_logger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+MIN_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 HEALTHY_AFTER_S = 60.0
 CLOSE_TIMEOUT_S = 3.0
 CANCEL_TRIES, CANCEL_WAIT_S = 4, 0.5
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
 
 
-class Runner:
+class ClientSupervisor:
     """`make` builds a fresh client for each life: a closed one cannot be opened again."""
 
     def __init__(
-        self, settings: Settings, context: AdapterContext, rest: ApiClient, make: Callable[[], UpscaleClient]
+        self, settings: Settings, context: AdapterContext, rest: ApiClient, make_client: Callable[[], UpscaleClient]
     ) -> None:
         self._settings = settings
         self._context = context
         self._clock = context.clock
         self._rest = rest
-        self._make = make
+        self._make_client = make_client
         self.client: UpscaleClient | None = None
-        self.lives = 0
+        self.starts = 0
 
     async def run(self, ready: Callable[[], None], *, events: bool = True) -> None:
         """Live until cancelled. A broken library loop is replaced by a new one, with growing pauses between.
@@ -47,14 +47,14 @@ class Runner:
         Without `events` it only logs in, so that calls can be made.
         Raises DiscordLoginRefused when the token is refused at the first start.
         """
-        pause_s = FIRST_PAUSE_S
+        pause_s = MIN_PAUSE_S
         while True:
             began = self._clock.now()
             try:
-                await self._live(ready, events)
+                await self._run_client(ready, events)
                 log.warning("discord_loop_ended")
             except discord.LoginFailure as error:
-                if self.lives <= 1:
+                if self.starts <= 1:
                     raise DiscordLoginRefused(
                         "Discord refuses DISCORD_TOKEN; copy it again from the portal."
                     ) from error
@@ -66,18 +66,18 @@ class Runner:
                 # Reported by the core, which logs no local variables: an event holds a token.
                 await self._context.service.incidents.unforeseen("discord", error)
             if self._clock.now() - began > HEALTHY_AFTER_S:
-                pause_s = FIRST_PAUSE_S
+                pause_s = MIN_PAUSE_S
             await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+            pause_s = min(MAX_PAUSE_S, pause_s * 2)
 
-    async def _live(self, ready: Callable[[], None], events: bool) -> None:
-        self.lives += 1
+    async def _run_client(self, ready: Callable[[], None], events: bool) -> None:
+        self.starts += 1
         discord.http.Route.BASE = self._settings.discord_api_url.rstrip("/")
-        client = self._make()
+        client = self._make_client()
         try:
             await client.login(self._settings.token)
-            limits = await self._gateway(client) if events else SessionLimits()
-            self._rest.use(client)
+            limits = await self._configure_gateway(client) if events else SessionLimits()
+            self._rest.set_client(client)
             self.client = client
             if events:
                 await self._sync(client)
@@ -86,13 +86,15 @@ class Runner:
                 await asyncio.Event().wait()
             context, app_id = self._context, client.application_id or 0
 
-            async def look() -> SessionLimits:
-                return SessionLimits.of(await self._look(client))
+            async def fetch_limits() -> SessionLimits:
+                return SessionLimits.of(await self._fetch_gateway(client))
 
-            client.turns = IdentifyTurns(context.state, self._clock, app_id, limits, look, context.operator)
+            client.identify_limiter = IdentifyLimiter(
+                context.state, self._clock, app_id, limits, fetch_limits, context.operator
+            )
             await self._connect(client)
         finally:
-            self._rest.use(None)
+            self._rest.set_client(None)
             self.client = None
             await self._close(client)
 
@@ -115,17 +117,17 @@ class Runner:
                 await asyncio.wait({connection}, timeout=CANCEL_WAIT_S)
         connection.result()
 
-    async def _gateway(self, client: UpscaleClient) -> SessionLimits:
+    async def _configure_gateway(self, client: UpscaleClient) -> SessionLimits:
         """Take the gateway's address and shard count from GET /gateway/bot; how often we may connect."""
         if self._settings.discord_public_key is not None:
             return SessionLimits()
-        found = await self._look(client)
+        found = await self._fetch_gateway(client)
         discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(found["url"])
         client.shard_count = self._settings.discord_shard_count or found.get("shards") or 1
         return SessionLimits.of(found)
 
     @staticmethod
-    async def _look(client: UpscaleClient) -> dict[str, Any]:
+    async def _fetch_gateway(client: UpscaleClient) -> dict[str, Any]:
         found: dict[str, Any] = await client.http.request(discord.http.Route("GET", "/gateway/bot"))
         return found
 

@@ -13,11 +13,11 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from adapters.discord.inbound.commands import Command, command, group, known_presets, parameter_command, word
+from adapters.discord.inbound.commands import Command, command, group, localized, parameter_command, preset_autocomplete
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.outbound.job_message import REQUEST_MAX_BYTES
-from adapters.discord.outbound.payload import TooLargeHere
+from adapters.discord.outbound.payload import UploadTooLarge
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
 from core.presentation import confirmation_card, tr
@@ -26,11 +26,11 @@ from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
 
 HISTORY_LENGTH = 10
-HOW = tuple(f"/settings {verb}" for verb in ("set", "clear", "save", "delete"))
-_PERIODS = [app_commands.Choice(name=word(name), value=name) for name in ("day", "week", "month", "year")]
+SETTINGS_COMMANDS = tuple(f"/settings {verb}" for verb in ("set", "clear", "save", "delete"))
+_PERIODS = [app_commands.Choice(name=localized(name), value=name) for name in ("day", "week", "month", "year")]
 
 
-class OwnCommands:
+class AccountCommands:
     """Everything here reads or changes only what belongs to whoever asks (the core sees to that)."""
 
     def __init__(self, ctx: HandlerContext) -> None:
@@ -40,10 +40,10 @@ class OwnCommands:
     def commands(self) -> list[Command | app_commands.Group]:
         own = partial(command, self._ctx)
         set_ = parameter_command(self._ctx, "settings_set", self._set_defaults, without=("seed", "safety"))
-        named = ("name", app_commands.Range[str, 1, 60], word("settings_save_name"), inspect.Parameter.empty)
+        named = ("name", app_commands.Range[str, 1, 60], localized("settings_save_name"), inspect.Parameter.empty)
         save = parameter_command(self._ctx, "settings_save", self._save_preset, before=(named,), without=("safety",))
         delete = own("settings_delete", self._delete_preset)
-        delete.autocomplete("name")(known_presets(self._ctx, own_only=True))
+        delete.autocomplete("name")(preset_autocomplete(self._ctx, own_only=True))
         return [
             own("usage", self._usage, period=_PERIODS),
             own("history", self._history),
@@ -63,7 +63,7 @@ class OwnCommands:
         actor = answer.actor
         member_id = str(member.id) if member is not None else None
         asked = self._service.budgets.usage(actor, period=period or "month", member_id=member_id)
-        report = await self._ctx.soon(answer, asked)
+        report = await self._ctx.defer_if_slow(answer, asked)
         await answer.acknowledge(ephemeral=True)
         name = member.display_name if member is not None else ""
         card = usage(report, report.left, actor.locale, member=name)
@@ -78,7 +78,8 @@ class OwnCommands:
             await asyncio.to_thread(chart.unlink, True)
 
     async def _history(self, answer: Answer) -> None:
-        jobs = await self._ctx.soon(answer, self._service.history(answer.actor, limit=HISTORY_LENGTH, begun=True))
+        history = self._service.history(answer.actor, limit=HISTORY_LENGTH, begun=True)
+        jobs = await self._ctx.defer_if_slow(answer, history)
         await answer.show(account.history(jobs, answer.locale))
 
     async def _settings(self, answer: Answer) -> None:
@@ -100,23 +101,24 @@ class OwnCommands:
         await self._show_settings(answer, self._service.accounts.delete_preset(answer.actor, name))
 
     async def _show_settings(self, answer: Answer, work: Coroutine[Any, Any, account.OwnSettings]) -> None:
-        own = await self._ctx.soon(answer, work)
-        await answer.show(account.settings(own, answer.locale, self._service.models, *HOW))
+        own = await self._ctx.defer_if_slow(answer, work)
+        await answer.show(account.settings(own, answer.locale, self._service.models, *SETTINGS_COMMANDS))
 
     async def _export(self, answer: Answer) -> None:
         actor = answer.actor
-        await self._ctx.soon(answer, self._service.accounts.defaults(actor))  # does the database answer at all?
+        # Fails at once, instead of after the acknowledgement, when the database does not answer.
+        await self._ctx.defer_if_slow(answer, self._service.accounts.defaults(actor))
         await answer.acknowledge(ephemeral=True)
         archive = await self._service.accounts.export(actor)
         limit = min(answer.interaction.filesize_limit, REQUEST_MAX_BYTES)
         made: list[Path] = [archive]
         try:
             if (await asyncio.to_thread(archive.stat)).st_size <= limit:
-                with contextlib.suppress(TooLargeHere):
+                with contextlib.suppress(UploadTooLarge):
                     whole = account.exported(actor.locale, whole=True)
                     await answer.show(whole, {"file": (archive, "export.zip")})
                     return
-            made.append(await asyncio.to_thread(reduced, archive))
+            made.append(await asyncio.to_thread(without_images, archive))
             await answer.show(account.exported(actor.locale, whole=False), {"file": (made[-1], "export.zip")})
         finally:
             for path in made:
@@ -130,7 +132,7 @@ class OwnCommands:
         actor = answer.actor
         if subject != actor.user_id:
             raise JobNotFound
-        await self._ctx.commits.first(self._service.accounts.defaults(actor), answer.hold)
+        await self._ctx.commits.before_ack(self._service.accounts.defaults(actor), answer.defer_update)
         await answer.update(account.erased(await self._service.accounts.erase(actor), actor.locale))
 
     async def _help(self, answer: Answer) -> None:
@@ -150,7 +152,7 @@ RECORD_SUFFIX = ".json"
 """What is written down about a member; everything else in the archive is a picture, whatever its name."""
 
 
-def reduced(archive: Path) -> Path:
+def without_images(archive: Path) -> Path:
     """A new ZIP without the pictures; the caller deletes it."""
     with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as out:
         target = Path(out.name)

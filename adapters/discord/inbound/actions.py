@@ -7,18 +7,17 @@ from typing import Any, cast
 
 import structlog
 
-from adapters.discord.inbound.account_commands import OwnCommands
+from adapters.discord.inbound.account_commands import AccountCommands
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.inbound.upscale_commands import PREFIX as MODAL_PREFIX
-from adapters.discord.inbound.upscale_commands import Menus
+from adapters.discord.inbound.upscale_commands import MODAL_PREFIX, UpscaleCommands
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.delivery_state import TOKEN_LIFE_S, Sent
+from adapters.discord.outbound.delivery_state import TOKEN_TTL_S, SentMessage
 from adapters.discord.outbound.job_message import file_name
-from adapters.discord.outbound.payload import fixed
-from adapters.discord.views.card import Press, press_of, shows
+from adapters.discord.outbound.payload import payload_of
+from adapters.discord.views.card import Press, has_component, parse_press
 from core.domain.errors import JobNotFound
 from core.domain.identity import check_may_stop
 from core.domain.job import JobState
@@ -31,17 +30,19 @@ from core.presentation.texts.delivery_texts import deleted_text, not_removed_tex
 from core.presentation.texts.progress_texts import cancel_pending_text
 
 log = structlog.get_logger(__name__)
-_STARTING = ("confirm", "pick", "all")
+_STARTING_ACTIONS = ("confirm", "pick", "all")
 
 
 class Actions:
     """Everything that comes with a custom_id of ours; what is not ours any more is told to be gone."""
 
-    def __init__(self, ctx: HandlerContext, menus: Menus, own: OwnCommands, moderators: ModeratorCommands) -> None:
+    def __init__(
+        self, ctx: HandlerContext, upscale: UpscaleCommands, own: AccountCommands, moderators: ModeratorCommands
+    ) -> None:
         self._ctx = ctx
-        self._menus = menus
-        self._asked = TypedState(ctx.state, "discord-delete", Sent, ttl_s=TOKEN_LIFE_S)
-        self._ways: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
+        self._upscale = upscale
+        self._delete_prompts = TypedState(ctx.state, "discord-delete", SentMessage, ttl_s=TOKEN_TTL_S)
+        self._button_handlers: dict[str, Callable[[Answer, str], Awaitable[None]]] = {
             "confirm": self._confirm,
             "cancel": self._cancel,
             "compare": self._compare,
@@ -49,41 +50,41 @@ class Actions:
             "delete": self._ask_delete,
             "share": self._share,
             "redeliver": self._redeliver,
-            "all": partial(menus.choose, picked=None),
+            "all": partial(upscale.choose, picked=None),
             "erase": own.erase,
             "admit": partial(self._decide, "admit"),
             "refuse": partial(self._decide, "refuse"),
         }
-        self._choices = {"redeliver": self._redeliver, "cancel": moderators.cancel}
+        self._select_handlers = {"redeliver": self._redeliver, "cancel": moderators.cancel}
 
-    async def take(self, interaction: Interaction) -> None:
-        await self._ctx.run(interaction, self._take)
+    async def handle(self, interaction: Interaction) -> None:
+        await self._ctx.run(interaction, self._dispatch)
 
-    async def _take(self, answer: Answer) -> None:
+    async def _dispatch(self, answer: Answer) -> None:
         data = cast(dict[str, Any], answer.interaction.data or {})
         custom_id = str(data.get("custom_id", ""))
-        press = press_of(data)
-        answer.starts = press is None or press.action in (*CHANGES, *_STARTING)
+        press = parse_press(data)
+        answer.starts_job = press is None or press.action in (*CHANGES, *_STARTING_ACTIONS)
         if custom_id.startswith(MODAL_PREFIX):
-            await self._menus.submitted(answer, custom_id.removeprefix(MODAL_PREFIX), data)
-        elif press is None or not shows(answer.interaction.message, custom_id):
+            await self._upscale.submit_modal(answer, custom_id.removeprefix(MODAL_PREFIX), data)
+        elif press is None or not has_component(answer.interaction.message, custom_id):
             raise JobNotFound
         elif press.values:
-            await self._chosen(answer, press)
+            await self._dispatch_select(answer, press)
         elif press.action == "delete" and press.argument:
             await self._delete(answer, press.subject, press.argument)
         elif press.action in CHANGES:
             await self._repeat(answer, press.subject, Change.of(press.action, press.argument))
-        elif press.action in self._ways:
-            await self._ways[press.action](answer, press.subject)
+        elif press.action in self._button_handlers:
+            await self._button_handlers[press.action](answer, press.subject)
         else:
             raise JobNotFound
 
-    async def _chosen(self, answer: Answer, press: Press) -> None:
+    async def _dispatch_select(self, answer: Answer, press: Press) -> None:
         if press.action == "pick":
-            await self._menus.choose(answer, press.subject, [int(v) for v in press.values if v.isdigit()])
-        elif press.action in self._choices:
-            await self._choices[press.action](answer, press.values[0])
+            await self._upscale.choose(answer, press.subject, [int(v) for v in press.values if v.isdigit()])
+        elif press.action in self._select_handlers:
+            await self._select_handlers[press.action](answer, press.values[0])
         else:
             raise JobNotFound
 
@@ -92,18 +93,20 @@ class Actions:
         actor = answer.actor
         if self._ctx.allowlist is None:
             raise JobNotFound
-        known = await self._ctx.commits.first(self._ctx.allowlist.decide(actor, place, verdict), answer.hold)
+        known = await self._ctx.commits.before_ack(
+            self._ctx.allowlist.decide(actor, place, verdict), answer.defer_update
+        )
         await answer.update(place_decision_card(known, actor.locale))
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
-        await self._ctx.commits.first(self._ctx.service.confirm(job_id, answer.actor), answer.hold)
+        await self._ctx.commits.before_ack(self._ctx.service.confirm(job_id, answer.actor), answer.defer_update)
         # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
-        await self._ctx.kept.keep_token(job_id, answer.sent)
+        await self._ctx.job_messages.save_token(job_id, answer.sent_message)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
-        job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
+        job = await self._ctx.commits.before_ack(self._ctx.service.cancel(job_id, answer.actor), answer.defer_update)
         if job.state is JobState.RUNNING:
-            await answer.whisper(plain_card(cancel_pending_text(answer.locale)))
+            await answer.follow_up(plain_card(cancel_pending_text(answer.locale)))
 
     async def _repeat(self, answer: Answer, job_id: str, change: Change) -> None:
         where = answer.address()
@@ -116,27 +119,27 @@ class Actions:
             private=True if where.ephemeral else None,
             start=False,
         )
-        await self._ctx.make(answer, written, lambda: answer.think(ephemeral=where.ephemeral))
+        await self._ctx.start_job(answer, written, lambda: answer.defer(ephemeral=where.ephemeral))
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
-        job = await self._ctx.soon(answer, self._ctx.service.job(job_id, answer.actor))
+        job = await self._ctx.defer_if_slow(answer, self._ctx.service.job(job_id, answer.actor))
         await answer.acknowledge(ephemeral=True)
         picture = await self._ctx.media.compare(job)
-        await self._beside(answer, job_id)
+        await self._remember_message(answer, job_id)
         card = comparison(job, answer.locale, rows=picture.rows)
         await answer.show(card, {"comparison": (picture.path, file_name(job, picture, "compare"))})
 
     async def _details(self, answer: Answer, job_id: str) -> None:
-        job = await self._ctx.soon(answer, self._ctx.service.job(job_id, answer.actor))
-        await self._beside(answer, job_id)
+        job = await self._ctx.defer_if_slow(answer, self._ctx.service.job(job_id, answer.actor))
+        await self._remember_message(answer, job_id)
         await answer.show(details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False")))
 
-    async def _beside(self, answer: Answer, job_id: str) -> None:
+    async def _remember_message(self, answer: Answer, job_id: str) -> None:
         """Remember an answer that shows something of the job, so that Delete takes it along."""
-        await self._ctx.kept.add_message(job_id, answer.sent)
+        await self._ctx.job_messages.add_message(job_id, answer.sent_message)
 
     async def _share(self, answer: Answer, job_id: str) -> None:
-        url = await self._ctx.soon(answer, self._ctx.service.share(job_id, answer.actor))
+        url = await self._ctx.defer_if_slow(answer, self._ctx.service.share(job_id, answer.actor))
         await answer.show(share_link_card(url, answer.locale))
 
     async def _ask_delete(self, answer: Answer, job_id: str) -> None:
@@ -145,30 +148,30 @@ class Actions:
 
         async def note() -> None:
             check_may_stop(await self._ctx.service.job(job_id, answer.actor), answer.actor)
-            await self._asked.put(f"{job_id}:{asked}", answer.sent)
+            await self._delete_prompts.put(f"{job_id}:{asked}", answer.sent_message)
 
-        await self._ctx.commits.first(note(), answer.hold)
-        await answer.whisper(confirmation_card(delete_action(job_id, answer.locale), asked))
+        await self._ctx.commits.before_ack(note(), answer.defer_update)
+        await answer.follow_up(confirmation_card(delete_action(job_id, answer.locale), asked))
 
     async def _delete(self, answer: Answer, job_id: str, asked: str) -> None:
-        await self._ctx.commits.first(self._ctx.service.job(job_id, answer.actor), answer.hold)
+        await self._ctx.commits.before_ack(self._ctx.service.job(job_id, answer.actor), answer.defer_update)
         await self._ctx.service.delete(job_id, answer.actor)
         words = deleted_text(answer.locale)
-        shown = await self._asked.get(f"{job_id}:{asked}")
-        if shown is None or not await self._removed(shown, plain_card(words)):
+        shown = await self._delete_prompts.get(f"{job_id}:{asked}")
+        if shown is None or not await self._remove_message(shown, plain_card(words)):
             words = not_removed_text(answer.locale)
-        for one in await self._ctx.kept.take_messages(job_id):
-            await self._removed(one)
+        for one in await self._ctx.job_messages.take_messages(job_id):
+            await self._remove_message(one)
         await answer.update(plain_card(words))
 
-    async def _removed(self, shown: Sent, words: Card | None = None) -> bool:
+    async def _remove_message(self, shown: SentMessage, words: Card | None = None) -> bool:
         """Whether a message is gone now; one that Discord does not let us take away is left with `words` alone."""
         rest = self._ctx.rest
         try:
             if shown.token:
-                await rest.remove_answer(shown.app_id, shown.token)
+                await rest.delete_answer(shown.app_id, shown.token)
             else:
-                await rest.remove(shown.channel_id, shown.message_id)
+                await rest.delete_message(shown.channel_id, shown.message_id)
             return True
         except errors.FAILED_CALLS as error:
             log.info("message_not_deleted", code=errors.code_of(error))
@@ -176,7 +179,7 @@ class Actions:
                 return True
         try:
             if words is not None:
-                await rest.edit_answer(shown.app_id, shown.token, "@original", fixed(words))
+                await rest.edit_answer(shown.app_id, shown.token, "@original", payload_of(words))
         except errors.FAILED_CALLS as error:
             log.info("message_not_emptied", code=errors.code_of(error))
         return False
@@ -184,5 +187,5 @@ class Actions:
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
         reply = replace(answer.address(), ephemeral=True).to_reply()
         written = self._ctx.service.redeliver(job_id, answer.actor, reply=reply, start=False)
-        job = await self._ctx.make(answer, written, lambda: answer.think(ephemeral=True))
-        await self._beside(answer, job.parent_id)
+        job = await self._ctx.start_job(answer, written, lambda: answer.defer(ephemeral=True))
+        await self._remember_message(answer, job.parent_id)

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 TEXT_MAX = 100
 
 
-def word(key: str, allowed: str = "") -> app_commands.locale_str:
+def localized(key: str, allowed: str = "") -> app_commands.locale_str:
     """A text for a command in every language; `allowed` is a range to stand behind it where there is room."""
 
     def say(locale: str) -> str:
@@ -36,7 +36,7 @@ def word(key: str, allowed: str = "") -> app_commands.locale_str:
     return _translated(say)
 
 
-def model_word(model: ModelSpec) -> app_commands.locale_str:
+def localized_model(model: ModelSpec) -> app_commands.locale_str:
     def say(locale: str) -> str:
         language = language_of(locale)
         return f"{model.id}: {model.name(language)}, {model.about(language)}"
@@ -61,10 +61,10 @@ class CommandTranslator(app_commands.Translator):
         context: app_commands.TranslationContextTypes,
     ) -> str | None:
         language = language_of(locale.value)
-        spoken = language in LANGUAGES and (language != "en" or locale.value.startswith("en-"))
+        is_translated = language in LANGUAGES and (language != "en" or locale.value.startswith("en-"))
         say = string.extras.get("say")
         # One text that is too long would make Discord refuse all commands in all languages.
-        return cut(say(locale.value), TEXT_MAX) if spoken and say is not None else None
+        return cut(say(locale.value), TEXT_MAX) if is_translated and say is not None else None
 
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
@@ -91,14 +91,14 @@ def command(
     """
     if options is None:
         taken = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
-        options = [(one.name, one.annotation, word(f"{key}_{one.name}"), one.default) for one in taken]
+        options = [(one.name, one.annotation, localized(f"{key}_{one.name}"), one.default) for one in taken]
 
     async def callback(interaction: Interaction, **given: Any) -> None:
-        said = {name: value for name, value in given.items() if value is not None}
+        given_values = {name: value for name, value in given.items() if value is not None}
 
         async def run(answer: Answer) -> None:
-            answer.starts = key == "upscale"
-            await work(answer, **said)
+            answer.starts_job = key == "upscale"
+            await work(answer, **given_values)
 
         await ctx.run(interaction, run)
 
@@ -107,12 +107,12 @@ def command(
     parameters += [inspect.Parameter(name, keyword, annotation=kind, default=d) for name, kind, _, d in options]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app_commands.choices(**choices)(callback)
-    app_commands.describe(**{name: said for name, _, said, _ in options})(callback)
-    return app_commands.command(name=key.rpartition("_")[2], description=word(key))(callback)
+    app_commands.describe(**{name: given_values for name, _, given_values, _ in options})(callback)
+    return app_commands.command(name=key.rpartition("_")[2], description=localized(key))(callback)
 
 
 def group(name: str, *commands: Command, **more: Any) -> app_commands.Group:
-    made = app_commands.Group(name=name, description=word(name), **more)
+    made = app_commands.Group(name=name, description=localized(name), **more)
     for one in commands:
         made.add_command(one)
     return made
@@ -134,11 +134,11 @@ def parameter_command(
     choices = {"model": model_choices(models)} if "model" in named else {}
     made = command(ctx, key, work, [*before, *options, *after], **choices)
     if "preset" in named:
-        made.autocomplete("preset")(known_presets(ctx))
+        made.autocomplete("preset")(preset_autocomplete(ctx))
     return made
 
 
-def known_presets(
+def preset_autocomplete(
     ctx: HandlerContext, *, own_only: bool = False
 ) -> Callable[[Interaction, str], Coroutine[Any, Any, Choices]]:
     """For an option: everybody's presets and the member's own; everybody's when they cannot be read in time."""
@@ -159,7 +159,7 @@ def known_presets(
 
 
 def model_choices(models: Models) -> Choices:
-    return [app_commands.Choice(name=model_word(model), value=model.id) for model in models]
+    return [app_commands.Choice(name=localized_model(model), value=model.id) for model in models]
 
 
 def _parameters(models: Models) -> list[Option]:
@@ -182,4 +182,4 @@ def _parameters(models: Models) -> list[Option]:
 
 
 def optional(name: str, kind: Any, text: str = "", *, allowed: str = "") -> Option:
-    return name, kind | None, word(text or name, allowed), None
+    return name, kind | None, localized(text or name, allowed), None

@@ -12,12 +12,12 @@ from discord import app_commands
 
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.interaction_response import Answer, Commits, NotOurs, Response, nothing
-from adapters.discord.inbound.message_images import Menu
+from adapters.discord.inbound.interaction_response import Answer, Commits, InteractionLost, Response, no_ack
+from adapters.discord.inbound.message_images import ImageSelection
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
-from adapters.discord.outbound.delivery_state import Address, KeptByJob
+from adapters.discord.outbound.delivery_state import Address, JobMessageStore
 from core.domain.errors import DeliveryUnavailable, Draining, UpscaleError
 from core.domain.job import Job, Requester, UpscaleRequest
 from core.domain.parameters.spec import Presets
@@ -30,17 +30,17 @@ from core.presentation.texts.request_texts import outdated_command_text
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-REMEMBERED = 10_000
+MAX_SEEN = 10_000
 """Interaction ids kept to drop a second delivery in this process; more than arrive in 15 minutes on one process."""
 
-ASK_AFTER_S = 4.0
+OPERATOR_QUESTION_DELAY_S = 4.0
 """A further message that comes before the first edit of a deferred answer takes its place: the job's goes first."""
 
-HANDLED_WITHIN_S = 600.0
-REFUSAL_PAUSES, REFUSAL_TRIES = Backoff(first_s=2.0, cap_s=60.0), 7
+HANDLER_TIMEOUT_S = 600.0
+ERROR_BACKOFF, ERROR_ATTEMPTS = Backoff(first_s=2.0, cap_s=60.0), 7
 """About two minutes; the token of an interaction lives for 15."""
 
-LOOK_S = 1.0
+CHANNEL_LOOKUP_TIMEOUT_S = 1.0
 """How long a look at the channel of a thread may take; without an answer the safety check stays on."""
 
 
@@ -54,22 +54,22 @@ class HandlerContext:
         self.clock = context.clock
         self.allowlist = context.allowlist
         self.rest = rest
-        self.kept = KeptByJob(context.state, context.clock)
+        self.job_messages = JobMessageStore(context.state, context.clock)
         self.commits = Commits()
-        self._rush = AckPriority()
+        self._ack_priority = AckPriority()
         self._seen: OrderedDict[int, None] = OrderedDict()
-        self._busy: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self, interaction: Interaction, work: Callable[[Answer], Awaitable[None]]) -> None:
         """Handle one interaction; never raises but for a cancellation."""
-        self._rush.arrived(interaction.id)
+        self._ack_priority.arrived(interaction.id)
         try:
-            answer = Answer(interaction, self.rest, self.clock, self._rush)
+            answer = Answer(interaction, self.rest, self.clock, self._ack_priority)
             await self.handle(answer, lambda: work(answer))
         finally:
-            self._rush.answered(interaction.id)
+            self._ack_priority.answered(interaction.id)
 
-    async def fail(self, interaction: Interaction, error: Exception) -> None:
+    async def handle_failure(self, interaction: Interaction, error: Exception) -> None:
         """Tell whoever sent what no handler could begin with.
 
         A client keeps the commands of before an update until it is started anew.
@@ -84,13 +84,13 @@ class HandlerContext:
 
         await self.run(interaction, raised)
 
-    async def soon(self, answer: Answer, work: Coroutine[Any, Any, T]) -> T:
+    async def defer_if_slow(self, answer: Answer, work: Coroutine[Any, Any, T]) -> T:
         """What the core says, in time for a private answer. Raises StorageUnavailable where it says nothing."""
-        return await self.commits.first(work, lambda: answer.acknowledge(ephemeral=True), always=False)
+        return await self.commits.before_ack(work, lambda: answer.acknowledge(ephemeral=True), ack_only_if_slow=True)
 
     async def presets(self, actor: Requester) -> Presets:
         """Those that somebody may name; nothing that is acknowledged. Raises StorageUnavailable."""
-        return await self.commits.first(self.service.accounts.presets(actor), nothing)
+        return await self.commits.before_ack(self.service.accounts.presets(actor), no_ack)
 
     async def handle(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         """Handle one event, once; never raises but for a cancellation."""
@@ -99,49 +99,49 @@ class HandlerContext:
             return
         task = asyncio.current_task()
         if task is not None:
-            self._busy.add(task)
+            self._tasks.add(task)
         try:
             await self._guarded(answer, work)
         finally:
             if task is not None:
-                self._busy.discard(task)
+                self._tasks.discard(task)
 
     async def _guarded(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         try:
             if self.service.draining:
                 raise Draining
-            async with asyncio.timeout(HANDLED_WITHIN_S):
+            async with asyncio.timeout(HANDLER_TIMEOUT_S):
                 await work()
-        except NotOurs:
+        except InteractionLost:
             return
         except discord.HTTPException as error:
             if errors.is_token_dead(error) or errors.is_message_gone(error):
                 log.info("interaction_unanswered", interaction=answer.id, code=error.code)
                 return
             log.info("interaction_refused", interaction=answer.id, code=error.code, status=error.status)
-            await self.refuse(answer, errors.to_member_error(error))
+            await self.show_error(answer, errors.to_member_error(error))
         except errors.FAILED_CALLS as error:
             log.warning("interaction_broke", interaction=answer.id, why=type(error).__name__)
-            await self.refuse(answer, errors.to_member_error(error))
+            await self.show_error(answer, errors.to_member_error(error))
         except Exception as error:
-            await self.refuse(answer, await self.service.incidents.unforeseen("discord", error))
+            await self.show_error(answer, await self.service.incidents.unforeseen("discord", error))
 
-    async def refuse(self, answer: Response, error: UpscaleError) -> None:
+    async def show_error(self, answer: Response, error: UpscaleError) -> None:
         """Say what is wrong; privately wherever the answer has not begun in public.
 
         Tried again while Discord takes nothing: whoever pressed or typed something is left with "thinking" otherwise.
         """
         told = self.service.notice(error, answer.locale)
-        card = notice_card(told if answer.starts else notice_without_job(told, error, answer.locale), answer.locale)
+        card = notice_card(told if answer.starts_job else notice_without_job(told, error, answer.locale), answer.locale)
 
         def pause_s(failure: Exception, attempt: int) -> float | None:
             if not isinstance(failure, DeliveryUnavailable):
                 return None
-            return REFUSAL_PAUSES.pause_s(attempt, failure.retry_after_s)
+            return ERROR_BACKOFF.pause_s(attempt, failure.retry_after_s)
 
         try:
-            await retry(lambda: answer.show(card), clock=self.clock, pause=pause_s, attempts=REFUSAL_TRIES)
-        except NotOurs:
+            await retry(lambda: answer.show(card), clock=self.clock, pause=pause_s, attempts=ERROR_ATTEMPTS)
+        except InteractionLost:
             return
         except errors.FAILED_CALLS as failure:
             log.warning("refusal_not_shown", interaction=answer.id, why=type(failure).__name__)
@@ -149,7 +149,7 @@ class HandlerContext:
     async def start_jobs(
         self,
         answer: Response,
-        menu: Menu,
+        menu: ImageSelection,
         acknowledge: Callable[[], Awaitable[None]],
         *,
         shown: Callable[[], Awaitable[None]],
@@ -169,21 +169,21 @@ class HandlerContext:
             first_in_original=first_in_original,
             unsafe_place=await self._is_age_restricted(answer, menu),
         )
-        written = await self.write(self._write(made), acknowledge)
+        written = await self._commit_jobs(self._write_rows(made), acknowledge)
         try:
             await shown()
         except errors.FAILED_CALLS as error:
             log.warning("total_not_shown", interaction=answer.id, code=errors.code_of(error))
         for index, job in enumerate(written):
             if isinstance(job, Job):
-                part = translate.part_of(answer.address(), index, first_in_original=first_in_original)
+                part = translate.address_of_job(answer.address(), index, first_in_original=first_in_original)
                 await self._begin(job, part)
             else:
-                await answer.whisper(notice_card(self.service.notice(job, answer.locale), answer.locale))
+                await answer.follow_up(notice_card(self.service.notice(job, answer.locale), answer.locale))
         if isinstance(answer, Answer):
             await self._ask_operator(answer)
 
-    async def write(
+    async def _commit_jobs(
         self, work: Coroutine[Any, Any, list[Job | UpscaleError]], acknowledge: Callable[[], Awaitable[None]]
     ) -> list[Job | UpscaleError]:
         """Written first, then acknowledged; to be begun by the caller.
@@ -197,15 +197,15 @@ class HandlerContext:
             return made
 
         try:
-            return await self.commits.first(note(), acknowledge)
+            return await self.commits.before_ack(note(), acknowledge)
         except Exception as error:
-            if not (isinstance(error, NotOurs) and error.taken):
+            if not (isinstance(error, InteractionLost) and error.taken):
                 for job in made:
                     if isinstance(job, Job):
                         await self._begin(job, Address.from_reply(job.reply))
             raise
 
-    async def _write(self, made: Sequence[UpscaleRequest]) -> list[Job | UpscaleError]:
+    async def _write_rows(self, made: Sequence[UpscaleRequest]) -> list[Job | UpscaleError]:
         written: list[Job | UpscaleError] = [await self.service.request(made[0], start=False)]
         for request in made[1:]:
             try:
@@ -214,7 +214,7 @@ class HandlerContext:
                 written.append(error)
         return written
 
-    async def make(
+    async def start_job(
         self, answer: Response, work: Coroutine[Any, Any, Job], acknowledge: Callable[[], Awaitable[None]]
     ) -> Job:
         """One job of a press: written, acknowledged, begun."""
@@ -222,7 +222,7 @@ class HandlerContext:
         async def alone() -> list[Job | UpscaleError]:
             return [await work]
 
-        [job] = await self.write(alone(), acknowledge)
+        [job] = await self._commit_jobs(alone(), acknowledge)
         assert isinstance(job, Job)
         await self._begin(job, answer.address())
         return job
@@ -240,17 +240,17 @@ class HandlerContext:
         actor = answer.actor
         known = await self.allowlist.question_for(actor) if self.allowlist is not None else None
         if known is not None:
-            await self.clock.sleep(ASK_AFTER_S)
+            await self.clock.sleep(OPERATOR_QUESTION_DELAY_S)
             notice = admission_question(known.place, known.name, "", actor.locale)
-            await answer.whisper(notice_card(notice, actor.locale))
+            await answer.follow_up(notice_card(notice, actor.locale))
 
-    async def _is_age_restricted(self, answer: Response, menu: Menu) -> bool:
+    async def _is_age_restricted(self, answer: Response, menu: ImageSelection) -> bool:
         """Asks Discord where the event does not say, but only when somebody wants the safety check off there."""
         known = answer.age_restricted
         if known is not None or ("safety" not in menu.fields and "safety" not in menu.text.lower()):
             return bool(known)
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(CHANNEL_LOOKUP_TIMEOUT_S):
                 return await self.rest.is_age_restricted(answer.address().channel_id)
         except errors.FAILED_CALLS:
             return False
@@ -259,13 +259,13 @@ class HandlerContext:
         if interaction_id in self._seen:
             return False
         self._seen[interaction_id] = None
-        while len(self._seen) > REMEMBERED:
+        while len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
         return True
 
     async def drain(self, timeout_s: float) -> None:
         """Let what is being handled end, at most this long; then it is cancelled."""
-        busy = {task for task in self._busy if task is not asyncio.current_task()}
+        busy = {task for task in self._tasks if task is not asyncio.current_task()}
         if not busy:
             return
         _, late = await asyncio.wait(busy, timeout=timeout_s)

@@ -17,14 +17,14 @@ import structlog
 from discord import ui
 
 from adapters.discord.connection.ack_priority import AckPriority
-from adapters.discord.connection.payloads import UNREADABLE
+from adapters.discord.connection.payloads import PARSE_ERRORS
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.message_images import MAX_IMAGES
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import ApiClient, unreadable
-from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_LIFE_S, Address, Sent
-from adapters.discord.outbound.payload import Files, fixed
+from adapters.discord.outbound.api_client import ApiClient, to_call_error
+from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_TTL_S, Address, SentMessage
+from adapters.discord.outbound.payload import Files, payload_of
 from core.domain.errors import StorageUnavailable
 from core.net.retry import Backoff, retry
 from core.ports import Clock
@@ -33,14 +33,14 @@ from core.presentation import Card
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-WRITTEN_WITHIN_S = 1.5
+COMMIT_TIMEOUT_S = 1.5
 """Of Discord's 3 s for the first answer; the rest is left for the answer itself."""
 
-SLOW_WITHIN_S = 10.0
-CANCELLED_WITHIN_S = 0.2
+SLOW_COMMIT_TIMEOUT_S = 10.0
+CANCEL_TIMEOUT_S = 0.2
 
 
-async def nothing() -> None:
+async def no_ack() -> None:
     """What was read is no promise yet."""
 
 
@@ -50,8 +50,12 @@ class Commits:
     def __init__(self) -> None:
         self._last_s = -math.inf
 
-    async def first(
-        self, write: Coroutine[Any, Any, T], acknowledge: Callable[[], Awaitable[None]], *, always: bool = True
+    async def before_ack(
+        self,
+        write: Coroutine[Any, Any, T],
+        acknowledge: Callable[[], Awaitable[None]],
+        *,
+        ack_only_if_slow: bool = False,
     ) -> T:
         """What `write` gives, acknowledged. Refusals of it are raised before the acknowledgement.
 
@@ -62,14 +66,14 @@ class Commits:
         began_s = asyncio.get_running_loop().time()
         task = asyncio.create_task(write, name="discord-commit")
         try:
-            await asyncio.wait({task}, timeout=WRITTEN_WITHIN_S)
+            await asyncio.wait({task}, timeout=COMMIT_TIMEOUT_S)
             if not task.done() and self._last_s < began_s:
                 raise StorageUnavailable
             if task.done():
                 _result(task)
-            if always or not task.done():
+            if not ack_only_if_slow or not task.done():
                 await acknowledge()
-                await asyncio.wait({task}, timeout=SLOW_WITHIN_S)
+                await asyncio.wait({task}, timeout=SLOW_COMMIT_TIMEOUT_S)
             if not task.done():
                 raise StorageUnavailable
             self._last_s = asyncio.get_running_loop().time()
@@ -77,7 +81,7 @@ class Commits:
         finally:
             if not task.done():
                 task.cancel()
-                await asyncio.wait({task}, timeout=CANCELLED_WITHIN_S)
+                await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
 
 
 def _result(task: asyncio.Task[T]) -> T:
@@ -90,7 +94,7 @@ def _result(task: asyncio.Task[T]) -> T:
 FOLLOW_UPS_OF_USER_INSTALLS = 5
 """Discord's cap where only the member brought the app (receiving-and-responding, read 2026-11-22)."""
 
-ACK_DEADLINE_S, ACK_LATEST_S = 2.8, 3.5
+ACK_DEADLINE_S, ACK_ARRIVED_BY_S = 2.8, 3.5
 """Discord takes the first answer for 3 s; what is still on its way at the deadline has come, or is refused, then."""
 
 ACK_ATTEMPT_S = 1.3
@@ -99,7 +103,7 @@ ACK_BACKOFF = Backoff(first_s=0.05, cap_s=0.8)
 Callback: TypeAlias = discord.InteractionCallbackResponse[discord.Client] | None
 
 
-class NotOurs(Exception):
+class InteractionLost(Exception):
     """Somebody else has acknowledged this interaction (`taken`), or it is too late for that. It gets no answer."""
 
     def __init__(self, *, taken: bool = False) -> None:
@@ -110,57 +114,57 @@ class NotOurs(Exception):
 class Answer:
     """How far the answer is: not begun, a message of its own ("thinking"), or an update of the clicked message."""
 
-    reused = True
-    starts = True
+    is_reused_by_first_job = True
+    starts_job = True
 
-    def __init__(self, interaction: Interaction, rest: ApiClient, clock: Clock, rush: AckPriority) -> None:
+    def __init__(self, interaction: Interaction, rest: ApiClient, clock: Clock, ack_priority: AckPriority) -> None:
         self.interaction = interaction
         self.id = interaction.id
         self.key = f"{PLATFORM}:{interaction.id}"
         self.actor = translate.requester(interaction)
         self.locale = self.actor.locale
-        self.most = FOLLOW_UPS_OF_USER_INSTALLS if translate.is_user_install_only(interaction) else MAX_IMAGES
+        self.max_messages = FOLLOW_UPS_OF_USER_INSTALLS if translate.is_user_install_only(interaction) else MAX_IMAGES
         self.age_restricted = translate.is_age_restricted(interaction)
         self._clock = clock
-        self._rush = rush
+        self._ack_priority = ack_priority
         self._rest = rest
         self._token = (interaction.application_id, interaction.token)
-        expires_at = interaction.created_at.timestamp() + TOKEN_LIFE_S
-        self.sent = Sent(interaction.application_id, interaction.token, expires_at)
+        expires_at = interaction.created_at.timestamp() + TOKEN_TTL_S
+        self.sent_message = SentMessage(interaction.application_id, interaction.token, expires_at)
         self.mode: Literal["none", "own", "update", "modal"] = "none"
         self.ephemeral = False
         self.message_id: int | None = None
         self._inherits_privacy = True
 
-    async def think(self, *, ephemeral: bool) -> None:
-        """Promise a message of its own; private or not cannot be changed later. Raises NotOurs."""
+    async def defer(self, *, ephemeral: bool) -> None:
+        """Promise a message of its own; private or not cannot be changed later. Raises InteractionLost."""
         response = self.interaction.response
-        result = await self._first(lambda: response.defer(ephemeral=ephemeral, thinking=True))
+        result = await self._acknowledge_once(lambda: response.defer(ephemeral=ephemeral, thinking=True))
         self.mode, self.ephemeral = "own", ephemeral
         if result is not None:
             # Discord may force an answer to be private (user installs without the right): then so is the job.
             self.ephemeral = ephemeral or result.is_ephemeral()
             self.message_id = result.message_id
-        await self._rush.over()
+        await self._ack_priority.wait_until_calm()
 
     async def acknowledge(self, *, ephemeral: bool) -> None:
-        """Promise a message of its own, unless something was promised already. Raises NotOurs."""
+        """Promise a message of its own, unless something was promised already. Raises InteractionLost."""
         if self.mode == "none":
-            await self.think(ephemeral=ephemeral)
+            await self.defer(ephemeral=ephemeral)
 
-    async def hold(self) -> None:
-        """Promise an update of the message that was clicked. Raises NotOurs."""
-        await self._first(lambda: self.interaction.response.defer())
+    async def defer_update(self) -> None:
+        """Promise an update of the message that was clicked. Raises InteractionLost."""
+        await self._acknowledge_once(lambda: self.interaction.response.defer())
         self.mode = "update"
-        await self._rush.over()
+        await self._ack_priority.wait_until_calm()
 
-    async def open(self, modal: ui.Modal) -> None:
-        """Open a modal, which must be the first answer. Raises NotOurs."""
-        await self._first(lambda: self.interaction.response.send_modal(modal))
+    async def open_modal(self, modal: ui.Modal) -> None:
+        """Open a modal, which must be the first answer. Raises InteractionLost."""
+        await self._acknowledge_once(lambda: self.interaction.response.send_modal(modal))
         self.mode = "modal"
 
     def address(self) -> Address:
-        ephemeral = self.ephemeral or self._source_ephemeral or translate.is_forced_private(self.interaction)
+        ephemeral = self.ephemeral or self._source_ephemeral or translate.is_forced_ephemeral(self.interaction)
         return translate.address(
             self.interaction, ephemeral=ephemeral, message_id=self.message_id, acknowledged=self.mode != "none"
         )
@@ -181,26 +185,26 @@ class Answer:
         if self.mode == "own":
             await self.update(card, files)
         elif self.mode == "none":
-            send, payload = self.interaction.response.send_message, fixed(card, files)
-            await self._first(lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True))
+            send, payload = self.interaction.response.send_message, payload_of(card, files)
+            await self._acknowledge_once(lambda: send(view=payload.view(""), files=payload.uploads(), ephemeral=True))
             self.mode = "own"
         else:
-            await self.whisper(card, files)
+            await self.follow_up(card, files)
 
     async def update(self, card: Card, files: Files | None = None) -> None:
         """Show this in the answer, or in the clicked message whose update was promised."""
-        await self._rest.edit_answer(*self._token, "@original", fixed(card, files))
+        await self._rest.edit_answer(*self._token, "@original", payload_of(card, files))
 
-    async def whisper(self, card: Card, files: Files | None = None) -> None:
-        await self._rest.follow_up(*self._token, fixed(card, files), ephemeral=True)
+    async def follow_up(self, card: Card, files: Files | None = None) -> None:
+        await self._rest.follow_up(*self._token, payload_of(card, files), ephemeral=True)
 
-    async def _first(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
+    async def _acknowledge_once(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
         try:
-            return await self._acknowledge(send)
+            return await self._acknowledge_with_retry(send)
         finally:
-            self._rush.answered(self.interaction.id)
+            self._ack_priority.answered(self.interaction.id)
 
-    async def _acknowledge(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
+    async def _acknowledge_with_retry(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
         unclear = False
 
         async def attempt() -> Callback:
@@ -208,14 +212,14 @@ class Answer:
                 async with asyncio.timeout(ACK_ATTEMPT_S):
                     return await send()
             except discord.HTTPException as error:
-                repeated = unclear or self._rest.pauses.may_be_answered(self.id)
-                if errors.says(error, errors.ALREADY_ACKNOWLEDGED) and repeated:
+                repeated = unclear or self._rest.rate_limits.may_be_acknowledged(self.id)
+                if errors.has_code(error, errors.ALREADY_ACKNOWLEDGED) and repeated:
                     return None
                 raise
-            except UNREADABLE as error:
+            except PARSE_ERRORS as error:
                 # Sent, but the library could not read the answer to it; that there was one is enough.
                 if not self.interaction.response.is_done():
-                    raise unreadable(error) from error
+                    raise to_call_error(error) from error
                 log.warning("acknowledgement_unreadable", interaction=self.id)
                 return None
 
@@ -228,20 +232,20 @@ class Answer:
             async with asyncio.timeout(ACK_DEADLINE_S):
                 return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
         except errors.HTTP_OR_TRANSIENT as error:
-            taken = errors.says(error, errors.ALREADY_ACKNOWLEDGED)
+            taken = errors.has_code(error, errors.ALREADY_ACKNOWLEDGED)
             if errors.is_transient(error):
                 if unclear and await self._has_arrived():
                     return None
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")
-            elif taken or errors.says(error, errors.UNKNOWN_INTERACTION):
+            elif taken or errors.has_code(error, errors.UNKNOWN_INTERACTION):
                 log.info("interaction_not_ours", interaction=self.id, code=errors.code_of(error))
             else:
                 raise
-            raise NotOurs(taken=taken) from None
+            raise InteractionLost(taken=taken) from None
 
     async def _has_arrived(self) -> bool:
         """Whether Discord took an acknowledgement whose answer never came: then the member waits for words."""
-        await self._clock.sleep(ACK_LATEST_S - ACK_DEADLINE_S)
+        await self._clock.sleep(ACK_ARRIVED_BY_S - ACK_DEADLINE_S)
         try:
             await self._rest.check_answer(*self._token)
         except errors.FAILED_CALLS:
@@ -253,9 +257,9 @@ class Answer:
 class MessageResponse:
     """Answers to one message that mentions the bot: replies to it."""
 
-    reused = False
-    starts = True
-    most = MAX_IMAGES
+    is_reused_by_first_job = False
+    starts_job = True
+    max_messages = MAX_IMAGES
 
     def __init__(self, message: discord.Message, app_id: int, locale: str, rest: ApiClient) -> None:
         self.id = message.id
@@ -277,10 +281,10 @@ class MessageResponse:
         """A reply of its own; a second delivery of the message, also to another process, says nothing twice."""
         self._said += 1
         nonce = f"m{self.id}{self._said}"
-        if await self._rest.reply(self._where.channel_id, self.id, fixed(card), nonce=nonce) is None:
+        if await self._rest.reply(self._where.channel_id, self.id, payload_of(card), nonce=nonce) is None:
             log.info("request_deleted", message=self.id)
 
-    whisper = show
+    follow_up = show
 
 
 Response: TypeAlias = Answer | MessageResponse

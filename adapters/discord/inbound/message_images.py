@@ -13,10 +13,10 @@ import discord
 
 from core.domain.job import Source
 
-REDUCING = frozenset({"width", "height", "format", "quality", "size", "animated"})
+RESIZING_PARAMETERS = frozenset({"width", "height", "format", "quality", "size", "animated"})
 """What Discord's viewer adds to an address to get a reduced or re-encoded picture."""
 
-CDN_HOSTS = ORIGINALS, REDUCED = "cdn.discordapp.com", "media.discordapp.net"
+CDN_HOSTS = ORIGINAL_HOST, RESIZING_HOST = "cdn.discordapp.com", "media.discordapp.net"
 ATTACHMENTS = ("/attachments/", "/ephemeral-attachments/")
 
 
@@ -56,8 +56,8 @@ def original_of(url: str) -> str:
     if not _is_hosted(url):
         return url
     parts = urlsplit(url)
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in REDUCING]
-    host = ORIGINALS if parts.path.startswith(ATTACHMENTS) else parts.netloc
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in RESIZING_PARAMETERS]
+    host = ORIGINAL_HOST if parts.path.startswith(ATTACHMENTS) else parts.netloc
     return urlunsplit(parts._replace(netloc=host, query=urlencode(kept)))
 
 
@@ -105,7 +105,7 @@ def from_link(url: str) -> FoundImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Menu:
+class ImageSelection:
     """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
 
     `user_id` is who may choose. `total` counts pictures that found no place as well; `others` are names of what is no
@@ -123,13 +123,13 @@ class Menu:
     unreadable: tuple[str, ...] = ()
 
 
-def images_of(message: discord.Message) -> Menu:
+def images_of(message: discord.Message) -> ImageSelection:
     """Every image of a message, each once, in reading order; at most 25 are taken, the rest is counted.
 
     Files that say nothing of themselves are tried where no other says that it is an image: their bytes decide.
     """
     found: dict[str, FoundImage] = {}
-    unsaid: list[FoundImage] = []
+    untyped: list[FoundImage] = []
     others: list[str] = []
     unreadable: list[str] = []
     for part in _parts(message):
@@ -138,17 +138,17 @@ def images_of(message: discord.Message) -> Menu:
             if kind.startswith("image/") or _IMAGE_NAME.search(image.name):
                 found.setdefault(_without_query(image.url), image)
             elif kind in ("", "application/octet-stream"):
-                unsaid.append(image)
+                untyped.append(image)
             else:
                 others.append(image.name)
         others += [one.name for one in part.stickers if one.format is discord.StickerFormatType.lottie]
     images = list(found.values())
     if images:
-        others += [one.name for one in unsaid]
+        others += [one.name for one in untyped]
     else:
-        images = unsaid
+        images = untyped
     total = len(images) + len(unreadable)
-    return Menu(tuple(images[:MAX_IMAGES]), total=total, others=tuple(others), unreadable=tuple(unreadable))
+    return ImageSelection(tuple(images[:MAX_IMAGES]), total=total, others=tuple(others), unreadable=tuple(unreadable))
 
 
 def _parts(message: discord.Message) -> Iterator[Part]:

@@ -10,41 +10,41 @@ from typing import Any
 import discord
 import structlog
 
-from adapters.discord.connection.payloads import readable
+from adapters.discord.connection.payloads import readable_message
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import MessageResponse
-from adapters.discord.inbound.message_images import MAX_IMAGES, Menu, from_link, images_of
-from adapters.discord.inbound.upscale_commands import Menus, pictures_in
+from adapters.discord.inbound.message_images import MAX_IMAGES, ImageSelection, from_link, images_of
+from adapters.discord.inbound.upscale_commands import UpscaleCommands, require_images
 from adapters.discord.outbound import errors
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
 from core.presentation import plain_card
 from core.presentation.texts.request_texts import reply_hint_text
 
-LANGUAGE_WITHIN_S = 1.0
-HOW_AGAIN_S = 600.0
+LOCALE_TIMEOUT_S = 1.0
+USAGE_HINT_INTERVAL_S = 600.0
 
 log = structlog.get_logger(__name__)
 
 
 class Messages:
-    def __init__(self, ctx: HandlerContext, menus: Menus) -> None:
+    def __init__(self, ctx: HandlerContext, upscale: UpscaleCommands) -> None:
         self._ctx = ctx
-        self._menus = menus
+        self._upscale = upscale
 
-    async def take(self, message: discord.Message, bot_id: int) -> None:
+    async def handle(self, message: discord.Message, bot_id: int) -> None:
         """Handle a message that mentions the bot or was written to it; never raises but for a cancellation."""
         direct = translate.guild_id_of(message) is None
-        spoken_to = direct or f"<@{bot_id}>" in message.content or f"<@!{bot_id}>" in message.content
+        is_addressed = direct or f"<@{bot_id}>" in message.content or f"<@!{bot_id}>" in message.content
         own = images_of(message)
-        if not spoken_to and not own.images:
+        if not is_addressed and not own.images:
             return  # a reply to one of our answers, which mentions us without meaning to
         locale = await self._locale_of(message)
         answer = MessageResponse(message, bot_id, locale, self._ctx.rest)
         await self._ctx.handle(answer, lambda: self._start(answer, message, own))
 
-    async def _start(self, answer: MessageResponse, message: discord.Message, own: Menu) -> None:
+    async def _start(self, answer: MessageResponse, message: discord.Message, own: ImageSelection) -> None:
         presets = await self._ctx.presets(answer.actor)
         text = without_ordinary_words(message.content, presets)
         asked = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
@@ -55,17 +55,17 @@ class Messages:
         else:
             there = await self._replied_to(message)
             if there is not message and is_small_talk(message.content, presets):
-                await self._say_how(answer)
+                await self._explain_usage(answer)
                 return
-            found = pictures_in(there)
+            found = require_images(there)
         others, unreadable = own.others or found.others, own.unreadable or found.unreadable
         menu = replace(found, text=text, others=others, unreadable=unreadable)
-        await self._menus.begin(answer, menu, ask=bool(own.images and links))
+        await self._upscale.begin(answer, menu, ask=bool(own.images and links))
 
-    async def _say_how(self, answer: MessageResponse) -> None:
+    async def _explain_usage(self, answer: MessageResponse) -> None:
         """Somebody only talks under a picture ("thanks!"): how to ask for it, but not after every such word."""
         who = answer.actor
-        if await self._ctx.state.claim("discord-talk", f"{who.user_id}:{who.channel_id}", ttl_s=HOW_AGAIN_S):
+        if await self._ctx.state.claim("discord-talk", f"{who.user_id}:{who.channel_id}", ttl_s=USAGE_HINT_INTERVAL_S):
             await answer.show(plain_card(reply_hint_text(answer.locale)))
 
     async def _replied_to(self, message: discord.Message) -> discord.Message:
@@ -79,17 +79,17 @@ class Messages:
         if reference.message_id is None:
             return message
         try:
-            data = await self._ctx.rest.message(message.channel.id, reference.message_id)
+            data = await self._ctx.rest.fetch_message(message.channel.id, reference.message_id)
         except errors.FAILED_CALLS as error:
             log.info("reply_not_readable", message=message.id, code=errors.code_of(error))
             return message
-        there_now: Any = readable(data, message._state)
+        there_now: Any = readable_message(data, message._state)
         return discord.Message(state=message._state, channel=message.channel, data=there_now)
 
     async def _locale_of(self, message: discord.Message) -> str:
         """Messages do not tell a language: that of the member's last job, else English."""
         try:
-            async with asyncio.timeout(LANGUAGE_WITHIN_S):
+            async with asyncio.timeout(LOCALE_TIMEOUT_S):
                 last = await self._ctx.service.history(translate.member(message, "en"), limit=1)
         except Exception as error:
             log.info("language_unknown", why=type(error).__name__)

@@ -9,7 +9,7 @@ import structlog
 from discord import app_commands
 
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.commands import CHOICE_MAX, Command, command, group, model_choices, word
+from adapters.discord.inbound.commands import CHOICE_MAX, Command, command, group, localized, model_choices
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
@@ -24,9 +24,11 @@ from core.presentation.texts.progress_texts import cancel_pending_text
 
 log = structlog.get_logger(__name__)
 
-_MEASURES = [app_commands.Choice(name=word(m.value), value=m.value) for m in Measure]
-_WINDOWS = [app_commands.Choice(name=word(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW]
-_SCOPES = [app_commands.Choice(name=word(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
+_MEASURES = [app_commands.Choice(name=localized(m.value), value=m.value) for m in Measure]
+_WINDOWS = [
+    app_commands.Choice(name=localized(f"window_{w.value}"), value=w.value) for w in Window if w is not Window.NOW
+]
+_SCOPES = [app_commands.Choice(name=localized(f"for_{name}"), value=name) for name in ("server", "members", "channels")]
 CHOICES_MAX = 25
 Amount = app_commands.Range[float, 0.0, 1_000_000.0]
 Days = app_commands.Range[int, 1, MAX_SPONSOR_DAYS]
@@ -86,7 +88,7 @@ class ModeratorCommands:
     # --- limits --------------------------------------------------------------------------------------------------
 
     async def _show(self, answer: Answer) -> None:
-        statuses = await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor))
+        statuses = await self._ctx.defer_if_slow(answer, self._limits.workspace_limits(answer.actor))
         await answer.show(self._card(statuses, answer.locale))
 
     def _card(self, statuses: Sequence[LimitStatus], locale: str, *note: str) -> Card:
@@ -119,7 +121,7 @@ class ModeratorCommands:
             kind, scope_id, what, when, model = limit.split("|")
             wanted = WantedLimit(ScopeKind(kind), scope_id, Measure(what), Window(when), None, model)
         except ValueError:
-            statuses = await self._ctx.soon(answer, self._limits.workspace_limits(answer.actor))
+            statuses = await self._ctx.defer_if_slow(answer, self._limits.workspace_limits(answer.actor))
             if known := _own_limits(statuses, answer.locale):
                 raise InvalidParameters.of("limit", limit, "type", "; ".join(known)) from None
             await answer.show(self._card(statuses, answer.locale))
@@ -127,7 +129,7 @@ class ModeratorCommands:
         await self._change(answer, wanted)
 
     async def _change(self, answer: Answer, wanted: WantedLimit) -> None:
-        statuses = await self._ctx.soon(answer, self._limits.set_limit(answer.actor, wanted))
+        statuses = await self._ctx.defer_if_slow(answer, self._limits.set_limit(answer.actor, wanted))
         note = tr("Limit removed.", answer.locale) if wanted.amount is None else tr("Limit set.", answer.locale)
         await answer.show(self._card(statuses, answer.locale, note))
 
@@ -144,40 +146,40 @@ class ModeratorCommands:
         return [choice for choice in choices if typed.lower() in choice.name.lower()][:CHOICES_MAX]
 
     async def _pause(self, answer: Answer, paused: bool) -> None:
-        await self._tell(answer, self._limits.pause(answer.actor, paused))
+        await self._show_result(answer, self._limits.pause(answer.actor, paused))
 
     async def _alerts(self, answer: Answer, channel: Place | None = None) -> None:
         channel_id = str(channel.id) if channel is not None else None
-        await self._tell(answer, self._limits.set_alert_channel(answer.actor, channel_id))
+        await self._show_result(answer, self._limits.set_alert_channel(answer.actor, channel_id))
 
     async def _sponsor(self, answer: Answer, channel: Place, amount: Amount, days: Days = SPONSOR_DAYS) -> None:
         nanousd = amount_of(amount, Measure.USD) or None
-        await self._tell(answer, self._limits.sponsor(answer.actor, str(channel.id), nanousd, days))
+        await self._show_result(answer, self._limits.sponsor(answer.actor, str(channel.id), nanousd, days))
 
     async def _add(self, answer: Answer, member: discord.User, amount: Amount, window: str = "day") -> None:
         nanousd = amount_of(amount, Measure.USD)
-        await self._tell(answer, self._limits.add_extra(answer.actor, str(member.id), nanousd, Window(window)))
+        await self._show_result(answer, self._limits.add_extra(answer.actor, str(member.id), nanousd, Window(window)))
 
     async def _history(self, answer: Answer) -> None:
-        await self._tell(answer, self._limits.limit_history(answer.actor))
+        await self._show_result(answer, self._limits.limit_history(answer.actor))
 
     async def _presets(self, answer: Answer, parameters: str = "", channel: Place | None = None) -> None:
         where = str(channel.id) if channel is not None else ""
-        await self._tell(answer, self._ctx.service.accounts.set_place_presets(answer.actor, parameters, where))
+        await self._show_result(answer, self._ctx.service.accounts.set_place_presets(answer.actor, parameters, where))
 
-    async def _tell(self, answer: Answer, work: Coroutine[Any, Any, Card]) -> None:
-        await answer.show(await self._ctx.soon(answer, work))
+    async def _show_result(self, answer: Answer, work: Coroutine[Any, Any, Card]) -> None:
+        await answer.show(await self._ctx.defer_if_slow(answer, work))
 
     # --- the queue -----------------------------------------------------------------------------------------------
 
     async def _queue(self, answer: Answer) -> None:
-        await self._tell(answer, self._queue_card(answer))
+        await self._show_result(answer, self._queue_card(answer))
 
     async def cancel(self, answer: Answer, job_id: str) -> None:
-        job = await self._ctx.commits.first(self._ctx.service.cancel(job_id, answer.actor), answer.hold)
+        job = await self._ctx.commits.before_ack(self._ctx.service.cancel(job_id, answer.actor), answer.defer_update)
         await answer.update(await self._queue_card(answer))
         if job.state is JobState.RUNNING:
-            await answer.whisper(plain_card(cancel_pending_text(answer.locale)))
+            await answer.follow_up(plain_card(cancel_pending_text(answer.locale)))
 
     async def _queue_card(self, answer: Answer) -> Card:
         return queue(await self._ctx.service.queue(answer.actor), answer.locale)

@@ -2,8 +2,8 @@
 
 import discord
 
-from adapters.discord.inbound.message_images import Menu
-from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_LIFE_S, Address
+from adapters.discord.inbound.message_images import ImageSelection
+from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_TTL_S, Address
 from core.domain.job import Requester, UpscaleRequest
 from core.domain.untrusted_text import clean_line
 
@@ -53,7 +53,7 @@ def address(
     return Address(
         app_id=interaction.application_id,
         token=interaction.token,
-        expires_at=interaction.created_at.timestamp() + TOKEN_LIFE_S,
+        expires_at=interaction.created_at.timestamp() + TOKEN_TTL_S,
         interaction_id=interaction.id,
         channel_id=interaction.channel_id or 0,
         guild_id=interaction.guild_id,
@@ -117,7 +117,7 @@ def message_address(message: discord.Message, app_id: int, locale: str) -> Addre
     )
 
 
-def is_forced_private(interaction: Interaction) -> bool:
+def is_forced_ephemeral(interaction: Interaction) -> bool:
     """Whether Discord will show our answers to this member alone, whatever we ask for."""
     if not is_user_install_only(interaction) or interaction.guild_id is None:
         return False
@@ -125,7 +125,7 @@ def is_forced_private(interaction: Interaction) -> bool:
     return not (may.use_external_apps and may.send_messages)
 
 
-def part_of(where: Address, index: int, *, first_in_original: bool) -> Address:
+def address_of_job(where: Address, index: int, *, first_in_original: bool) -> Address:
     """Where the job of this picture is: the first in the answer itself unless that is taken, others beside it."""
     return where if index == 0 and first_in_original else where.followup(str(index))
 
@@ -133,7 +133,7 @@ def part_of(where: Address, index: int, *, first_in_original: bool) -> Address:
 def requests(
     who: Requester,
     key: str,
-    menu: Menu,
+    menu: ImageSelection,
     where: Address,
     *,
     first_in_original: bool = True,
@@ -150,7 +150,7 @@ def requests(
             key=f"{key}:{index}:{image.id}" if len(menu.images) > 1 else key,
             requester=who,
             source=image.source(),
-            reply=part_of(where, index, first_in_original=first_in_original).to_reply(),
+            reply=address_of_job(where, index, first_in_original=first_in_original).to_reply(),
             text=menu.text,
             fields=dict(menu.fields),
             private=menu.private,

@@ -10,10 +10,10 @@ from typing import Any
 import discord
 from discord import app_commands, ui
 
-from adapters.discord.inbound.commands import Command, optional, parameter_command, word
+from adapters.discord.inbound.commands import Command, localized, optional, parameter_command
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.interaction_response import Answer, Response, nothing
-from adapters.discord.inbound.message_images import FoundImage, Menu, from_attachment, from_link, images_of
+from adapters.discord.inbound.interaction_response import Answer, Response, no_ack
+from adapters.discord.inbound.message_images import FoundImage, ImageSelection, from_attachment, from_link, images_of
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.views.markup import cut
 from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, QuoteExpired
@@ -28,8 +28,8 @@ from core.presentation.texts.command_texts import command_text
 from core.presentation.texts.parameter_texts import value_text
 from core.presentation.texts.request_texts import left_out_text
 
-PREFIX = "up1modal:"
-LIFE_S = 15 * 60.0
+MODAL_PREFIX = "up1modal:"
+MODAL_TIMEOUT_S = 15 * 60.0
 LABEL_MAX, DESCRIPTION_MAX, TITLE_MAX, OPTION_MAX, PLACEHOLDER_MAX = 45, 100, 45, 100, 100
 TYPED_MAX = 300
 _IMAGES = ("image", "image2", "image3", "image4")
@@ -45,7 +45,7 @@ class OptionsModal(ui.Modal):
         self, key: str, images: Sequence[FoundImage], locale: str, models: Models, own: OwnSettings, *, most: int
     ) -> None:
         title = cut(command_text("upscale", locale), TITLE_MAX)
-        super().__init__(title=title, custom_id=f"{PREFIX}{key}", timeout=LIFE_S)
+        super().__init__(title=title, custom_id=f"{MODAL_PREFIX}{key}", timeout=MODAL_TIMEOUT_S)
         fields, several = form_fields(models, own, locale), len(images) > 1
         if several:
             names = {str(n): f"{n + 1}. {image.name}" for n, image in enumerate(images)}
@@ -87,7 +87,7 @@ class OptionsModal(ui.Modal):
         self._add(each, text)
 
 
-def filled_in(data: Mapping[str, Any]) -> tuple[Menu, list[int]]:
+def parse_modal(data: Mapping[str, Any]) -> tuple[ImageSelection, list[int]]:
     """What a member wants, and the numbers of the pictures that were chosen; empty fields are left out."""
     values = {item["custom_id"]: item for item in _walk(data.get("components") or []) if "custom_id" in item}
     fields = {}
@@ -98,7 +98,7 @@ def filled_in(data: Mapping[str, Any]) -> tuple[Menu, list[int]]:
             fields[name] = typed
     pictures = [int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit()]
     text = str((values.get("more") or {}).get("value") or "").strip()
-    return Menu(text=text, fields=fields, private=bool((values.get("private") or {}).get("value"))), pictures
+    return ImageSelection(text=text, fields=fields, private=bool((values.get("private") or {}).get("value"))), pictures
 
 
 def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -109,12 +109,12 @@ def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 
 
 AREA = "discord-menu"
-TAKEN_S = 10.0
-MENU_LIFE_S = 24 * 3600.0
+CLAIM_TTL_S = 10.0
+SELECTION_TTL_S = 24 * 3600.0
 """As long as the signed addresses of ephemeral attachments are documented to live."""
 
 
-def pictures_in(message: discord.Message) -> Menu:
+def require_images(message: discord.Message) -> ImageSelection:
     """The pictures of a message. Raises NoImage, NotAnImage that names what is there instead, or DownloadFailed."""
     found = images_of(message)
     if not found.images:
@@ -125,12 +125,12 @@ def pictures_in(message: discord.Message) -> Menu:
     return found
 
 
-class Menus:
+class UpscaleCommands:
     """Both menus; their state is in the application's store, so a click after a restart still works."""
 
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
-        self._menus = TypedState(ctx.state, AREA, Menu, ttl_s=MENU_LIFE_S)
+        self._selections = TypedState(ctx.state, AREA, ImageSelection, ttl_s=SELECTION_TTL_S)
 
     def commands(self) -> list[app_commands.ContextMenu]:
         async def upscale(interaction: Interaction, message: discord.Message) -> None:
@@ -140,14 +140,16 @@ class Menus:
             await self._ctx.run(interaction, lambda answer: self._open_modal(answer, message))
 
         return [
-            app_commands.ContextMenu(name=word("menu_upscale"), callback=upscale),
-            app_commands.ContextMenu(name=word("menu_options"), callback=with_options),
+            app_commands.ContextMenu(name=localized("menu_upscale"), callback=upscale),
+            app_commands.ContextMenu(name=localized("menu_options"), callback=with_options),
         ]
 
     async def _upscale(self, answer: Answer, message: discord.Message) -> None:
-        await self.begin(answer, pictures_in(message), from_menu=True)
+        await self.begin(answer, require_images(message), from_menu=True)
 
-    async def begin(self, answer: Response, menu: Menu, *, ask: bool = False, from_menu: bool = False) -> None:
+    async def begin(
+        self, answer: Response, menu: ImageSelection, *, ask: bool = False, from_menu: bool = False
+    ) -> None:
         """Start these pictures; offer them first where they are to be asked for, or cost more than one may unasked.
 
         Of several, the total is shown before any job begins (of one, what was left out): Discord lets the first further
@@ -155,9 +157,9 @@ class Menus:
         takes the answer over, and what was shown stays beside it, for the member only.
         """
         total, words = None, _left_out(answer, menu, len(menu.images))
-        first = plain_card(words) if words and answer.reused else None
+        first = plain_card(words) if words and answer.is_reused_by_first_job else None
         if len(menu.images) > 1:
-            prices = await self._ctx.commits.first(self._prices(answer, menu), nothing)
+            prices = await self._ctx.commits.before_ack(self._prices(answer, menu), no_ack)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
             if ask or dear or from_menu:
                 await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
@@ -169,12 +171,12 @@ class Menus:
                 await answer.show(first)
 
         await self._ctx.start_jobs(answer, menu, lambda: answer.acknowledge(ephemeral=menu.private), shown=show_first)
-        if total is not None and answer.reused:
-            await answer.whisper(total)
+        if total is not None and answer.is_reused_by_first_job:
+            await answer.follow_up(total)
         if words:
-            await answer.whisper(plain_card(words))
+            await answer.follow_up(plain_card(words))
 
-    async def _prices(self, answer: Response, menu: Menu) -> list[int | None]:
+    async def _prices(self, answer: Response, menu: ImageSelection) -> list[int | None]:
         prices: list[int | None] = []
         for image in menu.images:
             if image.width_px is None or image.height_px is None:
@@ -186,44 +188,46 @@ class Menus:
             prices.append(quote.estimate_nanousd)
         return prices
 
-    async def _offer(self, answer: Response, menu: Menu, prices: Sequence[int | None]) -> None:
+    async def _offer(self, answer: Response, menu: ImageSelection, prices: Sequence[int | None]) -> None:
         """Which of them, or all, with prices where Discord told the sizes."""
         key = str(answer.id)
-        await self._ctx.commits.first(self._menus.put(key, replace(menu, prices_nanousd=tuple(prices))), nothing)
-        most = min(answer.most, len(menu.images))
+        await self._ctx.commits.before_ack(
+            self._selections.put(key, replace(menu, prices_nanousd=tuple(prices))), no_ack
+        )
+        most = min(answer.max_messages, len(menu.images))
         await answer.show(batch.image_choice(key, _candidates(menu.images, prices), answer.locale, most=most))
         if words := _left_out(answer, menu, len(menu.images), offered=True):
-            await answer.whisper(plain_card(words))
+            await answer.follow_up(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
-        menu = await self._ctx.commits.first(self._take(key, answer.actor.user_id), nothing)
+        menu = await self._ctx.commits.before_ack(self._take(key, answer.actor.user_id), no_ack)
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
         wanted = [n for n in numbers if 0 <= n < len(menu.images)]
-        numbers = wanted[: answer.most]
+        numbers = wanted[: answer.max_messages]
         prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
         chosen = replace(menu, images=tuple(menu.images[n] for n in numbers), prices_nanousd=tuple(prices))
         card = batch.batch_started(_candidates(chosen.images, prices), answer.locale)
         await self._ctx.start_jobs(
             answer if menu.private else answer.with_public_messages(),
             chosen,
-            answer.hold,
+            answer.defer_update,
             shown=lambda: answer.update(card),
             first_in_original=False,
         )
-        await self._menus.delete(key)
+        await self._selections.delete(key)
         if len(numbers) < len(wanted):
-            await answer.whisper(plain_card(_left_out(answer, Menu(total=len(wanted)), len(numbers))))
+            await answer.follow_up(plain_card(_left_out(answer, ImageSelection(total=len(wanted)), len(numbers))))
 
-    async def _take(self, key: str, user_id: str) -> Menu:
+    async def _take(self, key: str, user_id: str) -> ImageSelection:
         """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""
         menu = await self._load(key, user_id)
-        if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
+        if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=CLAIM_TTL_S):
             raise QuoteExpired
         return menu
 
-    async def _load(self, key: str, user_id: str) -> Menu:
-        menu = await self._menus.get(key)
+    async def _load(self, key: str, user_id: str) -> ImageSelection:
+        menu = await self._selections.get(key)
         if menu is None:
             raise QuoteExpired
         if menu.user_id not in (user_id, ""):  # "": a private menu of an older release, open at its upgrade
@@ -231,28 +235,28 @@ class Menus:
         return menu
 
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
-        found = pictures_in(message)
+        found = require_images(message)
         key = str(answer.id)
-        models, most = self._ctx.service.models, min(answer.most, len(found.images))
-        own = await self._ctx.commits.first(self._ctx.service.accounts.settings(answer.actor), nothing)
-        await answer.open(OptionsModal(key, found.images, answer.locale, models, own, most=most))
+        models, most = self._ctx.service.models, min(answer.max_messages, len(found.images))
+        own = await self._ctx.commits.before_ack(self._ctx.service.accounts.settings(answer.actor), no_ack)
+        await answer.open_modal(OptionsModal(key, found.images, answer.locale, models, own, most=most))
         # After the answer, which had to be first; a person needs longer than this to fill it in.
-        await self._menus.put(key, replace(found, user_id=answer.actor.user_id))
+        await self._selections.put(key, replace(found, user_id=answer.actor.user_id))
 
-    async def submitted(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
+    async def submit_modal(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
-        asked, chosen = filled_in(data)
+        asked, chosen = parse_modal(data)
         self._ctx.service.check(asked.text, asked.fields, await self._ctx.presets(answer.actor))
-        menu = await self._ctx.commits.first(self._load(key, answer.actor.user_id), nothing)
+        menu = await self._ctx.commits.before_ack(self._load(key, answer.actor.user_id), no_ack)
         numbers = [n for n in chosen if 0 <= n < len(menu.images)] or [0]
         images = tuple(menu.images[n] for n in numbers)
         beyond = menu.total - len(menu.images)
         wanted = replace(menu, images=images, user_id="", text=asked.text, fields=asked.fields, private=asked.private)
         await self.begin(answer, replace(wanted, total=len(images) + beyond if beyond > 0 else 0))
-        await self._menus.delete(key)
+        await self._selections.delete(key)
 
 
-def _left_out(answer: Response, menu: Menu, taken: int, *, offered: bool = False) -> str:
+def _left_out(answer: Response, menu: ImageSelection, taken: int, *, offered: bool = False) -> str:
     names = {"others": menu.others, "unreadable": menu.unreadable}
     return left_out_text(taken, menu.total, locale=answer.locale, offered=offered, **names)
 
@@ -264,19 +268,19 @@ def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> l
     ]
 
 
-def upscale_command(ctx: HandlerContext, menus: Menus) -> Command:
+def upscale_command(ctx: HandlerContext, entry: UpscaleCommands) -> Command:
     async def upscale(answer: Answer, **given: Any) -> None:
         files = [given.pop(name) for name in _IMAGES if name in given]
         images = [from_attachment(file) for file in files if file.url]
         images += [from_link(link)] if (link := given.pop("url", "")) else []
         unreadable = tuple(file.filename for file in files if not file.url)
         total, private = len(images) + len(unreadable), bool(given.pop("private", False))
-        menu = Menu(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
+        menu = ImageSelection(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
         if not menu.images:
             raise DownloadFailed(reason="not_visible") if unreadable else NoImage
         if total > 1:  # one alone is judged when it is written; of several the total is shown before
             ctx.service.check("", given)
-        await menus.begin(answer, menu)
+        await entry.begin(answer, menu)
 
     before = [optional("image", discord.Attachment), optional("url", app_commands.Range[str, 1, 2000])]
     after = [optional("private", bool), *(optional(name, discord.Attachment, "image_more") for name in _IMAGES[1:])]

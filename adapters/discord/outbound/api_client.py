@@ -1,6 +1,7 @@
-"""The REST calls of this adapter on a logged-in discord.py client: retried, paced as Discord asks, errors made plain.
+"""The adapter's REST calls through a logged-in discord.py client, with retries and rate limits.
 
-Each raises `discord.HTTPException` for a refusal, DeliveryUnavailable for what may work later, TooLargeHere for a size.
+Each raises `discord.HTTPException` when Discord refuses, DeliveryUnavailable when a later try may work, and
+UploadTooLarge when a file exceeds the size limit.
 """
 
 import asyncio
@@ -11,19 +12,19 @@ import aiohttp
 import discord
 from discord import ui
 
-from adapters.discord.connection.payloads import UNREADABLE
+from adapters.discord.connection.payloads import PARSE_ERRORS
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere
-from adapters.discord.outbound.rate_limit import Pauses
+from adapters.discord.outbound.payload import Payload, Placement, UploadTooLarge
+from adapters.discord.outbound.rate_limit import RateLimits
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.net.retry import Backoff, retry
 from core.ports import Clock
 
 T = TypeVar("T")
-Which = int | Literal["@original"]
-LOGIN_WAIT_S = 30.0
+WebhookMessageId = int | Literal["@original"]
+LOGIN_TIMEOUT_S = 30.0
 ATTEMPTS = 4
-LONGEST_PAUSE_S = 10.0
+MAX_PAUSE_S = 10.0
 """A longer pause that Discord asks for is left to the caller, who waits it out without holding anything."""
 BACKOFF = Backoff(first_s=0.4, cap_s=5.0, asked_cap_s=60.0)
 _THREADS = (10, 11, 12)
@@ -33,12 +34,12 @@ class ApiClient:
     """Works from `login` on, before and without the gateway; waits for the login at start."""
 
     def __init__(self, clock: Clock) -> None:
-        self.pauses = Pauses(clock)
+        self.rate_limits = RateLimits(clock)
         self._clock = clock
         self._client: discord.Client | None = None
         self._logged_in = asyncio.Event()
 
-    def use(self, client: discord.Client | None) -> None:
+    def set_client(self, client: discord.Client | None) -> None:
         """Take this client from now on; None while there is none (a restart of the library's loop)."""
         self._client = client
         if client is None:
@@ -50,29 +51,29 @@ class ApiClient:
         """The logged-in client. Raises DeliveryUnavailable when there is none for 30 s."""
         if not self._logged_in.is_set():
             try:
-                await asyncio.wait_for(self._logged_in.wait(), LOGIN_WAIT_S)
+                await asyncio.wait_for(self._logged_in.wait(), LOGIN_TIMEOUT_S)
             except TimeoutError:
                 raise DeliveryUnavailable from None
         if self._client is None:
             raise DeliveryUnavailable
         return self._client
 
-    async def _call(self, call: Callable[[], Awaitable[T]], place: str = "", attempts: int = 1) -> T:
-        return await self._try(lambda: _read(call), place, attempts)
+    async def _call(self, call: Callable[[], Awaitable[T]], bucket: str = "", attempts: int = 1) -> T:
+        return await self._retry(lambda: _parse_errors_as_network(call), bucket, attempts)
 
-    async def _try(self, call: Callable[[], Awaitable[T]], place: str, attempts: int) -> T:
-        """`call()` until it works, with pauses of about 0.4, 0.8, 1.6 s or what Discord asks for at this place.
+    async def _retry(self, call: Callable[[], Awaitable[T]], bucket: str, attempts: int) -> T:
+        """`call()` until it works, with pauses of about 0.4, 0.8, 1.6 s or what Discord asks for at this bucket.
 
         More than one attempt only for what may safely be done twice (PATCH, or a POST with a nonce).
         """
-        pause_s = self.pauses.left_s(place)
+        pause_s = self.rate_limits.wait_s(bucket)
         if pause_s > 0:
-            if attempts == 1 or pause_s > LONGEST_PAUSE_S:
+            if attempts == 1 or pause_s > MAX_PAUSE_S:
                 raise DeliveryUnavailable(retry_after_s=pause_s)
             await self._clock.sleep(pause_s)
 
         def pause(error: Exception, attempt: int) -> float | None:
-            return BACKOFF.pause_s(attempt, errors.asked_s(error)) if errors.is_transient(error) else None
+            return BACKOFF.pause_s(attempt, errors.retry_after_s(error)) if errors.is_transient(error) else None
 
         try:
             return await retry(call, clock=self._clock, pause=pause, attempts=attempts)
@@ -81,25 +82,25 @@ class ApiClient:
                 raise errors.to_delivery_error(error) from error
             raise
 
-    async def _show(
+    async def _send_payload(
         self,
         send: Callable[[ui.LayoutView, list[discord.File]], Awaitable[T]],
         payload: Payload,
-        where: Elsewhere,
-        place: str,
+        where: Placement,
+        bucket: str,
         attempts: int,
     ) -> T:
         """View and files are made afresh for each attempt: a `discord.File` used twice silently uploads nothing."""
 
         async def attempt() -> T:
             view, files = payload.view(where), payload.uploads()
-            return await _read(lambda: send(view, files))
+            return await _parse_errors_as_network(lambda: send(view, files))
 
         try:
-            return await self._try(attempt, place, attempts)
+            return await self._retry(attempt, bucket, attempts)
         except discord.HTTPException as error:
             if payload.files and errors.is_too_large(error):
-                raise TooLargeHere from error
+                raise UploadTooLarge from error
             raise
 
     # --- by an interaction's token ----------------------------------------------------------------------------------
@@ -111,33 +112,33 @@ class ApiClient:
         return webhook
 
     async def edit_answer(
-        self, app_id: int, token: str, which: Which, payload: Payload, attempts: int = ATTEMPTS
+        self, app_id: int, token: str, which: WebhookMessageId, payload: Payload, attempts: int = ATTEMPTS
     ) -> int:
         """Edit an answer or follow-up by its interaction token; the message's id. Old files go, new ones come."""
         webhook = await self._webhook(app_id, token)
-        message = await self._show(
+        message = await self._send_payload(
             # The library's signature says int, but the path takes "@original" as well (measured).
             lambda view, files: webhook.edit_message(cast(int, which), view=view, attachments=files),
             payload,
             "",
-            _hook(app_id, token),
+            _webhook_bucket(app_id, token),
             attempts,
         )
         return message.id
 
     async def follow_up(
-        self, app_id: int, token: str, payload: Payload, where: Elsewhere = "", *, ephemeral: bool, attempts: int = 2
+        self, app_id: int, token: str, payload: Payload, where: Placement = "", *, ephemeral: bool, attempts: int = 2
     ) -> int:
         """A further message of an interaction; its id. Not repeatable, so at most one more try.
 
         Rather a stray message than a lost picture.
         """
         webhook = await self._webhook(app_id, token)
-        message = await self._show(
+        message = await self._send_payload(
             lambda view, files: webhook.send(view=view, files=files, ephemeral=ephemeral, wait=True),
             payload,
             where,
-            _hook(app_id, token),
+            _webhook_bucket(app_id, token),
             min(attempts, 2),
         )
         return message.id
@@ -145,11 +146,13 @@ class ApiClient:
     async def check_answer(self, app_id: int, token: str) -> None:
         """Whether there is an answer to an interaction: a refusal where there is none."""
         webhook = await self._webhook(app_id, token)
-        await self._call(lambda: webhook.fetch_message(cast(int, "@original")), _hook(app_id, token), ATTEMPTS)
+        await self._call(
+            lambda: webhook.fetch_message(cast(int, "@original")), _webhook_bucket(app_id, token), ATTEMPTS
+        )
 
-    async def remove_answer(self, app_id: int, token: str, which: Which = "@original") -> None:
+    async def delete_answer(self, app_id: int, token: str, which: WebhookMessageId = "@original") -> None:
         webhook = await self._webhook(app_id, token)
-        await self._call(lambda: webhook.delete_message(cast(int, which)), _hook(app_id, token), ATTEMPTS)
+        await self._call(lambda: webhook.delete_message(cast(int, which)), _webhook_bucket(app_id, token), ATTEMPTS)
 
     # --- by the bot's own token -------------------------------------------------------------------------------------
 
@@ -157,14 +160,14 @@ class ApiClient:
         return (await self.client()).get_partial_messageable(channel_id)
 
     async def edit_message(
-        self, channel_id: int, message_id: int, payload: Payload, where: Elsewhere = "", attempts: int = ATTEMPTS
+        self, channel_id: int, message_id: int, payload: Payload, where: Placement = "", attempts: int = ATTEMPTS
     ) -> None:
         message = (await self._channel(channel_id)).get_partial_message(message_id)
-        await self._show(
+        await self._send_payload(
             lambda view, files: message.edit(view=view, attachments=files),
             payload,
             where,
-            _messages(channel_id),
+            _channel_bucket(channel_id),
             attempts,
         )
 
@@ -172,7 +175,7 @@ class ApiClient:
         self,
         channel_id: int,
         payload: Payload,
-        where: Elsewhere = "",
+        where: Placement = "",
         *,
         nonce: str,
         reply_to: int | None = None,
@@ -183,11 +186,11 @@ class ApiClient:
         if reply_to is not None:
             more["reference"] = discord.MessageReference(message_id=reply_to, channel_id=channel_id)
         channel = await self._channel(channel_id)
-        message = await self._show(
+        message = await self._send_payload(
             lambda view, files: channel.send(view=view, files=files, **more),
             payload,
             where,
-            _messages(channel_id),
+            _channel_bucket(channel_id),
             attempts,
         )
         return message.id
@@ -201,16 +204,16 @@ class ApiClient:
         except discord.HTTPException as error:
             if errors.is_request_gone(error):
                 return None
-            if not errors.says(error, errors.NO_HISTORY_TO_REPLY):
+            if not errors.has_code(error, errors.NO_HISTORY_TO_REPLY):
                 raise
         return await self.send(channel_id, payload, nonce=nonce, attempts=attempts)
 
-    async def message(self, channel_id: int, message_id: int) -> Any:
+    async def fetch_message(self, channel_id: int, message_id: int) -> Any:
         """A message as Discord has it now; needs the right to read the channel's history."""
         http = (await self.client()).http
         return await self._call(lambda: http.get_message(channel_id, message_id))
 
-    async def message_of(self, job_id: str, channel_id: int, *, after: int) -> int | None:
+    async def find_job_message(self, job_id: str, channel_id: int, *, after: int) -> int | None:
         """The first message of ours after that one with a button of this job; needs the same right."""
         where = {"after": after, "limit": 100}
         found = await self._request("GET", f"/channels/{channel_id}/messages", params=where)
@@ -218,25 +221,25 @@ class ApiClient:
         by_us = [one for one in found if ours is not None and one["author"]["id"] == str(ours.id)]
         return next((int(one["id"]) for one in reversed(by_us) if me in str(one.get("components"))), None)
 
-    async def remove(self, channel_id: int, message_id: int) -> None:
+    async def delete_message(self, channel_id: int, message_id: int) -> None:
         message = (await self._channel(channel_id)).get_partial_message(message_id)
-        await self._call(message.delete, _messages(channel_id), 2)
+        await self._call(message.delete, _channel_bucket(channel_id), 2)
 
-    async def direct_channel(self, user_id: int) -> int:
+    async def open_dm(self, user_id: int) -> int:
         client = await self.client()
         channel = await self._call(lambda: client.create_dm(discord.Object(user_id)), attempts=ATTEMPTS)
         return channel.id
 
-    async def renewed(self, url: str) -> str:
+    async def refresh_attachment_url(self, url: str) -> str:
         """A fresh address of one of Discord's own files whose address has expired; empty where there is none."""
         answer = await self._request("POST", "/attachments/refresh-urls", json={"attachment_urls": [url]})
         rows = answer.get("refreshed_urls") if isinstance(answer, dict) else None
         return str((rows[0] or {}).get("refreshed") or "") if rows else ""
 
-    async def application(self) -> dict[str, Any]:
+    async def fetch_application(self) -> dict[str, Any]:
         return cast(dict[str, Any], await self._request("GET", "/oauth2/applications/@me"))
 
-    async def guild(self, guild_id: int) -> dict[str, Any]:
+    async def fetch_guild(self, guild_id: int) -> dict[str, Any]:
         return cast(dict[str, Any], await self._request("GET", f"/guilds/{guild_id}"))
 
     async def is_age_restricted(self, channel_id: int) -> bool:
@@ -251,24 +254,24 @@ class ApiClient:
         return await self._call(lambda: http.request(discord.http.Route(method, path), **more))
 
 
-def _hook(app_id: int, token: str) -> str:
+def _webhook_bucket(app_id: int, token: str) -> str:
     """What Discord counts calls by this token under."""
     return f"webhooks/{app_id}/{token}"
 
 
-def _messages(channel_id: int) -> str:
+def _channel_bucket(channel_id: int) -> str:
     """What Discord counts calls to this channel's messages under."""
     return f"channels/{channel_id}/messages"
 
 
-async def _read(call: Callable[[], Awaitable[T]]) -> T:
+async def _parse_errors_as_network(call: Callable[[], Awaitable[T]]) -> T:
     try:
         return await call()
-    except UNREADABLE as error:
-        raise unreadable(error) from error
+    except PARSE_ERRORS as error:
+        raise to_call_error(error) from error
 
 
-def unreadable(error: Exception) -> Exception:
+def to_call_error(error: Exception) -> Exception:
     """What an answer means that the library cannot read: trouble of the way to Discord, no fault of ours.
 
     A 429 that names no time, such as too many edits of an old message, ends by no waiting.

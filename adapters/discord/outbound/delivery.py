@@ -1,4 +1,4 @@
-"""The ladder of ways to show something for a job: its own message, a new one, a direct message.
+"""The ladder of routes to show something for a job: its own message, a new one, a direct message.
 
 REST only and from stored facts, so that any process can do it. A dead token or a deleted message is noted and never
 tried again: each such answer counts towards Discord's ban of 10,000 invalid requests in 10 minutes.
@@ -13,74 +13,74 @@ import discord
 import structlog
 
 from adapters.discord.outbound import errors
-from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, Which
-from adapters.discord.outbound.delivery_state import Address, DeliveryState, KeptByJob, Notes, Sent
-from adapters.discord.outbound.payload import Elsewhere, Payload
+from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, WebhookMessageId
+from adapters.discord.outbound.delivery_state import Address, DeliveryState, JobMessageStore, MessageState, SentMessage
+from adapters.discord.outbound.payload import Payload, Placement
 from core.domain.errors import DeliveryRefused
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-Way: TypeAlias = Callable[[Payload, int], Awaitable[Elsewhere | None]]
+Route: TypeAlias = Callable[[Payload, int], Awaitable[Placement | None]]
 
 
 @dataclass
 class Messenger:
     address: Address
-    notes: DeliveryState
+    state: DeliveryState
     rest: ApiClient
-    kept: KeptByJob
+    job_messages: JobMessageStore
     clock: Clock
     job_id: str
     private: bool = False
-    in_place: bool = False
+    edit_only: bool = False
     """Whether only what is there is edited, and nothing new is posted."""
 
     @property
-    def alone(self) -> bool:
+    def dm_only(self) -> bool:
         """Asked for by a message in a server, and to be seen by its member only: so it is a direct message."""
         return self.private and self.address.slot == "message" and self.address.guild_id is not None
 
     async def edit(self, payload: Payload) -> None:
         """One edit in place, one try. Raises DeliveryRefused when there is nothing to edit any more."""
-        await self._check_heard()
-        notes = await self.notes.read()
-        if notes.gone:
+        await self._check_acknowledged()
+        state = await self.state.read()
+        if state.gone:
             raise DeliveryRefused(reason="gone")
-        ways: list[Way] = [partial(self._by_token, renew=False), self._by_bot_edit, self._by_reply]
-        if self.alone and notes.message_id is None:
-            ways.append(self._by_direct_message)
+        routes: list[Route] = [partial(self._by_token, renew=False), self._by_bot_edit, self._by_reply]
+        if self.dm_only and state.message_id is None:
+            routes.append(self._by_direct_message)
         try:
-            for way in ways:
-                if await way(payload, 1) is not None:
+            for route in routes:
+                if await route(payload, 1) is not None:
                     return
         except discord.HTTPException as error:
             raise errors.to_delivery_error(error) from error
-        raise DeliveryRefused(reason="gone" if (await self.notes.read()).gone else "too_old")
+        raise DeliveryRefused(reason="gone" if (await self.state.read()).gone else "too_old")
 
-    async def say(self, payload: Payload) -> None:
+    async def put_text(self, payload: Payload) -> None:
         """Show words that hold nothing private: in public too, where no direct message can be sent."""
         try:
             await self.put(payload)
         except DeliveryRefused:
-            if not self.alone:
+            if not self.dm_only:
                 raise
             self.private = False
             await self.put(payload)
 
-    async def put(self, payload: Payload) -> Elsewhere:
+    async def put(self, payload: Payload) -> Placement:
         """Show it for sure: by the first way that works. Repeatable, because each way is noted or has a nonce.
 
-        Raises TooLargeHere, DeliveryUnavailable (worth trying later), DeliveryRefused (no way is left).
+        Raises UploadTooLarge, DeliveryUnavailable (worth trying later), DeliveryRefused (no way is left).
         """
-        await self._check_heard()
+        await self._check_acknowledged()
         refused: Exception = DeliveryRefused(reason="gone")
-        ways: list[Way] = [partial(self._by_token, renew=not self.in_place), self._by_bot_edit]
-        if not self.in_place:
-            ways += [self._by_reply, self._by_new_message, self._by_direct_message]
-        for way in ways:
+        routes: list[Route] = [partial(self._by_token, renew=not self.edit_only), self._by_bot_edit]
+        if not self.edit_only:
+            routes += [self._by_reply, self._by_new_message, self._by_direct_message]
+        for route in routes:
             try:
-                done = await way(payload, ATTEMPTS)
+                done = await route(payload, ATTEMPTS)
             except (DeliveryRefused, discord.HTTPException) as error:
                 refused = error
                 continue
@@ -88,62 +88,62 @@ class Messenger:
                 return done
         raise errors.to_delivery_error(refused) from refused
 
-    async def _check_heard(self) -> None:
+    async def _check_acknowledged(self) -> None:
         """Raise DeliveryRefused for a job whose interaction was never acknowledged.
 
         Looked at once, where a crash came between the job's row and its beginning. After the token's life nobody can
         tell any more, so the job is shown all the same.
         """
-        notes = await self.notes.read()
-        if self.address.acknowledged or notes.message_id is not None or notes.heard:
+        state = await self.state.read()
+        if self.address.acknowledged or state.message_id is not None or state.heard:
             return
-        token = None if notes.heard is False else await self.token(notes)
-        if notes.heard is None and token is not None:
+        token = None if state.heard is False else await self.token(state)
+        if state.heard is None and token is not None:
             try:
                 await self.rest.check_answer(self.address.app_id, token)
-                notes = await self.notes.write(heard=True)
+                state = await self.state.update(heard=True)
             except discord.HTTPException as error:
                 log.info("interaction_never_answered", job=self.job_id, code=error.code)
-                notes = await self.notes.write(heard=False)
-        if notes.heard is False:
+                state = await self.state.update(heard=False)
+        if state.heard is False:
             raise DeliveryRefused(reason="gone")
 
-    async def withdraw(self) -> None:
+    async def leave_if_request_deleted(self) -> None:
         """Before the end of a job: where the member has deleted the message that asked for it, leave the channel.
 
         What follows then goes to the member alone. Nothing where Discord does not let us look.
         """
-        notes, where = await self.notes.read(), self.address
-        if where.slot != "message" or where.guild_id is None or self.alone or notes.gone or notes.made:
+        state, where = await self.state.read(), self.address
+        if where.slot != "message" or where.guild_id is None or self.dm_only or state.gone or state.made:
             return
         try:
-            await self.rest.message(where.channel_id, where.interaction_id)
+            await self.rest.fetch_message(where.channel_id, where.interaction_id)
         except errors.FAILED_CALLS as error:
             if not errors.is_message_gone(error):
                 return
             log.info("request_deleted", job=self.job_id)
-            if notes.message_id is not None:
-                await self._remove(where.channel_id, notes.message_id)
-            await self.notes.write(gone=True)
+            if state.message_id is not None:
+                await self._remove(where.channel_id, state.message_id)
+            await self.state.update(gone=True)
 
     async def _remove(self, channel_id: int, message_id: int) -> None:
         try:
-            await self.rest.remove(channel_id, message_id)
+            await self.rest.delete_message(channel_id, message_id)
         except (discord.HTTPException, DeliveryRefused) as error:
             if not errors.is_message_gone(error):
                 log.info("message_not_deleted", job=self.job_id, code=errors.code_of(error))
-                await self.notes.state.remove_later({"channel_id": channel_id, "message_id": message_id})
+                await self.state.reply_state.remove_later({"channel_id": channel_id, "message_id": message_id})
 
     async def close(self, payload: Payload) -> None:
         """Put these words where the job was asked, which is no longer the message in use. One place, no other way.
 
         Raises DeliveryUnavailable; a place that refuses has nothing left to close.
         """
-        notes = await self.notes.read()
-        token, origin = await self.token(notes), notes.origin_id
-        which: Which | None = origin if self.address.slot == "followup" else "@original"
+        state = await self.state.read()
+        token, origin = await self.token(state), state.origin_id
+        which: WebhookMessageId | None = origin if self.address.slot == "followup" else "@original"
         try:
-            if notes.origin_gone:
+            if state.origin_gone:
                 return
             if token is not None and which is not None:
                 await self.rest.edit_answer(self.address.app_id, token, which, payload)
@@ -151,113 +151,115 @@ class Messenger:
                 await self.rest.edit_message(self.address.channel_id, origin, payload)
         except (discord.HTTPException, DeliveryRefused) as error:
             log.info("message_not_closed", job=self.job_id, code=errors.code_of(error))
-            await self.notes.write(origin_gone=True)
+            await self.state.update(origin_gone=True)
 
-    # --- the ways, in order; None: not possible. They raise discord.HTTPException for a refusal ------------------
+    # --- the routes, in order; None: not possible. They raise discord.HTTPException for a refusal ------------------
 
-    async def _by_token(self, payload: Payload, attempts: int, *, renew: bool = True) -> Elsewhere | None:
-        notes = await self.notes.read()
-        if notes.made in ("channel", "direct_message"):
+    async def _by_token(self, payload: Payload, attempts: int, *, renew: bool = True) -> Placement | None:
+        state = await self.state.read()
+        if state.made in ("channel", "direct_message"):
             return None
-        token, which = await self.token(notes), self._which(notes)
+        token, which = await self.token(state), self._webhook_message_id(state)
         if token is None:
             return None
-        if which is not None and not notes.gone:
+        if which is not None and not state.gone:
             try:
                 message_id = await self.rest.edit_answer(self.address.app_id, token, which, payload, attempts)
-                await self.notes.write(message_id=message_id)
+                await self.state.update(message_id=message_id)
                 return ""
             except discord.HTTPException as error:
-                if not await self._noted(error, token):
+                if not await self._record_if_permanent(error, token):
                     raise
                 if errors.is_token_dead(error) or not renew:
                     return None
         return await self._followup(payload, token, attempts)
 
-    async def _followup(self, payload: Payload, token: str, attempts: int) -> Elsewhere | None:
+    async def _followup(self, payload: Payload, token: str, attempts: int) -> Placement | None:
         """A further message of the interaction: the job's first, or a new one because somebody deleted the other.
 
         Where it was deleted, nobody but the owner sees the new one.
         """
-        notes = await self.notes.read()
-        where: Elsewhere = "new_message" if notes.gone else ""
-        private = self.address.ephemeral or notes.gone
+        state = await self.state.read()
+        where: Placement = "new_message" if state.gone else ""
+        private = self.address.ephemeral or state.gone
         can_be_found = not private and self.bot_can_act
-        if can_be_found and notes.sent and (found := await self._lost_followup()):
-            await self.notes.leave(found, "followup")
+        if can_be_found and state.sent and (found := await self._lost_followup()):
+            await self.state.switch_to(found, "followup")
             return await self._by_token(payload, attempts)
-        await self.notes.intend(sent=True)
+        await self.state.save_before_send(sent=True)
         try:
             message_id = await self.rest.follow_up(
                 self.address.app_id, token, payload, where, ephemeral=private, attempts=1 if can_be_found else attempts
             )
         except discord.HTTPException as error:
-            if errors.says(error, errors.FOLLOW_UP_CAP) or await self._noted(error, token):
+            if errors.has_code(error, errors.FOLLOW_UP_CAP) or await self._record_if_permanent(error, token):
                 return None
             raise
-        await self.notes.leave(message_id, "followup")
+        await self.state.switch_to(message_id, "followup")
         return where
 
     async def _lost_followup(self) -> int | None:
         """The follow-up of an earlier try whose answer, or whose process, was lost; None where that cannot be told."""
         try:
-            return await self.rest.message_of(self.job_id, self.address.channel_id, after=self.address.interaction_id)
+            return await self.rest.find_job_message(
+                self.job_id, self.address.channel_id, after=self.address.interaction_id
+            )
         except (discord.HTTPException, DeliveryRefused) as error:
             log.info("lost_followup_not_sought", job=self.job_id, code=errors.code_of(error))
             return None
 
-    async def _by_bot_edit(self, payload: Payload, attempts: int) -> Elsewhere | None:
-        notes = await self.notes.read()
-        own = notes.made in ("channel", "direct_message")
-        if notes.message_id is None or notes.gone or (not own and not self.bot_can_act):
+    async def _by_bot_edit(self, payload: Payload, attempts: int) -> Placement | None:
+        state = await self.state.read()
+        own = state.made in ("channel", "direct_message")
+        if state.message_id is None or state.gone or (not own and not self.bot_can_act):
             return None
-        message_id, channel_id = notes.message_id, notes.channel_id or self.address.channel_id
-        where: Elsewhere = {"channel": "new_message", "direct_message": self._direct}.get(notes.made, "")
+        message_id, channel_id = state.message_id, state.channel_id or self.address.channel_id
+        where: Placement = {"channel": "new_message", "direct_message": self._dm_placement}.get(state.made, "")
         try:
             await self.rest.edit_message(channel_id, message_id, payload, where, attempts)
         except discord.HTTPException as error:
             if not errors.is_message_gone(error):
                 raise
             # A deleted result that was already delivered elsewhere is somebody's wish, not a failure.
-            await self.notes.write(gone=True)
+            await self.state.update(gone=True)
             return where if own else None
         return where
 
-    async def _by_reply(self, payload: Payload, attempts: int) -> Elsewhere | None:
+    async def _by_reply(self, payload: Payload, attempts: int) -> Placement | None:
         """The first message of a job that a message asked for: a reply to it."""
-        notes = await self.notes.read()
-        if self.address.slot != "message" or self.alone or notes.message_id is not None or notes.gone:
+        state = await self.state.read()
+        if self.address.slot != "message" or self.dm_only or state.message_id is not None or state.gone:
             return None
         message_id = await self.rest.reply(
             self.address.channel_id, self.address.interaction_id, payload, nonce=self._nonce("r"), attempts=attempts
         )
-        await self.notes.write(**({"message_id": message_id} if message_id is not None else {"gone": True}))
+        await self.state.update(**({"message_id": message_id} if message_id is not None else {"gone": True}))
         return "" if message_id is not None else None
 
-    async def _by_new_message(self, payload: Payload, attempts: int) -> Elsewhere | None:
-        if not self.bot_can_act or self.alone or (await self.notes.read()).gone:
+    async def _by_new_message(self, payload: Payload, attempts: int) -> Placement | None:
+        if not self.bot_can_act or self.dm_only or (await self.state.read()).gone:
             return None
         return await self._post(payload, self.address.channel_id, "new_message", attempts)
 
-    async def _by_direct_message(self, payload: Payload, attempts: int) -> Elsewhere | None:
-        return await self._post(payload, await self.rest.direct_channel(self.address.user_id), self._direct, attempts)
+    async def _by_direct_message(self, payload: Payload, attempts: int) -> Placement | None:
+        return await self._post(payload, await self.rest.open_dm(self.address.user_id), self._dm_placement, attempts)
 
-    async def _post(self, payload: Payload, channel_id: int, where: Elsewhere, attempts: int) -> Elsewhere:
+    async def _post(self, payload: Payload, channel_id: int, where: Placement, attempts: int) -> Placement:
         new = where == "new_message"
         nonce = self._nonce("n" if new else "d")
         message_id = await self.rest.send(channel_id, payload, where, nonce=nonce, attempts=attempts)
-        notes = await self.notes.leave(message_id, "channel" if new else "direct_message", channel_id)
-        if notes.origin_id is not None and not notes.origin_gone and self.bot_can_act:
-            origin = Sent(channel_id=self.address.channel_id, message_id=notes.origin_id)
-            await self.kept.add_message(self.job_id, origin)
+        state = await self.state.switch_to(message_id, "channel" if new else "direct_message", channel_id)
+        if state.origin_id is not None and not state.origin_gone and self.bot_can_act:
+            origin = SentMessage(channel_id=self.address.channel_id, message_id=state.origin_id)
+            await self.job_messages.add_message(self.job_id, origin)
         return where
 
     # --- facts -------------------------------------------------------------------------------------------------
 
     @property
-    def _direct(self) -> Elsewhere:
+    def _dm_placement(self) -> Placement:
         """A direct message is somewhere else, but where it is what was asked for."""
-        return "" if self.alone else "direct_message"
+        return "" if self.dm_only else "direct_message"
 
     def _nonce(self, way: str) -> str:
         return f"{self.job_id}{way}{self.address.interaction_id % 1_000_000}"
@@ -267,25 +269,25 @@ class Messenger:
         """Whether the bot user may write and edit there by itself."""
         return self.address.bot_inside and not self.address.ephemeral
 
-    async def token(self, notes: Notes) -> str | None:
+    async def token(self, state: MessageState) -> str | None:
         """A token that still works: the address's own, or one that a click on the message brought."""
-        if not notes.token_dead and self.address.token_alive(self.clock.now()):
+        if not state.token_dead and self.address.is_token_valid(self.clock.now()):
             return self.address.token
-        return await self.kept.token(self.job_id)
+        return await self.job_messages.token(self.job_id)
 
-    def _which(self, notes: Notes) -> Which | None:
-        if notes.made == "followup" or self.address.slot == "followup":
-            return notes.message_id
+    def _webhook_message_id(self, state: MessageState) -> WebhookMessageId | None:
+        if state.made == "followup" or self.address.slot == "followup":
+            return state.message_id
         return "@original"
 
-    async def _noted(self, error: discord.HTTPException, token: str) -> bool:
+    async def _record_if_permanent(self, error: discord.HTTPException, token: str) -> bool:
         """Write down what can never work again; False if the error says nothing of the kind."""
         if errors.is_message_gone(error):
-            await self.notes.write(gone=True)
+            await self.state.update(gone=True)
         elif not errors.is_token_dead(error):
             return False
         elif token == self.address.token:
-            await self.notes.write(token_dead=True)
+            await self.state.update(token_dead=True)
         else:
-            await self.kept.forget_token(self.job_id)
+            await self.job_messages.forget_token(self.job_id)
         return True

@@ -14,10 +14,10 @@ from core.domain.job import ReplyAddress
 from core.ports import AppState, Clock, ReplyState, TypedState
 
 PLATFORM = "discord"
-TOKEN_LIFE_S = 15 * 60.0
+TOKEN_TTL_S = 15 * 60.0
 """Interactions: "tokens are valid for 15 minutes" (developer documents, read 2026-11-22)."""
 
-MESSAGE_IS_GONE_MARGIN_S = 3.0
+TOKEN_EXPIRY_MARGIN_S = 3.0
 """A token this close to its end is not used: the edit would arrive too late and count as an invalid request."""
 
 
@@ -53,8 +53,8 @@ class Address:
         """Separates the notes of this address from those of another one of the same job (a redelivery)."""
         return f"{self.interaction_id}{self.part and ':'}{self.part}"
 
-    def token_alive(self, now: float) -> bool:
-        return now < self.expires_at - MESSAGE_IS_GONE_MARGIN_S
+    def is_token_valid(self, now: float) -> bool:
+        return now < self.expires_at - TOKEN_EXPIRY_MARGIN_S
 
     def followup(self, part: str) -> Self:
         """The address of a further job of the same interaction or message."""
@@ -75,7 +75,7 @@ Made = Literal["", "followup", "channel", "direct_message"]
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class MessageState:
     """`made`: how the message now in use came to be, "" for the interaction's own answer.
 
     `heard`: whether there is an answer to an interaction whose job was written first; None until that was looked at.
@@ -103,10 +103,10 @@ class Notes:
 
 
 def posted(address: Address, state: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The messages that a job's notes name, as `Sent` has them; but the interaction's own answer, which is one."""
+    """The messages recorded for a job, as fields of `SentMessage`; without the interaction's original response."""
     by_token = {"app_id": address.app_id, "token": address.token, "expires_at": address.expires_at}
     found = []
-    for notes in (Notes.of(value) for value in state.values()):
+    for notes in (MessageState.of(value) for value in state.values()):
         if notes.message_id is not None and (notes.made or address.slot != "original"):
             one = {"channel_id": notes.channel_id or address.channel_id, "message_id": notes.message_id}
             found.append(one | (by_token if notes.made == "followup" else {}))
@@ -117,25 +117,25 @@ class DeliveryState:
     """The notes of one address among those of its job (a redelivery has notes of its own)."""
 
     def __init__(self, state: ReplyState, address: Address) -> None:
-        self.state = state
+        self.reply_state = state
         self._address = address
-        self._known: Notes | None = None
+        self._cached: MessageState | None = None
 
-    async def read(self) -> Notes:
+    async def read(self) -> MessageState:
         """The notes; read from the database once."""
-        if self._known is None:
-            self._known = Notes.of((await self.state.load()).get(self._address.key))
-            if self._known.message_id is None and self._address.message_id is not None:
-                self._known = replace(self._known, message_id=self._address.message_id)
-        return self._known
+        if self._cached is None:
+            self._cached = MessageState.of((await self.reply_state.load()).get(self._address.key))
+            if self._cached.message_id is None and self._address.message_id is not None:
+                self._cached = replace(self._cached, message_id=self._address.message_id)
+        return self._cached
 
-    async def leave(self, message_id: int, made: Made, channel_id: int | None = None) -> Notes:
+    async def switch_to(self, message_id: int, made: Made, channel_id: int | None = None) -> MessageState:
         """From now on another message is in use; where the job was asked is remembered, to be closed there."""
         before = await self.read()
         origin_id, origin_gone = before.origin_id, before.origin_gone
         if before.made == "" or before.origin_id is None:
             origin_id, origin_gone = before.message_id, before.gone
-        return await self.write(
+        return await self.update(
             message_id=message_id,
             channel_id=channel_id,
             made=made,
@@ -144,26 +144,26 @@ class DeliveryState:
             origin_gone=origin_gone,
         )
 
-    async def intend(self, **changes: Any) -> None:
+    async def save_before_send(self, **changes: Any) -> None:
         """Change some durably to what is about to be sent. Raises NotOwner."""
-        self._known = replace(await self.read(), **changes)
-        await self.state.save(**{self._address.key: asdict(self._known)})
+        self._cached = replace(await self.read(), **changes)
+        await self.reply_state.save(**{self._address.key: asdict(self._cached)})
 
-    async def write(self, **changes: Any) -> Notes:
+    async def update(self, **changes: Any) -> MessageState:
         """Change some to what has happened; writes nothing when nothing changed."""
         before = await self.read()
-        after = self._known = replace(before, **changes)
+        after = self._cached = replace(before, **changes)
         if after != before:
-            await self.state.record(**{self._address.key: asdict(after)})
+            await self.reply_state.record(**{self._address.key: asdict(after)})
         return after
 
 
-MOST_MESSAGES = 20
-MESSAGES_LIFE_S = 40 * 86_400.0
+MAX_EXTRA_MESSAGES = 20
+EXTRA_MESSAGES_TTL_S = 40 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentMessage:
     """A message of ours: a private answer by its interaction's token, every other one by channel and message."""
 
     app_id: int = 0
@@ -173,23 +173,23 @@ class Sent:
     message_id: int = 0
 
     def is_reachable(self, now: float) -> bool:
-        return not self.token or now + MESSAGE_IS_GONE_MARGIN_S < self.expires_at
+        return not self.token or now + TOKEN_EXPIRY_MARGIN_S < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    messages: tuple[Sent, ...] = ()
+class ExtraMessages:
+    messages: tuple[SentMessage, ...] = ()
 
 
-class KeptByJob:
+class JobMessageStore:
     """The token of a click that opened a job's message again, and the messages besides that one, for Delete."""
 
     def __init__(self, state: AppState, clock: Clock) -> None:
         self._clock = clock
-        self._tokens = TypedState(state, "discord-token", Sent, ttl_s=TOKEN_LIFE_S)
-        self._messages = TypedState(state, "discord-beside", Beside, ttl_s=MESSAGES_LIFE_S)
+        self._tokens = TypedState(state, "discord-token", SentMessage, ttl_s=TOKEN_TTL_S)
+        self._messages = TypedState(state, "discord-beside", ExtraMessages, ttl_s=EXTRA_MESSAGES_TTL_S)
 
-    async def keep_token(self, job_id: str, token: Sent) -> None:
+    async def save_token(self, job_id: str, token: SentMessage) -> None:
         if token.is_reachable(self._clock.now()):
             await self._tokens.put(job_id, token)
 
@@ -201,16 +201,16 @@ class KeptByJob:
     async def forget_token(self, job_id: str) -> None:
         await self._tokens.delete(job_id)
 
-    async def add_message(self, job_id: str, message: Sent) -> None:
+    async def add_message(self, job_id: str, message: SentMessage) -> None:
         """Remember one; of very many the newest. None where a newer release has written what is there."""
 
-        def with_this(kept: Beside | None) -> Beside:
-            return Beside((*(kept or Beside()).messages, message)[-MOST_MESSAGES:])
+        def with_this(kept: ExtraMessages | None) -> ExtraMessages:
+            return ExtraMessages((*(kept or ExtraMessages()).messages, message)[-MAX_EXTRA_MESSAGES:])
 
         with suppress(StorageUnavailable):
             await self._messages.change(job_id, with_this)
 
-    async def take_messages(self, job_id: str) -> list[Sent]:
+    async def take_messages(self, job_id: str) -> list[SentMessage]:
         """Those that can still be reached; they are forgotten."""
         kept = await self._messages.get(job_id)
         if kept is None:

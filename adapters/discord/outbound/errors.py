@@ -3,7 +3,7 @@
 import aiohttp
 import discord
 
-from adapters.discord.outbound.payload import TooLargeHere
+from adapters.discord.outbound.payload import UploadTooLarge
 from core.domain import errors as e
 
 # Opcodes page of the developer documents, read 2026-11-22.
@@ -30,7 +30,7 @@ TRANSIENT: tuple[type[Exception], ...] = (
 HTTP_OR_TRANSIENT: tuple[type[Exception], ...] = (discord.HTTPException, *TRANSIENT)
 """Everything that a REST call of the library raises when Discord, or the way to it, is at fault."""
 
-FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, e.DeliveryError, TooLargeHere)
+FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, e.DeliveryError, UploadTooLarge)
 """The same as the API client raises it."""
 
 
@@ -38,7 +38,7 @@ def code_of(error: BaseException) -> int:
     return error.code if isinstance(error, discord.HTTPException) else 0
 
 
-def says(error: BaseException, *codes: int) -> bool:
+def has_code(error: BaseException, *codes: int) -> bool:
     return code_of(error) in codes
 
 
@@ -70,7 +70,7 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, TRANSIENT)
 
 
-def asked_s(error: BaseException) -> float | None:
+def retry_after_s(error: BaseException) -> float | None:
     """The pause that Discord asks for, in seconds; None where it asks for none."""
     if isinstance(error, discord.RateLimited):
         return error.retry_after
@@ -87,14 +87,14 @@ def to_delivery_error(error: Exception) -> e.DeliveryError:
     if isinstance(error, e.DeliveryError):
         return error
     if is_transient(error):
-        return e.DeliveryUnavailable(retry_after_s=asked_s(error))
+        return e.DeliveryUnavailable(retry_after_s=retry_after_s(error))
     if is_message_gone(error) or code_of(error) == UNKNOWN_CHANNEL:
         return e.DeliveryRefused(reason="gone")
     if is_token_dead(error) or code_of(error) == TOO_MANY_EDITS_OF_OLD_MESSAGE:
         return e.DeliveryRefused(reason="too_old")
     if isinstance(error, discord.Forbidden):
         return e.DeliveryRefused(reason="forbidden")
-    if isinstance(error, (discord.DiscordException, TypeError, TooLargeHere)):
+    if isinstance(error, (discord.DiscordException, TypeError, UploadTooLarge)):
         return e.DeliveryRefused(reason="refused")
     raise error
 

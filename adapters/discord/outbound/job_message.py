@@ -12,8 +12,8 @@ from typing import Self
 
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery import Messenger
-from adapters.discord.outbound.delivery_state import Address, DeliveryState, KeptByJob
-from adapters.discord.outbound.payload import Elsewhere, Payload, TooLargeHere, fixed
+from adapters.discord.outbound.delivery_state import Address, DeliveryState, JobMessageStore
+from adapters.discord.outbound.payload import Payload, Placement, UploadTooLarge, payload_of
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Delivery, DeliveryKind, Job, Progress
 from core.domain.limits import LimitStatus
@@ -35,10 +35,10 @@ PREVIEW_CEILING_BYTES = 73 * MIB
 
 PREVIEW_SIDE_PX = 4096
 PREVIEW_BYTES = 4 * MIB
-SMALLEST_TRY_BYTES = 16 * KIB
+MIN_UPLOAD_BYTES = 16 * KIB
 """No copy is made for less than this; a picture that fits as it is goes through any limit."""
 
-TRIES = 4
+MAX_ATTEMPTS = 4
 NAME_MAX_CHARS = 60
 _REWRITTEN = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -65,25 +65,25 @@ def file_name(job: Job, media: MediaFile, mark: str = "") -> str:
     return f"{stem}-{mark or f'{reached_factor(job):g}x'}{suffix_for(media.mime)}"
 
 
-async def parcels(job: Job, media: JobMedia, *, limit_bytes: int) -> AsyncIterator[UploadSet]:
+async def upload_sets(job: Job, media: JobMedia, *, limit_bytes: int) -> AsyncIterator[UploadSet]:
     """Parcels from best to least; take the next one when Discord says that the last was too large.
 
     Ends with the link alone. Raises ResultExpired when the picture is gone, DeliveryRefused without any way left.
     """
     budget = min(limit_bytes, REQUEST_MAX_BYTES)
-    for _ in range(TRIES):
-        if budget < SMALLEST_TRY_BYTES and (job.result is None or job.result.bytes > budget):
+    for _ in range(MAX_ATTEMPTS):
+        if budget < MIN_UPLOAD_BYTES and (job.result is None or job.result.bytes > budget):
             break
-        parcel = await _best(job, media, budget)
-        if parcel.bytes <= budget:
-            yield parcel
-        budget = min(budget, parcel.bytes) // 2
+        upload_set = await _largest_within(job, media, budget)
+        if upload_set.bytes <= budget:
+            yield upload_set
+        budget = min(budget, upload_set.bytes) // 2
     if job.result is None or not job.result.link:
         raise DeliveryRefused(reason="refused")
     yield UploadSet("link")
 
 
-async def _best(job: Job, media: JobMedia, budget: int) -> UploadSet:
+async def _largest_within(job: Job, media: JobMedia, budget: int) -> UploadSet:
     if _shown_by_clients(job) or budget < 2 * PREVIEW_BYTES:
         fitting = await media.fit(job, max_bytes=budget)
         return UploadSet(fitting.shape, picture=fitting)
@@ -106,10 +106,10 @@ class DiscordReply:
     """`core.ports.Reply` for Discord. `progress` makes one edit; everything else is tried until it is seen."""
 
     _address: Address
-    _notes: DeliveryState
+    _state: DeliveryState
     _rest: ApiClient
     _media: JobMedia
-    _kept: KeptByJob
+    _job_messages: JobMessageStore
     _clock: Clock
     _can_share: bool
     _restates: bool = False
@@ -118,8 +118,8 @@ class DiscordReply:
         return replace(self, _restates=True)
 
     def _messenger(self, job: Job) -> Messenger:
-        parts = (self._address, self._notes, self._rest, self._kept, self._clock)
-        return Messenger(*parts, job.id, job.private, in_place=self._restates)
+        parts = (self._address, self._state, self._rest, self._job_messages, self._clock)
+        return Messenger(*parts, job.id, job.private, edit_only=self._restates)
 
     async def ask(self, job: Job) -> None:
         await self._put(job, lambda where: cards.price_question(job, self._address.locale, **self._reader(job, where)))
@@ -129,12 +129,12 @@ class DiscordReply:
         one_window = self._address.ephemeral or not self._address.bot_inside
         expires_at = self._address.expires_at if one_window else None
         card = cards.working(job, progress, self._address.locale, ends_at=expires_at, **self._reader(job, ""))
-        await self._messenger(job).edit(fixed(card))
+        await self._messenger(job).edit(payload_of(card))
 
-    async def _put(self, job: Job, card: Callable[[Elsewhere], Card]) -> None:
+    async def _put(self, job: Job, card: Callable[[Placement], Card]) -> None:
         await self._messenger(job).put(Payload(card))
 
-    def _reader(self, job: Job, where: Elsewhere) -> dict[str, bool]:
+    def _reader(self, job: Job, where: Placement) -> dict[str, bool]:
         """Who reads the message. Above the answer to a command Discord itself says who asked, above a button's not."""
         address = self._address
         alone = address.ephemeral or where == "direct_message" or (address.guild_id is None and address.bot_inside)
@@ -143,27 +143,29 @@ class DiscordReply:
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Deliver the picture in the best shape that this place takes, and say which and where."""
         messenger = self._messenger(job)
-        await messenger.withdraw()
-        async for parcel in parcels(job, self._media, limit_bytes=self._address.limit_bytes):
+        await messenger.leave_if_request_deleted()
+        async for upload_set in upload_sets(job, self._media, limit_bytes=self._address.limit_bytes):
             try:
-                where = await messenger.put(self._result(job, left, parcel))
-            except TooLargeHere:
+                where = await messenger.put(self._result(job, left, upload_set))
+            except UploadTooLarge:
                 continue
             if not where:
-                await self._kept.forget_token(job.id)  # else it still closes the message where the job was asked
-            return Delivery(parcel.shape, where)
+                await self._job_messages.forget_token(
+                    job.id
+                )  # else it still closes the message where the job was asked
+            return Delivery(upload_set.shape, where)
         raise DeliveryRefused(reason="refused")
 
-    def _result(self, job: Job, left: tuple[LimitStatus, ...], parcel: UploadSet) -> Payload:
+    def _result(self, job: Job, left: tuple[LimitStatus, ...], upload_set: UploadSet) -> Payload:
         files: dict[PictureRole, tuple[Path, str]] = {}
-        if parcel.picture is not None:
-            mark = "preview" if parcel.file is not None else ""
-            files["result"] = (parcel.picture.path, file_name(job, parcel.picture, mark))
-        if parcel.file is not None:
-            files["file"] = (parcel.file.path, file_name(job, parcel.file))
+        if upload_set.picture is not None:
+            mark = "preview" if upload_set.file is not None else ""
+            files["result"] = (upload_set.picture.path, file_name(job, upload_set.picture, mark))
+        if upload_set.file is not None:
+            files["file"] = (upload_set.file.path, file_name(job, upload_set.file))
 
-        def card(where: Elsewhere) -> Card:
-            delivery = Delivery(parcel.shape, where)
+        def card(where: Placement) -> Card:
+            delivery = Delivery(upload_set.shape, where)
             reader = self._reader(job, where)
             return cards.result(job, left, delivery, self._address.locale, can_share=self._can_share, **reader)
 
@@ -171,21 +173,21 @@ class DiscordReply:
 
     async def failed(self, job: Job, notice: Notice) -> None:
         messenger = self._messenger(job)
-        await messenger.withdraw()
+        await messenger.leave_if_request_deleted()
 
-        def card(where: Elsewhere) -> Card:
+        def card(where: Placement) -> Card:
             return cards.failed(job, notice, self._address.locale, shared=self._reader(job, where)["shared"])
 
-        await messenger.say(Payload(card))
-        await self._kept.forget_token(job.id)
+        await messenger.put_text(Payload(card))
+        await self._job_messages.forget_token(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        payload = fixed(cards.closed(job, notice, self._address.locale))
+        payload = payload_of(cards.closed(job, notice, self._address.locale))
         if job.delivery is not None and job.delivery.elsewhere:
             await self._messenger(job).close(payload)
         else:
             await self._messenger(job).put(payload)
-        await self._kept.forget_token(job.id)
+        await self._job_messages.forget_token(job.id)
 
     async def reachable(self, job: Job) -> bool:
         """Whether any way takes the message, with words alone; the job goes on there."""

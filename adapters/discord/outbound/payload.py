@@ -11,12 +11,12 @@ from discord import ui
 from adapters.discord.views.card import draw
 from core.presentation import Card, PictureRole
 
-Elsewhere: TypeAlias = Literal["", "new_message", "direct_message"]
+Placement: TypeAlias = Literal["", "new_message", "direct_message"]
 Files: TypeAlias = Mapping[PictureRole, tuple[Path, str]]
 """Path and name by what it is in the card."""
 
 
-class TooLargeHere(Exception):
+class UploadTooLarge(Exception):
     """Discord refused the upload for its size, whatever it had announced."""
 
 
@@ -24,10 +24,10 @@ class TooLargeHere(Exception):
 class Payload:
     """`card` is asked for what to show in the place where it ends up."""
 
-    card: Callable[[Elsewhere], Card]
+    card: Callable[[Placement], Card]
     files: Files = field(default_factory=dict)
 
-    def view(self, where: Elsewhere) -> ui.LayoutView:
+    def view(self, where: Placement) -> ui.LayoutView:
         """Fresh each time, as the library demands."""
         return draw(self.card(where), {role: name for role, (_, name) in self.files.items()})
 
@@ -36,6 +36,6 @@ class Payload:
         return [discord.File(path, filename=name) for path, name in self.files.values()]
 
 
-def fixed(card: Card, files: Files | None = None) -> Payload:
+def payload_of(card: Card, files: Files | None = None) -> Payload:
     """The same card wherever it ends up."""
     return Payload(lambda _: card, files or {})

@@ -15,14 +15,14 @@ from core.ports import AppState
 log = structlog.get_logger(__name__)
 
 _AREA = "discord-commands"
-_TURN_S = 30.0
+_CLAIM_TTL_S = 30.0
 ATTACHMENT = 11
 FILE_TYPES = ["image", ".bmp", ".tif", ".tiff", ".heic", ".heif"]
 """Filters the client's file picker by name (since 2026-08-05; `image` is png gif jpg jpeg jfif webp avif). The library
 does not know the field yet. The bytes decide later all the same."""
 
 
-async def payload_of(client: UpscaleClient) -> list[dict[str, Any]]:
+async def command_payload(client: UpscaleClient) -> list[dict[str, Any]]:
     """What is sent to Discord: the library's own payload in all languages, with the file types added."""
     translator = CommandTranslator()
     commands = client.tree.get_commands() + client.tree.get_commands(type=discord.AppCommandType.message)
@@ -40,7 +40,7 @@ def _options(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _options(item.get("options") or [])
 
 
-async def _still_there(client: UpscaleClient, payload: list[dict[str, Any]]) -> bool:
+async def _is_registered(client: UpscaleClient, payload: list[dict[str, Any]]) -> bool:
     """Whether Discord still has these commands: another process of the same application may have replaced them."""
     assert client.application_id is not None
     there = await client.http.get_global_commands(client.application_id)
@@ -56,13 +56,13 @@ async def sync_commands(client: UpscaleClient, state: AppState, api_url: str) ->
 
     Commands keep working meanwhile. Never called from `on_ready`, which comes again after every reconnect.
     """
-    payload = await payload_of(client)
+    payload = await command_payload(client)
     canonical = json.dumps([api_url, payload], sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = str(client.application_id)
-    if await state.get(_AREA, key) == digest and await _still_there(client, payload):
+    if await state.get(_AREA, key) == digest and await _is_registered(client, payload):
         return False
-    if not await state.claim("discord-sync", f"{key}:{digest[:16]}", ttl_s=_TURN_S):
+    if not await state.claim("discord-sync", f"{key}:{digest[:16]}", ttl_s=_CLAIM_TTL_S):
         log.info("commands_synced_elsewhere")
         return False
     assert client.application_id is not None

@@ -13,17 +13,17 @@ from adapters.discord.connection.http_interactions import PATH
 from adapters.discord.settings import Settings
 from core.ports import Credential, Finding
 
-LIMIT_S = 9.0
+TIMEOUT_S = 9.0
 USER_AGENT = "DiscordBot (https://github.com/, 0.1)"
-Trouble = Literal["refused", "unreachable"]
+ApiFailure = Literal["refused", "unreachable"]
 
 
-async def look(settings: Settings, path: str) -> dict[str, Any] | Trouble:
+async def api_get(settings: Settings, path: str) -> dict[str, Any] | ApiFailure:
     """The JSON answer of a GET with the bot token; `refused` for a wrong token, `unreachable` for anything else."""
     headers = {"Authorization": f"Bot {settings.token}", "User-Agent": USER_AGENT}
     try:
         async with (
-            asyncio.timeout(LIMIT_S),
+            asyncio.timeout(TIMEOUT_S),
             aiohttp.ClientSession(headers=headers) as session,
             session.get(f"{settings.discord_api_url}{path}") as response,
         ):
@@ -37,16 +37,16 @@ async def look(settings: Settings, path: str) -> dict[str, Any] | Trouble:
         return "unreachable"
 
 
-async def application(settings: Settings) -> dict[str, Any] | Trouble:
-    return await look(settings, "/oauth2/applications/@me")
+async def fetch_application(settings: Settings) -> dict[str, Any] | ApiFailure:
+    return await api_get(settings, "/oauth2/applications/@me")
 
 
-IDENTIFIES_WORTH_A_WORD = 50
+LOW_IDENTIFIES = 50
 
 
 async def examine(settings: Settings, public_url: str | None) -> Sequence[Finding]:
     """Findings about the configured credentials, within about ten seconds. Never raises for network trouble."""
-    found = await application(settings)
+    found = await fetch_application(settings)
     if found == "refused":
         fix = "Copy the token again from the developer portal (Bot → Reset Token) into DISCORD_TOKEN."
         return [Finding("problem", "Discord refuses DISCORD_TOKEN.", fix)]
@@ -92,11 +92,11 @@ def _ingress(settings: Settings, found: dict[str, Any], public_url: str | None) 
 
 
 async def _gateway(settings: Settings) -> list[Finding]:
-    found = await look(settings, "/gateway/bot")
+    found = await api_get(settings, "/gateway/bot")
     if not isinstance(found, dict):
         return [Finding("warning", "Discord: the gateway's address could not be read.", "Try again in a minute.")]
-    left = found.get("session_start_limit", {}).get("remaining", IDENTIFIES_WORTH_A_WORD)
-    if left < IDENTIFIES_WORTH_A_WORD:
+    left = found.get("session_start_limit", {}).get("remaining", LOW_IDENTIFIES)
+    if left < LOW_IDENTIFIES:
         fix = "Find out why the bot restarts so often; at zero Discord resets the token."
         return [Finding("warning", f"Discord: only {left} starts are left today.", fix)]
     return [Finding("ok", f"Discord: the gateway answers; {found.get('shards', 1)} shard(s) recommended.")]

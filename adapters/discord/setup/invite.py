@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from adapters.discord.settings import Settings
-from adapters.discord.setup.doctor import application
+from adapters.discord.setup.doctor import fetch_application
 from core.presentation import tr
 
 AUTHORIZE_URL = "https://discord.com/oauth2/authorize"
@@ -63,7 +63,7 @@ async def invite_links(settings: Settings) -> Sequence[Invite]:
 
     Where Discord cannot be reached, the id is read from the token, whose first part is the application's number.
     """
-    found = await application(settings)
+    found = await fetch_application(settings)
     application_id = int(found["id"]) if isinstance(found, dict) else id_in_token(settings.token)
     return invites(application_id) if application_id is not None else ()
 

@@ -11,12 +11,12 @@ from core.domain.errors import PlatformBusy
 from core.domain.identity import Place
 from core.ports import Clock, PlaceFacts
 
-KEEP_S = 60.0
+CACHE_TTL_S = 60.0
 """Rights that were taken away must not be used for longer."""
 
-MAX_KEPT = 5_000
+CACHE_MAX_ENTRIES = 5_000
 _NOT_THERE = (403, 404)
-_ACCEPTED = 2
+_ACCEPTED_INVITATION = 2
 """A team member's `membership_state` once they have taken up the invitation."""
 
 
@@ -26,33 +26,33 @@ class Owners:
     def __init__(self, rest: ApiClient, clock: Clock) -> None:
         self._rest = rest
         self._clock = clock
-        self._kept: dict[int, tuple[float, dict[str, Any]]] = {}
+        self._cache: dict[int, tuple[float, dict[str, Any]]] = {}
 
     async def facts(self, place: Place) -> PlaceFacts:
         try:
-            people = owners_of(await self._fresh(0, self._rest.application))
+            people = owners_of(await self._cached(0, self._rest.fetch_application))
             if place.kind == "user":
                 return PlaceFacts(place.id in people)
             guild_id = int(place.id) if place.id.isdecimal() else 0
-            found = await self._fresh(guild_id, lambda: self._guild(guild_id)) if guild_id else {}
+            found = await self._cached(guild_id, lambda: self._guild(guild_id)) if guild_id else {}
         except errors.FAILED_CALLS:
             raise PlatformBusy from None
         return PlaceFacts(str(found.get("owner_id") or "") in people, str(found.get("name") or ""))
 
-    async def _fresh(self, number: int, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async def _cached(self, number: int, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """The server of this number (0: the application), asked for at most once a minute."""
         now = self._clock.now()
-        asked_at, found = self._kept.pop(number, (-KEEP_S, {}))
-        if now - asked_at > KEEP_S:
+        asked_at, found = self._cache.pop(number, (-CACHE_TTL_S, {}))
+        if now - asked_at > CACHE_TTL_S:
             asked_at, found = now, await ask()
-        self._kept[number] = asked_at, found
-        while len(self._kept) > MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
+        self._cache[number] = asked_at, found
+        while len(self._cache) > CACHE_MAX_ENTRIES:
+            del self._cache[next(iter(self._cache))]
         return found
 
     async def _guild(self, guild_id: int) -> dict[str, Any]:
         try:
-            found = await self._rest.guild(guild_id)
+            found = await self._rest.fetch_guild(guild_id)
         except discord.HTTPException as error:
             if error.status not in _NOT_THERE:
                 raise
@@ -64,6 +64,6 @@ def owners_of(application: dict[str, Any]) -> frozenset[str]:
     """The team's members where a team owns it (its `owner` is then no person), else the owner."""
     team = application.get("team")
     if isinstance(team, dict):
-        members = [one for one in team.get("members") or () if one.get("membership_state") == _ACCEPTED]
+        members = [one for one in team.get("members") or () if one.get("membership_state") == _ACCEPTED_INVITATION]
         return frozenset(str((one.get("user") or {}).get("id")) for one in members)
     return frozenset(filter(None, [str((application.get("owner") or {}).get("id") or "")]))

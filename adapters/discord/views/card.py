@@ -37,7 +37,7 @@ def select_id(action: str, subject: str) -> str:
     return f"up1s:{action}:{subject}"
 
 
-def press_of(data: dict[str, Any]) -> Press | None:
+def parse_press(data: dict[str, Any]) -> Press | None:
     """From an interaction's data; None for a component that is not one of these."""
     found = _PRESS.fullmatch(str(data.get("custom_id", "")))
     if found is None:
@@ -45,7 +45,7 @@ def press_of(data: dict[str, Any]) -> Press | None:
     return Press(found["action"], found["subject"], found["argument"] or "", tuple(map(str, data.get("values") or ())))
 
 
-def shows(message: discord.Message | None, custom_id: str) -> bool:
+def has_component(message: discord.Message | None, custom_id: str) -> bool:
     """Whether the message that a press came from has this component; Discord itself sends the message along.
 
     Else whoever makes up presses chooses which message of ours becomes, or goes with, the answer.
@@ -108,12 +108,12 @@ def _items(card: c.Card, files: Mapping[c.PictureRole, str]) -> Iterator[Item]:
             spoiler=picture.spoiler,
         )
         yield ui.MediaGallery(media)
-    room = TEXT_MAX
+    chars_left = TEXT_MAX
     for number, block in enumerate(_blocks(card, with_name=not shown)):
-        text = markup.cut(block, room)
+        text = markup.cut(block, chars_left)
         if not text:
             continue
-        room -= len(text)
+        chars_left -= len(text)
         if number:
             yield _separator()
         yield ui.TextDisplay(text)

@@ -95,7 +95,7 @@ async def _again(discord: DiscordEmulator) -> Invocation:
 @pytest.fixture
 def fuse(monkeypatch: pytest.MonkeyPatch) -> Fuse:
     fuse = Fuse()
-    acknowledge = Answer._acknowledge
+    acknowledge = Answer._acknowledge_with_retry
 
     async def mortal(self: Answer, send: Any) -> Any:
         fuse.burn()
@@ -103,7 +103,7 @@ def fuse(monkeypatch: pytest.MonkeyPatch) -> Fuse:
         fuse.burn()
         return result
 
-    monkeypatch.setattr(Answer, "_acknowledge", mortal)
+    monkeypatch.setattr(Answer, "_acknowledge_with_retry", mortal)
     return fuse
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.inbound.account_commands import reduced
+from adapters.discord.inbound.account_commands import without_images
 from core.domain.limits import Measure, ScopeKind, Window
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
@@ -222,7 +222,7 @@ def test_a_smaller_export_leaves_out_pictures_whatever_their_names(tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "whole.zip", "w") as whole:
         for name in ("data.json", "images/a.png", "images/abc/result", "images/abc/source.bin"):
             whole.writestr(name, "x")
-    made = reduced(tmp_path / "whole.zip")
+    made = without_images(tmp_path / "whole.zip")
 
     assert zipfile.ZipFile(made).namelist() == ["data.json"]
     made.unlink()

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.job_message import DiscordReply
-from adapters.discord.outbound.payload import fixed
+from adapters.discord.outbound.payload import payload_of
 from core.presentation import plain_card
 from core.storage.tables import incidents
 from tests.adapters.discord.kit import Bot, delete
@@ -94,7 +94,7 @@ def _treatment(error: Exception) -> tuple[object, ...]:
 
 
 async def test_every_refusal_is_treated_as_the_one_of_its_kind_by_every_call(bot: Bot) -> None:
-    rest, words = bot.adapter._rest, fixed(plain_card("words"))
+    rest, words = bot.adapter._rest, payload_of(plain_card("words"))
     bot.discord.limits.invalid_cap = 1_000_000
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "edit of an answer": lambda: rest.edit_answer(1, "token", "@original", words, 1),
@@ -102,9 +102,9 @@ async def test_every_refusal_is_treated_as_the_one_of_its_kind_by_every_call(bot
         "follow-up": lambda: rest.follow_up(1, "token", words, ephemeral=False, attempts=1),
         "message": lambda: rest.send(1, words, nonce="n", attempts=1),
         "edit of a message": lambda: rest.edit_message(1, 2, words, attempts=1),
-        "direct channel": lambda: rest.direct_channel(1),
-        "deletion": lambda: rest.remove(1, 2),
-        "deletion of an answer": lambda: rest.remove_answer(1, "token"),
+        "direct channel": lambda: rest.open_dm(1),
+        "deletion": lambda: rest.delete_message(1, 2),
+        "deletion of an answer": lambda: rest.delete_answer(1, "token"),
     }
 
     async def treated(call: Callable[[], Awaitable[object]], status: int, code: int) -> tuple[object, ...]:

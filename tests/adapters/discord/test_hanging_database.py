@@ -78,7 +78,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
 ) -> None:
     bot.discord.guild.permissions[bot.discord.user.id] = MEMBER_PERMISSIONS | MANAGE_GUILD
     shown = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
-    monkeypatch.setattr(interaction_response, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(interaction_response, "COMMIT_TIMEOUT_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)
     jobs = len(bot.core.jobs)
@@ -90,7 +90,7 @@ async def test_everybody_is_answered_in_time_and_nothing_is_started(
 
 
 async def test_a_mention_is_answered_too(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interaction_response, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(interaction_response, "COMMIT_TIMEOUT_S", 0.05)
     for name in HANGS:
         monkeypatch.setattr(bot.core, name, _hang)
     await bot.discord.write(f"<@{bot.discord.world.bot.id}>", (PICTURE,))
@@ -98,7 +98,7 @@ async def test_a_mention_is_answered_too(bot: Bot, monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_slow_database_that_writes_is_waited_for(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interaction_response, "WRITTEN_WITHIN_S", 0.05)
+    monkeypatch.setattr(interaction_response, "COMMIT_TIMEOUT_S", 0.05)
     go, request = asyncio.Event(), bot.core.request
 
     async def slow(*given: Any, **more: Any) -> Any:

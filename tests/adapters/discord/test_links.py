@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from adapters.discord.connection.identify_limiter import IdentifyTurns, SessionLimits
+from adapters.discord.connection.identify_limiter import IdentifyLimiter, SessionLimits
 from adapters.discord.inbound.message_images import expiry_of, from_link, original_of
 from core.domain.errors import DownloadFailed
 from core.domain.job import Source
@@ -78,9 +78,9 @@ class Gateway:
         self.looks += 1
         return self.limits
 
-    def turns(self, bot: Bot, clock: FakeClock, told: Told) -> IdentifyTurns:
+    def turns(self, bot: Bot, clock: FakeClock, told: Told) -> IdentifyLimiter:
         bot.core.state.claims.clear()
-        return IdentifyTurns(bot.core.state, clock, 1, self.limits, self.look, told)
+        return IdentifyLimiter(bot.core.state, clock, 1, self.limits, self.look, told)
 
 
 async def test_sessions_refused_again_and_again_are_asked_for_ever_more_slowly(bot: Bot) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import discord
 import pytest
 
-from adapters.discord.connection.payloads import readable
+from adapters.discord.connection.payloads import readable_message
 from adapters.discord.inbound.message_images import expiry_of, images_of
 
 CDN = "https://cdn.discordapp.com"
@@ -26,7 +26,7 @@ def _data(**parts: Any) -> dict[str, Any]:
 
 def _message(**parts: Any) -> discord.Message:
     channel: Any = CLIENT.get_partial_messageable(8)
-    data: Any = readable(_data(**parts), CLIENT._connection)
+    data: Any = readable_message(_data(**parts), CLIENT._connection)
     return discord.Message(state=CLIENT._connection, channel=channel, data=data)
 
 

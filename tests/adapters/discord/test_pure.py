@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord.connection.ack_priority import FEW, AckPriority
-from adapters.discord.inbound.commands import TEXT_MAX, CommandTranslator, word
-from adapters.discord.inbound.message_images import Menu, expiry_of
-from adapters.discord.inbound.upscale_commands import filled_in
+from adapters.discord.connection.ack_priority import MAX_UNANSWERED, AckPriority
+from adapters.discord.inbound.commands import TEXT_MAX, CommandTranslator, localized
+from adapters.discord.inbound.message_images import ImageSelection, expiry_of
+from adapters.discord.inbound.upscale_commands import parse_modal
 from adapters.discord.outbound import errors, job_message
 from adapters.discord.outbound.delivery_state import Address
 from adapters.discord.setup import invite
@@ -118,7 +118,7 @@ def test_every_word_on_a_command_exists_and_is_short_enough(language: str) -> No
 
 async def test_discord_gets_every_language_that_we_speak() -> None:
     translator = CommandTranslator()
-    given_ = word("upscale")
+    given_ = localized("upscale")
     spoken = {
         locale.value
         for locale in discord.Locale
@@ -152,10 +152,10 @@ def _job(full: int, px: tuple[int, int], link: str | None) -> Any:
 async def test_parcels_shrink_until_the_link_and_never_pass_a_limit(full: int, px: tuple[int, int]) -> None:
     job = _job(full, px, "https://x.example/f")
     limit = 20 * 2**20
-    made = [p async for p in job_message.parcels(job, _Sizes(full, px), limit_bytes=limit)]  # type: ignore[arg-type]
+    made = [p async for p in job_message.upload_sets(job, _Sizes(full, px), limit_bytes=limit)]  # type: ignore[arg-type]
 
     assert made[-1].shape == "link"
-    sizes = [parcel.bytes for parcel in made[:-1]]
+    sizes = [upload_set.bytes for upload_set in made[:-1]]
     assert sizes == sorted(sizes, reverse=True)
     assert all(size <= min(limit, job_message.REQUEST_MAX_BYTES) for size in sizes)
     if px[0] * px[1] > job_message.PREVIEW_CEILING_PX and made[0].shape != "preview":
@@ -163,14 +163,14 @@ async def test_parcels_shrink_until_the_link_and_never_pass_a_limit(full: int, p
 
 
 async def test_without_a_link_the_core_learns_that_nothing_fits() -> None:
-    parcels = job_message.parcels(_job(11, (1, 1), None), _Sizes(11, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
+    upload_sets = job_message.upload_sets(_job(11, (1, 1), None), _Sizes(11, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
     with pytest.raises(DeliveryRefused):
-        await anext(parcels)
+        await anext(upload_sets)
 
 
 async def test_a_picture_that_fits_goes_through_the_smallest_limit() -> None:
-    parcels = job_message.parcels(_job(10, (1, 1), None), _Sizes(10, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
-    assert (await anext(parcels)).shape == "original"
+    upload_sets = job_message.upload_sets(_job(10, (1, 1), None), _Sizes(10, (1, 1)), limit_bytes=10)  # type: ignore[arg-type]
+    assert (await anext(upload_sets)).shape == "original"
 
 
 def test_an_address_survives_the_database_and_a_newer_version() -> None:
@@ -201,7 +201,7 @@ def test_the_application_is_in_the_token() -> None:
 
 
 def test_an_empty_form_says_nothing() -> None:
-    assert filled_in({"components": []}) == filled_in({}) == (Menu(), [])
+    assert parse_modal({"components": []}) == parse_modal({}) == (ImageSelection(), [])
 
 
 async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
@@ -212,14 +212,14 @@ async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
     async def handle(number: int) -> None:
         order.append(f"answer {number}")
         rush.answered(number)
-        await rush.over()
+        await rush.wait_until_calm()
         order.append(f"work {number}")
 
     async with asyncio.TaskGroup() as group:
         for number in range(20):
             group.create_task(handle(number))
     first_work = next(n for n, entry in enumerate(order) if entry.startswith("work"))
-    assert first_work >= 20 - FEW
+    assert first_work >= 20 - MAX_UNANSWERED
     assert len(order) == 40
 
 
@@ -227,4 +227,4 @@ async def test_ordinary_traffic_is_not_held_back() -> None:
     rush = AckPriority()
     rush.arrived(1)
     async with asyncio.timeout(0.1):
-        await rush.over()
+        await rush.wait_until_calm()
