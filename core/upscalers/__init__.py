@@ -1,1 +1,1 @@
-"""Providers of the model behind the `Upscaler` port: fal (real money) and the sandbox (play money)."""
+"""Backends behind the `Upscaler` port: fal (real money), the sandbox and the local model (play money)."""

@@ -1,8 +1,8 @@
 """The fal backend: the models of `core.domain.models` through fal's queue, with real money.
 
-fal-client is used where it serves (checking lifetimes, its version in our User-Agent); the calls themselves are a thin
-layer of our own, because a paid call must leave once, answer headers carry the bill, and one stream replaces hundreds
-of polls (facts of 2026-11-22). Nothing in here knows jobs, money, or chat platforms.
+fal-client only validates lifetimes and gives our User-Agent its version. The HTTP calls are our own, because a paid
+call must be sent once, response headers carry the bill, and one stream replaces hundreds of polls (facts of
+2026-11-22). This package knows nothing of jobs or chat platforms.
 """
 
 from core.upscalers.fal.circuit_breaker import OnHalt

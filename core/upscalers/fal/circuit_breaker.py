@@ -1,10 +1,10 @@
-"""A circuit breaker for the whole account: out of credit, or the key refused, and how that ends by itself.
+"""A circuit breaker for the whole account: open while fal reports no credit or refuses the key.
 
-Only answers to a submit, to an upload's token and to a probe may open it (`failures.halt_in` says which do); what a
-result, a status or a cancel answers is one job's business.
+Only the answer to a submit, an upload token request or a probe can open it (see `failures.account_halt`); the answers
+to result, status and cancel requests concern one job only.
 
-Half-open: once `probe_s` have passed since the last refusal, one submit may try again, and no other for another
-`probe_s` unless that one succeeds. A halt is told as `first` once until a submit has succeeded again.
+Half-open: `probe_s` after the last refusal one submit may try again, and no other for another `probe_s` unless it
+succeeds. `on_halt` is called once per kind of halt until a submit has succeeded again.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ OnHalt = Callable[[ProviderHalted], Awaitable[None]]
 
 
 class CircuitBreaker:
-    """Open while fal refuses the account. Not shared between processes: each learns it from its own refusals.
+    """Open while fal refuses the account. Each process has its own.
 
-    `is_over` asks cheaply whether a halt is; `on_halt` is told once per halt, for the operator.
+    `is_over` checks cheaply whether a halt has ended; `on_halt` alerts the operator.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class CircuitBreaker:
     ) -> None:
         self._clock, self._probe_s, self._is_over, self._on_halt = clock, probe_s, is_over, on_halt
         self.state: ProviderHalted | None = None
-        """The halt as known, probe due or not."""
+        """The current halt, whether or not a retry is due."""
         self._retry_at = 0.0
-        self._told: str | None = None
+        self._reported_kind: str | None = None
         self._probe: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -44,11 +44,11 @@ class CircuitBreaker:
 
     @property
     def refusing(self) -> ProviderHalted | None:
-        """The halt while no new try is due; None when work may be tried."""
+        """The halt while no retry is due, else None."""
         return self.state if self.state is not None and self._clock.now() < self._retry_at else None
 
     def check(self) -> None:
-        """Raise the halt while no new try is due. When one is due it is taken, so that one call probes."""
+        """Raise the halt while no retry is due. If one is due, this caller may try and the next ones may not."""
         if (halted := self.refusing) is not None:
             raise ProviderHalted(kind=halted.kind)
         if self.state is not None:
@@ -59,14 +59,13 @@ class CircuitBreaker:
         self._retry_at = self._clock.now() + self._probe_s
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._probe_until_clear(), name="fal-probe")
-        if self._told != halted.kind:
-            self._told = halted.kind
+        if self._reported_kind != halted.kind:
+            self._reported_kind = halted.kind
             log.error("fal_halted", kind=halted.kind)
             if self._on_halt is not None:
                 await self._on_halt(halted)
 
     async def _probe_until_clear(self) -> None:
-        """Slowly; ends with the halt, or with `close`."""
         while self.state is not None:
             await self._clock.sleep(self._probe_s)
             with contextlib.suppress(ProviderError):
@@ -74,9 +73,9 @@ class CircuitBreaker:
                     self.clear(proven=False)
 
     def clear(self, *, proven: bool) -> None:
-        """Work is taken again; `proven` by a submit, else only likely (a cheap call succeeded)."""
+        """Close the breaker. `proven`: a submit succeeded, rather than a cheap probe."""
         if self.state is not None:
             log.info("fal_resumed", kind=self.state.kind)
         self.state = None
         if proven:
-            self._told = None
+            self._reported_kind = None

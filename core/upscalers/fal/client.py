@@ -1,4 +1,4 @@
-"""`FalUpscaler`: the fal backend as the core's `Upscaler` port, put together from its parts."""
+"""`FalUpscaler`, which implements the `Upscaler` port."""
 
 from core.domain.errors import ProviderHalted
 from core.ports import Clock, Metrics
@@ -15,9 +15,9 @@ from core.upscalers.fal.webhooks import WebhookVerifier
 
 
 class FalUpscaler:
-    """Models over fal's queue, the first where none is named. One per process, made and used in one event loop.
+    """Runs models through fal's queue. One per process, created and used in one event loop.
 
-    `on_halt` is told once per halt, for the operator.
+    `on_halt` is called once per halt, to alert the operator.
     """
 
     name = "fal"
@@ -50,5 +50,5 @@ class FalUpscaler:
 
     @property
     def halted(self) -> ProviderHalted | None:
-        """Why new jobs are pointless just now, or None; None too when it is time for one job to try."""
+        """Why fal refuses new jobs, or None, also when one job may try again."""
         return self._breaker.refusing

@@ -1,4 +1,4 @@
-"""Everything the fal backend is told from outside, and which addresses it may trust. Reads no environment."""
+"""Configuration of the fal backend, and the addresses that it trusts."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +9,7 @@ from yarl import URL
 from core.domain.models import MODELS, Models
 
 BACKUP_HOSTS = {"queue.fal.run": "queue.falrun.com"}
-"""fal's own backup domain for the queue, as fal-client 1.0.3 uses it (its client.py, `_BACKUP_DOMAINS`)."""
+"""fal's backup domain for the queue (fal-client 1.0.3, client.py, `_BACKUP_DOMAINS`)."""
 
 Service = Literal["queue", "rest", "cdn", "api"]
 _FILE_DOMAINS = ("fal.media", "fal.run", "falrun.com")
@@ -20,12 +20,12 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class FalConfig:
     """Keys, addresses and times. `key` is `id:secret` with API scope, `admin_key` one with admin scope, if any.
 
-    retention_s: life of uploaded and produced files at fal (lifecycle headers).
-    start_timeout_s: fal gives up a request that no runner has started by then.
-    stream_idle_s: a status stream silent for so long is dead (fal sends a comment line every 15 s).
-    outage_limit_s: how long `watch` goes on while fal cannot be reached.
+    retention_s: lifetime of uploaded and produced files at fal (lifecycle headers).
+    start_timeout_s: fal drops a request that no runner has started by then.
+    stream_idle_s: a status stream that is silent for so long is dead (fal sends a comment line every 15 s).
+    outage_limit_s: how long `watch` retries while fal cannot be reached.
     models: those whose prices and bills are read.
-    probe_s: how often a halted account is tried again.
+    probe_s: interval of probes while the account is halted.
     """
 
     key: str = field(repr=False)
@@ -51,19 +51,19 @@ class FalConfig:
 
     @cached_property
     def key_origins(self) -> frozenset[str]:
-        """The only origins that may see a key: the configured queue, REST and platform API, and their backups."""
+        """The only origins to which a key may be sent: the configured queue, REST and platform API, and backups."""
         urls = [URL(address) for service, address in self.bases.items() if service != "cdn"]
         backups = [backup for url in urls if (backup := backup_of(url)) is not None]
         return frozenset(str(url.origin()) for url in urls + backups)
 
     @cached_property
     def _own_hosts(self) -> frozenset[tuple[str, str]]:
-        """(scheme, host) of the configured addresses; loopback under all its names where one is on loopback."""
+        """(scheme, host) of the configured addresses; if one is on loopback, under all names of loopback."""
         own = {(url.scheme, url.host or "") for url in map(URL, self.bases.values())}
         return frozenset(own | {(s, name) for s, host in own if host in _LOOPBACK for name in _LOOPBACK})
 
     def may_fetch_from(self, address: str) -> bool:
-        """Whether a result file may be fetched from here: fal's file hosts over https, or a configured host."""
+        """Whether the address is trusted for result files: fal's file hosts over https, or a configured host."""
         try:
             url = URL(address)
         except ValueError:
@@ -76,6 +76,6 @@ class FalConfig:
 
 
 def backup_of(url: URL) -> URL | None:
-    """The same address on fal's backup domain, or None where there is none."""
+    """Return the same address on fal's backup domain, or None if there is none."""
     host = BACKUP_HOSTS.get(url.host or "")
     return url.with_host(host) if host is not None and url.scheme == "https" else None

@@ -1,8 +1,8 @@
-"""Result files to disk: streamed, resumed where cut, without any key.
+"""Downloads result files to disk: streamed, resumed after an interruption, without the API key.
 
-fal's own hosts and the configured ones are trusted. Its toolkit also leaves results in Google's storage, redirects, and
-answers `data:` URIs (fal-ai/fal, file providers, 2026-08), so any other public https address is fetched through the
-guard of `core.net`; a private one never is.
+fal's own hosts and the configured ones are trusted. fal's toolkit also stores results at Google, redirects, and returns
+`data:` URIs (fal-ai/fal, file providers, 2026-08), so any other public https address is fetched through the guard of
+`core.net`; private addresses never are.
 """
 
 import asyncio
@@ -33,21 +33,21 @@ log = structlog.get_logger(__name__)
 FETCH_TRIES = 5
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 256 * 1024
-LEAST_BYTES, WINDOW_S = 300_000, 30.0
-"""A transfer that is slower than this is begun again where it stopped, if it can be."""
+MIN_WINDOW_BYTES, WINDOW_S = 300_000, 30.0
+"""A slower transfer is aborted and resumed, if the host supports that."""
 
-MOST_KEPT = 1_000
+MAX_KEPT_PARTS = 1_000
 _PAUSES = Backoff(first_s=0.5, cap_s=8.0)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class _TryAgain(Exception):
-    """This try did not bring the whole file."""
+class _RetryableDownload(Exception):
+    """This attempt did not return the whole file."""
 
 
 @dataclass
 class _Partial:
-    """What is on disk so far. `validator` ties later parts to the same file."""
+    """The part of the file that is on disk. `validator` (ETag or Last-Modified) identifies the file for a resume."""
 
     file: BinaryIO
     size_bytes: int = 0
@@ -64,14 +64,14 @@ class Downloader:
         self._transport = transport
         self._config: FalConfig = transport.config
         self._kept: dict[tuple[str, Path], str] = {}
-        """Validators of parts on disk that an earlier call left."""
+        """Validators of partial files that earlier calls left on disk."""
 
     async def fetch(self, address: str, dest: Path, *, max_bytes: int) -> None:
-        """See `core.ports.Upscaler.fetch`. `dest` appears only when it is whole; an empty answer is an empty file.
+        """Implement `core.ports.Upscaler.fetch`. `dest` appears only when it is complete.
 
-        Some tries within seconds, then ProviderUnavailable, whatever the host answers: a 403 or 404 too may pass. What
-        has come by then is kept for the next call, where the host can go on from it. A private address, or more than
-        `max_bytes`, is a ModelFailed (billed: fal calls the request a success).
+        Raises ProviderUnavailable after some attempts within seconds, whatever the host answers: a 403 or 404 may be
+        temporary. The part received by then is kept for the next call if the host can resume. Raises ModelFailed
+        (billed, since fal reports success) for a private address or more than `max_bytes`.
         """
         part = dest.with_name(dest.name + ".part")
         validator = self._kept.pop((address, part), None)
@@ -88,7 +88,7 @@ class Downloader:
             log.warning("fal_result_address_refused", reason=refusal.reason)
             raise ModelFailed(kind="foreign_result_address", billed=True) from refusal
         except ProviderUnavailable:
-            if partial.size_bytes and partial.validator is not None and len(self._kept) < MOST_KEPT:
+            if partial.size_bytes and partial.validator is not None and len(self._kept) < MAX_KEPT_PARTS:
                 self._kept[address, part] = partial.validator
             raise
         finally:
@@ -97,7 +97,7 @@ class Downloader:
                 await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _allowed(self, address: str) -> URL:
-        """The address, if it may be asked at all. Raises LinkRefused."""
+        """Return the address if it may be fetched. Raises LinkRefused."""
         if self._config.may_fetch_from(address):
             return URL(address, encoded=True)
         if parse_link(address).scheme != "https":
@@ -108,16 +108,16 @@ class Downloader:
 
     async def _fetch_into(self, partial: _Partial, url: URL, max_bytes: int) -> None:
         def pause(error: Exception, attempt: int) -> float | None:
-            if not isinstance(error, (_TryAgain, *NETWORK_ERRORS)):
+            if not isinstance(error, (_RetryableDownload, *NETWORK_ERRORS)):
                 return None
-            kind = str(error) if isinstance(error, _TryAgain) else type(error).__name__
+            kind = str(error) if isinstance(error, _RetryableDownload) else type(error).__name__
             log.info("fal_download_cut", kind=kind, have_bytes=partial.size_bytes, attempt=attempt)
             return _PAUSES.pause_s(attempt)
 
         clock = self._transport.clock
         try:
             await retry(lambda: self._one_try(partial, url, max_bytes), clock=clock, pause=pause, attempts=FETCH_TRIES)
-        except (_TryAgain, *NETWORK_ERRORS) as error:
+        except (_RetryableDownload, *NETWORK_ERRORS) as error:
             raise ProviderUnavailable from error
 
     async def _one_try(self, partial: _Partial, url: URL, max_bytes: int) -> None:
@@ -129,20 +129,20 @@ class Downloader:
                 if response.status in _REDIRECTS and "Location" in response.headers:
                     try:
                         url = self._allowed(str(url.join(URL(response.headers["Location"]))))
-                    except (LinkRefused, ValueError) as error:  # a fault of the moment, unlike such an address
-                        raise _TryAgain("redirect_refused") from error
+                    except (LinkRefused, ValueError) as error:  # may be temporary, unlike a refused result address
+                        raise _RetryableDownload("redirect_refused") from error
                     continue
                 continues = response.status == HTTPStatus.PARTIAL_CONTENT
                 if response.status != HTTPStatus.OK and not continues:
                     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                         partial.validator = None
-                    raise _TryAgain(f"http_{response.status}")
+                    raise _RetryableDownload(f"http_{response.status}")
                 where = response.headers.get("Content-Range", "")
                 if partial.size_bytes and not (continues and where.startswith(f"bytes {partial.size_bytes}-")):
                     await partial.restart()
                 await self._copy(response, partial, max_bytes)
                 return
-        raise _TryAgain("redirects")
+        raise _RetryableDownload("redirects")
 
     @asynccontextmanager
     async def _open(
@@ -171,24 +171,25 @@ class Downloader:
         partial.validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
         if expected is not None and start_bytes + expected > max_bytes:
             raise ModelFailed(kind="result_file_too_large", billed=True)
-        speed = LeastSpeed(LEAST_BYTES, WINDOW_S, self._transport.clock.now)
+        speed = LeastSpeed(MIN_WINDOW_BYTES, WINDOW_S, self._transport.clock.now)
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+            # An HTML, XML or JSON error page of a server; no image begins like that.
             start = chunk[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
             if partial.size_bytes == 0 and (looks_like_html(chunk) or start.startswith((b"<?xml", b"<Error", b"{"))):
-                raise _TryAgain("page")  # some server's page, XML or JSON instead of the file: no picture begins so
+                raise _RetryableDownload("page")
             if partial.size_bytes + len(chunk) > max_bytes:
                 raise ModelFailed(kind="result_file_too_large", billed=True)
             await asyncio.to_thread(partial.file.write, chunk)
             partial.size_bytes += len(chunk)
-            whole = partial.size_bytes - start_bytes == expected
-            if speed.too_slow(len(chunk)) and partial.validator is not None and not whole:
-                raise _TryAgain("slow")
+            is_complete = partial.size_bytes - start_bytes == expected
+            if speed.too_slow(len(chunk)) and partial.validator is not None and not is_complete:
+                raise _RetryableDownload("slow")
         if expected is not None and partial.size_bytes - start_bytes != expected:
-            raise _TryAgain("short")
+            raise _RetryableDownload("short")
 
 
 def guarded_session(guard: Guard) -> aiohttp.ClientSession:
-    """A session for one fetch from a stranger's host."""
+    """Make a session for one fetch from an untrusted host."""
     return aiohttp.ClientSession(
         connector=GuardedConnector(guard),
         headers={"User-Agent": USER_AGENT},
@@ -199,7 +200,7 @@ def guarded_session(guard: Guard) -> aiohttp.ClientSession:
 
 
 def _decoded(address: str, max_bytes: int) -> bytes:
-    """The bytes of a `data:` URI. Raises ModelFailed above the cap, or where they cannot be read."""
+    """Decode a `data:` URI. Raises ModelFailed if it is too large or invalid."""
     head, comma, body = address.partition(",")
     is_base64 = head.lower().endswith(";base64")
     if (len(body) * 3 // 4 - 3 if is_base64 else len(body) // 3) > max_bytes:  # before anything is copied

@@ -1,4 +1,4 @@
-"""fal's answers as bounded bytes, JSON, and statuses, which may be anything: no reader raises because of what came."""
+"""Parses fal's responses. They are untrusted: size is bounded, and no function raises because of the content."""
 
 import itertools
 import json
@@ -16,16 +16,16 @@ from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatu
 
 MAX_REPLY_BYTES = 8 * 1024**2
 MAX_RESULT_BYTES = 64 * 1024**2
-"""A result may hold its picture as a `data:` URI."""
+"""A result may contain its image as a `data:` URI."""
 
 RETRY_AFTER_LIMIT_S = 300.0
-LARGEST_NUMBER = 10.0**18
-LONGEST_LINE_BYTES = 4 * 1024**2
-"""A status repeats the whole log; a line longer than this is dropped."""
+MAX_NUMBER = 10.0**18
+MAX_LINE_BYTES = 4 * 1024**2
+"""A status event repeats the whole log; a longer line is dropped."""
 
-LOG_LINES_LOOKED_AT = 200
+MAX_LOG_LINES = 200
 LOG_LINE_CHARS = 2000
-MOST_STEPS = 100_000
+MAX_LOG_STEPS = 100_000
 
 _PERCENT = re.compile(r"(?<![\d.])(\d{1,3})(?:\.\d{1,6})?\s?%")
 _OF = re.compile(r"(?<![\d./])(\d{1,6})\s?(?:/|of)\s?(\d{1,6})(?![\d./])", re.IGNORECASE)
@@ -35,7 +35,7 @@ _PROGRESS_WORDS = re.compile(r"\b(?:step|tile|iter|iteration|progress|chunk)s?\b
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole reply, read into memory up to `MAX_REPLY_BYTES`."""
+    """A complete response, read into memory up to a limit."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -46,19 +46,19 @@ class Answer:
         return 200 <= self.status < 300
 
     def data(self) -> Any:
-        """The JSON value, or None where the body is none."""
-        return parsed(self.body)
+        """Return the JSON value, or None if the body is not JSON."""
+        return parse_json(self.body)
 
     def at(self, *path: str | int) -> Any:
         return dig(self.data(), *path)
 
     def text_at(self, *path: str | int) -> str:
-        """The text at this place of the JSON; empty where there is none."""
+        """Return the text at this path of the JSON, or an empty one."""
         found = self.at(*path)
         return found if isinstance(found, str) else ""
 
     def retry_after_s(self, now: float) -> float | None:
-        """What Retry-After says in seconds from `now` (unix), at most five minutes; None where it says nothing."""
+        """Parse Retry-After to seconds from `now` (unix), at most five minutes; None if missing or invalid."""
         text = self.headers.get("Retry-After", "").strip()
         try:
             seconds = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now
@@ -67,12 +67,12 @@ class Answer:
         return min(max(seconds, 0.0), RETRY_AFTER_LIMIT_S)
 
     def from_gateway(self) -> bool:
-        """Whether a proxy in front of fal made this 5xx: no request id, and not JSON."""
+        """Whether a proxy in front of fal sent this 5xx, which is then not JSON."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR and self.data() is None
 
 
 async def read_answer(response: aiohttp.ClientResponse, max_bytes: int = MAX_REPLY_BYTES) -> Answer:
-    """Read a reply's body up to the cap; a larger one is cut, and so no longer JSON."""
+    """Read a response body up to the limit; a larger one is truncated, and so no longer JSON."""
     parts: list[bytes] = []
     size_bytes = 0
     async for chunk in response.content.iter_any():
@@ -83,8 +83,7 @@ async def read_answer(response: aiohttp.ClientResponse, max_bytes: int = MAX_REP
     return Answer(response.status, response.headers, b"".join(parts)[:max_bytes])
 
 
-def parsed(body: bytes) -> Any:
-    """The JSON value of these bytes, or None."""
+def parse_json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -92,7 +91,7 @@ def parsed(body: bytes) -> Any:
 
 
 def dig(data: Any, *path: str | int) -> Any:
-    """What lies at this place of a JSON value, or None."""
+    """Return what is at this path of a JSON value, or None."""
     for key in path:
         inside = isinstance(data, dict) and key in data
         if not inside and not (isinstance(data, list) and isinstance(key, int) and key < len(data)):
@@ -102,24 +101,24 @@ def dig(data: Any, *path: str | int) -> Any:
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; empty for anything else."""
+    """Return the objects in a list; empty for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def number(value: Any) -> float | None:
-    """A JSON number that is not negative; None for anything else, the absurdly large, NaN and booleans too."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_NUMBER
+    """Return a non-negative JSON number; None for anything else, including NaN, booleans and absurdly large ones."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_NUMBER
     return value if good else None
 
 
-def whole(value: Any) -> int | None:
-    """As `number`, without what is behind the point."""
+def whole_number(value: Any) -> int | None:
+    """Like `number`, truncated to an integer."""
     found = number(value)
     return None if found is None else int(found)
 
 
 def percent_in(line: str) -> float | None:
-    """Percent 0–100 that one log line tells: a tqdm bar (`40%|████`), `12/20`, `step 12 of 20`; else None."""
+    """Parse percent 0–100 from a log line: a tqdm bar (`40%|████`), `12/20`, `step 12 of 20`; else None."""
     line = line[:LOG_LINE_CHARS]
     if _PREPARING.search(line):
         return None
@@ -129,54 +128,54 @@ def percent_in(line: str) -> float | None:
         return None
     for found in _OF.finditer(line):
         done, total = int(found[1]), int(found[2])
-        if 0 < total <= MOST_STEPS and done <= total:
+        if 0 < total <= MAX_LOG_STEPS and done <= total:
             return 100.0 * done / total
     return None
 
 
 def percent_of(logs: Any) -> float | None:
-    """What the newest telling line of a status object's `logs` says."""
+    """Return the newest percentage in a status object's `logs`, or None."""
     if not isinstance(logs, list):
         return None
-    messages = (dig(entry, "message") for entry in reversed(logs[-LOG_LINES_LOOKED_AT:]))
+    messages = (dig(entry, "message") for entry in reversed(logs[-MAX_LOG_LINES:]))
     # A carriage return redraws tqdm's bar within one log entry; the last redraw is the newest.
     parts = (reversed(re.split(r"[\r\n]+", message)) for message in messages if isinstance(message, str))
-    told = map(percent_in, itertools.chain.from_iterable(parts))
-    return next((percent for percent in told if percent is not None), None)
+    found = map(percent_in, itertools.chain.from_iterable(parts))
+    return next((percent for percent in found if percent is not None), None)
 
 
 def status_from(data: Any) -> RemoteStatus | None:
-    """One status object as data; None for anything that is none."""
+    """Parse a status object; None for anything else."""
     word = dig(data, "status")
     match word.upper() if isinstance(word, str) else None:
         case "IN_QUEUE":
-            return RemoteQueued(whole(dig(data, "queue_position")))
+            return RemoteQueued(whole_number(dig(data, "queue_position")))
         case "IN_PROGRESS":
             return RemoteRunning(percent_of(dig(data, "logs")))
         case "COMPLETED" | "FAILED" | "ERROR" | "CANCELLED" | "CANCELED":
-            # Only COMPLETED is documented; whatever else says "over" would otherwise be waited on for an hour.
-            # The result, read next, tells what became of the request.
+            # Only COMPLETED is documented; without the others we would wait for an hour. The result, which is read
+            # next, says how the request ended.
             return RemoteCompleted()
         case _:
             return None
 
 
 class EventLines:
-    """Server-sent events, a chunk at a time. Comments, other fields and broken lines are passed over."""
+    """Incremental parser of server-sent events. Comments, other fields and invalid lines are ignored."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._dropping = False
 
     def feed(self, chunk: bytes) -> Iterator[RemoteStatus]:
-        """The statuses that are complete with this chunk."""
+        """Yield the statuses that this chunk completes."""
         *lines, rest = (self._rest + chunk).split(b"\n")
-        if len(rest) > LONGEST_LINE_BYTES:
+        if len(rest) > MAX_LINE_BYTES:
             rest, self._dropping = b"", True
         self._rest = rest
         for line in lines:
             if self._dropping:
                 self._dropping = False
                 continue
-            if line.startswith(b"data:") and (status := status_from(parsed(line[5:]))) is not None:
+            if line.startswith(b"data:") and (status := status_from(parse_json(line[5:]))) is not None:
                 yield status

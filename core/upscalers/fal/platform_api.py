@@ -1,6 +1,6 @@
-"""fal's platform API: the price, lost requests, billing events, credit, erasure (OpenAPI v1, 2026-08-21).
+"""fal's platform API: prices, lost requests, billing events, credit and erasure (OpenAPI v1, 2026-08-21).
 
-Reads only, but for `erase`. Nothing here is needed for a job to run; what needs the admin key says so.
+Only `erase` writes. No job needs any of this to run.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,19 +15,19 @@ from core.domain.errors import ProviderError, ProviderHalted, ProviderUnavailabl
 from core.domain.models import MODELS, ModelSpec
 from core.domain.money import MAX_BILLED_UNITS, NANOUSD_PER_USD, UNREADABLE_PRICE_NANOUSD, bounded_number
 from core.ports import BillingEvent, SearchResult, is_staged
-from core.upscalers.fal.json_answer import LARGEST_NUMBER, Answer, dig, objects
-from core.upscalers.fal.submit import in_path, usable_id
+from core.upscalers.fal.json_answer import MAX_NUMBER, Answer, dig, objects
+from core.upscalers.fal.submit import path_segment, valid_request_id
 from core.upscalers.fal.transport import KeyKind, Transport
 
 log = structlog.get_logger(__name__)
 
 PAGE_SIZE = 100
-MOST_PAGES = 50
+MAX_PAGES = 50
 CLOCK_SKEW_S = 300.0
-_NOT_FOR_US = frozenset(
+_FINAL_REFUSALS = frozenset(
     {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED}
 )
-"""Answers to a listing that another try will not change: the key may not read it, or there is none."""
+"""Responses to a listing that a retry will not change: the key may not read it, or it does not exist."""
 
 
 class PlatformApi:
@@ -37,7 +37,7 @@ class PlatformApi:
         self._last_refusal: int | None = None
 
     async def unit_price(self, model: ModelSpec = MODELS.default) -> int | None:
-        """See `core.ports.Upscaler.unit_price`. Only a price per megapixel is one: no other unit goes with a size."""
+        """Implement `core.ports.Upscaler.unit_price`. Only prices in USD per megapixel count."""
         try:
             answer = await self._ask_price(model)
         except ProviderUnavailable:
@@ -56,7 +56,7 @@ class PlatformApi:
         return await self._transport.read("GET", url, attempts=2)
 
     async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
-        """Whether the API key is taken, by a call that costs nothing."""
+        """Check whether fal accepts the API key, by a call that costs nothing."""
         try:
             answer = await self._ask_price(self._config.models.default)
         except ProviderUnavailable:
@@ -65,10 +65,10 @@ class PlatformApi:
         return "refused" if refused else "ok" if answer.ok else "unreachable"
 
     async def find(self, staged_url: str, *, since: float, model: ModelSpec = MODELS.default) -> SearchResult:
-        """See `core.ports.Upscaler.find`.
+        """Implement `core.ports.Upscaler.find`.
 
-        Conclusive where the listing was read to its end with every request's input. Whether fal lists requests that
-        are still waiting or running is not documented, so an empty answer alone proves nothing about a fresh one.
+        Conclusive if the listing was read to its end and had every request's input. Whether fal lists requests that
+        are still waiting or running is not documented, so an empty listing alone proves nothing about a recent one.
         """
         params = {
             "endpoint_id": model.endpoint,
@@ -76,13 +76,13 @@ class PlatformApi:
             "expand": "payloads",
             "limit": str(PAGE_SIZE),
         }
-        all_told, running = True, list[str]()
+        is_complete, running = True, list[str]()
         self._last_refusal = None
         try:
             async for item in self._entries("/models/requests/by-endpoint", params, "items", "api"):
                 sent = item.get("json_input")
-                all_told = all_told and isinstance(sent, dict)
-                request_id = usable_id(item.get("request_id"))
+                is_complete = is_complete and isinstance(sent, dict)
+                request_id = valid_request_id(item.get("request_id"))
                 if request_id is not None and item.get("ended_at") is None:
                     running.append(request_id)
                 if not isinstance(sent, dict) or not is_staged(sent.get("image_url"), staged_url):
@@ -90,13 +90,13 @@ class PlatformApi:
                 if request_id is not None:
                     return SearchResult(request_id, conclusive=True)
         except ProviderError:
-            # A later search, or a webhook, may name the request after all.
-            possible = bool(self._config.public_url) or self._last_refusal not in _NOT_FOR_US
+            # A later search, or a webhook, may still find the request.
+            possible = bool(self._config.public_url) or self._last_refusal not in _FINAL_REFUSALS
             return SearchResult(None, conclusive=False, possible=possible)
-        return SearchResult(None, conclusive=all_told, running=tuple(running))
+        return SearchResult(None, conclusive=is_complete, running=tuple(running))
 
     async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """See `core.ports.Upscaler.billing_events`. Needs the admin key; at most 90 days."""
+        """Implement `core.ports.Upscaler.billing_events`. Needs the admin key; at most 90 days."""
         if self._config.admin_key is None:
             return []
         window = {"start": _iso(start), "end": _iso(end), "limit": "1000"}
@@ -111,7 +111,7 @@ class PlatformApi:
         ]
 
     async def credit(self) -> int | None:
-        """What is left on the account in nano-dollars; None without an admin key or a clear answer."""
+        """Return the account's credit in nano-dollars; None without an admin key or a clear answer."""
         if self._config.admin_key is None:
             return None
         url = self._transport.url("api", "/account/billing", {"expand": "credits"})
@@ -119,14 +119,14 @@ class PlatformApi:
         return _nanousd(answer.at("credits", "current_balance")) if answer.ok else None
 
     async def takes_work_again(self, halted: ProviderHalted) -> bool:
-        """Whether this halt is over, by the cheapest call that tells."""
+        """Check whether this halt is over, by the cheapest call."""
         return await self.check_key() == "ok" if halted.kind == "key" else (await self.credit() or 0) > 0
 
     async def erase(self, request_id: str) -> None:
-        """See `core.ports.Upscaler.erase`. Without an admin key fal does not let us; files then expire by lifetime."""
+        """Implement `core.ports.Upscaler.erase`. Without an admin key, the files expire by their lifetime instead."""
         if self._config.admin_key is None:
             return
-        url = self._transport.url("api", f"/models/requests/{in_path(request_id)}/payloads")
+        url = self._transport.url("api", f"/models/requests/{path_segment(request_id)}/payloads")
         headers = {"Idempotency-Key": f"erase-{request_id}"}
         answer = await self._transport.read("DELETE", url, key="admin", headers=headers)
         if not answer.ok and answer.status != HTTPStatus.NOT_FOUND:
@@ -135,9 +135,9 @@ class PlatformApi:
     async def _entries(
         self, path: str, params: dict[str, str], name: str, key: KeyKind
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """Every entry of every page. Ends only when the last page was read; else raises ProviderUnavailable."""
+        """Yield every entry of every page. Raises ProviderUnavailable if not all pages can be read."""
         cursor: str | None = None
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             query = params if cursor is None else {**params, "cursor": cursor}
             answer = await self._transport.read("GET", self._transport.url("api", path, query), key=key)
             data = answer.data() if answer.ok else None
@@ -157,8 +157,8 @@ def _iso(at: float) -> str:
 
 
 def _decimal(value: Any) -> Decimal | None:
-    # `str` of a long integer takes quadratic time, and no bill has one.
-    good = isinstance(value, float | str) or (isinstance(value, int) and abs(value) <= LARGEST_NUMBER)
+    # `str` of a long integer takes quadratic time.
+    good = isinstance(value, float | str) or (isinstance(value, int) and abs(value) <= MAX_NUMBER)
     return bounded_number(str(value)) if good else None
 
 
@@ -171,7 +171,7 @@ def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
     units = _decimal(item.get("output_units"))
     cost = _decimal(item.get("cost_estimate_nano_usd"))
     total = _nanousd(item.get("cost_total"))
-    request_id = usable_id(item.get("request_id"))
+    request_id = valid_request_id(item.get("request_id"))
     nanousd = int(cost) if cost is not None else total
     if units is None or units > MAX_BILLED_UNITS or nanousd is None or request_id is None:
         return None

@@ -1,8 +1,8 @@
-"""A completed request's outputs, or the error it ended with; and cancelling one.
+"""Reads the outputs or the error of a completed request, and cancels requests.
 
-The result endpoint replays the model's own status code and body. Only a named error of the model ends a request that
-was paid for: a gateway's page, cut JSON, a nameless 5xx, a 403 or 404 say nothing about it, and are tried again here
-for some seconds, and then by whoever asks.
+The result endpoint replays the model's own status code and body. Only an error that the model itself names ends a
+request that was paid for: a gateway's page, truncated JSON, an unnamed 5xx, a 403 or a 404 are retried for some seconds
+here, and then by the caller.
 """
 
 from http import HTTPStatus
@@ -17,15 +17,15 @@ from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
 from core.net.retry import Backoff, retry
 from core.ports import CancelAnswer
-from core.upscalers.fal.failures import bill_in, error_in_status, is_named, model_error, units_in
-from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole
+from core.upscalers.fal.failures import billed_units, billing_facts, error_in_status, is_model_error, model_error
+from core.upscalers.fal.json_answer import MAX_RESULT_BYTES, Answer, dig, number, whole_number
 from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import Transport
 
 log = structlog.get_logger(__name__)
 
 RESULT_TRIES = 6
-LONGEST_CAPTION_CHARS = 10_000
+MAX_CAPTION_CHARS = 10_000
 
 _PAUSES = Backoff(first_s=0.5, cap_s=4.0)
 _NO_IMAGE = "no_image_in_result"
@@ -38,7 +38,7 @@ class Results:
         self._transport = transport
 
     async def result(self, request_id: str, model: ModelSpec = MODELS.default) -> ModelOutput:
-        """See `core.ports.Upscaler.result`. Bounded: about a quarter of a minute of waiting in all."""
+        """Implement `core.ports.Upscaler.result`. Retries for about 15 seconds in all."""
         path = request_path(model, request_id)
 
         async def ask() -> ModelOutput:
@@ -56,18 +56,18 @@ class Results:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
                 return parse_result(answer, data)
             if len(answer.body) >= MAX_RESULT_BYTES:
-                raise ModelFailed(kind="result_too_large", **bill_in(answer.headers, otherwise=True))
+                raise ModelFailed(kind="result_too_large", **billing_facts(answer.headers, otherwise=True))
             raise ProviderUnavailable
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         if not any(words in answer.text_at("detail").lower() for words in _NOT_READY):
-            if is_named(answer.status, answer.headers, data):
+            if is_model_error(answer.status, answer.headers, data):
                 raise model_error(answer.status, answer.headers, data)
             await self._raise_if_failed(path, answer)
         raise ProviderUnavailable
 
     async def _raise_if_failed(self, path: str, answer: Answer) -> None:
-        """A nameless answer is the model's only if the request's status says that the request failed."""
+        """An unnamed error is the model's only if the request's status says that the request failed."""
         if answer.from_gateway():
             return
         status = await self._transport.read("GET", self._url(path, "/status"), attempts=1)
@@ -76,7 +76,7 @@ class Results:
             raise model_error(answer.status, answer.headers, failed)
 
     async def cancel(self, request_id: str, model: ModelSpec = MODELS.default) -> CancelAnswer:
-        """See `core.ports.Upscaler.cancel`. Raises ProviderUnavailable where fal gives no clear answer."""
+        """Implement `core.ports.Upscaler.cancel`. Raises ProviderUnavailable if fal gives no clear answer."""
         answer = await self._transport.read("PUT", self._url(request_path(model, request_id), "/cancel"))
         word = answer.at("status")
         if word == "ALREADY_COMPLETED":
@@ -91,7 +91,7 @@ class Results:
 
 
 def _pause(error: Exception, attempt: int) -> float | None:
-    """A complete output without an image is read again too, and then believed."""
+    """Retry also a complete output without an image, which becomes final after the last attempt."""
     if not isinstance(error, ProviderError) and not (isinstance(error, ModelFailed) and error.kind == _NO_IMAGE):
         return None
     log.info("fal_result_not_yet", error=error.code, attempt=attempt)
@@ -99,19 +99,19 @@ def _pause(error: Exception, attempt: int) -> float | None:
 
 
 def parse_result(answer: Answer, data: Any) -> ModelOutput:
-    """The model's outputs, as far as they are there and of the right type. Raises ModelFailed without an image."""
+    """Parse the outputs; those that are missing or invalid are left out. Raises ModelFailed without an image."""
     image = dig(data, "image") or dig(data, "images", 0)
     address, caption = dig(image, "url"), dig(data, "caption")
     if not isinstance(address, str) or not address:
-        # fal calls this a success, and successes are billed; without a figure the estimate counts until reconciled.
-        raise ModelFailed(kind=_NO_IMAGE, **bill_in(answer.headers, otherwise=True))
+        # fal reports success, which is billed; without a figure the estimate counts until it is reconciled.
+        raise ModelFailed(kind=_NO_IMAGE, **billing_facts(answer.headers, otherwise=True))
     flags = dig(data, "has_nsfw_concepts")
     return ModelOutput(
         image_url=address,
-        seed=whole(dig(data, "seed")),
+        seed=whole_number(dig(data, "seed")),
         inference_s=number(dig(data, "timings", "inference")),
-        caption=clean(caption, LONGEST_CAPTION_CHARS) if isinstance(caption, str) else "",
-        units=units_in(answer.headers),
-        file_bytes=whole(dig(image, "file_size")),
+        caption=clean(caption, MAX_CAPTION_CHARS) if isinstance(caption, str) else "",
+        units=billed_units(answer.headers),
+        file_bytes=whole_number(dig(image, "file_size")),
         flagged=flags is True or (isinstance(flags, list) and any(flag is True for flag in flags)),
     )

@@ -1,7 +1,7 @@
-"""The one paid call: at most one POST, and an error that says whether it may have arrived.
+"""The paid call: at most one POST, never repeated if it may have arrived.
 
-It must never repeat a POST that may have arrived. What is surely not accepted says so (`SubmitNotSent`,
-`ProviderBusy`, `ProviderHalted`, a `ModelError`); everything else is `SubmitUnknown`.
+If it was certainly not accepted, the error is `SubmitNotSent`, `ProviderBusy`, `ProviderHalted` or a `ModelError`;
+everything else is `SubmitUnknown`.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from core.domain.models import ModelSpec
 from core.ports import ModelInputs
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
-from core.upscalers.fal.failures import halt_in, model_error
+from core.upscalers.fal.failures import account_halt, model_error
 from core.upscalers.fal.json_answer import Answer
-from core.upscalers.fal.transport import NETWORK_ERRORS, Sending, Transport
+from core.upscalers.fal.transport import NETWORK_ERRORS, SendTracker, Transport
 from core.upscalers.fal.upload import lifecycle_json
 
 log = structlog.get_logger(__name__)
@@ -29,38 +29,38 @@ log = structlog.get_logger(__name__)
 START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 """The current name; fal-client 1.0.3 still sends the deprecated X-Fal-Request-Timeout (platform-headers page)."""
 
-_LONGEST_ID_CHARS = 80
-"""As wide as its column."""
-_SAYS_NOTHING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
-"""Answers of something in between: whether fal has read the request, they do not tell."""
+_MAX_ID_CHARS = 80
+"""The width of its database column."""
+_INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
+"""Responses of intermediaries, which do not say whether fal has read the request."""
 
 
-def usable_id(value: Any) -> str | None:
-    """The value if it can be a request id. fal sends UUIDs but promises nothing, and what is paid must not get lost."""
+def valid_request_id(value: Any) -> str | None:
+    """Return the value if it can be a request id. fal sends UUIDs but does not promise that."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ID_CHARS or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_ID_CHARS or not value.isprintable():
         return None
     return None if value in {".", ".."} else value
 
 
-def in_path(request_id: str) -> str:
-    """The id as one segment of an address, whatever is in it. Raises RequestLost for one that cannot be fal's."""
-    if usable_id(request_id) is None:
+def path_segment(request_id: str) -> str:
+    """Quote a request id as one path segment. Raises RequestLost for an id that cannot be fal's."""
+    if valid_request_id(request_id) is None:
         raise RequestLost
     return quote(request_id, safe="")
 
 
 def request_path(model: ModelSpec, request_id: str) -> str:
-    """Where the queue keeps a request: below the app, without the endpoint's own path (docs: queue, inference API).
+    """Return the queue's path of a request: below the app, without the endpoint's path (docs: queue, inference API).
 
     Raises RequestLost for an id that fal cannot have given out.
     """
-    return f"/{model.app}/requests/{in_path(request_id)}"
+    return f"/{model.app}/requests/{path_segment(request_id)}"
 
 
 def webhook_token(key: str, job_id: str) -> str:
-    """Proof in our webhook's address that we made it: another fal customer can get fal to sign, but not know this."""
+    """Return the secret in our webhook's URL: other fal customers can make fal sign deliveries, but do not know it."""
     return hmac.new(key.strip().encode(), f"webhook:{job_id}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
@@ -72,13 +72,13 @@ class Submitter:
 
     async def submit(self, inputs: ModelInputs, *, job_id: str, on_sending: Callable[[], Awaitable[None]]) -> str:
         self._breaker.check()
-        sending = Sending(on_sending)
+        sending = SendTracker(on_sending)
         answer = await self._post(inputs, job_id, sending)
         request_id = await self._judge(answer, inputs.model, job_id)
         self._breaker.clear(proven=True)
         return request_id
 
-    async def _post(self, inputs: ModelInputs, job_id: str, sending: Sending) -> Answer:
+    async def _post(self, inputs: ModelInputs, job_id: str, sending: SendTracker) -> Answer:
         query = {}
         if self._config.public_url:
             base, token = self._config.public_url.rstrip("/"), webhook_token(self._config.key, job_id)
@@ -92,18 +92,18 @@ class Submitter:
                 raise
         return await self._post_to(backup, inputs, sending)
 
-    async def _post_to(self, url: URL, inputs: ModelInputs, sending: Sending) -> Answer:
+    async def _post_to(self, url: URL, inputs: ModelInputs, sending: SendTracker) -> Answer:
         headers = {
             START_TIMEOUT_HEADER: str(self._config.start_timeout_s),
             "X-Fal-Object-Lifecycle-Preference": lifecycle_json(self._config.retention_s),
-            # Without it the account's own setting counts (fal's platform headers), and a lost submit may be lost.
+            # Without it the account's own setting applies (platform headers), and a lost submit may not be found.
             "X-Fal-Store-IO": "1",
         }
         try:
             return await self._transport.once("POST", url, body=dict(inputs.values), headers=headers, sending=sending)
         except NETWORK_ERRORS as error:
             if sending.failure is not None:
-                # The caller's own step failed (aiohttp may have wrapped it): nothing left, and it is not fal's doing.
+                # The caller's callback failed (aiohttp may have wrapped the error), and nothing was sent.
                 raise sending.failure from None
             log.warning("fal_submit_unanswered", kind=type(error).__name__, started=sending.started)
             raise (SubmitUnknown() if sending.started else SubmitNotSent()) from error
@@ -112,13 +112,13 @@ class Submitter:
         data = answer.data()
         status = answer.status
         if answer.ok:
-            return usable_id(answer.at("request_id")) or await self._adopt(answer, model, job_id)
+            return valid_request_id(answer.at("request_id")) or await self._adopt(answer, model, job_id)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
-        if (halted := halt_in(status, data)) is not None:
+        if (halted := account_halt(status, data)) is not None:
             await self._breaker.trip(halted)
             raise halted
-        if status in _SAYS_NOTHING or status < HTTPStatus.BAD_REQUEST:
+        if status in _INCONCLUSIVE or status < HTTPStatus.BAD_REQUEST:
             raise SubmitUnknown
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("fal_submit_unclear", job=job_id, status=status)
@@ -126,11 +126,11 @@ class Submitter:
         raise model_error(status, answer.headers, data)
 
     async def _adopt(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
-        """The id from the reply's header, if fal's queue knows it under our key; else SubmitUnknown.
+        """Return the id in the x-fal-request-id header if fal's queue knows it under our key; else SubmitUnknown.
 
-        fal names the request in x-fal-request-id too, which outlives a body that a proxy broke.
+        The header survives when a proxy breaks the body.
         """
-        named = usable_id(answer.headers.get("x-fal-request-id"))
+        named = valid_request_id(answer.headers.get("x-fal-request-id"))
         if named is None:
             raise SubmitUnknown
         url = self._transport.url("queue", f"{request_path(model, named)}/status")

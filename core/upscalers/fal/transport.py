@@ -1,8 +1,8 @@
-"""HTTP to fal: sessions, the guard around the key, retried reads, and a count of every request for the metrics.
+"""HTTP to fal: sessions, protection of the key, retried reads, and request metrics.
 
-It must not decide what an answer means for a job, follow a redirect, or send a key anywhere but to the configured
-queue, REST and platform addresses. fal-client is not used for HTTP: its calls repeat a submit up to ten times and
-send the key to addresses named in replies (fal-client 1.0.3, client.py; measured 2026-11-22).
+It must not interpret a response, follow a redirect, or send a key anywhere but to the configured queue, REST and
+platform addresses. fal-client is not used for HTTP: it repeats a submit up to ten times and sends the key to addresses
+named in responses (fal-client 1.0.3, client.py; measured 2026-11-22).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,10 +34,10 @@ CONNECT_ERRORS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 @dataclass
-class Sending:
-    """Knows whether a request's bytes may have left, and runs `before` just before they can.
+class SendTracker:
+    """Records whether a request's bytes may have been sent, and awaits `before` just before that.
 
-    Whatever that raises stops the request with nothing sent.
+    If `before` raises, nothing is sent.
     """
 
     before: Callable[[], Awaitable[None]]
@@ -46,8 +46,8 @@ class Sending:
 
     @staticmethod
     async def headers_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-        """aiohttp (3.14, http_writer.write_headers) awaits this with the connection made and not a byte written."""
-        sending: Sending = context.trace_request_ctx
+        """aiohttp (3.14, http_writer.write_headers) awaits this when connected and before it writes a byte."""
+        sending: SendTracker = context.trace_request_ctx
         try:
             await sending.before()
         except BaseException as error:
@@ -73,7 +73,7 @@ _BY_ENDING = (
 
 
 def call_name(method: str, url: URL) -> str:
-    """Which call an address is, in a handful of words; never anything of the address itself."""
+    """Return a metric label for the call; never a part of the address itself."""
     path = url.path
     for ending, name in _BY_ENDING:
         if path.endswith(ending):
@@ -84,7 +84,7 @@ def call_name(method: str, url: URL) -> str:
 
 
 def counting(metrics: Metrics) -> aiohttp.TraceConfig:
-    """A trace that reports each request once, when its answer begins or its failure is known."""
+    """Make a trace that counts each request once, when its response starts or it fails."""
 
     async def ended(_s: aiohttp.ClientSession, _c: SimpleNamespace, p: aiohttp.TraceRequestEndParams) -> None:
         status = p.response.status
@@ -102,7 +102,7 @@ def counting(metrics: Metrics) -> aiohttp.TraceConfig:
 def timeout_for(
     config: FalConfig, *, total_s: float | None = None, silence_s: float | None = None
 ) -> aiohttp.ClientTimeout:
-    """Connect and silence limits, by default from the configuration, and a total that no ordinary call reaches."""
+    """Make connect, read and total timeouts, by default from the configuration."""
     return aiohttp.ClientTimeout(
         total=config.connect_timeout_s + 2 * config.reply_timeout_s if total_s is None else total_s,
         sock_connect=config.connect_timeout_s,
@@ -111,21 +111,19 @@ def timeout_for(
 
 
 class CallOptions(TypedDict, total=False):
-    """What a request may say beside its address (key, headers, JSON or other data), how long it may take, and how much
-    is read of its answer. With `sending` it is the paid call.
-    """
+    """Options of a request. `body` is sent as JSON; `max_bytes` limits the response; `sending` marks the paid call."""
 
     key: KeyKind
     headers: Mapping[str, str]
     body: Any
     data: Any
     timeout: aiohttp.ClientTimeout
-    sending: Sending
+    sending: SendTracker
     max_bytes: int
 
 
-class _AskAgain(Exception):
-    """An answer that asks, or whose sender needs, to be asked again: a 429, a gateway's page."""
+class _RetryableAnswer(Exception):
+    """A response that should be retried: a 429, or a gateway's 5xx."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
@@ -133,7 +131,7 @@ class _AskAgain(Exception):
 
 
 class Transport:
-    """Open sessions to fal. `open` inside the event loop that uses it, `close` at the end."""
+    """HTTP sessions to fal. Call `open` inside the event loop that uses it, and `close` at the end."""
 
     session: aiohttp.ClientSession
     _paid_session: aiohttp.ClientSession
@@ -145,14 +143,14 @@ class Transport:
         self._counting = [counting(metrics)] if metrics is not None else []
 
     async def open(self) -> None:
-        """Make the sessions. Streams of waiting jobs share the first, so its connections are many.
+        """Create the sessions. The first has many connections, because each waiting job holds a stream.
 
-        Paid calls have their own, with a fresh connection for each: a kept one that the server closes just then
-        would leave it unclear whether the request arrived.
+        Each paid call uses a new connection: if the server closed a reused one at that moment, it would be unclear
+        whether the request arrived.
         """
         self.session = self._make_session(aiohttp.TCPConnector(limit=10_000, keepalive_timeout=30))
         trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(Sending.headers_sent)
+        trace.on_request_headers_sent.append(SendTracker.headers_sent)
         self._paid_session = self._make_session(aiohttp.TCPConnector(limit=100, force_close=True), trace)
 
     def _make_session(self, connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
@@ -167,17 +165,16 @@ class Transport:
         return session
 
     async def close(self) -> None:
-        """Close what `open` made; nothing where a start failed before it."""
         while self._open:
             await self._open.pop().close()
 
     def url(self, service: Service, path: str, params: Mapping[str, str] | None = None) -> URL:
-        """An address of ours, from parts that we made; never from a reply."""
+        """Build an address from our own parts, never from a response."""
         url = URL(self.config.bases[service].rstrip("/") + path)
         return url.update_query(params) if params else url
 
     def authorised(self, url: URL, kind: KeyKind) -> dict[str, str]:
-        """The Authorization header for this address. Raises RuntimeError for any address that may not see a key."""
+        """Return the Authorization header. Raises RuntimeError for an address to which no key may be sent."""
         if kind == "none":
             return {}
         if str(url.origin()) not in self.config.key_origins:
@@ -188,7 +185,7 @@ class Transport:
         return {"Authorization": f"Key {key.strip()}"}
 
     async def once(self, method: str, url: URL, **options: Unpack[CallOptions]) -> Answer:
-        """One request, one answer; no retry, no redirect. Raises `NETWORK_ERRORS`."""
+        """Send one request, without retry or redirect. Raises `NETWORK_ERRORS`."""
         every = {
             "Accept": "application/json",
             **self.authorised(url, options.get("key", "api")),
@@ -205,19 +202,19 @@ class Transport:
     async def read(
         self, method: str, url: URL, *, attempts: int = READ_ATTEMPTS, **options: Unpack[CallOptions]
     ) -> Answer:
-        """A repeatable request: network errors, 429 and gateway 5xx are tried again, up to `attempts` in all.
+        """Send a repeatable request; network errors, 429 and gateway 5xx are retried, up to `attempts` in all.
 
-        The last 429 or 5xx is returned; raises ProviderUnavailable when no answer came at all.
+        Returns the last 429 or 5xx. Raises ProviderUnavailable if the last attempt got no response.
         """
 
         async def ask() -> Answer:
             answer = await self.once_or_backup(method, url, **options)
             if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.from_gateway():
-                raise _AskAgain(answer)
+                raise _RetryableAnswer(answer)
             return answer
 
         def pause(error: Exception, attempt: int) -> float | None:
-            if isinstance(error, _AskAgain):
+            if isinstance(error, _RetryableAnswer):
                 log.warning("fal_call_put_off", status=error.answer.status, host=url.host, attempt=attempt)
                 return READ_PAUSES.pause_s(attempt, error.answer.retry_after_s(self.clock.now()))
             log.warning("fal_call_failed", kind=type(error).__name__, host=url.host, attempt=attempt)
@@ -225,13 +222,13 @@ class Transport:
 
         try:
             return await retry(ask, clock=self.clock, pause=pause, attempts=attempts)
-        except _AskAgain as last:
+        except _RetryableAnswer as last:
             return last.answer
         except NETWORK_ERRORS as error:
             raise ProviderUnavailable from error
 
     async def once_or_backup(self, method: str, url: URL, **options: Unpack[CallOptions]) -> Answer:
-        """`once`, and where no connection comes about, once more on fal's backup domain if there is one."""
+        """Like `once`, but if no connection can be made, try fal's backup domain if there is one."""
         try:
             return await self.once(method, url, **options)
         except CONNECT_ERRORS:

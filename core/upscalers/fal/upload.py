@@ -1,7 +1,7 @@
-"""Staging: the picture goes to fal's CDN, streamed from disk, with a lifetime, under an address of its own.
+"""Uploads an image to fal's CDN, streamed from disk, with a limited lifetime and under its own address.
 
-fal-client's upload holds the whole file in memory, trips over names that are not ASCII, and sends the API key to the
-fallback's storage host (fal-client 1.0.3, measured 2026-11-22); its `StorageSettings` checks the lifetime for us.
+fal-client's upload holds the whole file in memory, fails for names that are not ASCII, and sends the API key to the
+fallback's storage host (fal-client 1.0.3, measured 2026-11-22). Its `StorageSettings` validates the lifetime for us.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from core.domain.errors import ImageRejected, ProviderUnavailable
 from core.domain.media_types import suffix_for
 from core.net.retry import Backoff, retry
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
-from core.upscalers.fal.failures import halt_in
+from core.upscalers.fal.failures import account_halt
 from core.upscalers.fal.json_answer import Answer
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 
@@ -32,13 +32,13 @@ _PAUSES = Backoff(first_s=0.5, cap_s=20.0)
 
 
 def lifecycle_json(lifetime_s: int) -> str:
-    """The lifecycle header's value. Raises ValueError for a lifetime fal's client would refuse."""
+    """Return the lifecycle header's value. Raises ValueError for a lifetime that fal-client refuses."""
     expires_in = StorageSettings(expires_in=max(60, lifetime_s)).expires_in
     return json.dumps({"expiration_duration_seconds": expires_in})
 
 
 class Uploader:
-    """Uploads files; keeps one CDN token until shortly before it expires."""
+    """Uploads files, and caches one CDN token until shortly before it expires."""
 
     def __init__(self, transport: Transport, breaker: CircuitBreaker) -> None:
         self._transport = transport
@@ -47,7 +47,7 @@ class Uploader:
         self._token_lock = asyncio.Lock()
 
     async def stage(self, path: Path, mime: str, *, job_id: str) -> str:
-        """See `core.ports.Upscaler.stage`. To the CDN, else to plain storage; the job retries after that."""
+        """Implement `core.ports.Upscaler.stage`: to the CDN, or else to plain storage; the job retries after that."""
         name = f"{job_id}{suffix_for(mime)}"
 
         def pause(error: Exception, attempt: int) -> float | None:
@@ -62,7 +62,7 @@ class Uploader:
             return await self._by_storage(path, mime, name)
 
     async def _to_cdn(self, path: Path, mime: str, name: str) -> str:
-        """The file's address. Raises ProviderUnavailable where it was not taken."""
+        """Upload and return the file's address. Raises ProviderUnavailable."""
         headers = {
             "Authorization": await self._authorization(),
             "Content-Type": mime,
@@ -114,7 +114,7 @@ class Uploader:
 
     async def _ask(self, url: URL, body: Mapping[str, str], **headers: str) -> Answer:
         answer = await self._transport.read("POST", url, body=body, headers=headers)
-        if (halted := halt_in(answer.status, answer.data())) is not None:
+        if (halted := account_halt(answer.status, answer.data())) is not None:
             await self._breaker.trip(halted)
             raise halted
         if not answer.ok:
@@ -122,7 +122,7 @@ class Uploader:
         return answer
 
     async def _by_storage(self, path: Path, mime: str, name: str) -> str:
-        """The documented second way. The PUT goes to a storage host, so it carries no key."""
+        """Upload by the documented alternative. The PUT goes to a storage host, so it carries no key."""
         url = self._transport.url("rest", "/storage/upload/initiate", {"storage_type": "gcs"})
         answer = await self._ask(url, {"file_name": name, "content_type": mime}, **self._lifetime())
         target, address = answer.text_at("upload_url"), answer.text_at("file_url")

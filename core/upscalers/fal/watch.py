@@ -1,7 +1,7 @@
-"""Waiting for a request: the status stream, polling that slows down behind it, and a webhook that ends the wait.
+"""Waits for a request by its status stream, with polling with backoff as fallback; a webhook ends the wait early.
 
-A connection carries a job's whole wait, so an ordinary job costs one request here. It must not judge the outcome
-(`results` does) and never resubmits.
+One connection lasts for a job's whole wait, so an ordinary job costs one request here. The outcome is read by
+`results`; nothing here submits again.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ log = structlog.get_logger(__name__)
 _PAUSES = Backoff(first_s=1.0, cap_s=16.0)
 NOT_FOUND_LIMIT = 4
 NOT_FOUND_S = 600.0
-"""A request may be unknown for a moment, or while fal has a fault; always unknown for ten minutes, it is lost."""
+"""A request may be not found for a moment, or during an outage; after ten minutes of that it is lost."""
 
 STREAM_FAILURES = 3
 POLLS_BETWEEN_STREAMS = 5
 HEALTHY_STREAM_S = 30.0
-"""A stream that lasted so long and then broke is opened again soon, however often."""
+"""A stream that broke after this time is reopened without a longer backoff."""
 
 
 class WebhookArrived(Exception):
-    """Ends a stream from outside: the webhook was quicker."""
+    """Ends a stream because the webhook arrived first."""
 
 
 class Watcher:
-    """Watches requests, and knows those that a webhook may tell about."""
+    """Watches requests, and routes webhooks to their watches."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -68,7 +68,7 @@ class Watcher:
 
 
 class _Watch:
-    """One wait: what has gone wrong so far, and what to do next because of it."""
+    """One wait: its failures so far, and what they mean for the next attempt."""
 
     def __init__(self, transport: Transport, request_id: str, path: str) -> None:
         self.request_id = request_id
@@ -80,18 +80,18 @@ class _Watch:
         self._ended = asyncio.Event()
         self._end_stream: Callable[[], object] | None = None
         self._pauses = self._not_found = self._stream_failures = self._polls = 0
-        self._asked_s: float | None = None
-        self._silent_since: float | None = None
-        self._unknown_since: float | None = None
+        self._retry_after_s: float | None = None
+        self._unreachable_since: float | None = None
+        self._not_found_since: float | None = None
 
     def end(self) -> None:
-        """End the wait now: a webhook said that the request is over."""
+        """End the wait now, because a webhook reported the end of the request."""
         self._ended.set()
         if self._end_stream is not None:
             self._end_stream()
 
     async def statuses(self) -> AsyncGenerator[RemoteStatus, None]:
-        """Statuses with repeats, until completed; `_note` and the watch's age bound the tries and the time."""
+        """Yield statuses, also repeated ones, until completed. Bounded by `_record_failure` and the watch's age."""
         for attempt in itertools.count():
             if attempt:
                 await self._pause()
@@ -99,14 +99,14 @@ class _Watch:
                 yield RemoteCompleted()
                 return
             heard = False
-            # Right after the stream failed three times running it is not worth a try.
+            # After three failed streams in a row, only every few polls tries one again.
             if self._stream_failures < STREAM_FAILURES or self._polls >= POLLS_BETWEEN_STREAMS:
                 async with aclosing(self._stream()) as statuses:
                     async for status in statuses:
                         heard = True
                         yield status
-            # Where fal just said when to come back, the poll waits for that too.
-            if not heard and self._asked_s is None and not self._ended.is_set():
+            # If fal just sent Retry-After, the poll waits for that too.
+            if not heard and self._retry_after_s is None and not self._ended.is_set():
                 polled = await self._poll()
                 if polled is not None:
                     yield polled
@@ -114,30 +114,30 @@ class _Watch:
                 raise ProviderUnavailable
 
     async def _stream(self) -> AsyncGenerator[RemoteStatus, None]:
-        """Statuses of one stream until it ends in whatever way; its failure is noted, not raised."""
+        """Yield the statuses of one stream until it ends; its failure is recorded, not raised."""
         heard = False
         opened_at = self._clock.now()
         try:
             async with await self._open() as response:
                 if response.status != HTTPStatus.OK:
                     log.info("fal_stream_refused", status=response.status)
-                    # Not found may mean that there is no stream, so only the poll that follows may count it.
+                    # 404 may mean that there is no stream endpoint, so only the following poll counts it.
                     unknown = response.status == HTTPStatus.NOT_FOUND
-                    self._note(Answer(0 if unknown else response.status, response.headers, b""))
+                    self._record_failure(Answer(0 if unknown else response.status, response.headers, b""))
                     return
                 self._end_stream = lambda: response.content.set_exception(WebhookArrived())
                 lines = EventLines()
                 async for chunk in response.content.iter_any():
                     for status in lines.feed(chunk):
                         heard = True
-                        self._heard()
+                        self._record_answer()
                         self._stream_failures = self._polls = 0
                         yield status
         except WebhookArrived:
             return
         except NETWORK_ERRORS as error:
             log.info("fal_stream_broke", kind=type(error).__name__, heard=heard)
-            self._note(None)
+            self._record_failure(None)
         finally:
             self._end_stream = None
             if not heard:
@@ -147,7 +147,7 @@ class _Watch:
                 self._pauses = 0
 
     async def _open(self) -> aiohttp.ClientResponse:
-        """Awaited, because what `get` returns would keep the whole request's frame until the response is closed."""
+        """Await the response here, because the context manager of `get` would keep its frame until the close."""
         url = self._url("/status/stream")
         return await self._transport.session.get(
             url,
@@ -165,36 +165,36 @@ class _Watch:
             answer = await self._transport.once_or_backup("GET", self._url("/status"))
         except NETWORK_ERRORS as error:
             log.info("fal_poll_failed", kind=type(error).__name__)
-            self._note(None)
+            self._record_failure(None)
             return None
         status = status_from(answer.data()) if answer.ok else None
         if status is None:
-            self._note(answer)
+            self._record_failure(answer)
         else:
-            self._heard()
+            self._record_answer()
         return status
 
-    def _heard(self) -> None:
-        self._not_found, self._silent_since, self._unknown_since = 0, None, None
+    def _record_answer(self) -> None:
+        self._not_found, self._unreachable_since, self._not_found_since = 0, None, None
 
-    def _note(self, answer: Answer | None) -> None:
-        """A call failed, with this answer or without any. Raises RequestLost or ProviderUnavailable."""
+    def _record_failure(self, answer: Answer | None) -> None:
+        """Record a failed call and its response, if any. Raises RequestLost or ProviderUnavailable past the limits."""
         now = self._clock.now()
-        if self._silent_since is None:
-            self._silent_since = now
-        self._asked_s = answer.retry_after_s(now) if answer is not None else None
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+        self._retry_after_s = answer.retry_after_s(now) if answer is not None else None
         if answer is not None and answer.status == HTTPStatus.NOT_FOUND:
             self._not_found += 1
-            if self._unknown_since is None:
-                self._unknown_since = now
-            if self._not_found >= NOT_FOUND_LIMIT and now - self._unknown_since >= NOT_FOUND_S:
+            if self._not_found_since is None:
+                self._not_found_since = now
+            if self._not_found >= NOT_FOUND_LIMIT and now - self._not_found_since >= NOT_FOUND_S:
                 raise RequestLost
-        if now - self._silent_since > self._config.outage_limit_s:
+        if now - self._unreachable_since > self._config.outage_limit_s:
             raise ProviderUnavailable
 
     async def _pause(self) -> None:
-        """Sleep on the clock: 1, 2, 4 … 16 seconds with jitter or what Retry-After said, or until the wait is ended."""
-        asked_s, self._asked_s = self._asked_s, None
+        """Sleep for 1, 2, 4 … 16 seconds with jitter, or longer if Retry-After said so, or until the wait ends."""
+        asked_s, self._retry_after_s = self._retry_after_s, None
         self._pauses += 1
         pause_s = max(_PAUSES.pause_s(self._pauses), asked_s or 0.0)
         await first_of(self._clock.sleep(pause_s), self._ended.wait())

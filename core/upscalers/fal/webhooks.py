@@ -1,7 +1,7 @@
-"""fal's webhooks: is this one really from fal, about which request, and how did that end.
+"""Verifies fal's webhooks.
 
-It must not change a job: deliveries repeat and may be forged by other customers of fal, so an outcome only ends a
-wait early, or points at a request id that the caller binds to the job by its own records.
+It must not change a job: deliveries repeat, and other customers of fal can forge them. An accepted one only ends a wait
+early, or names a request id that the caller binds to the job by its own records.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from core.domain.errors import ProviderUnavailable
-from core.upscalers.fal.json_answer import dig, objects, parsed
-from core.upscalers.fal.submit import usable_id, webhook_token
+from core.upscalers.fal.json_answer import dig, objects, parse_json
+from core.upscalers.fal.submit import valid_request_id, webhook_token
 from core.upscalers.fal.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -28,21 +28,21 @@ log = structlog.get_logger(__name__)
 WINDOW_S = 300.0
 KEYS_LIFE_S = 24 * 3600.0
 KEYS_REFRESH_S = 60.0
-"""A signature that no cached key fits fetches the keys anew, at most once a minute."""
+"""If no cached key matches a signature, the keys are fetched again, at most once a minute."""
 
 MAX_WEBHOOK_BYTES = 2 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRefused:
-    """Not to be believed; `reason` is for the log and the metrics."""
+    """The delivery is not valid; `reason` is for the log and the metrics."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookAccepted:
-    """fal says that this request is over. `ours` is True where the address carried our proof for this job."""
+    """fal reports that this request is over. `ours`: the address had our secret for this job."""
 
     request_id: str
     ours: bool
@@ -54,7 +54,7 @@ WebhookOutcome = WebhookAccepted | WebhookRefused
 class WebhookVerifier:
     """Checks Ed25519 signatures against fal's published keys (webhooks page; facts of 2026-11-22).
 
-    `arrived` is called with the id of each request that is over by a true delivery, and ends the wait for it.
+    `arrived` is called with the request id of each valid delivery, and ends the wait for it.
     """
 
     def __init__(self, transport: Transport, arrived: Callable[[str], None]) -> None:
@@ -66,11 +66,11 @@ class WebhookVerifier:
     async def receive(
         self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None
     ) -> WebhookOutcome:
-        """Judge a delivery to POST /fal/webhook/{job_id}?t=… and, if true, end the wait for its request.
+        """Verify a delivery to POST /fal/webhook/{job_id}?t=… and, if it is valid, end the wait for its request.
 
-        The caller answers 200 to both outcomes but 401 to a wrong signature, and binds the request id to the job
-        only by its own record, or, for a job whose submit is unclear, where `ours` is True. Raises ProviderUnavailable
-        when the keys cannot be had.
+        The caller answers 401 to a wrong signature and 200 to everything else. It binds the request id to the job only
+        by its own record, or, for a job whose submit is unknown, if `ours`. Raises ProviderUnavailable if the keys
+        cannot be fetched.
         """
         outcome = await self._judge(headers, body, job_id, token)
         if isinstance(outcome, WebhookAccepted):
@@ -83,7 +83,7 @@ class WebhookVerifier:
         lower = {name.lower(): value for name, value in headers.items()}
         request_id = lower.get("x-fal-webhook-request-id", "")
         stamp = lower.get("x-fal-webhook-timestamp", "")
-        if usable_id(request_id) is None or not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
+        if valid_request_id(request_id) is None or not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
             return WebhookRefused("headers")
         if len(body) > MAX_WEBHOOK_BYTES:
             return WebhookRefused("size")
@@ -95,7 +95,7 @@ class WebhookVerifier:
         )
         if not await self._signed(message, lower.get("x-fal-webhook-signature", "")):
             return WebhookRefused("signature")
-        if (data := parsed(body)) is None:
+        if (data := parse_json(body)) is None:
             return WebhookRefused("body")
         if dig(data, "request_id") != request_id:
             return WebhookRefused("request_id")

@@ -1,6 +1,6 @@
-"""A real model without an account: a small network in the image workers, or Lanczos where that is no better.
+"""A model that needs no account: a small neural network in the image workers, or Lanczos where that is as good.
 
-It runs in the sandbox's queue and on its play money.
+It uses the sandbox's queue and play money.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from core.ports import Clock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
 
-_PACE = Pace(base_s=0.5, per_megapixel_s=0.3, limit_s=60.0, is_guess=True)
-"""Of one core, measured: 12 megapixels doubled in 14 s."""
+_PACE = Pace(base_s=0.5, per_megapixel_s=0.3, limit_s=60.0, is_estimate=True)
+"""Measured on one core: 12 megapixels doubled in 14 s."""
 
 
 class LocalUpscaler(SandboxUpscaler):
@@ -24,7 +24,7 @@ class LocalUpscaler(SandboxUpscaler):
 
 
 def caption_for(source: ImageFacts, factor: float, made: WrittenImage) -> str:
-    """What really ran; it is also the picture's alternative text."""
+    """Describe what was run; it is also the image's alternative text."""
     how = "by Lanczos resampling"
     if made.network_share:
         how += f", sharpened {made.network_share:.0%} of the way by the small network ACNet"

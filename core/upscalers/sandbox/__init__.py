@@ -1,7 +1,6 @@
-"""The sandbox model: the inputs, outputs, queue and errors of fal's, with Lanczos instead of AI and play money.
+"""The sandbox backend: fal's inputs, outputs, queue and errors, but with Lanczos instead of AI, and play money.
 
-It lets everything run on one machine with no account. Requests are files, so that a killed process finds them again
-under the same ids. It never touches the network.
+It runs on one machine without an account or network. Requests are files, so that they survive a killed process.
 """
 
 from core.upscalers.sandbox.client import SandboxUpscaler

@@ -1,7 +1,7 @@
-"""`SandboxUpscaler`: the sandbox model as the core's `Upscaler` port.
+"""`SandboxUpscaler`, which implements the `Upscaler` port.
 
-Whoever watches a request has it worked on, a few at a time, first come first served. What is unfinished when its
-process ends stays on disk, and is begun again where it is watched next.
+A request is processed by the process that watches it, a few at a time, first in, first out. One that is unfinished when
+its process ends stays on disk and is started again by its next watcher.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from core.images.job_folder import link_or_copy
 from core.images.service import ImageFacts, ImageService, WrittenImage
 from core.net.retry import first_of
 from core.ports import CancelAnswer, is_staged
-from core.upscalers.sandbox.model import SandboxConfig, failure_of
+from core.upscalers.sandbox.model import SandboxConfig, model_error_for
 from core.upscalers.sandbox.records import Record, RequestStore
 
 log = structlog.get_logger(__name__)
 
 _FIRST = MODELS.default
 SWEEP_EVERY_S = 3600.0
-SAVE_AGAIN_S = 10.0
-MOST_TICKS = 20
+SAVE_RETRY_S = 10.0
+MAX_PROGRESS_STEPS = 20
 CANCELLED = errors.ModelFailed(kind="client_cancelled", billed=False)
 
 
 class SandboxUpscaler:
-    """Enlarges for real, bills in play money. One instance per process; many processes may share the folder."""
+    """Enlarges by Lanczos and bills play money. One instance per process; many processes may share the folder."""
 
     name = "sandbox"
     real_money = False
@@ -51,9 +51,9 @@ class SandboxUpscaler:
         self._clock = clock
         self._images = images
         self._store = RequestStore(config.folder)
-        self._line: dict[object, str] = {}
-        """The request that each watcher wants, in the order of their coming; the first `slots` are worked on."""
-        self._moved = asyncio.Event()
+        self._queue: dict[object, str] = {}
+        """The request of each watcher, in order of arrival; the first `slots` are processed."""
+        self._queue_changed = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -84,43 +84,42 @@ class SandboxUpscaler:
         return record.request_id
 
     async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> ports.SearchResult:
-        """The request made with this staged picture; the sandbox always knows."""
-        for record in await asyncio.to_thread(self._store.everything):
+        """Find the request with this staged image; always conclusive."""
+        for record in await asyncio.to_thread(self._store.all_records):
             if is_staged(record.inputs.get("image_url"), staged_url):
                 return ports.SearchResult(record.request_id, conclusive=True)
         return ports.SearchResult(None, conclusive=True)
 
     async def watch(self, request_id: str, model: ModelSpec = _FIRST) -> AsyncGenerator[ports.RemoteStatus, None]:
-        """Have it worked on in its turn; statuses as they change, RemoteCompleted last. Raises RequestLost."""
+        """Process the request in its turn; yield statuses as they change, RemoteCompleted last. Raises RequestLost."""
         record = await self._load(request_id)
         if record is None:
             raise errors.RequestLost
-        place = object()
-        self._line[place] = request_id
+        ticket = object()
+        self._queue[ticket] = request_id
         try:
             while True:
-                moved = self._moved
-                ahead = list(self._line).index(place) - self._config.slots if place in self._line else -1
+                changed = self._queue_changed
+                ahead = list(self._queue).index(ticket) - self._config.slots if ticket in self._queue else -1
                 if ahead < 0 or record.done:
                     break
                 yield ports.RemoteQueued(ahead)
-                await moved.wait()
+                await changed.wait()
             while (record := await self._load(request_id)) is not None and not record.done:
-                async with aclosing(self._work(record, place)) as statuses:
+                async with aclosing(self._process(record, ticket)) as statuses:
                     async for status in statuses:
                         yield status
         finally:
-            self._leave_line(place)
+            self._queue.pop(ticket, None)
+            self._notify_queue_changed()
         yield ports.RemoteCompleted()
 
-    def _leave_line(self, *places: object) -> None:
-        for place in places:
-            self._line.pop(place, None)
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+    def _notify_queue_changed(self) -> None:
+        changed, self._queue_changed = self._queue_changed, asyncio.Event()
+        changed.set()
 
-    async def _work(self, record: Record, place: object) -> AsyncGenerator[ports.RemoteStatus, None]:
-        """Enlarge the picture and write down how that ended, unless the request leaves the line meanwhile."""
+    async def _process(self, record: Record, ticket: object) -> AsyncGenerator[ports.RemoteStatus, None]:
+        """Enlarge the image and save the outcome, unless the ticket leaves the queue meanwhile."""
         yield ports.RemoteRunning(None)
         began_at, pace = self._clock.now(), self._config.pace
         enlarging: asyncio.Task[WrittenImage] | None = None
@@ -135,23 +134,23 @@ class SandboxUpscaler:
             enlarging = asyncio.create_task(
                 self._images.enlarge(source, out, factor, network=self._config.network), name=f"enlarge-{record.job_id}"
             )
-            ticks = max(1, min(int(record.inputs.get("steps", MOST_TICKS)), MOST_TICKS))
-            for tick in range(1, ticks + 1):
-                pause = self._clock.sleep(pace.duration_s(facts, factor) / ticks)
-                await (first_of(pause, enlarging) if pace.is_guess else pause)
-                if place not in self._line:
+            steps = max(1, min(int(record.inputs.get("steps", MAX_PROGRESS_STEPS)), MAX_PROGRESS_STEPS))
+            for step in range(1, steps + 1):
+                pause = self._clock.sleep(pace.duration_s(facts, factor) / steps)
+                await (first_of(pause, enlarging) if pace.is_estimate else pause)
+                if ticket not in self._queue:
                     return
-                yield ports.RemoteRunning(100.0 * tick / ticks)
-                if pace.is_guess and enlarging.done():
+                yield ports.RemoteRunning(100.0 * step / steps)
+                if pace.is_estimate and enlarging.done():
                     break
             outputs = self._outputs(record, model, address, facts, await enlarging, began_at)
             ended = dataclasses.replace(record, outputs=outputs)
-        except errors.Draining:  # the image workers are going, and so is this process: the next one goes on
+        except errors.Draining:  # the image workers and this process are stopping; another process will continue
             await asyncio.Event().wait()
             return
         except Exception as error:
             log.warning("sandbox_request_failed", job=record.job_id, kind=type(error).__name__)
-            ended = dataclasses.replace(record, error=errors.to_json(failure_of(error)))
+            ended = dataclasses.replace(record, error=errors.to_json(model_error_for(error)))
         finally:
             if enlarging is not None:
                 enlarging.cancel()
@@ -160,7 +159,7 @@ class SandboxUpscaler:
             await asyncio.to_thread(self._store.save, dataclasses.replace(ended, finished_at=self._clock.now()))
         except OSError as error:
             log.error("sandbox_disk_failed", kind=type(error).__name__)
-            await self._clock.sleep(SAVE_AGAIN_S)
+            await self._clock.sleep(SAVE_RETRY_S)
 
     def _outputs(
         self, record: Record, model: ModelSpec, address: str, facts: ImageFacts, made: WrittenImage, began_at: float
@@ -176,7 +175,7 @@ class SandboxUpscaler:
         }
 
     async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelOutput:
-        """The outputs, or the error it ended with; see `core.ports.Upscaler`."""
+        """Implement `core.ports.Upscaler.result`."""
         record = await self._load(request_id)
         if record is not None and record.finished_at is None:
             raise errors.ProviderUnavailable
@@ -191,20 +190,21 @@ class SandboxUpscaler:
         return ModelOutput(**outputs, units=Decimal(record.outputs["billable_units"]))
 
     async def cancel(self, request_id: str, model: ModelSpec = _FIRST) -> CancelAnswer:
-        """Stop it: at once while it waits, at its next step while it runs."""
+        """Stop the request: at once while it waits, at its next progress step while it runs."""
         record = await self._load(request_id)
         if record is None:
             return "not_found"
         if record.done:
             return "already_completed"
-        worked_on = request_id in list(self._line.values())[: self._config.slots]
+        is_running = request_id in list(self._queue.values())[: self._config.slots]
         ended = dataclasses.replace(record, finished_at=self._clock.now(), error=errors.to_json(CANCELLED))
         await asyncio.to_thread(self._store.save, ended)
-        self._take_out(request_id)
-        return "requested" if worked_on else "removed"
+        self._dequeue_request(request_id)
+        return "requested" if is_running else "removed"
 
-    def _take_out(self, request_id: str) -> None:
-        self._leave_line(*[place for place, wanted in self._line.items() if wanted == request_id])
+    def _dequeue_request(self, request_id: str) -> None:
+        self._queue = {ticket: wanted for ticket, wanted in self._queue.items() if wanted != request_id}
+        self._notify_queue_changed()
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
         """Copy the result to `dest`. Raises ResultExpired."""
@@ -215,7 +215,7 @@ class SandboxUpscaler:
             if (await asyncio.to_thread(path.stat)).st_size > max_bytes:
                 raise errors.ModelFailed(kind="result_file_too_large")
             part = dest.with_name(dest.name + ".part")
-            # A copy, not a link: what is cleaned or changed at `dest` later must not change the stored result.
+            # A copy, not a link: later changes at `dest` must not change the stored result.
             await asyncio.to_thread(shutil.copyfile, path, part)
             await asyncio.to_thread(part.replace, dest)
         except FileNotFoundError as error:
@@ -226,7 +226,7 @@ class SandboxUpscaler:
 
     async def billing_events(self, start: float, end: float) -> Sequence[ports.BillingEvent]:
         found = []
-        for record in await asyncio.to_thread(self._store.everything):
+        for record in await asyncio.to_thread(self._store.all_records):
             at = record.finished_at or 0.0
             if record.outputs is not None and start <= at <= end:
                 units = int(record.outputs["billable_units"])
@@ -236,8 +236,8 @@ class SandboxUpscaler:
 
     async def erase(self, request_id: str) -> None:
         if (record := await self._load(request_id)) is not None:
-            await asyncio.to_thread(self._store.forget, record)
-            self._take_out(request_id)
+            await asyncio.to_thread(self._store.delete, record)
+            self._dequeue_request(request_id)
 
     async def _load(self, request_id: str) -> Record | None:
         return await asyncio.to_thread(self._store.load, request_id)

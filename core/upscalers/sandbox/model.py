@@ -1,4 +1,4 @@
-"""What the sandbox does in the model's place: run times, captions, error mapping."""
+"""How the sandbox imitates a model: run times, captions, errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.images.service import ImageFacts, WrittenImage
 
 Caption: TypeAlias = Callable[[ImageFacts, float, WrittenImage], str]
-"""The caption of a picture, enlarged by a factor, as it was written."""
+"""(source, factor, result) to caption."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a request takes: seconds for any, seconds per output megapixel, and at most so many seconds.
+    """How long a request takes: a base, plus a time per output megapixel, up to a limit.
 
-    `is_guess`: it is over as soon as the work is.
+    `is_estimate`: a request ends as soon as its work is done.
     """
 
     base_s: float = 1.0
     per_megapixel_s: float = 0.2
     limit_s: float = 10.0
-    is_guess: bool = False
+    is_estimate: bool = False
 
     def duration_s(self, picture: ImageFacts, factor: float) -> float:
         megapixels = picture.width_px * picture.height_px * factor**2 / PIXELS_PER_MEGAPIXEL
@@ -32,7 +32,7 @@ class Pace:
 
 
 def caption_for(source: ImageFacts, factor: float, _made: WrittenImage) -> str:
-    """What was done to the picture; it is also its alternative text."""
+    """Describe what was done; it is also the image's alternative text."""
     return (
         f"An image of {source.width_px}×{source.height_px} pixels, enlarged {factor:g}× by Lanczos resampling in "
         "sandbox mode. No AI model looked at this image."
@@ -41,10 +41,7 @@ def caption_for(source: ImageFacts, factor: float, _made: WrittenImage) -> str:
 
 @dataclass(frozen=True)
 class SandboxConfig:
-    """Where it keeps its files, how many requests it works on at once, how long they take, how long results live.
-
-    `network`: enlarge with the small network, where that helps the picture.
-    """
+    """`slots` is the number of concurrent requests; `network`: use the neural network where it helps the image."""
 
     folder: Path
     slots: int = 2
@@ -56,8 +53,8 @@ class SandboxConfig:
     models: Models = MODELS
 
 
-def failure_of(error: Exception) -> errors.ModelError:
-    """The model's error for what went wrong with the picture; never billed."""
+def model_error_for(error: Exception) -> errors.ModelError:
+    """Map an image error to the model's error; never billed."""
     match error:
         case errors.OutputTooLarge() | errors.TooManyPixels() | errors.ImageTooCostly():
             return errors.ImageRejected(reason="too_large", billed=False)

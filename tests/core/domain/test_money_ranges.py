@@ -18,7 +18,7 @@ from core.domain.money import (
     output_size,
     quote,
 )
-from core.upscalers.fal.failures import units_in
+from core.upscalers.fal.failures import billed_units
 from core.upscalers.fal.platform_api import _billing_event, _nanousd
 
 USD = 1_000_000_000
@@ -30,7 +30,7 @@ POISON = ("1E+300000", "9e999999", "1e30", "1e25", "-1", "-0.5", "NaN", "sNaN", 
 @pytest.mark.parametrize("text", POISON)
 def test_a_bill_that_is_no_number_is_refused_at_once(text: str) -> None:
     began = time.thread_time()
-    units = units_in({"X-Fal-Billable-Units": text})
+    units = billed_units({"X-Fal-Billable-Units": text})
     assert units == UNREADABLE_UNITS
     assert not is_plausible_bill(units, USD // 10, USD)
     assert _nanousd(text) is None
@@ -39,8 +39,8 @@ def test_a_bill_that_is_no_number_is_refused_at_once(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "units"), [("16", 16), ("0", 0), (" 2.5 ", Decimal("2.5")), ("1e1", 10)])
 def test_a_bill_that_can_be_meant_is_read(text: str, units: Decimal) -> None:
-    assert units_in({"X-Fal-Billable-Units": text}) == units
-    assert units_in({}) is None
+    assert billed_units({"X-Fal-Billable-Units": text}) == units
+    assert billed_units({}) is None
 
 
 @pytest.mark.parametrize("value", [*POISON, True, None, [], 10**40, -(10**40), float("inf"), float("nan"), -1.0])
@@ -64,7 +64,7 @@ def test_a_bill_may_be_twice_the_estimate_or_a_dollar_above_it_and_no_more() -> 
 def test_no_text_is_charged_beyond_the_range(text: str) -> None:
     number = bounded_number(text)
     assert number is None or (number.is_finite() and number >= 0)
-    units = units_in({"X-Fal-Billable-Units": text})
+    units = billed_units({"X-Fal-Billable-Units": text})
     if units is not None and is_plausible_bill(units, USD // 10, USD):
         assert 0 <= units <= MAX_BILLED_UNITS
         assert 0 <= charge(units, USD // 10) <= 2 * USD

@@ -54,14 +54,14 @@ def inputs(image_url: str, model: ModelSpec = MODELS.default, **changes: Any) ->
     return ModelInputs(model, {**model.request(parameters, image_url), **changes})
 
 
-async def nothing() -> None:
+async def no_op() -> None:
     """An `on_sending` with nothing to do."""
 
 
 async def submitted(upscaler: FalUpscaler, folder: Path, job_id: str = "0123456789ab", **changes: Any) -> str:
     """Stage a picture and submit it; returns the request id."""
     url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id=job_id)
-    return await upscaler.submit(inputs(url, **changes), job_id=job_id, on_sending=nothing)
+    return await upscaler.submit(inputs(url, **changes), job_id=job_id, on_sending=no_op)
 
 
 async def statuses(upscaler: FalUpscaler, request_id: str) -> list[RemoteStatus]:

@@ -14,7 +14,7 @@ from core.domain.errors import ModelError
 from core.ports import RemoteCompleted, RemoteStatus
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.fal_kit import inputs, nothing, picture
+from tests.core.upscalers.fal_kit import inputs, no_op, picture
 from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
@@ -62,7 +62,7 @@ async def submitted(
     upscaler: SandboxUpscaler, folder: Path, size_px: tuple[int, int] = (64, 48), **changes: Any
 ) -> str:
     url = await upscaler.stage(await asyncio.to_thread(picture, folder, *size_px), "image/png", job_id=JOB)
-    return await upscaler.submit(inputs(url, **changes), job_id=JOB, on_sending=nothing)
+    return await upscaler.submit(inputs(url, **changes), job_id=JOB, on_sending=no_op)
 
 
 async def watched(upscaler: SandboxUpscaler, request_id: str) -> list[RemoteStatus]:

@@ -12,7 +12,7 @@ from yarl import URL
 from core.domain.errors import ModelFailed, ProviderUnavailable
 from core.net.guard import Guard
 from core.upscalers.fal import FalConfig, download
-from tests.core.upscalers.fal_kit import Rig, backend, config_for, inputs, nothing, picture, statuses
+from tests.core.upscalers.fal_kit import Rig, backend, config_for, inputs, no_op, picture, statuses
 from tests.emulators.fal import Drip, DropBefore, FalEmulator, Respond, Truncate, json_5xx, nginx
 
 JOB = "0123456789ab"
@@ -22,7 +22,7 @@ async def finished(fal: FalEmulator, folder: Path, side_px: int = 256) -> tuple[
     """A result's address and its bytes."""
     async with backend(fal) as upscaler:
         url = await upscaler.stage(picture(folder, side_px, side_px), "image/png", job_id=JOB)
-        request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
+        request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=no_op)
         await statuses(upscaler, request_id)
         result = await upscaler.result(request_id)
     return result.image_url, fal.files[result.image_url.removeprefix(fal.cdn_url)].path.read_bytes()
@@ -49,7 +49,7 @@ async def test_a_slow_host_is_asked_again_where_it_stopped_and_the_file_arrives(
     etag = etag_of(rig.fal, url)
     if what == "drips":
         monkeypatch.setattr(download, "WINDOW_S", 0.0)  # each chunk is a window of its own
-        monkeypatch.setattr(download, "LEAST_BYTES", 10_000)
+        monkeypatch.setattr(download, "MIN_WINDOW_BYTES", 10_000)
         rig.fal.faults.add("download", Drip(40, 0.01, etag), times=3)
     else:
         rig.fal.faults.add("download", Truncate(50_000, etag, stalls=True), times=2)

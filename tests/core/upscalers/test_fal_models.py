@@ -13,7 +13,7 @@ from core.domain.models import MODELS, Models, ModelSpec, read_model
 from core.domain.parameters.grammar import parse
 from core.ports import ModelInputs
 from core.upscalers.fal import FalUpscaler
-from tests.core.upscalers.fal_kit import backend, nothing, picture
+from tests.core.upscalers.fal_kit import backend, no_op, picture
 from tests.emulators.fal import FalEmulator
 from tests.emulators.fal.schemas import Schema
 
@@ -37,7 +37,7 @@ async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str
     url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id="0123456789ab")
     parameters = models.resolve(parse(f"model={model.id} {text}", models=models))
     inputs = ModelInputs(model, model.request(parameters, url))
-    request_id = await upscaler.submit(inputs, job_id="0123456789ab", on_sending=nothing)
+    request_id = await upscaler.submit(inputs, job_id="0123456789ab", on_sending=no_op)
     async with asyncio.timeout(20):
         async for _ in upscaler.watch(request_id, model):
             pass
@@ -86,4 +86,4 @@ async def test_fal_refuses_what_the_model_does_not_have(tmp_path: Path) -> None:
         url = await upscaler.stage(picture(tmp_path), "image/png", job_id="0123456789ab")
         inputs = ModelInputs(seedvr, {"image_url": url, "creativity": 0.5})
         with pytest.raises(ModelError):
-            await upscaler.submit(inputs, job_id="0123456789ab", on_sending=nothing)
+            await upscaler.submit(inputs, job_id="0123456789ab", on_sending=no_op)

@@ -194,7 +194,7 @@ async def test_a_nameless_error_is_the_models_own_where_the_status_says_so(fal: 
     ],
 )
 def test_a_refused_content_is_known_in_every_shape_of_an_error(body: object) -> None:
-    assert failures.is_named(422, {}, body)
+    assert failures.is_model_error(422, {}, body)
     assert isinstance(failures.model_error(422, {}, body), ContentRejected)
 
 

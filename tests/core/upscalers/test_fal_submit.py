@@ -16,7 +16,7 @@ from core.domain.errors import (
     SubmitUnknown,
 )
 from core.ports import RemoteCompleted
-from tests.core.upscalers.fal_kit import Rig, backend, inputs, nothing, picture, submitted
+from tests.core.upscalers.fal_kit import Rig, backend, inputs, no_op, picture, submitted
 from tests.emulators.fal import (
     DropAfter,
     DropBefore,
@@ -100,7 +100,7 @@ async def test_accepted_then_dropped_is_posted_once_and_found_again(fal: FalEmul
         url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
         since = clock.now()
         with pytest.raises(SubmitUnknown):
-            await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
+            await upscaler.submit(inputs(url), job_id=JOB, on_sending=no_op)
         found = await upscaler.find(url, since=since)
     assert len(fal.submits) == 1
     assert found.conclusive
@@ -227,6 +227,6 @@ async def test_the_webhook_address_carries_the_job_and_a_proof(fal: FalEmulator,
 
 async def test_fifty_submits_at_once_are_fifty_posts(rig: Rig) -> None:
     ids = await asyncio.gather(
-        *(rig.upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=nothing) for n in range(50))
+        *(rig.upscaler.submit(inputs(f"http://127.0.0.1:9/{n}.png"), job_id=JOB, on_sending=no_op) for n in range(50))
     )
     assert len(set(ids)) == len(rig.fal.submits) == 50

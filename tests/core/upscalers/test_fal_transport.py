@@ -15,7 +15,7 @@ from core.ports import SystemClock
 from core.upscalers.fal import FalConfig, FalUpscaler
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport
-from tests.core.upscalers.fal_kit import Rig, backend, completed, config_for, inputs, nothing, statuses
+from tests.core.upscalers.fal_kit import Rig, backend, completed, config_for, inputs, no_op, statuses
 from tests.emulators.fal import FalEmulator, nginx
 from tests.fakes.clock import JumpingClock
 from tests.fakes.core import NoMetrics
@@ -136,7 +136,7 @@ async def test_no_key_link_or_caption_is_logged_whatever_goes_wrong(
 async def test_a_closed_backend_refuses_calls_and_closes_twice(upscaler: FalUpscaler) -> None:
     await upscaler.close()
     with pytest.raises(RuntimeError):
-        await upscaler.submit(inputs("x"), job_id="0123456789ab", on_sending=nothing)
+        await upscaler.submit(inputs("x"), job_id="0123456789ab", on_sending=no_op)
 
 
 async def test_a_backend_that_was_never_opened_closes_without_a_word(fal: FalEmulator) -> None:

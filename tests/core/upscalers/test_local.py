@@ -13,7 +13,7 @@ from core.ports import RemoteCompleted, Upscaler
 from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
 from tests.core.images import pictures
-from tests.core.upscalers.fal_kit import inputs, nothing
+from tests.core.upscalers.fal_kit import inputs, no_op
 from tests.core.upscalers.sandbox_kit import sized
 from tests.fakes.clock import JumpingClock
 
@@ -43,7 +43,7 @@ async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_pat
         port: Upscaler = local
         await port.start()
         url = await port.stage(tmp_path / "in.png", "image/png", job_id=JOB)
-        request_id = await port.submit(inputs(url, upscale_factor=2.5), job_id=JOB, on_sending=nothing)
+        request_id = await port.submit(inputs(url, upscale_factor=2.5), job_id=JOB, on_sending=no_op)
         async with asyncio.timeout(20):
             assert [status async for status in port.watch(request_id)][-1] == RemoteCompleted()
         result = await port.result(request_id)
@@ -70,7 +70,7 @@ async def test_it_is_over_as_soon_as_the_work_is_and_can_be_cancelled_before(tmp
         local = LocalUpscaler(SandboxConfig(tmp_path / "local"), held, JumpingClock(nap_s=0.01))  # type: ignore[arg-type]
         await local.start()
         url = await local.stage(tmp_path / "in.png", "image/png", job_id=JOB)
-        request_id = await local.submit(inputs(url), job_id=JOB, on_sending=nothing)
+        request_id = await local.submit(inputs(url), job_id=JOB, on_sending=no_op)
         if cancelled:
             await local.cancel(request_id)
         else:

@@ -29,7 +29,7 @@ from core.images.service import ImageService
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, SystemClock, Upscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.fal_kit import inputs, nothing, picture
+from tests.core.upscalers.fal_kit import inputs, no_op, picture
 from tests.core.upscalers.sandbox_kit import (
     JOB,
     SLOW,
@@ -150,7 +150,7 @@ async def test_a_request_whose_process_was_killed_is_finished_by_another(tmp_pat
 async def test_a_submit_that_nobody_saw_answered_is_found(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
     url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
     assert (await upscaler.find(url, since=0)).request_id is None
-    request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing)
+    request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=no_op)
     found = await upscaler.find(url, since=0)
     assert (found.request_id, found.conclusive) == (request_id, True)
 
@@ -184,7 +184,7 @@ async def test_troubles_end_as_fals_would(tmp_path: Path, trouble: Exception, ex
 
 
 async def test_a_picture_that_was_never_staged_cannot_be_loaded(upscaler: SandboxUpscaler) -> None:
-    request_id = await upscaler.submit(inputs("https://example.com/x.png"), job_id=JOB, on_sending=nothing)
+    request_id = await upscaler.submit(inputs("https://example.com/x.png"), job_id=JOB, on_sending=no_op)
     error = await ended(upscaler, request_id)
     assert to_json(error) == to_json(ImageRejected(reason="download", billed=False))
 
@@ -266,6 +266,6 @@ async def test_a_request_takes_a_few_seconds_by_size_and_never_too_long() -> Non
 async def test_two_hundred_at_once_all_end(tmp_path: Path) -> None:
     async with sandbox(tmp_path, slots=8) as upscaler:
         url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
-        ids = await asyncio.gather(*(upscaler.submit(inputs(url), job_id=JOB, on_sending=nothing) for _ in range(200)))
+        ids = await asyncio.gather(*(upscaler.submit(inputs(url), job_id=JOB, on_sending=no_op) for _ in range(200)))
         ends = await asyncio.gather(*(watched(upscaler, request_id) for request_id in ids))
     assert all(told[-1] == RemoteCompleted() for told in ends)

@@ -19,7 +19,7 @@ async def test_a_waiting_request_is_removed_by_a_cancel(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), slots=0) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
         watching = asyncio.ensure_future(ended(upscaler, request_id))
-        await until(lambda: upscaler._line)
+        await until(lambda: upscaler._queue)
         assert await upscaler.cancel(request_id) == "removed"
         assert to_json(await watching) == to_json(CANCELLED)
         assert to_json(await ended(upscaler, request_id)) == to_json(CANCELLED)
@@ -32,7 +32,7 @@ async def test_a_running_request_stops_at_its_next_step(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=0.1), pace=pace) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
         watching = asyncio.ensure_future(ended(upscaler, request_id))
-        await until(lambda: upscaler._line)
+        await until(lambda: upscaler._queue)
         assert await upscaler.cancel(request_id) == "requested"
         assert to_json(await watching) == to_json(CANCELLED)
 
@@ -41,7 +41,7 @@ async def test_an_erased_request_is_waited_for_no_longer(tmp_path: Path) -> None
     async with sandbox(tmp_path, slots=0) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
         watching = asyncio.ensure_future(watched(upscaler, request_id))
-        await until(lambda: upscaler._line)
+        await until(lambda: upscaler._queue)
         await upscaler.erase(request_id)
         assert (await watching)[-1] == RemoteCompleted()
 
