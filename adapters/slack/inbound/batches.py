@@ -3,6 +3,7 @@
 What is kept, by the question's key, are the core's requests: a press after a restart still begins them.
 """
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ from core.presentation.cards import batch
 AREA = "slack.batch"
 LIFE_S = 24 * 3600.0
 TAKEN_S = 10.0
-SIZE_WAIT_S = 0.5
+SIZE_WAIT_S = 0.8
+"""Slack looks at a new file for about so long; an event is to be stored within three seconds."""
 SMALL: Size = (16, 16)
 NOTHING: Size = (0, 0)
 """Of a file that is no picture: its job will say so, and costs nothing."""
@@ -32,9 +34,9 @@ async def size_of(api: SlackApi, team: Team, picture: Mapping[str, Any]) -> Size
     """What Slack tells of a picture's size, also where it has looked at the file only since its event."""
     known, kind = declared_size(picture), str(picture.get("mimetype") or "")
     if known is None and not kind and picture.get("id"):
-        with contextlib.suppress(SlackError):
-            answer = await api.call(team, "files.info", max_wait_s=SIZE_WAIT_S, file=picture["id"])
-            file = answer.get("file") or {}
+        with contextlib.suppress(SlackError, TimeoutError):
+            async with asyncio.timeout(SIZE_WAIT_S):
+                file = await api.processed(team, str(picture["id"]), at_most_s=SIZE_WAIT_S)
             known, kind = declared_size(file), str(file.get("mimetype") or "")
     return NOTHING if known is None and kind and not kind.startswith("image/") else known
 

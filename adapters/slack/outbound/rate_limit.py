@@ -43,9 +43,11 @@ PER_MINUTE = {method: calls for calls, methods in _CALLS.items() for method in m
 
 @dataclass(slots=True)
 class _Pace:
-    """How a method or channel is used after a 429: not until its time, then at half the speed, for a minute each.
+    """How a method or channel is used after a 429: not until its time; from the second within a minute on, then at half
+    the speed, for a minute each.
 
-    Other processes use it too, and only Slack knows how much.
+    One alone is a burst that Slack liked less today, and its time is over. Another one so soon tells of other processes
+    that use it too, and only Slack knows how much.
     """
 
     blocked_until: float = 0.0
@@ -53,7 +55,7 @@ class _Pace:
     eases_at: float = 0.0
 
     def limited(self, now: float, retry_after_s: float) -> None:
-        if now >= self.blocked_until:  # else this call was on its way together with one that was told so
+        if self.blocked_until <= now < self.eases_at:  # before: it was on its way together with one that was told so
             self.slower = min(SLOWEST, self.slower * 2)
         self.blocked_until = max(self.blocked_until, now + retry_after_s)
         self.eases_at = self.blocked_until + WINDOW_S

@@ -1,5 +1,7 @@
 """Several pictures at once: above the threshold for a price unasked, their total is agreed to first."""
 
+import asyncio
+
 import pytest
 
 from tests.adapters.slack.conftest import World
@@ -79,6 +81,18 @@ async def test_prices_that_slack_cannot_tell_beforehand_are_asked_about(world: W
 async def test_a_size_that_the_event_leaves_out_is_asked_of_slack(world: World) -> None:
     await world.slack.member.mention("", [world.picture(f"{n}.png", stub_in_events=True) for n in (1, 2)])
     await world.until(lambda: len(world.service.rows) == 2, move=0.1)
+    await world.idle()
+
+
+async def test_files_that_slack_has_not_looked_at_yet_are_waited_for_and_a_pdf_is_no_reason_to_ask(
+    world: World,
+) -> None:
+    ready_at_s = world.slack.clock.now() + 0.4
+    pdf = world.slack.member.file(b"%PDF-1.7", "doc.pdf", mimetype="application/pdf", processed_at_s=ready_at_s)
+    files = [world.picture(processed_at_s=ready_at_s), pdf]
+    sent = asyncio.create_task(world.slack.member.mention("", files))
+    await world.until(lambda: len(world.service.rows) == 2, move=0.1)
+    assert (await sent).acked
     await world.idle()
 
 

@@ -182,3 +182,27 @@ async def test_after_a_429_nobody_in_the_workspace_calls_before_its_time() -> No
     budget.limited("T1", "chat.update", 30)
     await budget.take("T1", "chat.update", progress=False, max_wait_s=60)
     assert clock.at >= 1030
+
+
+async def test_one_429_costs_its_own_time_and_only_a_second_one_within_a_minute_half_the_speed() -> None:
+    clock = HandClock(1000.0)
+    budget = Budget(clock)
+
+    async def calls_at_once() -> int:
+        """How many find room right after the 429's time."""
+        for given in range(50):
+            try:
+                await budget.take("T1", "chat.update", progress=False, max_wait_s=0.5)
+            except SlackAway:
+                return given
+        return 50
+
+    budget.limited("T1", "chat.update", 1)
+    clock.at += 1
+    assert await calls_at_once() == 47
+    clock.at += 58
+    budget.limited("T1", "chat.update", 1)
+    clock.at += 55
+    assert await calls_at_once() == 23
+    clock.at += 130
+    assert await calls_at_once() == 47
