@@ -160,7 +160,7 @@ class App:
         self.engine = engine
         self.own_tasks = (  # of every process that serves, whatever its role
             *Gauges(self.ctx, self.settings.data_dir, self.replicas).maintenance_tasks(),
-            MaintenanceTask("connections", 60, self.database.close_rested),
+            MaintenanceTask("connections", 60, self.database.close_idle),
         )
         self.maintenance = Maintenance(
             self.pipeline, engine, self.members, retention_s=self.settings.retention_days * _DAY_S,

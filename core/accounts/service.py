@@ -94,8 +94,8 @@ class Accounts(SavedSettings):
         if await asyncio.to_thread(free_bytes, path.parent) - needed_bytes < self._ctx.settings.disk.free:
             raise StorageFull(reason="disk")
         for job, result in kept:
-            await self._ctx.files.here(self._ctx.files.source(job.id))
-            await self._ctx.files.here(self._ctx.files.absolute(result.path))
+            await self._ctx.files.ensure_local(self._ctx.files.source(job.id))
+            await self._ctx.files.ensure_local(self._ctx.files.absolute(result.path))
         await asyncio.to_thread(self._pack, path, record, jobs)
 
     def _pack(self, path: Path, record: dict[str, Any], jobs: Sequence[Job]) -> None:

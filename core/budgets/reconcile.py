@@ -89,7 +89,7 @@ class Books:
         events = await self._upscaler.billing_events(since, now)
         known = {one.request_id for one in sent}
         others = [event.request_id for event in events if event.request_id not in known]
-        sent += await self._store.of_requests(others)
+        sent += await self._store.by_request_ids(others)
         sent += [one for one in gone if one.request_id in others]
         charges = await self._charges(sent)
         if charges and not events:

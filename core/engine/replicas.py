@@ -35,7 +35,7 @@ class Replicas:
             connection.execute(delete(replicas).where(replicas.c.name == name))
             connection.execute(insert(replicas), row)
 
-        await self._db.change(work)
+        await self._db.run_write(work)
         log.info("signed_in", process=name)
 
     async def revoke(self, name: str) -> str:
@@ -47,19 +47,19 @@ class Replicas:
             connection.execute(update(replicas).where(one).values(token=""))
             return token or ""
 
-        return await self._db.change(work)
+        return await self._db.run_write(work)
 
     async def strike(self, name: str) -> None:
         """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""
-        await self._db.run(delete(replicas).where(replicas.c.name == name, replicas.c.token == ""))
+        await self._db.execute(delete(replicas).where(replicas.c.name == name, replicas.c.token == ""))
 
     async def tokens(self) -> dict[str, str]:
         """The token of every name; empty where it was revoked."""
-        rows = await self._db.look(lambda connection: connection.execute(_ALL).all())
+        rows = await self._db.run_read(lambda connection: connection.execute(_ALL).all())
         return {row.name: row.token for row in rows}
 
     async def roles(self) -> Counter[str]:
-        rows = await self._db.look(lambda connection: connection.execute(_ROLES).all())
+        rows = await self._db.run_read(lambda connection: connection.execute(_ROLES).all())
         return Counter(row.role for row in rows)
 
 

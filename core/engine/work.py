@@ -74,18 +74,20 @@ class Work:
         await self._changes.call(_Change(piece, owner, ends=True))
 
     async def of(self, owner: str) -> Sequence[Piece]:
-        return _pieces(await self._db.look(lambda connection: connection.execute(_OF, {"mine": owner}).all()))
+        return _pieces(await self._db.run_read(lambda connection: connection.execute(_OF, {"mine": owner}).all()))
 
     async def take_from(self, dead: str, mine: str) -> Sequence[Piece]:
         """Make everything of a dead process this one's; both are tokens."""
         values = {"dead": dead, "mine": mine}
-        return _pieces(await self._db.once(lambda connection: connection.execute(_TAKE_FROM, values).all()))
+        return _pieces(await self._db.run_statement(lambda connection: connection.execute(_TAKE_FROM, values).all()))
 
     async def take_left(self, mine: str) -> Sequence[Piece]:
         """Make this process's what nobody has in hand, oldest first; processes that do so at once share it."""
-        if not await self._db.look(lambda connection: connection.execute(_LEFT).first()):
+        if not await self._db.run_read(lambda connection: connection.execute(_LEFT).first()):
             return ()
-        return _pieces(await self._db.once(lambda connection: connection.execute(_TAKE_LEFT, {"mine": mine}).all()))
+        return _pieces(
+            await self._db.run_statement(lambda connection: connection.execute(_TAKE_LEFT, {"mine": mine}).all())
+        )
 
     async def close(self) -> None:
         await self._changes.close()
@@ -108,7 +110,7 @@ class Work:
             return new
 
         alone = not leaves and not (ended and begun)
-        new = await (self._db.once if alone else self._db.change)(write)
+        new = await (self._db.run_statement if alone else self._db.run_write)(write)
         answers = []
         for one in changes:
             answers.append(not one.ends and one.piece in new)

@@ -172,9 +172,9 @@ class JobContext:
     async def quiet(self, job: Job) -> None:
         """No progress edit of this job after this returns; where one may still come, its end is owed a second time."""
         unsure = await self.running.quiet(job.id)
-        if unsure or job.id in self.store.taken:
+        if unsure or job.id in self.store.taken_over:
             await self.obligations.owe_restating(job)
-            self.store.taken.discard(job.id)
+            self.store.taken_over.discard(job.id)
 
     def adapter(self, platform: str) -> ChatAdapter:
         """The platform's adapter; a silent one for a platform that is not configured (any more)."""

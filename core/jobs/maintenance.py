@@ -129,7 +129,7 @@ class Maintenance:
         """Jobs that fell out of this process, and those that nobody has in hand (a crash between two commits)."""
         await self._engine.resume()
         before = self._ctx.clock.now() - _STALE_S
-        for job_id in await self._ctx.store.lost(self._ctx.lease.token, updated_before=before):
+        for job_id in await self._ctx.store.orphaned(self._ctx.lease.token, updated_before=before):
             job = await self._ctx.store.get(job_id) if job_id not in self._pipeline.jobs_here else None
             if job is not None and not job.state.terminal:
                 await self.revive(job)
@@ -170,7 +170,7 @@ class Maintenance:
 
     async def keep_holds(self) -> None:
         await self._ctx.ledger.touch(sorted(self._pipeline.jobs_here))
-        released = await self._ctx.ledger.sweep(self._ctx.store.goes_on)
+        released = await self._ctx.ledger.sweep(self._ctx.store.is_unfinished)
         if released:
             log.warning("holds_swept", holds=released)
             self._ctx.running.wake_waiting_jobs()
@@ -183,14 +183,14 @@ class Maintenance:
                 await asyncio.gather(*map(self._members.erase_images, old[start : start + _AT_ONCE]))
             if len(old) < _PAGE:
                 break
-        await self._ctx.files.forget_uploads(_UPLOAD_KEPT_S, now)
+        await self._ctx.files.delete_old_uploads(_UPLOAD_KEPT_S, now)
         await self._ctx.running.disk.scan()
-        await self._ctx.files.forget_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
+        await self._ctx.files.delete_old_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
 
     async def find_stuck(self) -> None:
         """Jobs older than a job can be: the operator is told, for only a person can tell why."""
         now, settings = self._ctx.clock.now(), self._ctx.settings
-        count, oldest_id = await self._ctx.store.older_than_possible(
+        count, oldest_id = await self._ctx.store.overdue(
             working_since=now - settings.start_within_s - _LONGEST_WORK_S,
             delivering_since=now - settings.collect_retry_s - settings.deliver_retry_s - _LONGEST_WORK_S,
         )
@@ -199,7 +199,7 @@ class Maintenance:
             self._ctx.operator.tell("stuck", partial(operator_texts.stuck_jobs, count, oldest_id))
 
     async def forget_expired(self) -> None:
-        await self._ctx.store.forget_expired(self._ctx.clock.now() - _INCIDENTS_KEPT_S)
+        await self._ctx.store.delete_expired(self._ctx.clock.now() - _INCIDENTS_KEPT_S)
 
 
 def _part(job: Job) -> JobPart:

@@ -252,9 +252,9 @@ class JobService:
         return follow_job(self._ctx.store, self._ctx.event_bus, job_id, after)
 
     async def history(
-        self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
+        self, actor: Requester, *, limit: int = 10, before: float | None = None, refused: bool = True
     ) -> Sequence[Job]:
-        return await self._ctx.store.history(actor, limit=limit, before=before, begun=begun)
+        return await self._ctx.store.history(actor, limit=limit, before=before, refused=refused)
 
     def notice(self, error: UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None) -> Notice:
         return error_notice(error, locale, job, who)

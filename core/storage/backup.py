@@ -1,12 +1,12 @@
-"""A copy of everything that is stored, as one file, and the way back from it.
+"""Back up everything that is stored into one file, and restore it.
 
-A backup is a ZIP: `manifest.json`, each table as one JSON row per line, the key file where the key lies in `DATA_DIR`,
-and on request the pictures. It is read in one transaction, so it may be made while the bot works, and it can be
-restored into SQLite and PostgreSQL alike, also by a later version of the bot.
+A backup is a ZIP: `manifest.json`, each table as one JSON row per line, the key file if the key is in `DATA_DIR`, and
+on request the pictures. It is read in one transaction, so it can be made while the bot runs, and it can be
+restored into SQLite or PostgreSQL, also by a later version of the bot.
 
-What happened after a backup was made is not in it. So nothing that it holds unfinished is paid for or posted by
-itself after a restore: a job with a request at the provider is looked up there and its picture kept in the history;
-any other ends uncharged. Each restore is a new epoch, by which the two can be told apart in `ledger_meta`.
+A backup does not know what happened after it was made. So no unfinished job in it is paid for or posted after a
+restore: a job with a request at the provider is looked up there and its picture kept in the history; any other ends
+uncharged. Each restore starts a new epoch, which `ledger_meta` records.
 """
 
 import dataclasses
@@ -38,17 +38,17 @@ from core.storage.tables_ledger import meta
 FORMAT = 1
 KEY_FILE = "secret.key"
 RESTORED_TO = "restored"
-"""Platform of the reply of a job that a backup held unfinished: there is no such adapter, so nothing is posted."""
+"""Reply platform of a job that was unfinished in the backup: there is no such adapter, so nothing is posted."""
 
-_ROWS_AT_ONCE = 1000
+_BATCH_ROWS = 1000
 _EPOCH = "epoch"
 _LEFT_OUT = {replicas.name, work.name}
-"""Which processes run, and what, is no part of what is stored."""
+"""Running processes and their work are not backed up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup holds. `made_at` in unix seconds; `revision` of the tables; `pictures` is a number of files."""
+    """A backup's manifest. `made_at` in unix seconds; `revision` of the tables; `pictures` is the number of files."""
 
     made_at: float
     version: str
@@ -61,14 +61,14 @@ class Contents:
 async def write_backup(
     database: Database, file: Path, *, version: str, key_file: Path, folders: Sequence[Path] = ()
 ) -> Contents:
-    """Readable by its owner only; whole or not at all. `folders` are all in one parent. Raises OSError."""
+    """Write a complete file, readable by its owner only. All `folders` have the same parent. Raises OSError."""
     draft = file.with_name(file.name + ".part")
     try:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
             draft.chmod(0o600)
             async with database.engine.connect() as connection:
-                one_moment = {"readonly": True} if database.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-                await connection.execution_options(**one_moment)
+                snapshot = {"readonly": True} if database.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+                await connection.execution_options(**snapshot)
                 async with connection.begin():
                     rows = await connection.run_sync(_write_tables, archive)
             has_key = key_file.is_file()
@@ -89,12 +89,11 @@ def _write_tables(connection: Connection, archive: zipfile.ZipFile) -> dict[str,
         if table.name in _LEFT_OUT:
             continue
         with archive.open(f"tables/{table.name}.jsonl", "w", force_zip64=True) as out:
-            count = 0
-            found = connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table))
+            counts[table.name] = 0
+            found = connection.execution_options(yield_per=_BATCH_ROWS).execute(select(table))
             for row in found.mappings():
                 out.write(json.dumps(dict(row), ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-                count += 1
-            counts[table.name] = count
+                counts[table.name] += 1
     return counts
 
 
@@ -106,20 +105,20 @@ def _write_pictures(archive: zipfile.ZipFile, folders: Sequence[Path]) -> int:
                 if path.is_file() and not path.is_symlink():
                     archive.write(path, f"files/{path.relative_to(folder.parent)}", zipfile.ZIP_STORED)
                     count += 1
-            except FileNotFoundError:  # deleted meanwhile, as it should be
+            except FileNotFoundError:  # its job was deleted meanwhile
                 continue
     return count
 
 
 def read_contents(file: Path) -> Contents:
-    """What the backup says of itself, after every byte of it was checked. Raises NotUsable."""
+    """Read the manifest and verify the checksums of the whole file. Raises NotUsable."""
     try:
         with zipfile.ZipFile(file) as archive:
-            said = json.loads(archive.read("manifest.json"))
+            manifest = json.loads(archive.read("manifest.json"))
             damaged = archive.testzip()
-        if said.pop("format") != FORMAT:
+        if manifest.pop("format") != FORMAT:
             raise NotUsable("This backup was made by a newer version of the bot; use that version.")
-        contents = Contents(**said)
+        contents = Contents(**manifest)
     except FileNotFoundError:
         raise NotUsable(f"{file} is not there.") from None
     except (PermissionError, IsADirectoryError) as error:
@@ -149,26 +148,26 @@ async def stored_jobs(database: Database) -> int:
 
 
 async def restore(database: Database, file: Path, vault: Vault, *, at: float) -> int:
-    """Replace everything that is stored by the backup, in one transaction; how many jobs it held unfinished.
+    """Replace everything that is stored by the backup, in one transaction. Returns its number of unfinished jobs.
 
-    No process may use the database meanwhile. Raises KeyChanged where `vault` does not open what the backup holds.
+    No process may use the database meanwhile. Raises KeyChanged if `vault` does not decrypt the backup.
     """
     contents = read_contents(file)
     async with database.write() as connection:
         unfinished = await connection.run_sync(_restore, file, contents.revision, vault, at)
-    await _give_holds_back(database, vault)
+    await _release_holds(database, vault)
     return unfinished
 
 
-async def _give_holds_back(database: Database, vault: Vault) -> None:
-    """What was held for jobs that end here is theirs again at once."""
+async def _release_holds(database: Database, vault: Vault) -> None:
+    """Release the holds of the jobs that the restore ended."""
     clock = SystemClock()
     store = SqlJobStore(database, vault, clock)
     settings = LedgerSettings((), ZoneInfo("UTC"))
     ledger = SqlLedger(database, clock, settings)
 
     try:
-        await ledger.sweep(store.goes_on, older_than_s=-settings.hold_ttl_s)
+        await ledger.sweep(store.is_unfinished, older_than_s=-settings.hold_ttl_s)
     finally:
         await ledger.close()
 
@@ -187,8 +186,8 @@ def _restore(connection: Connection, file: Path, revision: str, vault: Vault, at
                     _fill(connection, table, lines)
     upgrade_to(connection, "head")
     _check_key(connection, vault)
-    connection.execute(delete(work))  # written by the upgrade of an older backup
-    connection.execute(delete(obligations))  # nothing is said by itself about what ended long ago
+    connection.execute(delete(work))  # written by the migration of an older backup
+    connection.execute(delete(obligations))  # jobs that ended long ago are not announced
     connection.execute(delete(meta).where(meta.c.key == _EPOCH))
     connection.execute(insert(meta).values(key=_EPOCH, value=str(max(epoch, int(at)) + 1)))
     return _close_unfinished(connection, vault, at)
@@ -201,7 +200,7 @@ def _epoch(connection: Connection) -> int:
 
 
 def _drop_everything(connection: Connection) -> None:
-    """Our tables, and those of the job engine of older releases."""
+    """Drop our tables, and those of the job engine of older releases."""
     for view in inspect(connection).get_view_names():
         connection.execute(text(f'DROP VIEW "{view}"'))
     there = MetaData()
@@ -214,7 +213,7 @@ def _drop_everything(connection: Connection) -> None:
 def _fill(connection: Connection, table: Table, lines: IO[bytes]) -> None:
     flags = [column.name for column in table.columns if isinstance(column.type, Boolean)]
     parsed = map(json.loads, lines)
-    while rows := list(islice(parsed, _ROWS_AT_ONCE)):
+    while rows := list(islice(parsed, _BATCH_ROWS)):
         for row in rows:
             row.update({name: bool(row[name]) for name in flags if row.get(name) is not None})
         connection.execute(insert(table), rows)
@@ -236,7 +235,7 @@ def _close_unfinished(connection: Connection, vault: Vault, at: float) -> int:
     open_states = [state.value for state in JobState if not state.terminal]
     found = connection.execute(select(jobs).where(jobs.c.state.in_(open_states))).all()
     for row in found:
-        # Last touched long ago: the next start finds that nobody works on it.
+        # `updated_at` 0: the next start finds that no process runs it.
         job = dataclasses.replace(from_row(row, vault), reply=ReplyAddress(RESTORED_TO), updated_at=0.0)
         if job.remote is None or not job.remote.request_id:
             receipt = Receipt(0, job.quote.estimate_nanousd if job.quote else 0, "none")

@@ -1,4 +1,4 @@
-"""Between a `Job` and its row. The only place that knows which part of a job is stored where."""
+"""Convert between a `Job` and its row. The only module that knows which part of a job is stored in which column."""
 
 import json
 import operator
@@ -21,30 +21,30 @@ def _adapters(*names: str) -> dict[str, TypeAdapter[Any]]:
     return {name: TypeAdapter(_TYPES[name]) for name in names}
 
 
-_OPEN = _adapters("requester", "parameters", "input", "quote", "progress", "receipt", "delivery")
-_SEALED = _adapters("source", "reply", "remote", "result")
-_PLAIN = ("private", "spoiler", "parent_id", "confirmed_nanousd")
-_COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_at", "cancel_requested_by")
-_SAYS = (*_COLUMNS, "state", "images_deleted", "request_id", "submit_mark", "data", "secret")
-"""All that a job is read from."""
+_DATA = _adapters("requester", "parameters", "input", "quote", "progress", "receipt", "delivery")
+_SECRET = _adapters("source", "reply", "remote", "result")
+_DATA_SCALARS = ("private", "spoiler", "parent_id", "confirmed_nanousd")
+_OWN_COLUMNS = ("id", "key", "created_at", "updated_at", "finished_at", "confirm_by_at", "cancel_requested_by")
+_READ = (*_OWN_COLUMNS, "state", "images_deleted", "request_id", "submit_mark", "data", "secret")
+"""The columns from which a job is read."""
 
-CHANGING = tuple(name for name in _SAYS if name not in ("id", "key", "created_at"))
+CHANGING = tuple(name for name in _READ if name not in ("id", "key", "created_at"))
 
-_says = operator.attrgetter(*_SAYS)
+_read_columns = operator.attrgetter(*_READ)
 
-_REMEMBERED = 256
+_MAX_CACHED_JOBS = 256
 
 log = structlog.get_logger(__name__)
 
 
 def to_row(job: Job, vault: Vault) -> dict[str, Any]:
-    """Column values of a job, without `fingerprint`, `delivery_state`, `takeovers`: not part of a snapshot."""
+    """Column values of a job, except `fingerprint`, `delivery_state` and `takeovers`, which a `Job` does not have."""
     return {**_columns(job), "data": _data(job), "secret": _secret(job, vault)}
 
 
 def _columns(job: Job) -> dict[str, Any]:
     return {
-        **{name: getattr(job, name) for name in _COLUMNS},
+        **{name: getattr(job, name) for name in _OWN_COLUMNS},
         "state": job.state.value,
         "platform": job.requester.platform,
         "workspace_id": job.requester.workspace_id,
@@ -58,7 +58,7 @@ def _columns(job: Job) -> dict[str, Any]:
 
 
 def _data(job: Job) -> str:
-    data = _dumped(job, _OPEN) | {name: getattr(job, name) for name in _PLAIN}
+    data = _dumped(job, _DATA) | {name: getattr(job, name) for name in _DATA_SCALARS}
     if job.remote is not None:
         data["remote"] = {
             "backend": job.remote.backend,
@@ -71,18 +71,18 @@ def _data(job: Job) -> str:
 
 
 def _secret(job: Job, vault: Vault) -> str:
-    return vault.seal(_dumped(job, _SEALED))
+    return vault.seal(_dumped(job, _SECRET))
 
 
 def _dumped(job: Job, adapters: dict[str, TypeAdapter[Any]]) -> dict[str, Any]:
     return {name: adapter.dump_python(getattr(job, name), mode="json") for name, adapter in adapters.items()}
 
 
-def _unsealed(row: Any, data: dict[str, Any]) -> dict[str, Any]:
-    """What stands in for a sealed half that cannot be opened: how far the paid call got is known all the same.
+def _secret_fallback(row: Any, data: dict[str, Any]) -> dict[str, Any]:
+    """Stand in for a secret that cannot be decrypted. The state of the paid call comes from the other columns.
 
-    A mark without a request id is *unknown* then, whatever it says: the request is looked up, never made again. Rows
-    of 0.1.0 have no mark.
+    A submit mark without a request id counts as *sending*, whatever it is: the request is looked up, never made again.
+    Rows of 0.1.0 have no mark.
     """
     unfinished = not JobState(row.state).terminal
     mark = row.submit_mark or ("sending" if unfinished else "none")
@@ -94,69 +94,72 @@ def _unsealed(row: Any, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_row(row: Any, vault: Vault) -> Job:
-    """The job again. Sealed parts that can no longer be opened come back empty, but for the paid call."""
+    """Read a job. Encrypted parts that can no longer be decrypted are empty, except the state of the paid call."""
     data = json.loads(row.data)
-    sealed = vault.unseal(row.secret) or _unsealed(row, data)
+    secret = vault.unseal(row.secret) or _secret_fallback(row, data)
     return Job(
-        **{name: getattr(row, name) for name in _COLUMNS},
+        **{name: getattr(row, name) for name in _OWN_COLUMNS},
         state=JobState(row.state),
         images_deleted=bool(row.images_deleted),
         error=errors.from_json(data["error"]) if data.get("error") else None,
-        **{name: data[name] for name in _PLAIN},
-        **{name: adapter.validate_python(data.get(name)) for name, adapter in _OPEN.items()},
-        **{name: adapter.validate_python(sealed.get(name)) for name, adapter in _SEALED.items()},
+        **{name: data[name] for name in _DATA_SCALARS},
+        **{name: adapter.validate_python(data.get(name)) for name, adapter in _DATA.items()},
+        **{name: adapter.validate_python(secret.get(name)) for name, adapter in _SECRET.items()},
     )
 
 
 class JobRows:
-    """Reads and changes rows, and remembers the newest jobs: most rows are read many times for each time they change.
+    """Reads and changes rows, and caches the most recent jobs, since rows are read far more often than changed.
 
-    Used from the event loop and from the thread that writes.
+    Used from the event loop and from the writer thread.
     """
 
     def __init__(self, vault: Vault) -> None:
         self.vault = vault
-        self._newest: dict[str, tuple[tuple[Any, ...], Job]] = {}
+        self._cache: dict[str, tuple[tuple[Any, ...], Job]] = {}
         self._lock = threading.Lock()
 
     def job(self, row: Any) -> Job:
-        says = _says(row)
-        known = self._newest.get(row.id)
-        if known is not None and known[0] == says:
-            return known[1]
-        return self._remember(says, from_row(row, self.vault))
+        columns = _read_columns(row)
+        cached = self._cache.get(row.id)
+        if cached is not None and cached[0] == columns:
+            return cached[1]
+        return self._store(columns, from_row(row, self.vault))
 
     def readable(self, row: Any) -> Job | None:
-        """The same; None for what only a newer release beside this one can read, and has in hand."""
+        """Like `job`; None for a row that only a newer release running beside this one can read."""
         try:
             return self.job(row)
         except ValueError:
             log.warning("job_not_readable", job=row.id, state=row.state)
             return None
 
-    def newest(self, job_id: str) -> tuple[dict[str, Any], Job | None]:
-        """What the row said when it was last read or changed here, and its job; nothing if that is long ago."""
-        says, job = self._newest.get(job_id, ((), None))
-        return dict(zip(_SAYS, says, strict=False)), job
+    def cached(self, job_id: str) -> tuple[dict[str, Any], Job | None]:
+        """Return the columns and the job as last read or changed here; ({}, None) if they are not cached."""
+        columns, job = self._cache.get(job_id, ((), None))
+        return dict(zip(_READ, columns, strict=False)), job
 
-    def changes(self, says: Mapping[str, Any], before: Job, job: Job) -> dict[str, Any]:
-        """The columns in which the job differs from `before`, which the row `says`: an index is left as it is then."""
+    def changed_columns(self, columns: Mapping[str, Any], before: Job, job: Job) -> dict[str, Any]:
+        """Return the columns in which `job` differs from `before`, stored as `columns`.
+
+        Unchanged columns are left out, so that the database need not update their indexes.
+        """
         old = _columns(before)
         changed = {name: value for name, value in _columns(job).items() if old[name] != value}
-        parts = (*_OPEN, *_SEALED, *_PLAIN, "error")
+        parts = (*_DATA, *_SECRET, *_DATA_SCALARS, "error")
         differs = {name for name in parts if getattr(job, name) is not getattr(before, name)}
         if differs - {"source", "reply", "result"}:
             changed["data"] = _data(job)
-        if differs & _SEALED.keys():
+        if differs & _SECRET.keys():
             changed["secret"] = _secret(job, self.vault)
-        if job.error is None:  # one that was raised keeps everything alive that it passed
-            self._remember(tuple(changed.get(name, says[name]) for name in _SAYS), job)
+        if job.error is None:  # a cached error would keep alive every object in its traceback
+            self._store(tuple(changed.get(name, columns[name]) for name in _READ), job)
         return changed
 
-    def _remember(self, says: tuple[Any, ...], job: Job) -> Job:
+    def _store(self, columns: tuple[Any, ...], job: Job) -> Job:
         with self._lock:
-            self._newest.pop(job.id, None)
-            self._newest[job.id] = (says, job)
-            if len(self._newest) > _REMEMBERED:
-                del self._newest[next(iter(self._newest))]
+            self._cache.pop(job.id, None)
+            self._cache[job.id] = (columns, job)
+            if len(self._cache) > _MAX_CACHED_JOBS:
+                del self._cache[next(iter(self._cache))]
         return job

@@ -1,9 +1,9 @@
-"""The connection to the application's database, and its two kinds of transaction.
+"""The application's database: connections, reads and writes.
 
-SQLite: write-ahead log, `synchronous=FULL` (an intent to pay must survive a power cut), writes begin IMMEDIATE and go
-through one lock, so that writers of this process never spin on each other; a second process waits up to 30 s.
-PostgreSQL: READ COMMITTED; a semaphore keeps waiting transactions out of the pool's own queue. Source of both
-settings: measurements on this project's kind of machine, 2026-11-22.
+SQLite: write-ahead log, `synchronous=FULL` (an intent to pay must survive a power cut). Writes begin IMMEDIATE and take
+one lock, so that writers of this process never poll for each other; a second process waits up to 30 s.
+PostgreSQL: READ COMMITTED; a semaphore keeps waiting transactions out of the pool's queue. Both settings were measured
+on a machine like the project's, 2026-11-22.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -30,38 +30,39 @@ from core.storage.sqlite.writer import SqliteWriter, prepare
 T = TypeVar("T")
 
 DATABASE_ERRORS = (DBAPIError, PoolTimeout)
-"""What a transaction raises when the database refuses, is away, or has no connection free."""
+"""Raised by a transaction when the database refuses, cannot be reached, or has no free connection."""
 
-_TAKE_TOO = "DO $$ BEGIN IF NOT pg_try_advisory_lock({0}) THEN RAISE lock_not_available; END IF; END $$"
+_TRY_LOCK = "DO $$ BEGIN IF NOT pg_try_advisory_lock({0}) THEN RAISE lock_not_available; END IF; END $$"
 DRIVER_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg itself raises there; the last one on a connection that the server is just closing."""
+"""The same errors as asyncpg raises them; the last one on a connection that the server is just closing."""
 
 _BUSY_TIMEOUT_S = 30.0
-_MOST_CONNECTIONS = 10
-_FRESH_S = 10.0
-"""A connection that answered so shortly ago is not asked again whether it is alive."""
+_MAX_CONNECTIONS = 10
+_PING_AFTER_S = 10.0
+"""A connection that was idle for longer is pinged before use."""
 
-_RESTED_S = 50.0
-"""A connection that nobody needed for so long is closed, but for the last one. Less than the time between looks."""
+_CLOSE_AFTER_S = 50.0
+"""A connection that was idle for longer is closed, except the last one. Shorter than the interval of `close_idle`."""
 
 
 class Database:
     def __init__(self, engine: AsyncEngine, address: AsyncpgAddress | None = None) -> None:
         self.engine = engine
         self._address = address
-        self.is_sqlite = engine.dialect.name == "sqlite"
-        self._writers = asyncio.Semaphore(1 if self.is_sqlite else _MOST_CONNECTIONS - 2)
+        self.dialect = engine.dialect.name
+        self.is_sqlite = self.dialect == "sqlite"
+        self._writers = asyncio.Semaphore(1 if self.is_sqlite else _MAX_CONNECTIONS - 2)
         self._writer = (
             SqliteWriter(engine.url, self._writers, busy_timeout_s=_BUSY_TIMEOUT_S) if self.is_sqlite else None
         )
 
     @classmethod
     def connect(cls, url: str) -> Database:
-        """`sqlite:///path`, `postgresql://…` or the same with an async driver named."""
+        """Accepts `sqlite:///path`, `postgresql://…`, or the same with an async driver named."""
         parsed = parse(url)
         if parsed.get_backend_name() == "sqlite":
             parsed = parsed.set(drivername="sqlite+aiosqlite")
-            # The newest first: each connection that is used keeps 2 MB of the file in memory.
+            # Last in, first out: each connection in use caches 2 MB of the file.
             engine = create_async_engine(parsed, pool_size=5, max_overflow=0, pool_use_lifo=True)
             prepare(engine.sync_engine, _BUSY_TIMEOUT_S)
             return cls(engine)
@@ -69,18 +70,18 @@ class Database:
         engine = create_async_engine(
             parsed.set(drivername="postgresql+asyncpg", query={}),
             async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s),
-            pool_size=_MOST_CONNECTIONS,
+            pool_size=_MAX_CONNECTIONS,
             max_overflow=0,
             pool_use_lifo=True,
             pool_recycle=1800,
         )
-        _ping_the_rested(engine.sync_engine)
+        _ping_after_idling(engine.sync_engine)
         return cls(engine, address)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """On SQLite for the start and the terminal alone: one that is cancelled holds the lock for as long as anything
-        refers to its cursor, which may be long. `change` and `once` are never cut in two.
+        """Begin a write transaction. On SQLite only for start-up and the command line: if it is cancelled, it keeps the
+        lock for as long as anything refers to its cursor. `run_write` and `run_statement` cannot be interrupted.
         """
         async with self._writers, self._connected() as connection, connection.begin():
             yield connection
@@ -94,59 +95,63 @@ class Database:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection of the pool. A server that is away is an OperationalError, as any other trouble with it is."""
-        async with AsyncExitStack() as stack:  # gives it back whole, also where its user is cancelled meanwhile
+        """Take a connection of the pool. Raises OperationalError where the server cannot be reached."""
+        async with AsyncExitStack() as stack:  # returns the connection also when its user is cancelled
             try:
                 connection = await stack.enter_async_context(self.engine.connect())
-            except DRIVER_ERRORS as error:  # SQLAlchemy passes the driver's own errors of connecting on as they are
+            except DRIVER_ERRORS as error:  # SQLAlchemy does not wrap the driver's errors while connecting
                 raise OperationalError("connect", None, error, connection_invalidated=True) from error
             yield connection
 
     async def rows(self, query: Executable) -> Sequence[Any]:
-        """What this query finds, in a transaction of its own."""
+        """Fetch all rows of a query, in a transaction of its own."""
         async with self.read() as connection:
             return (await connection.execute(query)).all()
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
-        """Run one short, indexed query. On SQLite it happens at once, on the event loop: see `sqlite.writer`."""
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
+        """Run one short, indexed query. On SQLite it runs on the event loop: see `sqlite.writer`."""
         if self._writer is not None:
             return await self._writer.read(work)
         async with self._connected() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")  # one round trip instead of three
             return await connection.run_sync(work)
 
-    async def change(self, work: Callable[[Connection], T]) -> T:
-        """Run one short write in a transaction. On SQLite, those that wait together are committed together."""
+    async def first(self, query: Executable, values: Mapping[str, Any] | None = None) -> Any:
+        """Return the first row of a short, indexed query, or None."""
+        return await self.run_read(lambda connection: connection.execute(query, values).first())
+
+    async def run_write(self, work: Callable[[Connection], T]) -> T:
+        """Run one short write in a transaction. On SQLite, waiting writes share a commit."""
         if self._writer is not None:
             return await self._writer.write(work)
         async with self.write() as connection:
             return await connection.run_sync(work)
 
-    async def once(self, work: Callable[[Connection], T]) -> T:
-        """The same for one statement, which on PostgreSQL commits by itself: one round trip instead of three."""
+    async def run_statement(self, work: Callable[[Connection], T]) -> T:
+        """Run a write of one statement, which PostgreSQL commits by itself: one round trip instead of three."""
         if self._writer is not None:
             return await self._writer.write(work)
         async with self._writers:
-            return await self.look(work)
+            return await self.run_read(work)
 
-    async def run(self, statement: Executable) -> None:
-        """One statement that writes."""
-        await self.once(lambda connection: connection.execute(statement).rowcount)
+    async def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
+        """Execute one statement that writes; returns the number of rows that it changed."""
+        return await self.run_statement(lambda connection: connection.execute(statement, values).rowcount)
 
     async def refuse_pooler(self) -> None:
-        """Raise NotUsable where a lock does not belong to its connection, and what asyncpg raises.
+        """Raise NotUsable where a lock does not belong to its connection. Raises asyncpg's own errors as well.
 
-        Behind a pooler in transaction mode a second client is given the first one's session, and its locks.
+        A pooler in transaction mode gives a second client the first one's session, including its locks.
         """
         if self._address is None:
             return
         name, dsn = secrets.randbits(62), self._address.dsn
         first = await asyncpg.connect(dsn, timeout=self._address.timeout_s)
-        try:  # by statements without parameters: those with some fail on their own behind such a pooler
+        try:  # without parameters, since prepared statements fail behind such a pooler for another reason
             await first.execute(f"SELECT pg_advisory_lock({name})", timeout=5)
             second = await asyncpg.connect(dsn, timeout=self._address.timeout_s)
             try:
-                await second.execute(_TAKE_TOO.format(name), timeout=5)
+                await second.execute(_TRY_LOCK.format(name), timeout=5)
             finally:
                 await second.close(timeout=5)
         except asyncpg.LockNotAvailableError:
@@ -163,11 +168,11 @@ class Database:
         async with asyncio.timeout(5), self.read() as connection:
             await connection.execute(text("SELECT 1"))
 
-    async def close_rested(self) -> None:
-        """Close all connections to PostgreSQL but one that nobody has needed for a minute."""
+    async def close_idle(self) -> None:
+        """Close the connections to PostgreSQL that were idle for about a minute, except one."""
         if not self.is_sqlite:
             async with self.engine.connect() as connection:
-                await connection.run_sync(lambda one: _close_rested(one.engine))  # this one stays
+                await connection.run_sync(lambda one: _close_idle(one.engine))  # this one stays open
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -176,11 +181,11 @@ class Database:
 
 
 _OPEN: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
-"""How many connections each pool has open."""
+"""The number of open connections of each pool."""
 
 
-def _ping_the_rested(engine: Engine) -> None:
-    """Try a connection before use only where it rested for a while: asking each time costs a round trip of four."""
+def _ping_after_idling(engine: Engine) -> None:
+    """Ping a connection before use only after it was idle: pinging each time adds one round trip to three."""
     _OPEN[engine] = 0
 
     @event.listens_for(engine, "connect")
@@ -193,26 +198,25 @@ def _ping_the_rested(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkin")
     def _on_checkin(_connection: Any, record: Any) -> None:
-        record.info["rests_since"] = time.monotonic()
+        record.info["idle_since"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get("rests_since", float("inf")) < _FRESH_S:
+        if time.monotonic() - record.info.get("idle_since", float("inf")) < _PING_AFTER_S:
             return
         try:
             engine.dialect.do_ping(connection)
-        except Exception as error:  # whatever a dead connection answers, the pool makes a new one
+        except Exception as error:  # the pool then opens a new connection, whatever the error was
             raise DisconnectionError from error
 
 
-def _close_rested(engine: Engine) -> None:
-    """See `Database.close_rested`; for an engine that hands out the newest first."""
+def _close_idle(engine: Engine) -> None:
     assert isinstance(engine.pool, QueuePool)
-    with ExitStack() as taken:  # all go back, also where the database does not answer for one of them
-        # The pool keeps an empty place for what was closed, and to take that place would open it again.
+    with ExitStack() as taken:  # returns all of them, also where one does not answer
+        # The pool keeps a slot for each closed connection; checking that slot out would open it again.
         open_now = _OPEN[engine] - engine.pool.checkedout()
-        resting = [taken.enter_context(engine.connect()) for _ in range(min(open_now, engine.pool.checkedin()))]
-        for connection in resting:
-            # One that had died while it rested was opened anew just now, and has never rested.
-            if time.monotonic() - connection.info.get("rests_since", float("inf")) > _RESTED_S:
+        idle = [taken.enter_context(engine.connect()) for _ in range(min(open_now, engine.pool.checkedin()))]
+        for connection in idle:
+            # A connection that died while idle was reopened by the check-out, and has no `idle_since`.
+            if time.monotonic() - connection.info.get("idle_since", float("inf")) > _CLOSE_AFTER_S:
                 connection.invalidate()

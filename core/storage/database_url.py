@@ -1,7 +1,7 @@
-"""`DATABASE_URL` as operators paste it: whoever's parameters it has, and each mistake in one sentence.
+"""Parse `DATABASE_URL` as operators paste it, and explain each mistake in one sentence.
 
-Hosted PostgreSQL hands out addresses such as `postgres://u:p@host/db?sslmode=require&channel_binding=require`. asyncpg
-understands only some of libpq's parameters, and none of other tools.
+Providers of PostgreSQL hand out addresses such as `postgres://u:p@host/db?sslmode=require&channel_binding=require`.
+asyncpg knows only some of libpq's parameters, and none of other tools'.
 """
 
 import errno
@@ -16,14 +16,14 @@ from core.ports import NotUsable
 
 _POSTGRES = {"postgresql", "postgres"}
 _OTHER_TOOLS = {"pgbouncer", "schema", "connection_limit", "pool_timeout", "sslaccept", "statement_cache_size"}
-"""Parameters of other clients (Prisma and the like), unknown to libpq: left out everywhere."""
+"""Parameters of other clients (such as Prisma) that libpq does not know; they are ignored."""
 
 _LIBPQ_ONLY = {
     "channel_binding", "client_encoding", "connect_timeout", "fallback_application_name", "gssencmode", "hostaddr",
     "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "requirepeer",
     "sslcompression", "sslnegotiation", "sslsni", "tcp_user_timeout",
 }  # fmt: skip
-"""What asyncpg would send to the server as a setting, which refuses it (PostgreSQL 17 manual, 32.1.2)."""
+"""asyncpg would send these to the server as settings, which refuses them (PostgreSQL 17 manual, 32.1.2)."""
 
 _UNESCAPED = "DATABASE_URL cannot be read: write @ : / ? # % in the password as %40 %3A %2F %3F %23 %25."
 
@@ -32,17 +32,17 @@ DEFAULT_CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class AsyncpgAddress:
-    """What `asyncpg.connect` takes: the address without what it does not know, and how long to wait."""
+    """Arguments of `asyncpg.connect`: the address without unknown parameters, and the timeout."""
 
     dsn: str
     timeout_s: float
 
 
 def parse(url: str) -> URL:
-    """The address, with `postgres` written out. Raises NotUsable."""
+    """Parse and check the address; `postgres` becomes `postgresql`. Raises NotUsable."""
     try:
         parsed = make_url(url)
-    except ValueError:  # the port is no number: nearly always an unescaped character in the password
+    except ValueError:  # the port is not a number: nearly always an unescaped character in the password
         raise NotUsable(_UNESCAPED) from None
     except ArgumentError:
         raise NotUsable(
@@ -55,7 +55,7 @@ def parse(url: str) -> URL:
         raise NotUsable(f"DATABASE_URL names {kind}; only postgresql:// and sqlite:/// work here.")
     if parsed.host and "@" in parsed.host:
         raise NotUsable("DATABASE_URL has two @ signs: write one that belongs to the password as %40.")
-    if "@" in (parsed.database or ""):  # a slash and an @ of the password were taken for the host's
+    if "@" in (parsed.database or ""):  # an unescaped slash of the password ended the host
         raise NotUsable(_UNESCAPED)
     if not 0 < (parsed.port or 5432) < 65536:
         raise NotUsable("The port in DATABASE_URL must be between 1 and 65535; PostgreSQL's own is 5432.")
@@ -63,22 +63,22 @@ def parse(url: str) -> URL:
 
 
 def for_asyncpg(url: str) -> AsyncpgAddress:
-    """The address for asyncpg: `sslmode`, `sslrootcert` and `application_name` stay, `connect_timeout` is its own."""
+    """Keep `sslmode`, `sslrootcert` and `application_name`; `connect_timeout` becomes the timeout."""
     parsed = parse(url)
-    timeout = _number(parsed.query.get("connect_timeout"))
     left = parsed.difference_update_query(_LIBPQ_ONLY | _OTHER_TOOLS)
-    return AsyncpgAddress(left.render_as_string(hide_password=False), timeout or DEFAULT_CONNECT_TIMEOUT_S)
+    return AsyncpgAddress(left.render_as_string(hide_password=False), _timeout_s(parsed.query.get("connect_timeout")))
 
 
-def _number(value: object) -> float | None:
+def _timeout_s(value: object) -> float:
     try:
-        return float(value) if isinstance(value, str) and float(value) > 0 else None
+        timeout_s = float(value) if isinstance(value, str) else 0.0
     except ValueError:
-        return None
+        timeout_s = 0.0
+    return timeout_s if timeout_s > 0 else DEFAULT_CONNECT_TIMEOUT_S
 
 
 def explain(error: BaseException) -> str:
-    """Why the database cannot be used and what to do, in one sentence; no password, no address."""
+    """Say in one sentence why the database cannot be used and what to do, without password or address."""
     return next((found for cause in _causes(error) if (found := _sentence(cause))), None) or (
         f"The database cannot be used ({type(error).__name__}); check DATABASE_URL."
     )

@@ -1,8 +1,8 @@
-"""Encryption at rest for whatever could let somebody act as us: reply addresses, links, stored platform tokens.
+"""Encryption at rest for everything that would let somebody act as the bot: reply addresses, links, platform tokens.
 
-Fernet (AES-128-CBC with HMAC-SHA256, `cryptography`), key derived from SECRET_KEY, or from a random key file that is
-made on first use, readable by its owner alone. Losing the key loses only what it protects, never money rows nor the
-proof that something was paid for. A key is changed by naming the new one and, for one start, the old one.
+Fernet (AES-128-CBC with HMAC-SHA256, `cryptography`). The key is derived from SECRET_KEY, or from a random key file,
+created on first use, readable by its owner only. Losing the key loses only what it protects, never money rows or the
+proof that something was paid for. To change the key, set the new one and, for one start, the old one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.ports import NotUsable
 
 KEY_BYTES = 48
 MIN_KEY_CHARS = 32
-"""What is made has 64 characters; a file with less than this was cut short, or is not ours."""
+"""A generated key has 64 characters; a file with fewer than this was cut short, or is not a key file."""
 
 
 class KeyChanged(NotUsable):
@@ -34,20 +34,20 @@ class KeyChanged(NotUsable):
 
 
 class Vault:
-    """Seals JSON values to text and opens them again; also signs links. `old` opens, but no longer seals."""
+    """Encrypts and decrypts JSON values. The key `old` decrypts, but no longer encrypts."""
 
     def __init__(self, secret: str, *, old: str | None = None) -> None:
         digests = [_derive(key) for key in (secret, old) if key is not None]
         self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(digest[:32])) for digest in digests])
         self.signing_key = digests[0][32:]
         self.fingerprints = tuple(hmac.digest(digest[32:], b"fingerprint", "sha256").hex()[:32] for digest in digests)
-        """Of the key, then of the old one: tells keys apart and nothing of them."""
+        """One of each key, the current one first: tells keys apart and reveals nothing of them."""
 
     @classmethod
     def open(cls, secret_key: str | None, data_dir: Path, *, old: str | None = None, shared: bool = False) -> Vault:
-        """A vault under SECRET_KEY, or under `data_dir/secret.key` (created, mode 0600) where none is set.
+        """Use SECRET_KEY, or `data_dir/secret.key` (created with mode 0600) where none is set.
 
-        Raises NotUsable where none is set and the database is `shared`: a key file is of one machine.
+        Raises NotUsable where none is set and the database is `shared`, since a key file belongs to one machine.
         """
         if secret_key is None and shared:
             raise NotUsable(
@@ -75,7 +75,7 @@ class Vault:
         return self._fernet.rotate(text.encode()).decode()
 
     def unseal(self, text: str) -> Any:
-        """The value again, or None where the key has changed since (the value is lost then, by design)."""
+        """Decrypt a value; None where the key has changed since (the value is lost then, by design)."""
         try:
             return json.loads(self._fernet.decrypt(text.encode()))
         except (InvalidToken, ValueError):
@@ -87,7 +87,7 @@ def _derive(secret: str) -> bytes:
 
 
 def _read_key(path: Path) -> str:
-    """Raises NotUsable for an empty or short one."""
+    """Raises NotUsable for an empty or truncated key."""
     key = path.read_bytes().strip().decode("ascii", "replace")
     if len(key) < MIN_KEY_CHARS or not (key.isascii() and key.isprintable()):
         raise NotUsable(
@@ -98,9 +98,9 @@ def _read_key(path: Path) -> str:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a new file, mode 0600, that appears under its name complete and on disk, or not at all.
+    """Create a file with mode 0600 that appears under its name complete and on disk, or not at all.
 
-    A file that another process put there meanwhile is left as it is.
+    A file that another process created meanwhile is kept.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
     try:

@@ -1,8 +1,7 @@
-"""Puts concurrent calls into one transaction: whoever comes while a batch is being written joins the next one.
+"""Run concurrent calls in one transaction: calls that arrive while a batch is being written form the next batch.
 
-A batch that fails for what is in it, not because the database is away, is run again one call at a time.
-
-No call waits for company: a lone call starts at once. It knows nothing of money.
+A batch that fails because of one of its calls, not because the database is away, is run again one call at a time. No
+call is delayed to fill a batch.
 """
 
 import asyncio
@@ -16,15 +15,15 @@ log = structlog.get_logger(__name__)
 
 Op = TypeVar("Op")
 
-_ANSWERED_AT_ONCE = 8
-"""Callers that go on in one turn of the event loop: each may do a millisecond of work before it waits again."""
+_RESULTS_PER_ITERATION = 8
+"""Callers resumed in one iteration of the event loop; each may do a millisecond of work before it waits again."""
 
 
 class Batcher(Generic[Op]):
-    """Runs `work` on one batch at a time: it answers every call in order (an Exception is raised to that caller), or
-    raises and has changed nothing.
+    """Runs `work` on one batch at a time.
 
-    `away` are the errors that every other call would meet too; after them nothing is run again.
+    `work` returns one result for each call, in order (an Exception is raised to that caller), or raises without having
+    changed anything. After an error of the `away` types, which every other call would get too, nothing is run again.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Batcher(Generic[Op]):
         return len(self._queue)
 
     async def call(self, op: Op) -> Any:
-        """Run `op` in the next batch. If the caller is cancelled before its batch begins, it never runs."""
+        """Run `op` in the next batch. It never runs if the caller is cancelled before its batch begins."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.append((op, future))
         if self._worker is None or self._worker.done():
@@ -62,29 +61,29 @@ class Batcher(Generic[Op]):
                 batch = [self._queue.popleft() for _ in range(min(self._max_batch, len(self._queue)))]
                 await self._run([one for one in batch if not one[1].done()])
         finally:
-            for _, future in (*batch, *self._queue):  # some are left only after a cancellation of this task
+            for _, future in (*batch, *self._queue):  # some are left only if this task is cancelled
                 future.cancel()
             self._queue.clear()
 
     async def _run(self, batch: Sequence[tuple[Op, asyncio.Future[Any]]]) -> None:
         if not batch:
             return
-        answers: Sequence[object]
+        results: Sequence[object]
         try:
-            answers = await self._work([op for op, _ in batch])
-        except Exception as error:  # handed to the callers, who are the ones waiting for it
+            results = await self._work([op for op, _ in batch])
+        except Exception as error:  # raised to the callers below
             if len(batch) > 1 and not isinstance(error, self._away):
                 log.warning("batch_runs_one_by_one", calls=len(batch), kind=type(error).__name__)
                 for one in batch:
                     await self._run([one])
                 return
-            answers = [error] * len(batch)
-        for number, ((_, future), answer) in enumerate(zip(batch, answers, strict=True), start=1):
-            if number % _ANSWERED_AT_ONCE == 0:
+            results = [error] * len(batch)
+        for number, ((_, future), result) in enumerate(zip(batch, results, strict=True), start=1):
+            if number % _RESULTS_PER_ITERATION == 0:
                 await asyncio.sleep(0)
             if future.done():
                 continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
+            if isinstance(result, Exception):
+                future.set_exception(result)
             else:
-                future.set_result(answer)
+                future.set_result(result)

@@ -1,4 +1,4 @@
-"""Searches among the jobs, for the pipeline, the maintenance tasks and the books; and incidents. See `jobs`."""
+"""Searches among the jobs, for the pipeline, maintenance and reconciliation; and incidents. See `jobs`."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,20 +15,20 @@ from core.storage.encryption import Vault
 from core.storage.tables import KEPT, app_state, incidents, jobs, replicas, work
 
 _PAGE_ROWS = 500
-_SENT_PAGE = 2_000
+_SENT_PAGE_ROWS = 2_000
 _SENT = select(jobs.c.id, jobs.c.request_id, jobs.c.created_at, jobs.c.finished_at, jobs.c.state)
 _UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.DELIVERING.value)
 
 
 class JobSearches:
-    """What reads many rows. Each method is one transaction, or one for each page."""
+    """Queries that read many rows. Each method is one transaction, or one for each page."""
 
     def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._db = database
         self._rows = JobRows(vault)
         self._clock = clock
-        self.taken: set[str] = set()
-        """Jobs that this process took from another one, of which an edit may still be on its way."""
+        self.taken_over: set[str] = set()
+        """Jobs that this process took over; an edit of their messages by the previous owner may still arrive."""
 
     async def unconfirmed_before(self, now: float) -> Sequence[Job]:
         waiting = JobState.AWAITING_CONFIRMATION.value
@@ -39,14 +39,15 @@ class JobSearches:
         return [row.id for row in await self._db.rows(query.limit(5000))]
 
     async def finished_before(self, at: float, *, limit: int = 200) -> Sequence[Job]:
-        """Ended jobs whose images are still kept though they ended before `at`, oldest first."""
+        """Return jobs that ended before `at` and whose images are still kept, oldest first."""
         query = select(jobs).where(jobs.c.finished_at < at, KEPT).order_by(jobs.c.finished_at)
         return await self._list(query.limit(limit))
 
-    async def lost(self, token: str, *, updated_before: float) -> Sequence[str]:
-        """Ids of jobs that should be moving and that no process has in hand, oldest first.
+    async def orphaned(self, token: str, *, updated_before: float) -> Sequence[str]:
+        """Return the ids of unfinished jobs that no process runs, oldest first.
 
-        Those whose owner is gone, and those of nobody or of this token that were not touched since `updated_before`.
+        These are jobs whose owner is gone, and jobs without an owner or owned by `token` that were not updated since
+        `updated_before`.
         """
         in_hand = select(work.c.job_id).where(work.c.job_id == jobs.c.id).exists()
         gone = jobs.c.owner.not_in(select(replicas.c.token)) & (jobs.c.owner != "")
@@ -55,13 +56,13 @@ class JobSearches:
         return [row.id for row in await self._db.rows(query.order_by(jobs.c.updated_at).limit(20_000))]
 
     async def of_workspace(self, platform: str, workspace_id: str, *, after_id: str = "") -> Sequence[Job]:
-        """A workspace's jobs whose images are kept, by id, some hundreds from `after_id` on."""
+        """Return one page of a workspace's jobs whose images are kept, ordered by id, after `after_id`."""
         here = and_(jobs.c.platform == platform, jobs.c.workspace_id == workspace_id, jobs.c.id > after_id)
         query = select(jobs).where(here, jobs.c.images_deleted.is_(False))
         return await self._list(query.order_by(jobs.c.id).limit(_PAGE_ROWS))
 
     async def owners_of(self, job_ids: Sequence[str]) -> Mapping[str, tuple[Requester, bool]]:
-        """Who asked for these jobs, and whether they are paid for (or cost nothing); unknown ones are left out."""
+        """Return who requested these jobs, and whether they are paid for (or free). Unknown ids are left out."""
         c = jobs.c
         paid = or_(c.request_id != "", c.submit_mark.not_in(("", "none")), c.state == JobState.SUCCEEDED.value)
         query = select(c.id, c.platform, c.user_id, c.workspace_id, paid.label("paid")).where(c.id.in_(job_ids))
@@ -70,49 +71,45 @@ class JobSearches:
             for row in await self._db.rows(query)
         }
 
-    async def with_request(self, request_id: str) -> Job | None:
+    async def by_request_id(self, request_id: str) -> Job | None:
         found = await self._list(select(jobs).where(jobs.c.request_id == request_id).limit(1))
         return found[0] if found else None
 
     async def sent_requests(self, since: float) -> AsyncIterator[SentRequest]:
         after: tuple[float, str] = (since, "")
-        query = _SENT.where(jobs.c.request_id != "").order_by(jobs.c.created_at, jobs.c.id).limit(_SENT_PAGE)
+        query = _SENT.where(jobs.c.request_id != "").order_by(jobs.c.created_at, jobs.c.id).limit(_SENT_PAGE_ROWS)
         while True:
             later = tuple_(jobs.c.created_at, jobs.c.id) > tuple_(*after)
             rows = await self._db.rows(query.where(later))
             for row in rows:
                 yield _sent(row)
-            if len(rows) < _SENT_PAGE:
+            if len(rows) < _SENT_PAGE_ROWS:
                 return
             after = (rows[-1].created_at, rows[-1].id)
 
-    async def of_requests(self, request_ids: Sequence[str]) -> Sequence[SentRequest]:
+    async def by_request_ids(self, request_ids: Sequence[str]) -> Sequence[SentRequest]:
         found: list[SentRequest] = []
-        for start in range(0, len(request_ids), _SENT_PAGE):
-            query = _SENT.where(jobs.c.request_id.in_(request_ids[start : start + _SENT_PAGE]))
+        for start in range(0, len(request_ids), _SENT_PAGE_ROWS):
+            query = _SENT.where(jobs.c.request_id.in_(request_ids[start : start + _SENT_PAGE_ROWS]))
             found += map(_sent, await self._db.rows(query))
         return found
 
-    async def older_than_possible(self, *, working_since: float, delivering_since: float) -> tuple[int, str]:
-        """How many unfinished jobs were made before these times, and the oldest one's id."""
+    async def overdue(self, *, working_since: float, delivering_since: float) -> tuple[int, str]:
+        """Count the unfinished jobs created before these times (at most 1000); also returns the oldest one's id."""
         late = case((jobs.c.state == JobState.DELIVERING.value, delivering_since), else_=working_since)
         query = select(jobs.c.id).where(jobs.c.state.in_(_UNFINISHED), jobs.c.created_at < late)
         found = await self._db.rows(query.order_by(jobs.c.created_at).limit(1000))
         return len(found), found[0].id if found else ""
 
     async def open_jobs(self) -> OpenJobCounts:
-        query = (
-            select(jobs.c.state, func.count(), func.min(jobs.c.created_at))
-            .where(jobs.c.state.in_(_UNFINISHED))
-            .group_by(jobs.c.state)
-        )
-        rows = await self._db.rows(query)
-        waiting = sum(int(row[1]) for row in rows if row[0] == JobState.QUEUED.value)
-        oldest = min((float(row[2]) for row in rows), default=None)
-        return OpenJobCounts(waiting, sum(int(row[1]) for row in rows) - waiting, oldest)
+        query = select(jobs.c.state, func.count(), func.min(jobs.c.created_at)).where(jobs.c.state.in_(_UNFINISHED))
+        rows = await self._db.rows(query.group_by(jobs.c.state))
+        counts = {state: int(count) for state, count, _ in rows}
+        waiting = counts.pop(JobState.QUEUED.value, 0)
+        return OpenJobCounts(waiting, sum(counts.values()), min((float(row[2]) for row in rows), default=None))
 
     async def open_in(self, workspace: tuple[str, str] | None, *, limit: int) -> UnfinishedJobs:
-        """Unfinished jobs of this (platform, workspace id), or of all, oldest first, those that ask for a price too."""
+        """Return the jobs of this (platform, workspace id), or of all, that run or await confirmation, oldest first."""
         here: ColumnElement[bool] = jobs.c.state.in_((*_UNFINISHED, JobState.AWAITING_CONFIRMATION.value))
         if workspace is not None:
             here = and_(here, jobs.c.platform == workspace[0], jobs.c.workspace_id == workspace[1])
@@ -123,18 +120,16 @@ class JobSearches:
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
         try:
-            await self._db.run(insert(incidents).values(values))
-        except IntegrityError:  # not the job's first: found by its job all the same
-            await self._db.run(insert(incidents).values(values | {"reference": secrets.token_hex(8)}))
+            await self._db.execute(insert(incidents), values)
+        except IntegrityError:  # a further incident of the job; it is found by `job_id`
+            await self._db.execute(insert(incidents), values | {"reference": secrets.token_hex(8)})
 
-    async def forget_expired(self, incidents_before: float) -> None:
-        now = self._clock.now()
-        over = app_state.c.expires_at.is_not(None) & (app_state.c.expires_at <= now)
-        await self._db.run(delete(app_state).where(over))
-        await self._db.run(delete(incidents).where(incidents.c.at < incidents_before))
+    async def delete_expired(self, incidents_before: float) -> None:
+        await self._db.execute(delete(app_state).where(app_state.c.expires_at <= self._clock.now()))
+        await self._db.execute(delete(incidents).where(incidents.c.at < incidents_before))
 
     async def incident(self, reference: str) -> Mapping[str, Any] | None:
-        """What is known of a reference that is no job's, or of a job's incidents (newest)."""
+        """Return the newest incident with this reference, or of the job with this reference."""
         query = select(incidents).where((incidents.c.reference == reference) | (incidents.c.job_id == reference))
         found = await self._db.rows(query.order_by(incidents.c.at.desc()).limit(1))
         return found[0]._asdict() if found else None

@@ -41,7 +41,7 @@ _SET_KNOWN = _SET.where(
     jobs.c.owner == func.coalesce(bindparam("token", type_=String), jobs.c.owner),
     *(jobs.c[name].is_not_distinct_from(bindparam(f"known_{name}", type_=jobs.c[name].type)) for name in CHANGING),
 )
-"""Nothing where another has changed the row since it was read, or owns it."""
+"""Changes no row if it was changed since it was read, or has another owner."""
 
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
 _SET_PAID = _SET_KNOWN.where(_SIGNED_IN.exists())
@@ -57,7 +57,7 @@ _SAME = (
     .order_by(jobs.c.created_at.desc())
     .limit(200)
 )
-"""By the fingerprint alone: with more conditions SQLite takes the index of the member's jobs and walks all of them."""
+"""Filters by fingerprint only: with more conditions SQLite scans the index of the member's jobs instead."""
 
 
 class JobChanges(TypedDict, total=False):
@@ -82,10 +82,10 @@ class JobChanges(TypedDict, total=False):
 
 class SqlJobStore(JobSearches):
     async def add(self, job: Job) -> tuple[Job, bool]:
-        """Insert unless the key exists; the stored job, and whether it is new."""
+        """Insert the job unless its key exists. Returns the stored job, and whether it is new."""
         row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0}
         try:
-            await self._db.once(lambda connection: connection.execute(_ADD, row).rowcount)
+            await self._db.execute(_ADD, row)
         except IntegrityError:
             stored = await self.get(job.id)
             if stored is None:
@@ -94,95 +94,98 @@ class SqlJobStore(JobSearches):
         return job, True
 
     async def get(self, job_id: str) -> Job | None:
-        row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
+        row = await self._db.first(_GET, {"job": job_id})
         return self._rows.readable(row) if row is not None else None
 
-    async def goes_on(self, job_id: str) -> bool:
-        """Whether it is there and under way, also where only a newer release can read it."""
-        query, one = select(jobs.c.id).where(_ID, jobs.c.finished_at.is_(None)), {"job": job_id}
-        return await self._db.look(lambda connection: connection.execute(query, one).first()) is not None
+    async def is_unfinished(self, job_id: str) -> bool:
+        """Whether the job exists and has not ended, also where only a newer release can read it."""
+        query = select(jobs.c.id).where(_ID, jobs.c.finished_at.is_(None))
+        return await self._db.first(query, {"job": job_id}) is not None
 
     async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
-        """Set these, and `updated_at`; the new snapshot. Raises JobNotFound, and NotOwner inside another's `owning`."""
+        """Set these fields and `updated_at`; returns the new job.
+
+        Raises JobNotFound, and NotOwner inside `owning` with a token that the row no longer carries.
+        """
         changed = await self._change(job_id, changes)
         assert changed is not None
         return changed
 
     async def transition(self, job_id: str, allowed: Sequence[JobState], **changes: Unpack[JobChanges]) -> Job | None:
-        """Like `update`, but only out of one of the `allowed` states; None where the job is in another."""
+        """Like `update`, but only from one of the `allowed` states; None if the job is in another state."""
         return await self._change(job_id, changes, lambda job: job.state in allowed)
 
     async def claim(self, job_id: str, token: str) -> Job:
-        """Make this token the row's owner, which `owning` needs. Raises JobNotFound, NotOwner for one not signed in."""
-        row = await self._db.look(lambda connection: connection.execute(_GET, {"job": job_id}).first())
+        """Make this token the owner, as `owning` requires. Raises JobNotFound, and NotOwner if it is not signed in."""
+        row = await self._db.first(_GET, {"job": job_id})
         if row is not None and row.owner == token:
             return self._rows.job(row)
 
-        values = {"job": job_id, "token": token}
-        claimed = await self._db.once(lambda connection: connection.execute(_CLAIM, values).rowcount)
+        claimed = await self._db.execute(_CLAIM, {"job": job_id, "token": token})
         job = await self.get(job_id)
         if job is None:
             raise JobNotFound
         if not claimed:
             raise NotOwner
         if row is not None and row.owner and not job.state.terminal:
-            self.taken.add(job_id)
+            self.taken_over.add(job_id)
         return job
 
     async def claim_all(self, job_ids: Sequence[str], token: str) -> Sequence[Job]:
-        """The same for many at once; those that are there. None of them where the token is not signed in."""
+        """Like `claim` for several jobs; returns those that exist, none if the token is not signed in."""
         values = {"these": job_ids, "token": token}
-        rows = await self._db.change(lambda connection: connection.execute(_CLAIM_ALL, values).all())
-        self.taken.update(row.id for row in rows if row.finished_at is None)
+        rows = await self._db.run_write(lambda connection: connection.execute(_CLAIM_ALL, values).all())
+        self.taken_over.update(row.id for row in rows if row.finished_at is None)
         return [job for row in rows if (job := self._rows.readable(row)) is not None]
 
     async def check_owner(self, job_id: str) -> None:
-        """Raise NotOwner where this is `owning` the job with a token that the row no longer carries."""
+        """Raise NotOwner inside `owning` with a token that the row no longer carries."""
         token = owner_token(job_id)
         if token is None:
             return
-        owner = await self._db.look(lambda connection: connection.execute(_OWNER, {"job": job_id}).scalar())
-        if owner != token:
+        row = await self._db.first(_OWNER, {"job": job_id})
+        if row is None or row.owner != token:
             raise NotOwner
 
     async def mark_submit(self, job_id: str, allowed: Sequence[str], remote: Remote) -> Job | None:
-        """Set `remote` where the paid call's mark is one of the `allowed`; None where it is another.
+        """Set `remote` if the submit mark is one of the `allowed`, else return None.
 
-        Raises NotOwner unless the row's owner is the token of this `owning` and still signed in.
+        Raises NotOwner unless this runs inside `owning`, and its token owns the row and is signed in.
         """
 
-        def may(job: Job) -> bool:
+        def allows(job: Job) -> bool:
             return (job.remote.submit if job.remote is not None else "none") in allowed
 
-        return await self._change(job_id, {"remote": remote}, may, pays=True)
+        return await self._change(job_id, {"remote": remote}, allows, pays=True)
 
     async def _change(
-        self, job_id: str, changes: JobChanges, may: Callable[[Job], bool] = lambda _: True, *, pays: bool = False
+        self, job_id: str, changes: JobChanges, allows: Callable[[Job], bool] = lambda _: True, *, pays: bool = False
     ) -> Job | None:
-        """Change a job that `may` be: by one statement over the row as this process knows it, or else as it is found.
+        """Change a job that `allows` accepts, else return None.
 
-        `pays`: only for a process that owns the row and is signed in.
+        First by one statement that requires the row as it is cached here; if that changes nothing, by locking and
+        reading the row. `pays`: only for a process that owns the row and is signed in.
         """
         token = owner_token(job_id)
         if pays and token is None:
             raise NotOwner
 
-        def attempt(connection: Connection, *, locks: bool) -> Job | None:
+        def change(connection: Connection, *, locks: bool) -> Job | None:
             if locks:
                 row = _locked(connection, job_id, token)
                 if pays and connection.execute(_SIGNED_IN, {"token": token}).first() is None:
                     raise NotOwner
                 self._rows.job(row)
-            says, before = self._rows.newest(job_id)
-            if before is None or not may(before):
+            columns, before = self._rows.cached(job_id)
+            if before is None or not allows(before):
                 return None
             fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
             changed = dataclasses.replace(before, **fields, updated_at=self._clock.now())
             owes = changed.needs_closing_message and not before.state.terminal
             if owes and not locks:
-                return None  # with the row of what is owed, in one transaction
-            values = {f"known_{name}": says[name] for name in CHANGING} | {"updated_at": changed.updated_at}
-            values |= self._rows.changes(says, before, changed)
+                return None  # the obligation is written in the same transaction, which needs more than one statement
+            values = {f"known_{name}": columns[name] for name in CHANGING} | {"updated_at": changed.updated_at}
+            values |= self._rows.changed_columns(columns, before, changed)
             values |= {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
             statement = _SET_PAID if pays else _SET_KNOWN
             if not connection.execute(statement, {"job": job_id, "token": token, **values}).rowcount:
@@ -191,36 +194,39 @@ class SqlJobStore(JobSearches):
                 owe_announcement(connection, changed, changed.updated_at)
             return changed
 
-        return await self._db.once(partial(attempt, locks=False)) or await self._db.change(partial(attempt, locks=True))
+        changed = await self._db.run_statement(partial(change, locks=False))
+        return changed or await self._db.run_write(partial(change, locks=True))
 
     async def history(
         self,
-        who: Requester | None,
+        requester: Requester | None,
         *,
         limit: int,
         before: float | None = None,
         before_id: str = "",
-        begun: bool = False,
+        refused: bool = True,
     ) -> Sequence[Job]:
-        """A member's newest jobs on this platform, or everybody's, newest first; `begun`: without the refused.
+        """Return a member's jobs on this platform, or everybody's (None), newest first; `refused` includes refused.
 
-        Those older than `before`, and those of just then whose id comes before `before_id`.
+        Only jobs created earlier than `before`, or at that time and with an id smaller than `before_id`.
         """
-        own = {"platform": who.platform, "user_id": who.user_id} if who is not None else {}
-        own |= {"workspace_id": who.workspace_id} if who is not None and who.platform in TEAM_SCOPED else {}
-        query = select(jobs).filter_by(**own)
-        if begun:
+        query = select(jobs)
+        if requester is not None:
+            query = query.filter_by(platform=requester.platform, user_id=requester.user_id)
+            if requester.platform in TEAM_SCOPED:
+                query = query.filter_by(workspace_id=requester.workspace_id)
+        if not refused:
             query = query.where(jobs.c.state != JobState.REFUSED.value)
         if before is not None:
             query = query.where(tuple_(jobs.c.created_at, jobs.c.id) < (before, before_id))
         return await self._list(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(min(limit, 200)))
 
     async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
-        """A succeeded job with the same picture and parameters that this person may be given, newest first.
+        """Return the newest succeeded job with the same picture and parameters whose result this person may see.
 
-        Within a workspace results are shared, but private ones; outside one, only with the same person.
+        Results are shared within a workspace, except private ones; outside one, only with the same person.
         """
-        rows = await self._db.look(lambda connection: connection.execute(_SAME, {"print": fingerprint}).all())
+        rows = await self._db.run_read(lambda connection: connection.execute(_SAME, {"print": fingerprint}).all())
         for row in rows:
             here = requester.workspace_id and row.workspace_id == requester.workspace_id
             own = not requester.workspace_id and row.user_id == requester.user_id
@@ -233,27 +239,27 @@ class SqlJobStore(JobSearches):
         return None
 
     async def count_takeovers(self, job_ids: Sequence[str]) -> Mapping[str, int]:
-        """One more process died with each of these jobs; how many in all."""
+        """Count one more takeover of each of these jobs; returns the new counts."""
         if not job_ids:
             return {}
-        rows = await self._db.change(lambda connection: connection.execute(_COUNT, {"these": job_ids}).all())
+        rows = await self._db.run_write(lambda connection: connection.execute(_COUNT, {"these": job_ids}).all())
         return {row.id: row.takeovers for row in rows}
 
     async def remove(self, job_id: str) -> None:
-        await self._db.once(lambda connection: connection.execute(_REMOVE, {"job": job_id}).rowcount)
+        await self._db.execute(_REMOVE, {"job": job_id})
 
     async def delivery_state(self, job_id: str) -> dict[str, Any]:
-        """What the job's adapter keeps of its message; empty at first."""
-        stored = await self._db.look(lambda connection: connection.execute(_STATE, {"job": job_id}).scalar())
-        state: dict[str, Any] = json.loads(stored or "{}")
+        """Return what the adapter stored about the job's message; empty at first."""
+        row = await self._db.first(_STATE, {"job": job_id})
+        state: dict[str, Any] = json.loads(row.delivery_state) if row is not None else {}
         return state
 
     async def change_delivery_state(
         self, job_id: str, values: Mapping[str, Any], *, owners: Collection[str] | None = None
     ) -> bool:
-        """Merge these in; False where the row is gone, or its owner is none of `owners` (None: whoever it is).
+        """Merge `values` in. False if the row is gone, or its owner is none of `owners` (None: any owner).
 
-        Raises NotOwner where this is `owning` the job with a token that the row no longer carries.
+        Raises NotOwner inside `owning` with a token that the row no longer carries.
         """
         token = owner_token(job_id) if owners is None else None
 
@@ -267,11 +273,11 @@ class SqlJobStore(JobSearches):
             connection.execute(_SET, {"job": job_id, "delivery_state": state})
             return True
 
-        return await self._db.change(work)
+        return await self._db.run_write(work)
 
 
 def _locked(connection: Connection, job_id: str, token: str | None) -> Row[Any]:
-    """The row, locked; NotOwner unless its owner is this token (None: whoever asks may change it)."""
+    """Lock and return the row. Raises JobNotFound, and NotOwner unless its owner is `token` (None: any owner)."""
     row = connection.execute(_LOCK, {"job": job_id}).first()
     if row is None:
         raise JobNotFound

@@ -1,6 +1,6 @@
-"""Bring the database's tables up to date, at start. Several processes may try at once: one does it, the rest wait.
+"""Migrate the database at start-up. If several processes try at once, one does it and the others wait.
 
-Alembic is loaded only where there is something to do: it would cost every running process 11 MB (measured 2026-11-23).
+Alembic is imported only if there is something to migrate, since it takes 11 MB of memory (measured 2026-11-23).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def migrate(database: Database) -> None:
 
 
 def known_revisions() -> tuple[frozenset[str], str]:
-    """All revisions of this version of the bot, and the newest."""
+    """Return all revisions that this version of the bot knows, and the newest."""
     ids: set[str] = set()
     followed: set[str] = set()
     for path in sorted((_MIGRATIONS / "versions").glob("*.py")):
@@ -51,7 +51,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:
-    """Bring the tables to this revision, within the connection's transaction; "head" is the newest."""
+    """Migrate to this revision within the connection's transaction; "head" is the newest."""
     from alembic import command
     from alembic.config import Config
 

@@ -1,6 +1,6 @@
-"""What is still owed to members, as rows: ends to be told, messages to be removed. See `core.jobs.obligations`.
+"""Messages that still have to be sent or removed, one row each. See `core.jobs.obligations`.
 
-The row of an end is written in the transaction that ends the job, so no crash can lose it.
+The obligation to announce a job's end is written in the transaction that ends the job, so that no crash can lose it.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from core.storage.tables import obligations
 
 _KEPT_S = 3 * 86_400.0
 _RUN_S = 90.0
-"""The job's own run tells its end first; this long after it whoever looks does."""
+"""The job's own run announces the end first; after this time any process may."""
 
-_HELD_S = 120.0
-"""Who has taken a row is left alone with it for so long."""
+_LEASE_S = 120.0
+"""How long a row is reserved for the process that took it."""
 
 _PAUSE_GROWTH = 0.25
-_LEAST_PAUSE_S, _MOST_PAUSE_S = 5.0, 900.0
+_MIN_PAUSE_S, _MAX_PAUSE_S = 5.0, 900.0
 
 _ADD = insert(obligations)
 _ONE = obligations.c.id == bindparam("one")
 _GET = select(obligations.c.id).where(_ONE)
 _FULFIL = delete(obligations).where(_ONE)
 _KNOWN = obligations.c.kind.in_(get_args(ObligationKind))
-"""A newer release beside this one may owe what only it can do."""
+"""A newer release running beside this one may add kinds that only it knows."""
 
 _DUE = select(obligations).where(obligations.c.due_at <= bindparam("now"), _KNOWN).order_by(obligations.c.due_at)
 _POSTPONE = update(obligations).where(_ONE)
@@ -55,62 +55,61 @@ class SqlObligations:
         self._clock = clock
 
     async def owe_removal(self, job: Job, data: Mapping[str, Any], kind: Literal["remove", "stray"] = "remove") -> None:
-        """Note a message that must go; the same message is noted once."""
+        """Note a message that must be deleted. The same message is noted once."""
         digest = hashlib.sha256(json.dumps(dict(data), sort_keys=True).encode()).hexdigest()[:16]
         await self._owe(job, kind, id=f"{job.id}:{digest}", data=self._vault.seal(dict(data)))
 
     async def owe_restating(self, job: Job) -> None:
-        """Note that the job's end is to be said once more, a while after it: an earlier edit may come after it."""
+        """Note that the job's end must be announced again later, since an earlier edit may still overwrite it."""
         await self._owe(job, "again")
 
     async def _owe(self, job: Job, kind: str, **more: str) -> None:
-        row = _row(job, kind, self._clock.now(), _LEAST_PAUSE_S, **more)
+        row = _row(job, kind, self._clock.now(), _MIN_PAUSE_S, **more)
 
         def work(connection: Connection) -> None:
             connection.execute(_FULFIL, {"one": row["id"]})
             connection.execute(_ADD, row)
 
-        await self._db.change(work)
+        await self._db.run_write(work)
 
     async def take_due(self, limit: int) -> Sequence[Obligation]:
-        """Rows whose time has come, oldest first; nobody else is given them for two minutes."""
+        """Return the rows that are due, oldest first, and reserve them for two minutes."""
         now = self._clock.now()
         query = _DUE.limit(limit)
-        if not await self._db.look(lambda connection: connection.execute(query, {"now": now}).first()):
+        if await self._db.first(query, {"now": now}) is None:
             return ()
 
         def work(connection: Connection) -> Sequence[Any]:
             rows = connection.execute(query.with_for_update(skip_locked=True), {"now": now}).all()
             held = update(obligations).where(obligations.c.id.in_([row.id for row in rows]))
-            connection.execute(held.values(due_at=now + _HELD_S, tries=obligations.c.tries + 1))
+            connection.execute(held.values(due_at=now + _LEASE_S, tries=obligations.c.tries + 1))
             return rows
 
         return [
             Obligation(row.id, row.job_id, row.kind, row.platform, self._vault.unseal(row.data) or {}, row.made_at,
                        row.expires_at, row.tries + 1)
-            for row in await self._db.change(work)
+            for row in await self._db.run_write(work)
         ]  # fmt: skip
 
     async def postpone(self, obligation_id: str, *, asked_s: float | None = None) -> None:
-        """Try again later: after a quarter of its age, 5 s to 15 min, or what the platform asks for if that is more."""
+        """Try again after a quarter of the row's age, 5 s to 15 min, or after `asked_s` if that is longer."""
         now = self._clock.now()
         made_at = select(obligations.c.made_at).where(_ONE)
 
         def work(connection: Connection) -> None:
             made = connection.execute(made_at, {"one": obligation_id}).scalar()
             if made is not None:
-                pause_s = min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, (now - made) * _PAUSE_GROWTH, asked_s or 0.0))
+                pause_s = min(_MAX_PAUSE_S, max(_MIN_PAUSE_S, (now - made) * _PAUSE_GROWTH, asked_s or 0.0))
                 connection.execute(_POSTPONE, {"one": obligation_id, "due_at": now + pause_s})
 
-        await self._db.change(work)
+        await self._db.run_write(work)
 
     async def fulfil(self, obligation_id: str) -> None:
-        await self._db.change(lambda connection: connection.execute(_FULFIL, {"one": obligation_id}).rowcount)
+        await self._db.execute(_FULFIL, {"one": obligation_id})
 
     async def owes_end(self, job_id: str) -> bool:
-        one = {"one": f"{job_id}:announce"}
-        return await self._db.look(lambda connection: connection.execute(_GET, one).first()) is not None
+        return await self._db.first(_GET, {"one": f"{job_id}:announce"}) is not None
 
     async def count(self) -> int:
-        count = select(func.count()).select_from(obligations)
-        return await self._db.look(lambda connection: connection.execute(count).scalar_one())
+        count: int = (await self._db.first(select(func.count()).select_from(obligations)))[0]
+        return count

@@ -1,6 +1,6 @@
-"""Small durable values behind `core.ports.AppState`, sealed by the vault; and turns that only one process takes.
+"""Small encrypted values for `core.ports.AppState`, and claims that only one process gets.
 
-Also which key everything is sealed under: a start with another one is refused, or seals everything anew.
+Also records the key that everything is encrypted under: a start with another key is refused, or encrypts it again.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ _ONE = (app_state.c.area == bindparam("a")) & (app_state.c.key == bindparam("k")
 _GET = select(app_state.c.value).where(_ONE, _VALID)
 _LOCK = select(app_state.c.value, app_state.c.expires_at).where(_ONE).with_for_update()
 _SET = update(app_state).where(_ONE)
-_FORGET = delete(app_state).where(_ONE)
+_DELETE = delete(app_state).where(_ONE)
 _PUT = upsert(app_state, "area", "key")
 _FREE = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= literal_column("excluded.updated_at"))
 _CLAIM = upsert(app_state, "area", "key", where=_FREE)
-_PLACE = app_state.c.area, app_state.c.key
-_GET_ALL = select(*_PLACE, app_state.c.value).where(tuple_(*_PLACE).in_(bindparam("wanted", expanding=True)), _VALID)
+_KEY = app_state.c.area, app_state.c.key
+_GET_ALL = select(*_KEY, app_state.c.value).where(tuple_(*_KEY).in_(bindparam("wanted", expanding=True)), _VALID)
 
 
 class SqlAppState:
@@ -33,46 +33,45 @@ class SqlAppState:
         self._clock = clock
 
     async def get(self, area: str, key: str) -> Any | None:
-        """The value, or None where absent (or sealed under another key)."""
-        wanted = {"a": area, "k": key, "now": self._clock.now()}
-        sealed = await self._db.look(lambda connection: connection.execute(_GET, wanted).scalar())
-        return self._vault.unseal(sealed) if sealed is not None else None
+        """Return the value; None if there is none (or none that this key decrypts)."""
+        row = await self._db.first(_GET, {"a": area, "k": key, "now": self._clock.now()})
+        return self._vault.unseal(row.value) if row is not None else None
 
     async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
         values = {"wanted": list(wanted), "now": self._clock.now()}
-        rows = await self._db.look(lambda connection: connection.execute(_GET_ALL, values).all())
+        rows = await self._db.run_read(lambda connection: connection.execute(_GET_ALL, values).all())
         found = {(row.area, row.key): self._vault.unseal(row.value) for row in rows}
         return [found.get(one) for one in wanted]
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
+        await self._db.execute(_PUT[self._db.dialect], {"area": area, "key": key, **self._columns(value, ttl_s)})
+
+    def _columns(self, value: Any, ttl_s: float | None) -> dict[str, Any]:
         now = self._clock.now()
         expires_at = None if ttl_s is None else now + ttl_s
-        row = {"area": area, "key": key, "value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
-        await self._db.once(lambda connection: connection.execute(_PUT[connection.dialect.name], row).rowcount)
+        return {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
 
     async def change(
         self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
     ) -> None:
         def work(connection: Connection) -> bool:
-            now = self._clock.now()
             row = connection.execute(_LOCK, {"a": area, "k": key}).first()
-            valid = row is not None and (row.expires_at is None or row.expires_at > now)
+            valid = row is not None and (row.expires_at is None or row.expires_at > self._clock.now())
             value = update(self._vault.unseal(row.value) if row is not None and valid else None)
             if value is None:
-                connection.execute(_FORGET, {"a": area, "k": key})
+                connection.execute(_DELETE, {"a": area, "k": key})
                 return True
-            expires_at = None if ttl_s is None else now + ttl_s
-            values = {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
+            values = self._columns(value, ttl_s)
             if row is not None:
                 return connection.execute(_SET, {"a": area, "k": key, **values}).rowcount > 0
-            new = INSERTS[connection.dialect.name](app_state).values(area=area, key=key, **values)
+            new = INSERTS[self._db.dialect](app_state).values(area=area, key=key, **values)
             return connection.execute(new.on_conflict_do_nothing()).rowcount > 0
 
-        while not await self._db.change(work):  # another process has made the row since it was looked for
+        while not await self._db.run_write(work):  # another process has created the row meanwhile
             pass
 
     async def delete(self, area: str, key: str) -> None:
-        await self._db.once(lambda connection: connection.execute(_FORGET, {"a": area, "k": key}).rowcount)
+        await self._db.execute(_DELETE, {"a": area, "k": key})
 
     async def keys(self, area: str) -> Sequence[str]:
         kept = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > self._clock.now())
@@ -80,11 +79,8 @@ class SqlAppState:
         return [row.key for row in await self._db.rows(query)]
 
     async def claim(self, area: str, key: str, *, ttl_s: float) -> bool:
-        now = self._clock.now()
-        row = {"area": area, "key": key, "value": self._vault.seal(None), "updated_at": now, "expires_at": now + ttl_s}
-        return await self._db.change(
-            lambda connection: connection.execute(_CLAIM[connection.dialect.name], row).rowcount > 0
-        )
+        row = {"area": area, "key": key, **self._columns(None, ttl_s)}
+        return await self._db.execute(_CLAIM[self._db.dialect], row) > 0
 
 
 _KEY_AREA = "secret_key"
@@ -94,11 +90,11 @@ _KEY_LOCK = 7_313_840_220
 
 
 async def adopt_key(database: Database, vault: Vault) -> None:
-    """Seal what is stored anew where it was under the old key. Raises KeyChanged where the vault opens none of it."""
+    """Encrypt under the new key what is stored under the old one. Raises KeyChanged if neither fits."""
     async with database.write() as connection:
-        if not database.is_sqlite:  # processes that start together on a new database agree on one after the other
+        if not database.is_sqlite:  # processes that start together on a new database do this one after the other
             await connection.execute(select(func.pg_advisory_xact_lock(_KEY_LOCK)))
-        known = await connection.scalar(_KEY_IN_USE) or await connection.run_sync(_guessed, vault)
+        known = await connection.scalar(_KEY_IN_USE) or await connection.run_sync(_guess_key, vault)
         if known not in vault.fingerprints:
             raise KeyChanged
         if known != vault.fingerprints[0]:
@@ -108,12 +104,12 @@ async def adopt_key(database: Database, vault: Vault) -> None:
         await connection.execute(insert(app_state).values(**row))
 
 
-def _guessed(connection: Connection, vault: Vault) -> str | None:
-    """The fingerprint of the key that opens what is stored, for a database that does not say; the own one for none."""
+def _guess_key(connection: Connection, vault: Vault) -> str | None:
+    """Return the fingerprint of a key that decrypts what is stored, for a database that does not record it."""
     sealed = list(connection.scalars(select(app_state.c.value).order_by(app_state.c.updated_at.desc()).limit(20)))
     sealed += connection.scalars(select(jobs.c.secret).order_by(jobs.c.created_at.desc()).limit(20))
     if not sealed or any(vault.opens(text) for text in sealed):
-        return vault.fingerprints[-1]  # anew, should an old key be named: what is under the new one stays as it is
+        return vault.fingerprints[-1]  # encrypts again if an old key is set; values under the new key are unaffected
     return None
 
 
@@ -125,6 +121,6 @@ def _reseal(connection: Connection, vault: Vault) -> None:
         while rows:
             for *one, text in rows:
                 if vault.opens(text):
-                    anew = {sealed.key: vault.reseal(text)}
-                    connection.execute(update(sealed.table).where(key == tuple_(*one)).values(anew))
+                    resealed = {sealed.key: vault.reseal(text)}
+                    connection.execute(update(sealed.table).where(key == tuple_(*one)).values(resealed))
             rows = connection.execute(query.where(key > tuple_(*rows[-1][:-1]))).all()

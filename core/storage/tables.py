@@ -1,7 +1,7 @@
-"""Tables of jobs and small state. Money has its own in `tables_ledger`. Times are unix seconds.
+"""Tables of jobs and small state; the ledger's are in `tables_ledger`. Times are unix seconds.
 
-What has to be searched is a column of its own; the rest of a job is one JSON text (`data`), and whatever could hold
-a link or a token is one encrypted text (`secret`).
+Everything that is searched by has a column; the rest of a job is one JSON text (`data`), and everything that can hold a
+link or a token is one encrypted text (`secret`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,33 +20,32 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-"""All tables, with names for every constraint so that migrations can refer to them."""
+"""All tables. Every constraint has a name, so that migrations can refer to it."""
 
 
 def texts(default: str | None = None, /, **lengths: int) -> list[sa.Column[str]]:
-    """Columns of text that are always there, by their greatest number of characters."""
+    """Required text columns, by their maximum number of characters."""
     return [sa.Column(name, sa.String(length), nullable=False, default=default) for name, length in lengths.items()]
 
 
 def keys(**lengths: int) -> list[sa.Column[str]]:
-    """The same as the primary key, or parts of it."""
+    """Text columns that form the primary key."""
     return [sa.Column(name, sa.String(length), primary_key=True) for name, length in lengths.items()]
 
 
 def required(kind: TypeEngine[Any] | type[TypeEngine[Any]], *names: str) -> list[sa.Column[Any]]:
-    """Columns of one type that are always there."""
     return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 INSERTS: Mapping[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]]
 INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""By the dialect's name: what may say what happens where the row is there already."""
+"""By dialect: INSERT constructors that support ON CONFLICT."""
 
 
 def upsert(
     table: sa.Table, *key: str, adds: Sequence[str] = (), where: sa.ColumnElement[bool] | None = None
 ) -> Mapping[str, sa.Executable]:
-    """INSERT, or take the place of the row with this key; `adds` are added to what is there."""
+    """By dialect: insert a row, or replace the row with this key; the columns `adds` are added to it instead."""
     others = [column for column in table.c if column.name not in key and not column.primary_key]
     found = {}
     for dialect, insert in INSERTS.items():
@@ -83,7 +82,7 @@ jobs = sa.Table(
 )
 
 KEPT = sa.text("NOT jobs.images_deleted")
-"""As the index says it: jobs whose pictures are kept."""
+"""Jobs whose pictures are kept, in the words of the index, so that it is used."""
 
 replicas = sa.Table(
     "replicas",

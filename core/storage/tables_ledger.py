@@ -1,7 +1,7 @@
 """The ledger's tables. Amounts are integer nano-dollars, sizes integer pixels, times unix seconds.
 
-`ledger_entries` is append-only and the truth about money; `ledger_balances` is a projection of it that lets a
-decision read a handful of rows instead of history; `ledger_holds` is where each job's money is now.
+`ledger_entries` is append-only and authoritative; `ledger_balances` is a projection of it, so that a decision reads a
+few rows instead of the history; `ledger_holds` has the current state of each job's money.
 """
 
 from typing import Any
@@ -14,16 +14,16 @@ _WAITING = sa.text("state = 'waiting'")
 _OPEN = sa.text("state IN ('waiting', 'running')")
 IS_WAITING = sa.text("ledger_holds.state = 'waiting'")
 IS_OPEN = sa.text("ledger_holds.state IN ('waiting', 'running')")
-"""As the indexes say it: SQLite does not use them for a state that is a parameter."""
+"""In the words of the partial indexes: SQLite does not use them if the state is a parameter."""
 
 
 def _number(name: str) -> sa.Column[int]:
-    """Counted by the database; SQLite does so only in a column declared INTEGER."""
+    """An autoincrement key, which SQLite supports only in a column declared INTEGER."""
     return sa.Column(name, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True)
 
 
 def _requester() -> list[sa.Column[Any]]:
-    """Who and where; `user_id` becomes a random name when the person asks to be forgotten."""
+    """The requester's columns; `user_id` is replaced by a random name when the person's data are erased."""
     who = texts(platform=20, workspace_id=64, channel_id=64, user_id=128, user_name=128)
     return [*who, *required(sa.JSON, "roles"), *texts(sponsor_id=32)]
 

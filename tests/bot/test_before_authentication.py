@@ -262,7 +262,7 @@ async def test_maintenance_deletes_claims_states_and_incidents_whose_time_is_ove
     await whole_bot.maintenance.forget_expired()
     assert list(await state.keys("an.area")) == ["held", "kept"]
     assert await store.incident("REFOLD") is not None
-    await store.forget_expired(incidents_before=time.time() + 1)
+    await store.delete_expired(incidents_before=time.time() + 1)
     assert await store.incident("REFOLD") is None
 
 

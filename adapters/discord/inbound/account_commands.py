@@ -78,7 +78,7 @@ class AccountCommands:
             await asyncio.to_thread(chart.unlink, True)
 
     async def _history(self, answer: Answer) -> None:
-        history = self._service.history(answer.actor, limit=HISTORY_LENGTH, begun=True)
+        history = self._service.history(answer.actor, limit=HISTORY_LENGTH, refused=False)
         jobs = await self._ctx.defer_if_slow(answer, history)
         await answer.show(account.history(jobs, answer.locale))
 

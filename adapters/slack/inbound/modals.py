@@ -121,7 +121,7 @@ async def publish_home(ctx: HandlerContext, where: Where) -> bool:
     service, command = ctx.service, ctx.settings.slack_command
     try:
         report = await service.budgets.usage(actor, period="month")
-        jobs = await service.history(actor, limit=SHOWN_JOBS, begun=True)
+        jobs = await service.history(actor, limit=SHOWN_JOBS, refused=False)
         own = await service.accounts.settings(actor)
         home = view.home(actor.locale, report, report.left, jobs, own, command, service.models)
     except UpscaleError as error:

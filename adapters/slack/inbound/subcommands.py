@@ -59,7 +59,7 @@ async def _told(ctx: HandlerContext, where: Where, actor: Requester, name: str, 
         case "quota":
             return await _quota(ctx, where, actor, rest)
         case "history":
-            return view.history(await service.history(actor, limit=view.HISTORY_SHOWN, begun=True), locale)
+            return view.history(await service.history(actor, limit=view.HISTORY_SHOWN, refused=False), locale)
         case "queue":
             return queue(await service.queue(actor), locale)
         case "settings":

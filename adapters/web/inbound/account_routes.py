@@ -108,7 +108,7 @@ class BudgetHandlers:
         limit = max(1, min(HISTORY_LIMIT, round(translate.number_in(request.query.get("limit", 12), "limit", 0, 1e12))))
         raw = request.query.get("before")
         before = translate.number_in(raw, "before", 0, 1e12) if raw else None
-        jobs = await self._service.history(actor, limit=limit, before=before, begun=True)
+        jobs = await self._service.history(actor, limit=limit, before=before, refused=False)
         shown = [
             job_json(
                 job,

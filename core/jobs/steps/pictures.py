@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 async def ensure_input(ctx: JobContext, job: Job) -> None:
     async with ctx.running.lock(f"input:{job.id}"):
-        if not await ctx.files.here(ctx.files.input(job.id)):
+        if not await ctx.files.ensure_local(ctx.files.input(job.id)):
             await read_picture(ctx, job, ctx.running.admission.uploads)
 
 
@@ -52,7 +52,7 @@ async def read_picture(ctx: JobContext, job: Job, downloads: FairQueue) -> Input
 async def _fetch(ctx: JobContext, job: Job, dest: Path) -> tuple[str, int]:
     """The source's bytes to `dest`; their SHA-256 and number. A copy that is already there is used again."""
     source = job.source
-    if await ctx.files.here(dest):
+    if await ctx.files.ensure_local(dest):
         return await ctx.files.digest(dest)
     part = dest.with_suffix(".part")  # a download that a crash cut short must not pass for the picture
     if source.kind == "link":
@@ -74,7 +74,7 @@ async def _local(ctx: JobContext, job: Job) -> Path:
     if job.source.kind != "upload":
         return await _earlier_picture(ctx, job)
     path = ctx.files.absolute(job.source.path)
-    if not await ctx.files.here(path):
+    if not await ctx.files.ensure_local(path):
         raise DownloadFailed(reason="gone")
     return path
 
@@ -96,7 +96,7 @@ async def ensure_result(ctx: JobContext, job: Job) -> Path:
         raise ResultExpired
     path = ctx.files.absolute(job.result.path)
     async with ctx.running.lock(f"result:{job.id}"):
-        if await ctx.files.here(path):
+        if await ctx.files.ensure_local(path):
             return path
         if job.remote is None or not job.remote.image_url:
             raise ResultExpired

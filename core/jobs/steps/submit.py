@@ -178,7 +178,7 @@ async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnkn
 
 async def _shows_later_ones(ctx: JobContext, remote: Remote, found: SearchResult) -> bool:
     for request_id in found.running[:_LOOKED_AT]:
-        other = await ctx.store.with_request(request_id)
+        other = await ctx.store.by_request_id(request_id)
         if other is not None and other.remote is not None and other.remote.intent_at > remote.intent_at + _LATER_S:
             return True
     return False

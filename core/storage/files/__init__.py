@@ -1,1 +1,1 @@
-"""Where pictures lie: on this machine, and, if configured, in an object store that every replica reads."""
+"""Storage of pictures: on this machine and, if configured, in an object store that every replica reads."""

@@ -1,4 +1,4 @@
-"""Where a job's pictures lie on this machine, and how they are removed. Paths only; no pixel is read here."""
+"""Paths of a job's pictures on this machine, copies in the object store, and deletion. Decodes no picture."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class JobFiles:
-    """`<data_dir>/jobs/<id>/`: source, input, result, and shapes made for delivery."""
+    """Files below `<data_dir>/jobs/<id>/`: source, input, result, and renditions made for delivery."""
 
     def __init__(self, data_dir: Path, objects: ObjectStore | None = None) -> None:
         self.data_dir = data_dir.resolve()
@@ -25,10 +25,13 @@ class JobFiles:
         self._root = self.data_dir / "jobs"
 
     def folder(self, job_id: str) -> Path:
-        path = self._root / job_id[:2] / job_id
-        if not path.is_dir():  # asked for fifteen times a job, and `mkdir` costs seven times as much
+        path = self._path(job_id)
+        if not path.is_dir():  # called fifteen times a job, and `mkdir` takes seven times as long
             path.mkdir(parents=True, exist_ok=True)
         return path
+
+    def _path(self, job_id: str) -> Path:
+        return self._root / job_id[:2] / job_id
 
     def source(self, job_id: str) -> Path:
         return self.folder(job_id) / "source"
@@ -41,13 +44,13 @@ class JobFiles:
         return self.folder(job_id) / f"result{suffix_for(mime)}"
 
     def relative(self, path: Path) -> str:
-        """For storing: relative to the data directory, so that it may be moved."""
+        """Return the path to store, relative to the data directory, so that the directory can be moved."""
         return os.path.relpath(path, self.data_dir)
 
     def absolute(self, relative: str) -> Path:
-        """The stored path on this machine; refuses one that leads out of the data directory.
+        """Return the absolute path of a stored one. Raises ValueError if it leads out of the data directory.
 
-        Links are not followed, which takes seven system calls for each of seven paths a job: nobody else writes there.
+        Symbolic links are not resolved, which would take seven system calls a path: only the bot writes there.
         """
         path = Path(os.path.normpath(self.data_dir / relative))
         if not path.is_relative_to(self.data_dir):
@@ -55,20 +58,20 @@ class JobFiles:
         return path
 
     async def share(self, path: Path) -> None:
-        """Put this file where every replica finds it; nothing without an object store. Raises StorageUnavailable."""
+        """Copy this file to the object store, if there is one. Raises StorageUnavailable."""
         if self._objects is not None and path.exists():
             await self._objects.put(self.relative(path), path)
 
     async def share_later(self, *paths: Path) -> None:
-        """The same for files that can be had again elsewhere: trouble is logged."""
+        """Like `share`, for files that can be fetched again elsewhere: errors are only logged."""
         for outcome in await asyncio.gather(*map(self.share, paths), return_exceptions=True):
             if isinstance(outcome, StorageUnavailable | OSError):
                 log.warning("file_not_shared", kind=type(outcome).__name__)
             elif isinstance(outcome, BaseException):
                 raise outcome
 
-    async def here(self, path: Path) -> bool:
-        """Whether the file lies here, or could be brought from where another replica put it."""
+    async def ensure_local(self, path: Path) -> bool:
+        """Whether the file is on this machine, after fetching it from the object store if it was not."""
         if path.exists() or self._objects is None:
             return path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +82,7 @@ class JobFiles:
             return False
 
     async def digest(self, path: Path) -> tuple[str, int]:
-        """SHA-256 (hex) and size in bytes of a file, read in a thread."""
+        """Return the SHA-256 (hex) and the size in bytes of a file, read in a thread."""
 
         def work() -> tuple[str, int]:
             with path.open("rb") as file:
@@ -88,22 +91,20 @@ class JobFiles:
         return await asyncio.to_thread(work)
 
     async def size(self, job_id: str) -> int:
-        path = self._root / job_id[:2] / job_id
-
         def work() -> int:
-            return sum(file.stat().st_size for file in path.glob("*") if file.is_file())
+            return sum(file.stat().st_size for file in self._path(job_id).glob("*") if file.is_file())
 
         return await asyncio.to_thread(work)
 
     async def remove(self, job_id: str) -> None:
-        """Delete everything of a job; absent is fine. Raises StorageUnavailable."""
-        path = self._root / job_id[:2] / job_id
+        """Delete all files of a job, if there are any. Raises StorageUnavailable."""
+        path = self._path(job_id)
         await asyncio.to_thread(shutil.rmtree, path, True)
         if self._objects is not None:
             await self._objects.delete_below(self.relative(path))
 
     async def upload_bytes(self, relative: str) -> int:
-        """Bytes that only this upload holds; 0 where it is gone, is no upload, or a job's folder has the same file."""
+        """Return the size of an upload; 0 if it is gone, is not an upload, or is hard-linked into a job's folder."""
         path = self.absolute(relative) if relative else None
         if path is None or path.parent != self.data_dir / "uploads":
             return 0
@@ -114,15 +115,15 @@ class JobFiles:
         return stat.st_size if stat.st_nlink == 1 else 0
 
     async def remove_upload(self, relative: str) -> None:
-        """Delete a job's upload under its first name; anything that is no upload stays."""
+        """Delete an upload by its original path; paths elsewhere are ignored."""
         path = self.absolute(relative)
         if relative and path.parent == self.data_dir / "uploads":
             await asyncio.to_thread(path.unlink, missing_ok=True)
             if self._objects is not None:
                 await self._objects.delete(relative)
 
-    async def forget_uploads(self, older_than_s: float, now: float) -> None:
-        """Delete uploads that never became a job, or whose job has its own copy."""
+    async def delete_old_uploads(self, older_than_s: float, now: float) -> None:
+        """Delete old uploads, which never became a job, or whose job has its own copy."""
 
         def work() -> None:
             for path in (self.data_dir / "uploads").glob("*"):
@@ -133,8 +134,8 @@ class JobFiles:
         if self._objects is not None:
             await self._objects.delete_below("uploads", older_than=now - older_than_s)
 
-    async def forget_copies(self, older_than_s: float, now: float, running: Set[str]) -> None:
-        """With an object store this disk is a cache: delete folders unused for so long, but of jobs that run here."""
+    async def delete_old_copies(self, older_than_s: float, now: float, running: Set[str]) -> None:
+        """If there is an object store, delete local folders unused for this long, except of jobs that run here."""
 
         def work() -> None:
             for folder in self._root.glob("*/*"):

@@ -1,4 +1,4 @@
-"""Makes a folder and everything in it readable by its owner alone, and keeps what is created later that way."""
+"""Make a folder and everything in it, also what is created later, readable by its owner only."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ os.umask(_USUAL_UMASK)
 
 
 def give_usual_rights(path: Path) -> None:
-    """Let a file that was made for a person have the rights that their own umask gives, as before `make_private`."""
+    """Give a file that was made for a person the permissions of the umask from before `make_private`."""
     path.chmod(0o666 & ~_USUAL_UMASK)
 
 
 def make_private(folder: Path) -> None:
-    """Create `folder`, take every right on it and below from group and others, and set the process's umask to 077.
+    """Create `folder`, remove all permissions of group and others on it and below, and set the process's umask to 077.
 
-    Links are not followed. What belongs to somebody else is left as it is.
+    Symbolic links are not followed. Files of other users are left as they are.
     """
     os.umask(_OTHERS)
     folder.mkdir(parents=True, exist_ok=True)

@@ -104,13 +104,13 @@ class SqlLedger:
             paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
             return tuple(map(book.status, (*paying.bounds, *paying.slots)))
 
-        return await self.database.look(look)
+        return await self.database.run_read(look)
 
     async def paused(self, requester: Requester) -> Literal["operator", "moderator"] | None:
         """Who has paused new jobs here; cheap, and at most two seconds behind."""
         if self._rules is None or time.monotonic() - self._rules_at > _RULES_FRESH_S:
             await self.keys()
-            await self.database.look(self.rules)
+            await self.database.run_read(self.rules)
         return self._rules.paused(requester) if self._rules is not None else None
 
     async def sweep(self, is_alive: Callable[[str], Awaitable[bool]], *, older_than_s: float = 120) -> int:

@@ -64,10 +64,10 @@ class LedgerDatabase:
                 connection.execute(_LOCK, {"wait": str(_LOCK_WAIT_MS), "id": _LOCK_ID})
             return work(connection)
 
-        return await self._retry(lambda: self._db.change(alone))
+        return await self._retry(lambda: self._db.run_write(alone))
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
-        return await self._retry(lambda: self._db.look(work), self._readers)
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
+        return await self._retry(lambda: self._db.run_read(work), self._readers)
 
     async def rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
         return await self._retry(lambda: self._db.rows(query), self._readers)

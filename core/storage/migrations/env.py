@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that `core.storage.migrate` hands over."""
+"""Alembic's entry point: runs on the connection that `core.storage.migrate` passes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""SQLite's short cuts: small reads at once on the event loop, small writes in one thread, many in one commit.
+"""Fast paths for SQLite: short reads on the event loop; short writes in one thread, several in one commit.
 
-The async driver crosses threads six to eight times per transaction, which costs more than SQLite's own work does
-(measured 2026-11-23: 60 % of the processor time of a job). Here a point read crosses none and a write one. Reads in
-write-ahead mode wait for nobody; only short, indexed ones belong here.
+The async driver switches threads six to eight times per transaction, which costs more than SQLite's own work (measured
+2026-11-23: 60 % of a job's CPU time). Here a read switches never and a write once. Reads do not block in write-ahead
+mode; only short, indexed ones belong here.
 """
 
 import asyncio
@@ -19,33 +19,33 @@ from core.storage.group_commit import Batcher
 
 T = TypeVar("T")
 
-_NEEDED = (3, 35, 0)
+_MIN_VERSION = (3, 35, 0)
 """RETURNING came with 3.35 (sqlite.org/releaselog)."""
 
 SYNCHRONOUS = "FULL"
 """An intent to pay must survive a power cut."""
 
-_MOST_AT_ONCE = 64
-_READ_PATIENCE_S = 0.02
-"""How long a read on the event loop may wait for a lock, which only the recovery after a crash holds."""
+_MAX_BATCH = 64
+_READ_BUSY_TIMEOUT_S = 0.02
+"""How long a read on the event loop may wait for a lock, which is held only during recovery after a crash."""
 
 
 class SqliteWriter:
-    """Reads and writes over the synchronous driver. Used from one event loop; `close` ends it."""
+    """Reads and writes with the synchronous driver. Belongs to one event loop; `close` ends it."""
 
-    def __init__(self, url: URL, turn: asyncio.Semaphore, *, busy_timeout_s: float) -> None:
-        """`turn` is held while writing: who else writes in this process must hold it too."""
-        self._turn = turn
+    def __init__(self, url: URL, write_lock: asyncio.Semaphore, *, busy_timeout_s: float) -> None:
+        """`write_lock` is held while writing, and must be held by every other writer of this process."""
+        self._write_lock = write_lock
         self._closed = False
         self._reader, self._writer = _one_connection(url), _one_connection(url)
-        prepare(self._reader, _READ_PATIENCE_S, transactions=False)
-        prepare(self._writer, busy_timeout_s, transactions=False)  # begun and ended in `_commit`
+        prepare(self._reader, _READ_BUSY_TIMEOUT_S, transactions=False)
+        prepare(self._writer, busy_timeout_s, transactions=False)  # `_commit` begins and ends them
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-writer")
-        # A batch fails only in the commit itself, and then nobody's write happened.
-        self._batches = Batcher(self._in_thread, max_batch=_MOST_AT_ONCE, away=(Exception,))
+        # A batch fails as a whole only in the commit, and then none of its writes happened.
+        self._batches = Batcher(self._in_thread, max_batch=_MAX_BATCH, away=(Exception,))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run one short query now, on the event loop; in the writer's thread where the database is locked just then."""
+        """Run one short query on the event loop, or in the writer thread if the database is locked."""
         self._check_open()
         try:
             return work(self._reading)
@@ -54,7 +54,7 @@ class SqliteWriter:
 
     @cached_property
     def _reading(self) -> Connection:
-        """Open for good, as `_writing`: to take and to give back a connection costs more than a point read."""
+        """Stays open, like `_writing`: checking a connection out and in costs more than a short read."""
         return self._reader.connect()
 
     @cached_property
@@ -62,32 +62,32 @@ class SqliteWriter:
         return self._writer.connect()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run a short write in the writer's thread; writes that wait together are committed together.
+        """Run a short write in the writer thread; waiting writes share a commit.
 
-        What one raises undoes and concerns only that one. A caller that is cancelled may still have been written.
+        An error in one write rolls back only that write. A cancelled caller's write may still have happened.
         """
         self._check_open()
         result: T = await self._batches.call(work)
         return result
 
     def _check_open(self) -> None:
-        """For whoever still runs at the end of the process: it is trouble with the database, and nothing unforeseen."""
+        """Raise a database error to tasks that still run while the process ends, which they handle like any other."""
         if self._closed:
             raise OperationalError("none", None, sqlite3.ProgrammingError("The database is closed."))
 
     async def _in_thread(self, works: Sequence[Callable[[Connection], Any]]) -> Sequence[Any]:
-        async with self._turn:
+        async with self._write_lock:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, works)
 
     def _commit(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """All in one transaction; each in a savepoint of its own where there are several."""
+        """Run all in one transaction, each in a savepoint where there are several."""
         connection = self._writing
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             done = [works[0](connection)] if len(works) == 1 else [_guarded(connection, work) for work in works]
             connection.exec_driver_sql("COMMIT")
         except BaseException:
-            if _driver_of(connection).in_transaction:  # SQLite ends it itself where the disk is full
+            if _driver_of(connection).in_transaction:  # SQLite rolls back by itself when the disk is full
                 connection.exec_driver_sql("ROLLBACK")
             raise
         return done
@@ -101,15 +101,15 @@ class SqliteWriter:
 
 
 def _guarded(connection: Connection, work: Callable[[Connection], Any]) -> Any:
-    driver = _driver_of(connection)  # SQLAlchemy's own savepoints cost as much as most works do
+    driver = _driver_of(connection)  # SQLAlchemy's own savepoints cost as much as most writes
     driver.execute("SAVEPOINT one_work")
     try:
-        answer = work(connection)
-    except Exception as error:  # handed to its caller; the others' writes stand
+        result = work(connection)
+    except Exception as error:  # raised to its caller; the other writes are kept
         connection.exec_driver_sql("ROLLBACK TO one_work")
-        answer = error
+        result = error
     driver.execute("RELEASE one_work")
-    return answer
+    return result
 
 
 def _driver_of(connection: Connection) -> Any:
@@ -117,14 +117,13 @@ def _driver_of(connection: Connection) -> Any:
 
 
 def _one_connection(url: URL) -> Engine:
-    """One connection for ever, made at first use."""
     return create_engine(
         url.set(drivername="sqlite+pysqlite"), poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
 
 
 def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True) -> None:
-    """The durability settings, and transactions begun by us (the driver's own begin too late), or none at all."""
+    """Set up durability, and begin `transactions` explicitly, since the driver begins them too late."""
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
@@ -136,7 +135,7 @@ def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True)
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
-    if transactions:  # else nothing listens: an engine that has a listener looks for more at each statement
+    if transactions:  # any listener makes the engine look for further listeners at each statement
 
         @event.listens_for(engine, "begin")
         def _on_begin(connection: Connection) -> None:
@@ -145,8 +144,8 @@ def prepare(engine: Engine, busy_timeout_s: float, *, transactions: bool = True)
 
 
 def too_old() -> str | None:
-    """One sentence when this Python's SQLite cannot be used at all, else None."""
-    if sqlite3.sqlite_version_info >= _NEEDED:
+    """Return one sentence if this Python's SQLite is too old to be used, else None."""
+    if sqlite3.sqlite_version_info >= _MIN_VERSION:
         return None
     return (
         f"This Python comes with SQLite {sqlite3.sqlite_version}, but 3.35 or newer is needed: "

@@ -73,7 +73,7 @@ async def go_on(w: World, story: Story) -> None:
     await w.crash()
     if story.other_machine:
         w.forget_files()
-    if story.from_row and await w.store.lost(w.ctx.lease.token, updated_before=w.clock.now() + 1):
+    if story.from_row and await w.store.orphaned(w.ctx.lease.token, updated_before=w.clock.now() + 1):
         for name in w.engine.unfinished():
             w.engine.steps[name] = "end"
     w.clock.at += 60

@@ -174,7 +174,7 @@ async def test_the_history_is_ones_own_newest_first(w: World) -> None:
     w.clock.at += 10
     refused = await w.done(text="to=8k")
     assert [job.id for job in await w.service.history(ANN, limit=2)] == [refused.id, mine[2]]
-    assert [job.id for job in await w.service.history(ANN, limit=2, begun=True)] == [mine[2], mine[1]]
+    assert [job.id for job in await w.service.history(ANN, limit=2, refused=False)] == [mine[2], mine[1]]
 
 
 async def test_a_member_can_take_everything_along_and_be_forgotten(w: World) -> None:

@@ -19,8 +19,8 @@ from tests.pg import open_database
 async def test_resting_connections_are_closed_but_one_also_where_they_died(
     cut: bool, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_FRESH_S", -1.0)
-    monkeypatch.setattr(module, "_RESTED_S", -1.0)
+    monkeypatch.setattr(module, "_PING_AFTER_S", -1.0)
+    monkeypatch.setattr(module, "_CLOSE_AFTER_S", -1.0)
     database = Database.connect(postgres_url)
     pool = database.engine.sync_engine.pool
     assert isinstance(pool, QueuePool)
@@ -38,7 +38,7 @@ async def test_resting_connections_are_closed_but_one_also_where_they_died(
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             await admin.close()
-        await database.close_rested()
+        await database.close_idle()
         assert pool.checkedout() == 0
         await asyncio.gather(*(used() for _ in range(3)))
     finally:
@@ -48,7 +48,7 @@ async def test_resting_connections_are_closed_but_one_also_where_they_died(
 async def test_what_was_closed_stays_closed_when_the_pool_is_looked_at_again(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_RESTED_S", -1.0)
+    monkeypatch.setattr(module, "_CLOSE_AFTER_S", -1.0)
     database = Database.connect(postgres_url)
 
     async def used() -> None:
@@ -60,7 +60,7 @@ async def test_what_was_closed_stays_closed_when_the_pool_is_looked_at_again(
     try:
         await asyncio.gather(*(used() for _ in range(3)))
         for _ in range(4):
-            await database.close_rested()
+            await database.close_idle()
             await database.ping()
             count = (
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -138,9 +138,9 @@ async def test_whoever_comes_after_the_end_meets_trouble_with_the_database_each_
     def one(connection: Connection) -> int:
         return int(connection.execute(text("SELECT 1")).scalar_one())
 
-    assert await database.look(one) == await database.change(one) == 1
+    assert await database.run_read(one) == await database.run_write(one) == 1
     await database.close()
-    for call in (database.look, database.change, database.once) * 2:
+    for call in (database.run_read, database.run_write, database.run_statement) * 2:
         with pytest.raises(DATABASE_ERRORS):
             await call(one)
 

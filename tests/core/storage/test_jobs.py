@@ -158,10 +158,10 @@ async def test_the_searches_find_what_they_are_for(store: SqlJobStore) -> None:
         )
     await store.add(job(9, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=NOON - 1))
     ids = [job(number).id for number in range(10)]
-    assert list(await store.lost("mine", updated_before=NOON + 60)) == ids[:3]
+    assert list(await store.orphaned("mine", updated_before=NOON + 60)) == ids[:3]
     assert [found.id for found in await store.unconfirmed_before(NOON)] == [ids[9]]
     assert {found.id for found in await store.finished_before(NOON)} == {ids[3], ids[4]}
-    assert (found := await store.with_request("request-3")) is not None
+    assert (found := await store.by_request_id("request-3")) is not None
     assert found.id == ids[3]
     assert [found.id for found in await store.history(ANN, limit=2)] == [ids[9], ids[4]]
     await store.update(ids[1], cancel_requested_by="fake:ann")
@@ -214,7 +214,7 @@ async def test_a_write_that_fails_undoes_only_itself(store: SqlJobStore, databas
         raise ZeroDivisionError
 
     works = [store.update(job(n).id, private=True) for n in range(6)]
-    answers = await asyncio.gather(*works[:3], database.change(fail), *works[3:], return_exceptions=True)
+    answers = await asyncio.gather(*works[:3], database.run_write(fail), *works[3:], return_exceptions=True)
     assert [type(answer) for answer in answers] == [Job] * 3 + [ZeroDivisionError] + [Job] * 3
     for number in range(6):
         found = await store.get(job(number).id)
@@ -261,7 +261,7 @@ async def test_a_read_goes_on_while_another_program_holds_the_write_lock(tmp_pat
 
 async def test_a_server_that_is_away_is_told_as_trouble_with_the_database() -> None:
     async with closing(Database.connect("postgresql://nobody@127.0.0.1:1/none")) as database:
-        for attempt in (database.look, database.change):
+        for attempt in (database.run_read, database.run_write):
             with pytest.raises(DBAPIError) as caught:
                 await attempt(lambda connection: None)
             assert isinstance(caught.value, OperationalError)

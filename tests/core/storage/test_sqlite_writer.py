@@ -15,7 +15,7 @@ Work = Callable[[Connection], int]
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     made = Database.connect(f"sqlite:///{tmp_path}/bot.db")
-    await made.change(lambda c: c.exec_driver_sql("CREATE TABLE t (n INTEGER)").rowcount)
+    await made.run_write(lambda c: c.exec_driver_sql("CREATE TABLE t (n INTEGER)").rowcount)
     yield made
     await made.close()
 
@@ -39,12 +39,12 @@ def lose_transaction(connection: Connection) -> int:
 
 
 async def rows(database: Database) -> list[int]:
-    return await database.look(lambda c: [n for (n,) in c.exec_driver_sql("SELECT n FROM t ORDER BY n")])
+    return await database.run_read(lambda c: [n for (n,) in c.exec_driver_sql("SELECT n FROM t ORDER BY n")])
 
 
 async def together(database: Database, *works: Work) -> list[object]:
     """In one batch: it begins once all have been asked for."""
-    return await asyncio.gather(*map(database.change, works), return_exceptions=True)
+    return await asyncio.gather(*map(database.run_write, works), return_exceptions=True)
 
 
 async def test_a_work_that_fails_undoes_itself_and_nobody_elses(database: Database) -> None:
@@ -56,8 +56,8 @@ async def test_a_work_that_fails_undoes_itself_and_nobody_elses(database: Databa
 
 async def test_a_work_that_fails_alone_undoes_itself(database: Database) -> None:
     with pytest.raises(ValueError, match="1"):
-        await database.change(fail(1))
-    assert await database.change(insert(2)) == 1
+        await database.run_write(fail(1))
+    assert await database.run_write(insert(2)) == 1
     assert await rows(database) == [2]
 
 
@@ -65,5 +65,5 @@ async def test_a_transaction_that_is_lost_is_trouble_with_the_database_for_the_w
     answers = await together(database, insert(1), lose_transaction, insert(2))
     assert all(isinstance(answer, DATABASE_ERRORS) for answer in answers), answers
     assert await rows(database) == []
-    assert await database.change(insert(4)) == 1
+    assert await database.run_write(insert(4)) == 1
     assert await rows(database) == [4]
