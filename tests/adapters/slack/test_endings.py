@@ -95,14 +95,14 @@ async def test_the_notes_name_every_message_of_a_job_so_that_each_can_be_removed
     root = await _upscaling(world)
     (row,) = world.service.rows.values()
     await world.until(lambda: row.memo.get("stream"))
-    named = world.adapter.posted(row.job.reply, row.memo)
+    named = world.adapter.posted_messages(row.job.reply, row.memo)
     refused = {"error": "posting_to_channel_denied", "match": {"channel_id": root.channel}}
     world.slack.fault("files.completeUploadExternal", times=9, **refused)
     if ends == "in a failure":
         root.deleted = True  # so it is said in a new message
     world.service.release("upscaling")
     await world.idle()
-    named += world.adapter.posted(row.job.reply, row.memo)
+    named += world.adapter.posted_messages(row.job.reply, row.memo)
     places = [root.channel, *{message.channel for message in world.slack.member.dms()}]
     posts = [m for place in places for m in world.slack.world.channel_messages(place).values() if m.bot]
     assert {m.ts for m in posts if not m.ephemeral_for} == {message["ts"] for message in named}

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import insert, select, update
 
-from adapters.discord.outbound.delivery_state import KeptByJob, Sent
+from adapters.discord.outbound.delivery_state import JobMessageStore, SentMessage
 from core.accounts.settings import owner_key
 from core.domain.errors import StorageUnavailable
 from core.domain.job import Job
@@ -97,7 +97,7 @@ async def test_a_value_that_cannot_be_read_is_not_overwritten(w: World) -> None:
 async def test_messages_that_a_newer_release_noted_are_left_to_it(w: World) -> None:
     newer = {"messages": [7]}
     await w.state.put("discord-beside", "job", newer)
-    kept = KeptByJob(w.state, w.clock)
-    await kept.add_message("job", Sent(channel_id=1, message_id=2))
+    kept = JobMessageStore(w.state, w.clock)
+    await kept.add_message("job", SentMessage(channel_id=1, message_id=2))
     assert await kept.take_messages("job") == []
     assert await w.state.get("discord-beside", "job") == newer
