@@ -1,4 +1,4 @@
-"""`python -m bot`. Called with a Python that lacks the packages, it hands over to the one that `make setup` made."""
+"""`python -m bot`. If this Python lacks the packages, it executes the one that `make setup` made."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What the settings ask for: the provider of the model, limits on pictures, where pictures lie, and money."""
+"""Build parts from the settings: the model's provider, picture limits, file storage, the ledger's rules."""
 
 from functools import partial
 from pathlib import Path
@@ -29,17 +29,17 @@ from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 
 _DAY_S = 86_400
 PICTURE_FOLDERS = ("jobs", "uploads", "sandbox")
-"""Where pictures lie in `DATA_DIR`."""
+"""The folders of `DATA_DIR` that contain pictures."""
 
 
 async def provider_problem(upscaler: Upscaler) -> str | None:
-    """Why the provider takes nothing from us, for `/readyz`."""
+    """Return why the provider refuses our account, for `/readyz`."""
     halted = upscaler.halted
     return None if halted is None else {"credit": "out of credit", "key": "key refused"}[halted.kind]
 
 
 def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metrics, on_halt: OnHalt) -> Upscaler:
-    """fal with a key, else this machine, or the sandbox. `on_halt` is called once when fal stops taking work."""
+    """Make the upscaler of `backend`. `on_halt` is called once when fal starts to refuse our account."""
     if s.backend != "fal":
         made = LocalUpscaler if s.backend == "local" else SandboxUpscaler
         return made(_on_disk(s), images, clock)
@@ -47,7 +47,6 @@ def make_upscaler(s: Settings, images: ImageService, clock: Clock, metrics: Metr
 
 
 def fal_config(s: Settings) -> FalConfig:
-    """How to reach fal, and by which keys."""
     return FalConfig(
         key=secret(s.fal_key) or "",
         admin_key=secret(s.fal_admin_key),
@@ -62,9 +61,9 @@ def fal_config(s: Settings) -> FalConfig:
 
 
 def make_other_providers(s: Settings, images: ImageService, clock: Clock) -> dict[str, Upscaler]:
-    """This machine beside fal: for `local` in MODELS, and for its jobs from before that was taken out or fal came.
+    """Make the local upscaler beside fal: for `local` in MODELS, and for local jobs from before the settings changed.
 
-    One picture at a time, so that a worker is left for the pictures that fal made.
+    It runs one picture at a time, so that a worker is left for the pictures from fal.
     """
     return {"local": LocalUpscaler(_on_disk(s, slots=1), images, clock)} if s.backend == "fal" else {}
 
@@ -76,7 +75,6 @@ def _on_disk(s: Settings, slots: int = 2) -> SandboxConfig:
 
 
 def pipeline_settings(s: Settings) -> PipelineSettings:
-    """What the operator allows of a job's way."""
     shares = DiskShares(
         unpaid_member=s.disk_unpaid_bytes, member=s.disk_member_bytes, all=s.disk_all_bytes, free=s.disk_free_bytes
     )
@@ -89,7 +87,6 @@ def pipeline_settings(s: Settings) -> PipelineSettings:
 
 
 def image_limits(s: Settings) -> ImageLimits:
-    """What the operator allows of pictures."""
     return ImageLimits(
         input_bytes=s.max_input_bytes,
         input_pixels=s.max_input_pixels,
@@ -107,7 +104,7 @@ def job_files(s: Settings) -> JobFiles:
 
 
 async def result_file(store: SqlJobStore, media: JobMedia, job_id: str, name: str) -> Path | None:
-    """The full result of this job where it is kept and has this name."""
+    """Return the full result of this job if it is kept and has this name."""
     job = await store.get(job_id)
     if job is None or job.result is None or job.images_deleted or Path(job.result.path).name != name:
         return None
@@ -115,7 +112,7 @@ async def result_file(store: SqlJobStore, media: JobMedia, job_id: str, name: st
 
 
 def object_store(url: str, s: Settings) -> ObjectStore:
-    """What the settings say of keys and endpoint counts before the environment. Raises NotUsable."""
+    """Open the object store. Keys and endpoint of the settings override the environment's. Raises NotUsable."""
     named = {
         "access_key_id": s.aws_access_key_id,
         "secret_access_key": secret(s.aws_secret_access_key),
@@ -129,12 +126,12 @@ def object_store(url: str, s: Settings) -> ObjectStore:
         raise NotUsable(f"FILES_URL cannot be used: {error}") from error
 
 
-_ALERTS_EVERY_S = 60
-_RECONCILE_EVERY_S = 3600
+_ALERTS_INTERVAL_S = 60
+_RECONCILE_INTERVAL_S = 3600
 
 
 def ledger_settings(s: Settings) -> LedgerSettings:
-    """The operator's limits. Raises NotUsable with every mistake in the file."""
+    """Build the operator's limits. Raises NotUsable with every mistake in the limits file."""
     money = {
         ScopeKind.USER: s.limit_user_day_usd,
         ScopeKind.WORKSPACE: s.limit_workspace_day_usd,
@@ -145,9 +142,9 @@ def ledger_settings(s: Settings) -> LedgerSettings:
         rules.append(Rule(ScopeKind.USER, Measure.RUNNING, Window.NOW, s.limit_user_running, "default"))
     if s.fal_concurrency is not None and s.backend == "fal":
         at_fal = ",".join(model.id for model in s.offered.known if model.backend == "fal")
-        of_fal = at_fal if any(model.backend != "fal" for model in s.offered) else ""
-        at_once = Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator", model=of_fal)
-        rules.append(at_once)
+        models = at_fal if any(model.backend != "fal" for model in s.offered) else ""
+        running = Rule(ScopeKind.EVERYTHING, Measure.RUNNING, Window.NOW, s.fal_concurrency, "operator", model=models)
+        rules.append(running)
     if s.limits_file is not None:
         rules += load(s.limits_file)
     return LedgerSettings(
@@ -159,9 +156,9 @@ def ledger_settings(s: Settings) -> LedgerSettings:
 
 
 def budget_maintenance(budget: Budgets, ctx: JobContext, state: AppState, s: Settings) -> tuple[MaintenanceTask, ...]:
-    """Old history each hour; where real money is spent also alerts, and the ledger against fal's bills."""
-    fold = partial(fold_history, budget.ledger.database, ctx.clock, s.history_days * 86_400)
-    history = MaintenanceTask("history", _RECONCILE_EVERY_S, fold)
+    """Fold old history hourly; if real money is spent, also send alerts and reconcile with fal's bills."""
+    fold = partial(fold_history, budget.ledger.database, ctx.clock, s.history_days * _DAY_S)
+    history = MaintenanceTask("history", _RECONCILE_INTERVAL_S, fold)
     if not ctx.upscaler.real_money:
         return (history,)
 
@@ -171,12 +168,12 @@ def budget_maintenance(budget: Budgets, ctx: JobContext, state: AppState, s: Set
         await ctx.adapter(place.platform).notify(place.workspace_id, place.channel_id, notice)
 
     async def reconcile() -> None:
-        if await state.claim("turns", "reconcile", ttl_s=_RECONCILE_EVERY_S / 2):
+        if await state.claim("turns", "reconcile", ttl_s=_RECONCILE_INTERVAL_S / 2):
             await books.look(ctx.metrics, ctx.operator)
 
     return (
         history,
-        MaintenanceTask("alerts", _ALERTS_EVERY_S, lambda: send_alerts(budget, state, notify)),
-        MaintenanceTask("reconcile", _RECONCILE_EVERY_S, reconcile),
-        MaintenanceTask("weekly", _RECONCILE_EVERY_S, lambda: send_weekly_reports(budget, state, notify)),
+        MaintenanceTask("alerts", _ALERTS_INTERVAL_S, lambda: send_alerts(budget, state, notify)),
+        MaintenanceTask("reconcile", _RECONCILE_INTERVAL_S, reconcile),
+        MaintenanceTask("weekly", _RECONCILE_INTERVAL_S, lambda: send_weekly_reports(budget, state, notify)),
     )

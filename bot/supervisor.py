@@ -1,4 +1,4 @@
-"""Keeps an adapter connected: starts it again, ever more slowly, when its connection dies. And the orderly end."""
+"""Keep an adapter connected: restart it, with exponential backoff, when its connection ends. Also close all parts."""
 
 import asyncio
 import contextlib
@@ -14,22 +14,21 @@ from core.storage.database import DATABASE_ERRORS
 log = structlog.get_logger(__name__)
 
 _FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
-_STORAGE_AWAY = (*DATABASE_ERRORS, StorageUnavailable)
+_MAX_PAUSE_S = 60.0
+_STORAGE_ERRORS = (*DATABASE_ERRORS, StorageUnavailable)
 _HEALTHY_S = 120.0
-"""A connection that held this long starts again without delay when it breaks."""
+"""A connection that lasted this long is restarted with the first pause."""
 
 
 async def close_all(*parts: Callable[[], Awaitable[object]]) -> None:
-    """In this order; one that breaks keeps no other open. The last unforeseen error is raised at the end."""
+    """Close the parts in order, all of them even if some fail. Raises the last unexpected error at the end."""
     async with contextlib.AsyncExitStack() as stack:
         for close in reversed(parts):
-            stack.push_async_callback(_closed, close)
+            stack.push_async_callback(_close, close)
 
 
-async def _closed(close: Callable[[], Awaitable[object]]) -> None:
-    """A connection that cannot be closed properly is gone all the same."""
-    with contextlib.suppress(OSError, TimeoutError):
+async def _close(close: Callable[[], Awaitable[object]]) -> None:
+    with contextlib.suppress(OSError, TimeoutError):  # a connection that cannot be closed properly is gone anyway
         await close()
 
 
@@ -37,13 +36,13 @@ async def supervise(
     name: str,
     serve: Callable[[Callable[[], None]], Awaitable[None]],
     stopping: asyncio.Event,
-    refuse: Callable[[str], None],
-    told_ready: Callable[[str], None],
+    on_refused: Callable[[str], None],
+    on_ready: Callable[[str], None],
 ) -> None:
     """Let the adapter of this name serve until cancelled or stopping.
 
-    Credentials refused at the first start are told to `refuse`, which ends the process: waiting would mend nothing. A
-    platform that refuses us later (a token revoked while running) must not take the other platforms down.
+    If its credentials are refused at the first start, calls `on_refused`, which ends the process, since waiting would
+    not help. If they are refused later (a token revoked while running), the other platforms must stay up.
     """
     pause_s = _FIRST_PAUSE_S
     was_ready = False
@@ -51,7 +50,7 @@ async def supervise(
     def ready() -> None:
         nonlocal was_ready
         if not was_ready:
-            told_ready(name)
+            on_ready(name)
         was_ready = True
         log.info("adapter_ready", adapter=name)
 
@@ -63,14 +62,14 @@ async def supervise(
         except LoginRefused as refusal:
             log.error("adapter_refused", adapter=name, reason=str(refusal))
             if not was_ready:
-                refuse(str(refusal))
+                on_refused(str(refusal))
                 return
         except Exception as error:
-            if ExceptionGroup("", [error]).split(_STORAGE_AWAY)[1] is None:
+            if ExceptionGroup("", [error]).split(_STORAGE_ERRORS)[1] is None:
                 log.warning("adapter_without_database", adapter=name, pause_s=pause_s)
             else:
                 log.exception("adapter_broke", adapter=name)
         if time.monotonic() - started_at > _HEALTHY_S:
             pause_s = _FIRST_PAUSE_S
         await asyncio.sleep(pause_s)
-        pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+        pause_s = min(_MAX_PAUSE_S, pause_s * 2)

@@ -13,7 +13,7 @@ from bot import settings
 from bot.app import App
 from bot.cli.console import CommandError, err, styled
 from bot.observability import logs
-from bot.observability.garbage import spare_the_loop
+from bot.observability.garbage import garbage_task
 from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
@@ -110,7 +110,7 @@ async def _serve(found: Settings) -> int:
             raise CommandError(
                 "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
             )
-        app.own(repeat_all([spare_the_loop(lambda: len(app.pipeline.jobs_here))]), "garbage")
+        app.own(repeat_all([garbage_task(lambda: len(app.pipeline.jobs_here))]), "garbage")
         _greet(found, app.http.port)
         return await app.run()
 

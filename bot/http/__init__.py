@@ -1,1 +1,1 @@
-"""The one HTTP server: health, webhooks, signed links."""
+"""The HTTP server: health, webhooks, signed links."""

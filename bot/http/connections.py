@@ -1,7 +1,7 @@
-"""The server's connections: a deadline for the first request's headers, a share per client address, a cap on all.
+"""Limits on connections: a deadline for the first request's headers, a limit per client address, a limit on all.
 
-A newcomer takes the place of the connection that has waited longest for a request. So whoever merely holds sockets
-open loses those, and never keeps a request out.
+A new connection replaces the one that has waited longest for a request, so that a client that only holds sockets open
+loses those and keeps no request out.
 """
 
 import asyncio
@@ -17,34 +17,36 @@ from core.net.client_address import TrustedProxies
 
 log = structlog.get_logger(__name__)
 
-HEADER_LIMIT_S = 10.0
+HEADER_TIMEOUT_S = 10.0
 KEEPALIVE_S = 75.0
 """Longer than reverse proxies keep their idle connections (nginx: 60 s)."""
 LINGER_S = 2.0
 MAX_CONNECTIONS = 4_000
 MAX_PER_CLIENT = 256
 _WANTED_FILES = 16_384
-_FILES_FOR_OTHERS = 200
+_RESERVED_FILES = 200
 
 
 class Connection(Protocol):
-    """One that has sent nothing yet, or that has a handler."""
+    """A connection that has sent nothing yet, or one with a handler."""
 
     @property
-    def waits(self) -> bool:
-        """Whether no complete request's headers are here: idle, silent, or sending them slowly."""
+    def is_waiting(self) -> bool:
+        """Whether it has not sent the complete headers of a request: idle, silent, or slow."""
 
     def drop(self) -> None:
-        """Close at once."""
+        """Close it immediately."""
 
 
 class Connections:
-    """Counts and drops. Clients on this machine and declared proxies have no share of their own, only the cap."""
+    """Counts and drops connections. For clients on this machine and declared proxies only the total is limited."""
 
-    def __init__(self, proxies: TrustedProxies, *, most: int | None = None, per_client: int = MAX_PER_CLIENT) -> None:
-        self.header_limit_s = HEADER_LIMIT_S
+    def __init__(
+        self, proxies: TrustedProxies, *, max_total: int | None = None, per_client: int = MAX_PER_CLIENT
+    ) -> None:
+        self.header_timeout_s = HEADER_TIMEOUT_S
         self._proxies = proxies
-        self._most = _affordable() if most is None else most
+        self._max_total = _max_connections() if max_total is None else max_total
         self._per_client = per_client
         self._of_client: dict[str, dict[Connection, None]] = {}
         self._all: dict[Connection, str] = {}
@@ -53,30 +55,30 @@ class Connections:
         return len(self._all)
 
     def client(self, peer: str | None) -> str:
-        """Whose share the connection from this address counts against."""
+        """Return the client that a connection from this address counts for."""
         return self._proxies.client(peer)
 
-    def enter(self, connection: Connection, peer: str | None) -> bool:
-        """Count a new connection in; False where there is no room for it, even after dropping a waiting one."""
+    def add(self, connection: Connection, peer: str | None) -> bool:
+        """Count a new connection; False if there is no room, even after dropping a waiting one."""
         client = self.client(peer)
-        mine = self._of_client.setdefault(client, {})
+        same_client = self._of_client.setdefault(client, {})
         shared = self._proxies.trusts(peer) or client.startswith("127.") or client == "::/64"
-        if not shared and len(mine) >= self._per_client and not _drop_waiting(mine):
+        if not shared and len(same_client) >= self._per_client and not _drop_waiting(same_client):
             return False
-        if len(self._all) >= self._most and not _drop_waiting(self._all):
+        if len(self._all) >= self._max_total and not _drop_waiting(self._all):
             return False
         self._count(connection, client)
         return True
 
     def replace(self, connection: Connection, by: Connection) -> bool:
-        """Count `by` in the place of `connection`; False where that has been dropped."""
-        client = self.leave(connection)
+        """Count `by` instead of `connection`; False if that was dropped."""
+        client = self.remove(connection)
         if client is not None:
             self._count(by, client)
         return client is not None
 
-    def leave(self, connection: Connection) -> str | None:
-        """Count it out; whose it was, None where it is not counted."""
+    def remove(self, connection: Connection) -> str | None:
+        """Stop counting a connection; returns its client, None if it was not counted."""
         client = self._all.pop(connection, None)
         if client is not None:
             self._of_client[client].pop(connection, None)
@@ -85,7 +87,6 @@ class Connections:
         return client
 
     def close(self) -> None:
-        """Drop what is still open."""
         for connection in list(self._all):
             connection.drop()
 
@@ -95,27 +96,27 @@ class Connections:
 
 
 def _drop_waiting(connections: Iterable[Connection]) -> bool:
-    """Close the oldest connection without a request; whether there was one."""
-    found = next((connection for connection in connections if connection.waits), None)
+    """Close the oldest connection without a request; returns whether there was one."""
+    found = next((connection for connection in connections if connection.is_waiting), None)
     if found is None:
         return False
     found.drop()
     return True
 
 
-def _affordable() -> int:
-    """How many connections the process may have open, after raising its own limit on files as far as allowed."""
+def _max_connections() -> int:
+    """Raise the process's limit on open files as far as allowed; returns how many connections it leaves."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft, hard = (_WANTED_FILES if limit == resource.RLIM_INFINITY else min(_WANTED_FILES, limit) for limit in limits)
     if soft < hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, limits[1]))
             soft = hard
-    return max(50, min(MAX_CONNECTIONS, soft - _FILES_FOR_OTHERS))
+    return max(50, min(MAX_CONNECTIONS, soft - _RESERVED_FILES))
 
 
 class BoundedHandler(web.RequestHandler):
-    """aiohttp's protocol, counted, with a deadline for the first request and without tracebacks for bad HTTP."""
+    """aiohttp's protocol with a connection count, a deadline for the first request, and no tracebacks for bad HTTP."""
 
     __slots__ = ("_connections", "_header_deadline")
 
@@ -132,29 +133,27 @@ class BoundedHandler(web.RequestHandler):
         self._header_deadline: asyncio.TimerHandle | None = None
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         return self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read, with a deadline."""
         super().connection_made(transport)
-        self._header_deadline = self._loop.call_later(self._connections.header_limit_s, self._headers_due)
+        self._header_deadline = self._loop.call_later(self._connections.header_timeout_s, self._check_headers)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Count it out."""
         if self._header_deadline is not None:
             self._header_deadline.cancel()
-        self._connections.leave(self)
+        self._connections.remove(self)
         super().connection_lost(exc)
 
     def drop(self) -> None:
-        self._connections.leave(self)
+        self._connections.remove(self)
         self.force_close()
 
-    def _headers_due(self) -> None:
-        if self._request_count == 0 and self.waits:
+    def _check_headers(self) -> None:
+        if self._request_count == 0 and self.is_waiting:
             self.drop()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """One line by its kind: what strangers send is no reason for a traceback."""
+        """Log one line without a traceback, since strangers can cause it."""
         log.debug("http_request_unreadable", kind=type(kw.get("exc_info")).__name__)

@@ -1,4 +1,4 @@
-"""fal's webhook: POST /fal/webhook/{job_id}. Ends a wait early, and names a request whose submit answer was lost."""
+"""fal's webhook: POST /fal/webhook/{job_id}. Ends a wait early, and finds a request whose submit had no answer."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 async def receive(
     upscaler: Upscaler, store: SqlJobStore, job_id: str, headers: Mapping[str, str], body: bytes, token: str | None
 ) -> int:
-    """The HTTP status to answer: 401 to what is not to be believed, 404 where no webhook is awaited, else 200.
+    """Return the HTTP status: 401 for an invalid webhook, 404 if this backend has none, else 200.
 
-    503 where fal's keys cannot be had; fal sends it again.
+    503 if fal's public keys cannot be fetched; fal then sends it again.
     """
     if not isinstance(upscaler, FalUpscaler):
         return 404
@@ -34,7 +34,7 @@ async def receive(
 
 
 async def _bind(store: SqlJobStore, job_id: str, request_id: str) -> None:
-    """The delivery carries this job's own token, so an unclear submit did arrive, under this id."""
+    """Store the request id of an unclear submit: the webhook has the job's own token, so the submit did arrive."""
     job = await store.get(job_id)
     if job is None or job.remote is None or job.remote.request_id or job.remote.submit != "sending":
         return

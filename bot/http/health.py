@@ -1,6 +1,6 @@
-"""What `/readyz` answers: named checks, asked together, each bounded in time, the answer shared for a second.
+"""Readiness for `/readyz`: named checks, run concurrently, each with a timeout; the result is cached for a second.
 
-A check returns None when all is well, else one plain word or sentence. It decides nothing; it only reports.
+A check returns None when all is well, else one plain word or sentence.
 """
 
 import asyncio
@@ -14,14 +14,13 @@ from core.ports import Clock
 log = structlog.get_logger(__name__)
 
 Check = Callable[[], Awaitable[str | None]]
-CHECK_LIMIT_S = 3.0
-SHARED_FOR_S = 1.0
-"""Many probes at once cost one round of checks."""
+CHECK_TIMEOUT_S = 3.0
+CACHED_FOR_S = 1.0
 
 
 @dataclass
 class Health:
-    """The process's named checks. `draining` set means: shutting down, not ready whatever they say."""
+    """The process's named checks. While `draining`, it is not ready, whatever their results."""
 
     clock: Clock
     draining: bool = False
@@ -35,9 +34,9 @@ class Health:
         self._answered_at = float("-inf")
 
     async def readiness(self) -> dict[str, str]:
-        """Every check's answer by its name, at most a second old: `ok`, or what is wrong."""
+        """Return every check's result by its name, at most a second old: `ok`, or what is wrong."""
         async with self._lock:
-            if self.clock.now() - self._answered_at >= SHARED_FOR_S:
+            if self.clock.now() - self._answered_at >= CACHED_FOR_S:
                 answers = await asyncio.gather(*(self._ask(name, check) for name, check in self._checks.items()))
                 self._answers = dict(zip(self._checks, answers, strict=True))
                 self._answered_at = self.clock.now()
@@ -45,7 +44,7 @@ class Health:
 
     async def _ask(self, name: str, check: Check) -> str:
         try:
-            async with asyncio.timeout(CHECK_LIMIT_S):
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
                 return await check() or "ok"
         except TimeoutError:
             return "no answer"

@@ -1,6 +1,7 @@
-"""Accepts connections: all that wait, cheaply, and begins what they want by client in turn.
+"""Accept connections immediately and start handling them round-robin by client.
 
-So nobody waits behind a flood for longer than it takes to accept it, and silent connections cost next to nothing.
+A flood of connections delays other clients only for the time that accepting takes, and silent connections cost almost
+nothing.
 """
 
 import asyncio
@@ -13,22 +14,22 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.http.connections import BoundedHandler, Connections
-from bot.http.liveness import MOST_BYTES, Liveness
+from bot.http.liveness import MAX_PROBE_BYTES, Liveness
 from core.net.turns import Turns
 
 log = structlog.get_logger(__name__)
 
-ACCEPTED_AT_ONCE = 64
-"""Connections taken in one turn of the event loop, at about 40 µs each."""
+ACCEPTS_PER_ITERATION = 64
+"""Connections accepted in one iteration of the event loop, at about 40 µs each."""
 BACKLOG = 4_096
-"""What the kernel keeps waiting. A newcomer to a full queue tries again only after a second."""
+"""The kernel's queue of connections. A client that meets a full queue retries only after a second."""
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _NO_ROOM_PAUSE_S = 0.5
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Listener:
-    """Owns copies of the bound `sockets`. `make` is called for a connection that has sent something."""
+    """Accepts on copies of the bound `sockets`. Calls `make` for a connection that has sent something."""
 
     def __init__(
         self,
@@ -51,14 +52,13 @@ class Listener:
             self.loop.add_reader(one, self._accept, one)
 
     def close(self) -> None:
-        """Accept nothing more."""
         for one in self._sockets:
             self.loop.remove_reader(one)
             one.close()
         self._sockets = []
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
+        for _ in range(ACCEPTS_PER_ITERATION):
             try:
                 accepted, peer = listening.accept()
             except OSError as error:
@@ -68,22 +68,22 @@ class Listener:
                     self.loop.call_later(_NO_ROOM_PAUSE_S, self._resume, listening)
                 return
             accepted.setblocking(False)
-            arrival = Arrival(self, accepted, self.connections.client(peer[0]))
-            if self.connections.enter(arrival, peer[0]):
-                arrival.look()
+            connection = SilentConnection(self, accepted, self.connections.client(peer[0]))
+            if self.connections.add(connection, peer[0]):
+                connection.read()
             else:
-                arrival.refuse()
+                connection.refuse()
 
     def _resume(self, listening: socket.socket) -> None:
         if listening in self._sockets:
             self.loop.add_reader(listening, self._accept, listening)
 
 
-class Arrival:
+class SilentConnection:
     """An accepted connection that has sent nothing yet."""
 
     __slots__ = ("_client", "_deadline", "_listener", "_socket")
-    waits = True
+    is_waiting = True
 
     def __init__(self, listener: Listener, accepted: socket.socket, client: str) -> None:
         self._listener = listener
@@ -92,39 +92,38 @@ class Arrival:
         self._deadline: asyncio.TimerHandle | None = None
 
     def drop(self) -> None:
-        """Close at once."""
-        self._listener.connections.leave(self)
-        self._rest()
+        self._listener.connections.remove(self)
+        self._stop_reading()
         self._socket.close()
 
     def refuse(self) -> None:
-        """Say that there is no room, and close."""
+        """Send 503 and close."""
         with contextlib.suppress(OSError):
             self._socket.send(_BUSY)
         self.drop()
 
-    def _rest(self) -> None:
+    def _stop_reading(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             if self._socket.fileno() >= 0:
                 self._listener.loop.remove_reader(self._socket)
 
-    def look(self) -> None:
-        """Begin, in turn, where something is there to read, as mostly from the first; else wait for it."""
+    def read(self) -> None:
+        """Start handling, when it is the client's turn, if there is data, as there mostly is; else wait for data."""
         try:
-            first = self._socket.recv(MOST_BYTES, socket.MSG_PEEK)
+            first = self._socket.recv(MAX_PROBE_BYTES, socket.MSG_PEEK)
             probed = self._listener.liveness.answer_to(first)
             if probed is not None:
                 self._socket.send(probed)
-                self._socket.recv(MOST_BYTES)  # closed with something unread, a socket may take its answer back
+                self._socket.recv(MAX_PROBE_BYTES)  # closing a socket with unread data may discard what was sent
         except BlockingIOError:
             if self._deadline is None:
-                self._deadline = self._listener.loop.call_later(self._listener.connections.header_limit_s, self.drop)
-                self._listener.loop.add_reader(self._socket, self.look)
+                self._deadline = self._listener.loop.call_later(self._listener.connections.header_timeout_s, self.drop)
+                self._listener.loop.add_reader(self._socket, self.read)
             return
         except OSError:
             first = b""
-        self._rest()
+        self._stop_reading()
         if not first or probed is not None:
             self.drop()
         else:
@@ -141,5 +140,5 @@ class Arrival:
         try:
             await self._listener.loop.connect_accepted_socket(lambda: handler, self._socket)
         except OSError:
-            self._listener.connections.leave(handler)
+            self._listener.connections.remove(handler)
             self._socket.close()

@@ -1,21 +1,21 @@
-"""The liveness probe, answered in the callback that takes its connection: in one turn of the event loop.
+"""Answer the liveness probe in the callback that accepts its connection, in one iteration of the event loop.
 
-aiohttp needs five, and while much goes on each lasts tens of milliseconds. It is the loop that answers all the same.
-Only a whole, plain request is taken here; whatever else begins like one goes the way of all requests.
+aiohttp needs five, and under load each takes tens of milliseconds. The event loop still has to run to answer. Only a
+complete, plain request is handled here; anything else goes to aiohttp.
 """
 
 import json
 from collections.abc import Callable, Mapping
 
 PATH = "/healthz"
-MOST_BYTES = 1_024
+MAX_PROBE_BYTES = 1_024
 _LINES = tuple(f"GET {PATH} HTTP/1.{minor}".encode() for minor in (0, 1))
 _PLAIN = {b"host", b"user-agent", b"accept", b"accept-encoding", b"connection"}
-"""What probes send. None of these changes the answer, or says that more is to come."""
+"""Headers that probes send. None of them changes the answer or announces a body."""
 
 
 class Liveness:
-    """Knows the one answer, and who is given it: whoever names a host that `allows` lets pass."""
+    """Holds the answer, and gives it to requests for a host that `allows` accepts."""
 
     def __init__(self, answer: Mapping[str, str], headers: Mapping[str, str], allows: Callable[[str], bool]) -> None:
         body = json.dumps(answer)
@@ -25,7 +25,7 @@ class Liveness:
         self._allows = allows
 
     def answer_to(self, request: bytes) -> bytes | None:
-        """The whole answer to the first bytes of a connection; None where they are no plain probe, or not all of it."""
+        """Return the response to the first bytes of a connection; None if they are not a complete, plain probe."""
         first, *lines = request.split(b"\r\n")
         if first not in _LINES or lines[-2:] != [b"", b""]:
             return None

@@ -1,6 +1,6 @@
-"""Reads whole request bodies before anything is known about their sender: under a deadline, caps and a share.
+"""Read complete request bodies before authentication, with a deadline and limits in total and per client.
 
-A client that has too many half-sent bodies loses the oldest of them; nobody else notices.
+A client that has too many half-sent bodies loses the oldest of them; other clients are not affected.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-BODY_LIMIT_S = 10.0
+BODY_TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 2 * 1024**2
-"""Webhooks and events are far smaller. Uploads are streamed, with a cap of their own."""
+"""Webhooks and events are far smaller. Uploads are streamed, with a limit of their own."""
 MAX_PER_CLIENT = 500
 MAX_WAITING = 1_000
 MAX_WAITING_BYTES = 64 * 1024**2
@@ -20,20 +20,20 @@ MAX_WAITING_BYTES = 64 * 1024**2
 @dataclass(eq=False)
 class _Waiting:
     client: str
-    limit: asyncio.Timeout
+    timeout: asyncio.Timeout
     bytes: int = 0
 
 
 @dataclass
 class RequestBodies:
-    """All bodies that are being read now."""
+    """All bodies that are being read."""
 
-    body_limit_s: float = BODY_LIMIT_S
+    body_timeout_s: float = BODY_TIMEOUT_S
     per_client: int = MAX_PER_CLIENT
     _waiting: dict[_Waiting, None] = field(default_factory=dict)
 
     async def read(self, request: web.Request, client: str) -> None:
-        """Leave the whole body in the request, for `request.read()`, `.text()` and the like.
+        """Read the whole body into the request, for `request.read()`, `.text()` and the like.
 
         Raises HTTPRequestTimeout, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType, or HTTPBadRequest.
         """
@@ -42,8 +42,8 @@ class RequestBodies:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise _closing(web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0))
         try:
-            async with asyncio.timeout(self.body_limit_s) as limit:
-                waiting = _Waiting(client, limit)
+            async with asyncio.timeout(self.body_timeout_s) as timeout:
+                waiting = _Waiting(client, timeout)
                 self._make_room(client)
                 self._waiting[waiting] = None
                 try:
@@ -67,17 +67,17 @@ class RequestBodies:
         return bytes(body)
 
     def _make_room(self, client: str) -> None:
-        mine = [waiting for waiting in self._waiting if waiting.client == client]
-        if len(mine) >= self.per_client:
-            self._give_up(mine[0])
+        same_client = [waiting for waiting in self._waiting if waiting.client == client]
+        if len(same_client) >= self.per_client:
+            self._give_up(same_client[0])
         elif len(self._waiting) >= MAX_WAITING:
             clients = [waiting.client for waiting in self._waiting]
-            crowded = max(set(clients), key=clients.count)
-            self._give_up(next(waiting for waiting in self._waiting if waiting.client == crowded))
+            busiest = max(set(clients), key=clients.count)
+            self._give_up(next(waiting for waiting in self._waiting if waiting.client == busiest))
 
     def _give_up(self, waiting: _Waiting) -> None:
         self._waiting.pop(waiting, None)
-        waiting.limit.reschedule(0)
+        waiting.timeout.reschedule(0)
 
 
 def _closing(answer: web.HTTPException) -> web.HTTPException:

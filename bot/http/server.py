@@ -1,7 +1,7 @@
-"""The one HTTP server: health, metrics, fal's webhook, signed files, and whatever routes the adapters bring.
+"""The HTTP server: health, metrics, fal's webhook, signed files, and the adapters' routes.
 
-It knows no platform and no job: everything it serves is handed in. Connections, bodies and open requests are bounded,
-and nothing that a stranger sends leaves a traceback or a row.
+It knows neither platforms nor jobs: everything it serves is passed in. Connections, bodies and open requests are
+limited, and nothing that a stranger sends leaves a traceback or a row.
 """
 
 import asyncio
@@ -35,9 +35,9 @@ log = structlog.get_logger(__name__)
 MAX_OPEN_REQUESTS = 2_000
 STOP_GRACE_S = 2.0
 LARGE_BODY_BYTES = 8_000
-"""To parse, clean and judge more takes up to 6 ms: of such requests one goes on in each turn of the event loop."""
+"""Handling a larger body takes up to 6 ms, so only one such request continues in each iteration of the event loop."""
 _BAD_INPUT = (UnicodeError, RecursionError)
-"""What bytes from outside raise deep inside a parser; the edges catch the rest."""
+"""Errors that malformed input raises deep inside a parser; handlers catch all others."""
 _UNREADABLE = "This request cannot be read."
 _FOREIGN_HOST = "This address is not served here. If it should be, its operator sets PUBLIC_URL to it."
 MAX_INCIDENTS = 20
@@ -53,15 +53,15 @@ _FILE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 Webhook = Callable[[str, Mapping[str, str], bytes, str | None], Awaitable[int]]
 """(job id, headers, body, token) -> HTTP status."""
 FindFile = Callable[[str, str], Awaitable[Path | None]]
-"""(job id, file name) -> the file, or None where it is not kept."""
+"""(job id, file name) -> the file, or None if it is not kept."""
 Incident = Callable[[str, BaseException], Awaitable[str]]
 
 
 @dataclass
 class HttpServer:
-    """Bind with `start`, serve until `stop`. `port` 0 takes any free one; the real one is in `port` afterwards.
+    """Serves from `start` to `stop`. `port` 0 takes any free port; `start` then sets `port` to it.
 
-    `gate` guards `/metrics` where a token is set. `hosts` are the names that it answers to, `routes` the adapters'.
+    `gate` protects `/metrics` if a token is set. `hosts` checks host names; `routes` are the adapters' routes.
     """
 
     host: str
@@ -90,7 +90,6 @@ class HttpServer:
         self.connections = Connections(self.gate.proxies)
 
     def application(self) -> web.Application:
-        """Everything that is served, as an aiohttp application."""
         app = web.Application(middlewares=[self._bounded], client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(_plain_headers)
         app.router.add_get(LIVENESS_PATH, self._healthz)
@@ -102,7 +101,7 @@ class HttpServer:
         return app
 
     async def start(self) -> None:
-        """Listen. Raises NotUsable with one plain sentence where that is impossible."""
+        """Listen. Raises NotUsable with one plain sentence if that is impossible."""
         runner = web.AppRunner(self.application(), handle_signals=False, access_log=None, shutdown_timeout=STOP_GRACE_S)
         await runner.setup()
         server, loop = runner.server, asyncio.get_running_loop()
@@ -121,7 +120,7 @@ class HttpServer:
         log.info("http_listening", host=self.host, port=self.port)
 
     async def stop(self) -> None:
-        """Take no new connection, let open requests finish for two seconds, then close. Repeatable."""
+        """Accept no new connection, let open requests finish for two seconds, then close. Idempotent."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
@@ -131,14 +130,14 @@ class HttpServer:
         self.connections.close()
 
     def client_of(self, request: web.Request) -> str:
-        """The address that a request's share is counted under."""
+        """Return the client address that a request counts for."""
         return self.gate.proxies.client(request.remote, request.headers.getall("X-Forwarded-For", []))
 
     @web.middleware
     async def _bounded(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Read the body under a deadline, bound the open requests, and turn the unforeseen into a reference."""
+        """Read the body with a deadline, limit the open requests, and answer unexpected errors with a reference."""
         client = request[CLIENT] = self.client_of(request)
         if request.path != LIVENESS_PATH:
             await self.turns.wait(client)
@@ -147,7 +146,7 @@ class HttpServer:
         match = request.match_info
         if request.path == LIVENESS_PATH or match.http_exception is not None:
             return await handler(request)
-        if "\0" in request.path + request.query_string:  # which PostgreSQL takes for trouble of its own
+        if "\0" in request.path + request.query_string:  # PostgreSQL would raise a database error for it
             return web.json_response(_error("bad_request", _UNREADABLE), status=400)
         if request.body_exists and not is_streamed(match.handler):
             await self.bodies.read(request, client)
@@ -171,7 +170,7 @@ class HttpServer:
             self._open -= 1
 
     async def _reference(self, error: Exception) -> str:
-        """The unforeseen, kept with its traceback; no more than a few of them, since anybody may cause one."""
+        """Record an unexpected error and return its reference; only a few, since anybody could cause them."""
         now = self.health.clock.now()
         if len(self._incidents_at) == MAX_INCIDENTS and now - self._incidents_at[0] < INCIDENT_WINDOW_S:
             log.error("http_incident_not_kept", kind=type(error).__name__)
@@ -184,7 +183,7 @@ class HttpServer:
         return {"status": "ok", "version": self.version, "role": self.role}
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        """Asked in another way than the listener answers at once."""
+        """For requests that the listener does not answer itself."""
         return web.json_response(self._alive)
 
     async def _readyz(self, _: web.Request) -> web.Response:
@@ -197,10 +196,10 @@ class HttpServer:
         if self.gate.token is not None:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
             try:
-                right = self.gate.is_right(given, request.remote, request.headers.getall("X-Forwarded-For", []))
+                valid = self.gate.is_right(given, request.remote, request.headers.getall("X-Forwarded-For", []))
             except TooManyAttempts as many:
                 raise web.HTTPTooManyRequests(headers={"Retry-After": str(many.retry_after_s)}) from None
-            if not right:
+            if not valid:
                 raise web.HTTPUnauthorized(text="Send the token: Authorization: Bearer …\n")
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
@@ -224,7 +223,7 @@ class HttpServer:
 
 
 async def _plain_headers(_: web.Request, response: web.StreamResponse) -> None:
-    if isinstance(response, web.HTTPException):  # its frames hold it: a circle of 70 objects for each refusal
+    if isinstance(response, web.HTTPException):  # breaks a reference cycle of 70 objects through its frames
         response.__traceback__ = response.__context__ = None
     response.headers.update(_PLAIN_HEADERS)
 

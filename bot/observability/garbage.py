@@ -1,11 +1,10 @@
-"""When Python looks for garbage: seldom through everything while much is going on, because nothing else runs meanwhile.
+"""Schedule Python's garbage collection, which blocks the event loop, so that full collections are rare under load.
 
-What a collection costs is what it looks through. What the start has made is never looked at again while little runs.
-While many jobs live or many requests are being taken, what has outlived a full collection is put aside as well, so that
-each of them sees only what has come since; what had piled up before is put aside unseen, so that no long collection
-falls into a beginning flood. What of that becomes garbage in a circle stays until everything is looked through, which
-takes 150 to 350 ms. So that is done only where much is still there of what was put aside: most of it is freed without
-being looked for.
+A collection takes time in proportion to the objects it examines. Objects made at start-up are frozen, so it skips them.
+Under load (many jobs or requests), objects that survive a full collection are frozen as well, so that each collection
+examines only newer objects; when load begins, existing objects are frozen without a collection, so that no long one
+delays the first requests. Frozen objects in reference cycles stay until all are unfrozen and examined, which takes 150
+to 350 ms. That is done only while many frozen objects are left, since reference counting frees most of them.
 """
 
 import asyncio
@@ -15,46 +14,46 @@ from collections.abc import Callable
 from core.jobs.maintenance import MaintenanceTask
 
 _YOUNG, _MIDDLE = 1_000, 5
-"""So that the middle generation is 5,000 objects: 3 to 10 ms."""
+"""The middle generation then has 5,000 objects: 3 to 10 ms."""
 _NEVER = 1_000_000
-_LOOK_EVERY_S = 0.1
-"""In a second of a flood 35,000 objects come, which take 30 to 50 ms: 3 to 5 ms for each look."""
-_MANY = 10
-"""Jobs, or tasks more than lately: requests that are being taken. Those that stay (open pages) soon count no more."""
-_PILED_UP, _PILED_UP_BUSY = 12, 1
-"""Collections of the middle generation before a full one; each has moved up to 5,000 objects on."""
-_MOST_ASIDE, _MOST_ASIDE_BUSY = 100_000, 700_000
+_INTERVAL_S = 0.1
+"""Under heavy load 35,000 objects a second are made, which take 30 to 50 ms: 3 to 5 ms for each interval."""
+_BUSY_ABOVE = 10
+"""Jobs, or tasks above the recent baseline (requests being handled; long-lived ones soon belong to the baseline)."""
+_COLLECT_AFTER, _COLLECT_AFTER_BUSY = 12, 1
+"""Collections of the middle generation before a full one; each promotes up to 5,000 objects."""
+_MAX_FROZEN, _MAX_FROZEN_BUSY = 100_000, 700_000
 """Objects of about 100 bytes."""
 
 
-def spare_the_loop(jobs_here: Callable[[], int]) -> MaintenanceTask:
-    """To be called once when everything is started; the task has to be run by whoever owns the loop."""
+def garbage_task(jobs_here: Callable[[], int]) -> MaintenanceTask:
+    """Freeze what the start-up made, and return the task that collects from then on. Call it once."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
-    started_with, aside = gc.get_freeze_count(), 0
-    usual, was_busy = len(asyncio.all_tasks()), False
+    frozen_at_start, frozen = gc.get_freeze_count(), 0
+    usual_tasks, was_busy = len(asyncio.all_tasks()), False
 
-    async def look() -> None:
-        nonlocal aside, usual, was_busy
+    async def collect() -> None:
+        nonlocal frozen, usual_tasks, was_busy
         tasks = len(asyncio.all_tasks())
-        usual = min(tasks, usual + 1)
-        busy, piled_up = max(jobs_here(), tasks - usual) > _MANY, gc.get_count()[2]
-        begins, was_busy = busy and not was_busy, busy
-        if piled_up < (_PILED_UP_BUSY if busy else _PILED_UP):
+        usual_tasks = min(tasks, usual_tasks + 1)
+        busy, promotions = max(jobs_here(), tasks - usual_tasks) > _BUSY_ABOVE, gc.get_count()[2]
+        load_begins, was_busy = busy and not was_busy, busy
+        if promotions < (_COLLECT_AFTER_BUSY if busy else _COLLECT_AFTER):
             return
-        most = _MOST_ASIDE_BUSY if busy else _MOST_ASIDE
-        if aside >= most:
-            aside = gc.get_freeze_count() - started_with  # which takes some milliseconds
-        everything = aside >= most
+        max_frozen = _MAX_FROZEN_BUSY if busy else _MAX_FROZEN
+        if frozen >= max_frozen:
+            frozen = gc.get_freeze_count() - frozen_at_start  # the exact count, which takes some milliseconds
+        everything = frozen >= max_frozen
         if everything:
-            aside = 0
+            frozen = 0
             gc.unfreeze()
-        if everything or not begins or piled_up > _PILED_UP:
+        if everything or not load_begins or promotions > _COLLECT_AFTER:
             gc.collect()
         if busy or everything:
             gc.freeze()
         if busy:
-            aside += piled_up * _YOUNG * _MIDDLE
+            frozen += promotions * _YOUNG * _MIDDLE
 
-    return MaintenanceTask("garbage", _LOOK_EVERY_S, look)
+    return MaintenanceTask("garbage", _INTERVAL_S, collect)

@@ -1,4 +1,4 @@
-"""Figures that are looked up now and then: what waits, what is spent, what is left, and whether the loop keeps up."""
+"""Metrics that are measured periodically: jobs, budget, disk, credit, and the lag of the event loop."""
 
 import asyncio
 import shutil
@@ -13,14 +13,14 @@ from core.jobs.context import JobContext
 from core.jobs.maintenance import MaintenanceTask
 from core.upscalers.fal import FalUpscaler
 
-_LOOK_EVERY_S = 15.0
-_CREDIT_EVERY_S = 600.0
+_INTERVAL_S = 15.0
+_CREDIT_INTERVAL_S = 600.0
 _LAG_PROBE_S = 0.5
 _OPERATOR = Requester("cli", user_id="operator", user_name="operator", is_operator=True)
 
 
 class Gauges:
-    """Sets the levels of `core.ports.Metrics`; its maintenance_tasks belong to the maintenance tasks."""
+    """Sets the levels of `core.ports.Metrics`."""
 
     def __init__(self, ctx: JobContext, data_dir: Path, replicas: Replicas) -> None:
         self._ctx = ctx
@@ -28,15 +28,13 @@ class Gauges:
         self._replicas = replicas
 
     def maintenance_tasks(self) -> tuple[MaintenanceTask, ...]:
-        """What has to run and how often."""
         return (
-            MaintenanceTask("gauges", _LOOK_EVERY_S, self.look),
+            MaintenanceTask("gauges", _INTERVAL_S, self.measure),
             MaintenanceTask("loop_lag", 0.0, self.measure_lag),
-            MaintenanceTask("credit", _CREDIT_EVERY_S, self.ask_credit),
+            MaintenanceTask("credit", _CREDIT_INTERVAL_S, self.measure_credit),
         )
 
-    async def look(self) -> None:
-        """Jobs, budget, disk and the provider's state, by short queries."""
+    async def measure(self) -> None:
         metrics, ctx = self._ctx.metrics, self._ctx
         jobs = await ctx.store.open_jobs()
         now = ctx.clock.now()
@@ -60,16 +58,15 @@ class Gauges:
         metrics.gauge("budget_used_ratio", max(used, default=0.0))
 
     async def measure_lag(self) -> None:
-        """How late one timer fires; the worst of a few seconds is kept."""
+        """Measure how late timers fire; report the worst of 15 seconds."""
         worst_s = 0.0
-        for _ in range(int(_LOOK_EVERY_S / _LAG_PROBE_S)):
+        for _ in range(int(_INTERVAL_S / _LAG_PROBE_S)):
             started_at = time.monotonic()
             await asyncio.sleep(_LAG_PROBE_S)
             worst_s = max(worst_s, time.monotonic() - started_at - _LAG_PROBE_S)
         self._ctx.metrics.gauge("event_loop_lag_seconds", worst_s)
 
-    async def ask_credit(self) -> None:
-        """fal's credit, where the key lets us ask."""
+    async def measure_credit(self) -> None:
         upscaler = self._ctx.upscaler
         credit = await upscaler.credit() if isinstance(upscaler, FalUpscaler) else None
         if credit is not None:

@@ -1,8 +1,8 @@
-"""Log lines: JSON for machines, coloured text for a terminal; never a key, a token, a link's query or a picture, nor
-a control character that somebody sent to the operator's terminal.
+"""Configure logging: JSON for machines, coloured text for a terminal.
 
-Both structlog's lines and those of libraries that use `logging` pass through the same redaction. Library loggers that
-talk too much, or that would write addresses, are turned down here.
+No line contains a key, a token, a link's path, a picture, or control characters of untrusted text. Lines of structlog
+and of libraries that use `logging` get the same redaction. Libraries that log too much, or log addresses, get a higher
+level.
 """
 
 import logging
@@ -32,7 +32,7 @@ _QUIET = {
     "sqlalchemy": logging.WARNING,
     "websockets": logging.WARNING,
 }
-"""slack_sdk logs whole payloads below ERROR; aiohttp's access log holds query strings."""
+"""slack_sdk logs whole payloads below ERROR; aiohttp's access log contains query strings."""
 
 _SECRET_NAMES = re.compile(
     r"(token|secret|authorization|password|passwd|api_?key|fal_key|signature|cookie|caption|content|image|body)$", re.I
@@ -51,7 +51,7 @@ _MAX_DEPTH = 6
 
 
 def redact(value: Any, secrets: tuple[str, ...] = (), depth: int = 0) -> Any:
-    """`value` without secrets, links (only `scheme://host` stays) and bytes, at any depth up to six."""
+    """Remove secrets, bytes, and links except their `scheme://host`, at any depth; below six levels everything."""
     if isinstance(value, str):
         return _redact_text(value, secrets)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -59,7 +59,7 @@ def redact(value: Any, secrets: tuple[str, ...] = (), depth: int = 0) -> Any:
     if depth >= _MAX_DEPTH:
         return "[…]"
     if isinstance(value, dict):
-        return {key: _named(str(key), item, secrets, depth) for key, item in value.items()}
+        return {key: _redact_named(str(key), item, secrets, depth) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(item, secrets, depth + 1) for item in value]
     if value is None or isinstance(value, bool | int | float):
@@ -67,7 +67,7 @@ def redact(value: Any, secrets: tuple[str, ...] = (), depth: int = 0) -> Any:
     return _redact_text(str(value), secrets)
 
 
-def _named(name: str, value: Any, secrets: tuple[str, ...], depth: int) -> Any:
+def _redact_named(name: str, value: Any, secrets: tuple[str, ...], depth: int) -> Any:
     if _SECRET_NAMES.search(name) and value not in (None, "", True, False):
         return "[removed]"
     return redact(value, secrets, depth + 1)
@@ -83,20 +83,20 @@ def _redact_text(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _host_only(match: re.Match[str]) -> str:
-    """A web address down to scheme and host: paths of signed links are secrets too."""
+    """Keep scheme and host only, since paths of signed links are secrets too."""
     scheme, _, rest = match[0].partition("://")
     return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0].rpartition('@')[2]}/…"
 
 
 class _Redaction:
-    """A structlog processor. `secrets` are values to blank wherever they turn up."""
+    """A structlog processor. `secrets` are values to remove wherever they occur."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = tuple(sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True))
 
     def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         kept = {key: value for key, value in event.items() if key.startswith("_")}
-        shown = {key: _named(key, value, self._secrets, 0) for key, value in event.items() if key not in kept}
+        shown = {key: _redact_named(key, value, self._secrets, 0) for key, value in event.items() if key not in kept}
         return {**shown, **kept}
 
 
@@ -106,7 +106,7 @@ def configure(
     secrets: Iterable[str] = (),
     stream: Any = None,
 ) -> None:
-    """Send all log lines, ours and the libraries', to `stream` (standard error). `auto`: pretty on a terminal."""
+    """Write all log lines, ours and the libraries', to `stream` (standard error). `auto`: pretty on a terminal."""
     out = stream or sys.stderr
     pretty = style == "pretty" or (style == "auto" and out.isatty())
     shared: list[Any] = [

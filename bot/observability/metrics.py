@@ -1,6 +1,6 @@
-"""The core's figures as Prometheus metrics, in a registry of their own. Labels hold no person, place or job.
+"""Prometheus metrics, implementing `core.ports.metrics.Metrics`. No label contains a person, a place or a job.
 
-Implements `core.ports.metrics.Metrics`. Names follow Prometheus' conventions: base units, `_total` for counters.
+Names follow Prometheus' conventions: base units, `_total` for counters.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ LEVELS: dict[GaugeName, str] = {
 
 
 class PrometheusMetrics:
-    """One process's figures. Every instance has its own registry, so that two apps in one process do not mix."""
+    """One app's metrics, in a registry of its own, so that two apps in one process do not mix."""
 
     def __init__(self, version: str, spans: StageSpans | None = None, role: str = "all") -> None:
         self._spans = spans
@@ -69,14 +69,14 @@ class PrometheusMetrics:
         return Counter(f"upscale_{name}", text, labels, registry=self.registry)
 
     def render(self) -> bytes:
-        """All figures in Prometheus' text format (`CONTENT_TYPE`)."""
+        """Return all metrics in Prometheus' text format (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
 
     def job(self, platform: str, state: str) -> None:
         self._jobs.labels(platform, state).inc()
 
     def stage(self, stage: str, seconds_s: float, job_id: str) -> None:
-        """Record how long a step took, and send it as a span where traces are wanted."""
+        """Record how long a step took, and send it as a span if tracing is on."""
         self._stages.labels(stage).observe(seconds_s)
         if self._spans is not None:
             self._spans.stage(stage, seconds_s, job_id)
@@ -92,7 +92,6 @@ class PrometheusMetrics:
         self._deliveries.labels(platform, shape).inc()
 
     def money(self, kind: Literal["held", "charged", "released"], nanousd: int) -> None:
-        """Add money; shown in dollars."""
         self._dollars.labels(kind).inc(max(0, nanousd) / NANOUSD_PER_USD)
 
     def gauge(self, name: GaugeName, value: float) -> None:

@@ -1,5 +1,4 @@
-"""Tells the operator what only the operator can mend or judge: in the log, and in the channels that asked for the
-whole bot's alerts."""
+"""Tell the operator what only the operator can fix or decide: in the log, and in channels that get all alerts."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,15 +15,15 @@ from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 
-_SELDOM_S = 3600.0
-"""How often news about the same are passed on: a provider gone mad has one for every job."""
+_ALERT_INTERVAL_S = 3600.0
+"""Alerts about the same topic are limited for this time: a provider may cause one with every job."""
 
-_MOST_PENDING = 20
-_WITHIN_S = 60.0
+_MAX_PENDING = 20
+_SEND_TIMEOUT_S = 60.0
 
 
 class AlertSender:
-    """`core.ports.OperatorAlerts`: news about the same so seldom, whichever process has them."""
+    """Implements `core.ports.OperatorAlerts`, with a rate limit for each topic over all processes."""
 
     def __init__(self, state: AppState, budget: Callable[[], Budgets], ctx: Callable[[], JobContext]) -> None:
         self._state = state
@@ -34,7 +33,7 @@ class AlertSender:
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
         log.warning("operator_news", about=about, news=notice("en").what)
-        if len(self._pending) >= _MOST_PENDING:
+        if len(self._pending) >= _MAX_PENDING:
             return
         task = asyncio.create_task(self._send(about, notice, most_an_hour), name="operator-alert")
         self._pending.add(task)
@@ -44,7 +43,7 @@ class AlertSender:
         self.tell("image_workers", operator_texts.no_image_worker)
 
     async def halted(self, halted: ProviderHalted) -> None:
-        """fal takes nothing more from us. New jobs are refused until it does again; running ones go on."""
+        """Alert that fal refuses our account. New jobs are refused until it accepts it again; running ones continue."""
         log.error("provider_halted", kind=halted.kind)
         await self._everywhere(partial(operator_texts.provider_halted, halted.kind))
 
@@ -55,14 +54,14 @@ class AlertSender:
 
     async def _send(self, about: str, notice: Callable[[str], Notice], most_an_hour: int) -> None:
         try:
-            async with asyncio.timeout(_WITHIN_S):
-                for turn in range(most_an_hour):
-                    if await self._state.claim("operator_told", f"{about}{turn or ''}", ttl_s=_SELDOM_S):
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                for number in range(most_an_hour):
+                    if await self._state.claim("operator_told", f"{about}{number or ''}", ttl_s=_ALERT_INTERVAL_S):
                         await self._everywhere(notice)
                         return
         except (UpscaleError, TimeoutError, OSError) as error:
             log.warning("operator_not_told", error=type(error).__name__)
-        except Exception:  # nobody waits for this task
+        except Exception:  # nothing awaits this task's result
             log.exception("operator_not_told")
 
     async def _everywhere(self, notice: Callable[[str], Notice]) -> None:

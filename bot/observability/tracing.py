@@ -1,7 +1,7 @@
-"""Optional traces by OpenTelemetry: one trace a job, one span a step, sent to the collector of the operator's choice.
+"""Optional OpenTelemetry traces: one trace per job, one span per step, sent to the operator's collector.
 
-A job outlives processes, so no span is kept open for it: each step is sent when it is over, under a trace whose id is
-made from the job's. Needs the extra `otel`; a link, a caption or a picture is in none of it.
+A job outlives processes, so no span is kept open for it: each step is sent when it is over, under a trace id derived
+from the job's id. Needs the extra `otel`. No span contains a link, a caption or a picture.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from core.ports import NotUsable
 
 
 class StageSpans:
-    """Sends a span for each step that ended. Sending happens in a thread of its own and never waits here."""
+    """Sends a span for each step that ended, in a thread of its own, without blocking."""
 
     def __init__(self, endpoint: str, version: str) -> None:
         """`endpoint` is the collector's base address. Raises NotUsable."""

@@ -37,14 +37,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /hello HT", b"GET /hello HTTP/1.1\r\nHost: x\r\nX-A: "])
 async def test_a_connection_that_never_finishes_its_headers_is_closed(world: World, sent: bytes) -> None:
-    world.server.connections.header_limit_s = 0.05
+    world.server.connections.header_timeout_s = 0.05
     await world.server.start()
     assert await ask_raw(world.server.port, sent) == b""
     assert len(world.server.connections) == 0
 
 
 async def test_a_body_that_never_ends_is_answered_408_and_closed(world: World) -> None:
-    world.server.bodies.body_limit_s = 0.05
+    world.server.bodies.body_timeout_s = 0.05
     await world.server.start()
     answer = await ask_raw(world.server.port, post("/fal/webhook/x", b"half", declared=100))
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -85,7 +85,7 @@ async def test_a_client_with_too_many_half_sent_bodies_loses_its_oldest_only(wor
 
 
 async def test_silent_connections_give_way_to_a_request(world: World) -> None:
-    world.server.connections = Connections(TrustedProxies(), most=5)
+    world.server.connections = Connections(TrustedProxies(), max_total=5)
     await world.server.start()
     silent = [await open_raw(world.server.port, b"") for _ in range(12)]
     async with ClientSession() as client, client.get(world.url("/healthz")) as answer:
@@ -100,8 +100,8 @@ async def test_silent_connections_give_way_to_a_request(world: World) -> None:
 class FakeHandler:
     """A connection as the register sees it."""
 
-    def __init__(self, *, waits: bool) -> None:
-        self.waits = waits
+    def __init__(self, *, is_waiting: bool) -> None:
+        self.is_waiting = is_waiting
         self.dropped = False
 
     def drop(self) -> None:
@@ -109,18 +109,18 @@ class FakeHandler:
 
 
 def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched() -> None:
-    register = Connections(TrustedProxies.of(["10.0.0.1"]), most=100, per_client=2)
-    other, old, busy = FakeHandler(waits=True), FakeHandler(waits=True), FakeHandler(waits=False)
-    assert register.enter(other, "198.51.100.7")  # type: ignore[arg-type]
-    assert register.enter(old, "2001:db8::1")  # type: ignore[arg-type]
-    assert register.enter(busy, "2001:db8::2")  # type: ignore[arg-type]
-    newest = FakeHandler(waits=False)
-    assert register.enter(newest, "2001:db8::3")  # type: ignore[arg-type]
+    register = Connections(TrustedProxies.of(["10.0.0.1"]), max_total=100, per_client=2)
+    other, old, busy = FakeHandler(is_waiting=True), FakeHandler(is_waiting=True), FakeHandler(is_waiting=False)
+    assert register.add(other, "198.51.100.7")  # type: ignore[arg-type]
+    assert register.add(old, "2001:db8::1")  # type: ignore[arg-type]
+    assert register.add(busy, "2001:db8::2")  # type: ignore[arg-type]
+    newest = FakeHandler(is_waiting=False)
+    assert register.add(newest, "2001:db8::3")  # type: ignore[arg-type]
     assert (old.dropped, other.dropped) == (True, False)
-    register.leave(old)  # type: ignore[arg-type]
-    assert not register.enter(FakeHandler(waits=False), "2001:db8::4")  # type: ignore[arg-type]
+    register.remove(old)  # type: ignore[arg-type]
+    assert not register.add(FakeHandler(is_waiting=False), "2001:db8::4")  # type: ignore[arg-type]
     for _ in range(5):
-        assert register.enter(FakeHandler(waits=False), "10.0.0.1")  # type: ignore[arg-type]
+        assert register.add(FakeHandler(is_waiting=False), "10.0.0.1")  # type: ignore[arg-type]
 
 
 async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: World) -> None:
@@ -140,7 +140,7 @@ async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: 
 
 
 async def test_a_connection_without_room_is_told_so_and_a_stop_closes_silent_ones(world: World) -> None:
-    world.server.connections = Connections(TrustedProxies(), most=1)
+    world.server.connections = Connections(TrustedProxies(), max_total=1)
     await world.server.start()
     _, busy = await open_raw(world.server.port, post("/fal/webhook/x", b"half", declared=9))
     await asyncio.sleep(0.1)
@@ -268,7 +268,7 @@ async def test_maintenance_deletes_claims_states_and_incidents_whose_time_is_ove
 
 async def test_a_refused_request_leaves_no_frames_until_everything_is_looked_through(world: World) -> None:
     """A response that was raised would hold the frames that hold it."""
-    world.server.bodies.body_limit_s = 0.05
+    world.server.bodies.body_timeout_s = 0.05
     await world.server.start()
     half = post("/fal/webhook/x", b"half", declared=100)
     refused = (

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from bot.observability.garbage import spare_the_loop
+from bot.observability.garbage import garbage_task
 
 STAYS = 1_000_000
 """Objects, of those that were put aside."""
@@ -42,7 +42,7 @@ async def test_in_a_flood_only_what_is_new_is_looked_through_and_everything_wher
 ) -> None:
     before, jobs, calls = gc.get_threshold(), 0, list[str]()
     try:
-        task = spare_the_loop(lambda: jobs)
+        task = garbage_task(lambda: jobs)
         assert gc.get_freeze_count() > 0
         with monkeypatch.context() as patch:
             count = gc.get_freeze_count() + stays
@@ -64,7 +64,7 @@ async def test_many_requests_that_are_being_taken_are_a_flood_and_what_stays_ope
 ) -> None:
     before, calls, over = gc.get_threshold(), list[str](), asyncio.Event()
     try:
-        task = spare_the_loop(lambda: 0)
+        task = garbage_task(lambda: 0)
         with monkeypatch.context() as patch:
             for name in ("collect", "freeze", "unfreeze"):
                 patch.setattr(gc, name, lambda name=name: calls.append(name))

@@ -42,7 +42,7 @@ async def test_a_look_sets_what_waits_what_is_spent_and_what_is_left(w: World, t
     metrics = PrometheusMetrics("1")
     await w.ask()
     ctx = dataclasses.replace(w.ctx, metrics=metrics)
-    await Gauges(ctx, tmp_path, Replicas(w.database)).look()
+    await Gauges(ctx, tmp_path, Replicas(w.database)).measure()
     assert sample(metrics, "upscale_jobs_waiting") == 1.0
     assert sample(metrics, "upscale_jobs_running") == 0.0
     assert sample(metrics, "upscale_processes_running_jobs") == 1.0
@@ -52,7 +52,7 @@ async def test_a_look_sets_what_waits_what_is_spent_and_what_is_left(w: World, t
 
 async def test_the_loops_lag_is_measured(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LAG_PROBE_S", 0.01)
-    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(module, "_INTERVAL_S", 0.02)
     metrics = PrometheusMetrics("1")
     await Gauges(dataclasses.replace(w.ctx, metrics=metrics), tmp_path, Replicas(w.database)).measure_lag()
     assert 0.0 <= sample(metrics, "upscale_event_loop_lag_seconds") < 60.0

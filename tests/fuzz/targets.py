@@ -165,7 +165,7 @@ async def http(folder: Path) -> AsyncIterator[Feed]:
         settings = load(None)
     whole = list(attacks().values())
     async with App(settings) as app:
-        app.http.bodies.body_limit_s = app.http.connections.header_limit_s = 0.1
+        app.http.bodies.body_timeout_s = app.http.connections.header_timeout_s = 0.1
 
         async def feed(chance: random.Random) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", app.http.port)
