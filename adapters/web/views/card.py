@@ -46,7 +46,7 @@ def card_json(card: Any) -> Any:
 
 def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notice | None) -> Card:
     if job.state is JobState.SUCCEEDED:
-        card = cards.result(job, left, Delivery("original"), locale)
+        card = cards.result(job, left, Delivery("page"), locale)
         ours = tuple(tuple(one for one in row if one.kind != "open_link") for row in card.rows)  # no provider's link
         if not job.images_deleted:
             return replace(card, rows=ours)

@@ -10,6 +10,7 @@ from core.domain import errors as e
 from core.domain.job import Delivery, Job, JobState, Progress
 from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
+from core.domain.variations import previewed_job_id
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
 from core.presentation.formats import cents, factor_text, labelled, percent
 from core.presentation.notices import Notice, notice_lines, offer_actions, reference_line
@@ -134,7 +135,10 @@ def result(
 ) -> Card:
     """The finished image, its facts and cost, and buttons. `can_share`: results can be shared by a public link."""
     size = result_texts.size_line(job, locale)
-    title = tr("Upscaled {factor}", locale, factor=factor_text(result_texts.reached_factor(job), locale))
+    factor = factor_text(result_texts.reached_factor(job), locale)
+    part = bool(previewed_job_id(job))
+    title = " · ".join((tr("Preview", locale), factor)) if part else tr("Upscaled {factor}", locale, factor=factor)
+    beside = result_texts.comparison_text(job, 1, locale) if part and delivery.shape != "page" else ""
     actions = (*_view_actions(job, locale, can_share=can_share), *_download(job, locale))
     return Card(
         "done",
@@ -148,6 +152,7 @@ def result(
         paragraphs=((Strong(size),),) if size else (),
         small=(
             *lines(
+                beside,
                 result_texts.parameters_line(job, locale),
                 price_texts.receipt_line(job, () if shared else left, locale),
                 result_texts.notes_text(job, locale),

@@ -121,3 +121,12 @@ def test_the_settings_shown_are_those_of_a_model_on_offer() -> None:
     ]
     assert shown[:2] == ["model local", "factor 2"]
     assert not any("creativity" in line for line in shown)
+
+
+def test_a_preview_is_told_as_one_and_says_what_stands_beside_what_where_both_are_in_one_picture() -> None:
+    part = job("en")
+    part = replace(part, source=replace(part.source, data={"part": "detail", "whole": "earlier"}))
+    chat, page = (result(part, (), Delivery(shape), "en") for shape in ("original", "page"))
+    assert chat.title == page.title == "Preview · 2×"
+    beside = "Before (left, enlarged 2×) and after (right), at 100%."
+    assert [beside in [line_text(line) for line in card.small] for card in (chat, page)] == [True, False]
