@@ -64,7 +64,7 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
         "timeout": tr("The image could not be downloaded in time.", locale),
         "connection": tr("The server of the image could not be reached.", locale),
         "truncated": tr("The download of the image was cut short.", locale),
-        "login_page": tr("The link leads to a login page, not to an image.", locale),
+        "login_page": tr("A web page came instead of the image.", locale),
         "gone": tr("The image is no longer there.", locale),
         "not_ready": tr("The file is still being processed.", locale),
         "not_visible": tr("The bot cannot see this file.", locale),
