@@ -113,7 +113,7 @@ class UpscaleClient(discord.AutoShardedClient):
         try:
             if payload["type"] not in INTERACTIONS:
                 raise ValueError("an interaction of a type that Discord has added since")
-            payload.setdefault("attachment_size_limit", MIN_UPLOAD_LIMIT_BYTES)
+            payload["attachment_size_limit"] = int(payload.get("attachment_size_limit") or MIN_UPLOAD_LIMIT_BYTES)
             clean_interaction(payload, self._connection)
             # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
             self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]

@@ -72,7 +72,8 @@ def displayed(raw: Raw) -> str:
         return "on" if raw else "off"
     if isinstance(raw, int) and abs(raw) > 10**_NUMBER_CHARS:
         return f"{'-' if raw < 0 else ''}1e{_NUMBER_CHARS}…"
-    text = LINK.sub("https://…", clean_line(str(raw), 4 * SHOWN_CHARS))
+    plain = int(raw) if isinstance(raw, float) and raw.is_integer() else raw
+    text = LINK.sub("https://…", clean_line(str(plain), 4 * SHOWN_CHARS))
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
 
 

@@ -88,7 +88,10 @@ async def test_a_file_that_cannot_be_read_is_told_beside_one_that_can(
 
 
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    _changed(bot, monkeypatch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
+    with monkeypatch.context() as patch:
+        _changed(bot, patch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
+        await _upscale(bot)
+    _changed(bot, monkeypatch, lambda data: {**data, "attachment_size_limit": None})
     await _upscale(bot)
 
 

@@ -278,3 +278,8 @@ def test_a_link_among_the_options_comes_before_those_in_the_text() -> None:
 def test_a_factor_typed_wins_over_a_saved_size_and_the_other_way_round() -> None:
     assert MODELS.resolve(parse("3x"), defaults={"to": "4k"}) == Parameters(factor=3.0)
     assert MODELS.resolve(parse("4k"), defaults={"factor": 3.0}).to == "4k"
+
+
+def test_a_whole_number_of_a_number_field_is_shown_as_it_was_typed() -> None:
+    [wrong] = problems(factor=99.0)
+    assert wrong.value == "99"
