@@ -213,7 +213,7 @@ class Answer:
                     return await send()
             except discord.HTTPException as error:
                 repeated = unclear or self._rest.rate_limits.may_be_acknowledged(self.id)
-                if errors.has_code(error, errors.ALREADY_ACKNOWLEDGED) and repeated:
+                if errors.code_of(error) == errors.ALREADY_ACKNOWLEDGED and repeated:
                     return None
                 raise
             except PARSE_ERRORS as error:
@@ -232,12 +232,12 @@ class Answer:
             async with asyncio.timeout(ACK_DEADLINE_S):
                 return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
         except errors.HTTP_OR_TRANSIENT as error:
-            taken = errors.has_code(error, errors.ALREADY_ACKNOWLEDGED)
+            taken = errors.code_of(error) == errors.ALREADY_ACKNOWLEDGED
             if errors.is_transient(error):
                 if unclear and await self._has_arrived():
                     return None
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")
-            elif taken or errors.has_code(error, errors.UNKNOWN_INTERACTION):
+            elif taken or errors.code_of(error) == errors.UNKNOWN_INTERACTION:
                 log.info("interaction_not_ours", interaction=self.id, code=errors.code_of(error))
             else:
                 raise

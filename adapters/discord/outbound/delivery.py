@@ -1,7 +1,7 @@
-"""The ladder of routes to show something for a job: its own message, a new one, a direct message.
+"""Sends a job's message by the first route that works: edit its own message, send a new one, send a direct message.
 
-REST only and from stored facts, so that any process can do it. A dead token or a deleted message is noted and never
-tried again: each such answer counts towards Discord's ban of 10,000 invalid requests in 10 minutes.
+REST only and from stored facts, so that any process can do it. A dead token or a deleted message is recorded and never
+tried again: each such response counts towards Discord's ban of 10,000 invalid requests in 10 minutes.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,15 +34,15 @@ class Messenger:
     job_id: str
     private: bool = False
     edit_only: bool = False
-    """Whether only what is there is edited, and nothing new is posted."""
+    """Edit the existing message and send no new one."""
 
     @property
     def dm_only(self) -> bool:
-        """Asked for by a message in a server, and to be seen by its member only: so it is a direct message."""
+        """Whether a private job was requested by a message in a server: only a direct message keeps it private."""
         return self.private and self.address.slot == "message" and self.address.guild_id is not None
 
     async def edit(self, payload: Payload) -> None:
-        """One edit in place, one try. Raises DeliveryRefused when there is nothing to edit any more."""
+        """Edit the message in one attempt. Raises DeliveryRefused when there is nothing left to edit."""
         await self._check_acknowledged()
         state = await self.state.read()
         if state.gone:
@@ -59,7 +59,7 @@ class Messenger:
         raise DeliveryRefused(reason="gone" if (await self.state.read()).gone else "too_old")
 
     async def put_text(self, payload: Payload) -> None:
-        """Show words that hold nothing private: in public too, where no direct message can be sent."""
+        """Send text that holds nothing private, falling back to a public message where no direct one can be sent."""
         try:
             await self.put(payload)
         except DeliveryRefused:
@@ -69,9 +69,9 @@ class Messenger:
             await self.put(payload)
 
     async def put(self, payload: Payload) -> Placement:
-        """Show it for sure: by the first way that works. Repeatable, because each way is noted or has a nonce.
+        """Send by the first route that works. Idempotent, because each route records its result or uses a nonce.
 
-        Raises UploadTooLarge, DeliveryUnavailable (worth trying later), DeliveryRefused (no way is left).
+        Raises UploadTooLarge, DeliveryUnavailable (retry later), DeliveryRefused (no route is left).
         """
         await self._check_acknowledged()
         refused: Exception = DeliveryRefused(reason="gone")
@@ -91,8 +91,8 @@ class Messenger:
     async def _check_acknowledged(self) -> None:
         """Raise DeliveryRefused for a job whose interaction was never acknowledged.
 
-        Looked at once, where a crash came between the job's row and its beginning. After the token's life nobody can
-        tell any more, so the job is shown all the same.
+        Checked once, after a crash between writing the job's row and starting it. Once the token has expired it cannot
+        be checked any more, and the job is shown.
         """
         state = await self.state.read()
         if self.address.acknowledged or state.message_id is not None or state.heard:
@@ -109,9 +109,9 @@ class Messenger:
             raise DeliveryRefused(reason="gone")
 
     async def leave_if_request_deleted(self) -> None:
-        """Before the end of a job: where the member has deleted the message that asked for it, leave the channel.
+        """Delete our message when the member has deleted the one that requested the job.
 
-        What follows then goes to the member alone. Nothing where Discord does not let us look.
+        The end of the job then goes to the member as a direct message. Does nothing when Discord does not let us look.
         """
         state, where = await self.state.read(), self.address
         if where.slot != "message" or where.guild_id is None or self.dm_only or state.gone or state.made:
@@ -135,9 +135,9 @@ class Messenger:
                 await self.state.reply_state.remove_later({"channel_id": channel_id, "message_id": message_id})
 
     async def close(self, payload: Payload) -> None:
-        """Put these words where the job was asked, which is no longer the message in use. One place, no other way.
+        """Edit the message where the job was requested, after another message has replaced it. There is no fallback.
 
-        Raises DeliveryUnavailable; a place that refuses has nothing left to close.
+        Raises DeliveryUnavailable. When Discord refuses, there is nothing left to close.
         """
         state = await self.state.read()
         token, origin = await self.token(state), state.origin_id
@@ -153,7 +153,7 @@ class Messenger:
             log.info("message_not_closed", job=self.job_id, code=errors.code_of(error))
             await self.state.update(origin_gone=True)
 
-    # --- the routes, in order; None: not possible. They raise discord.HTTPException for a refusal ------------------
+    # --- the routes, in order: each returns None when it does not apply, and raises discord.HTTPException ----------
 
     async def _by_token(self, payload: Payload, attempts: int, *, renew: bool = True) -> Placement | None:
         state = await self.state.read()
@@ -175,10 +175,7 @@ class Messenger:
         return await self._followup(payload, token, attempts)
 
     async def _followup(self, payload: Payload, token: str, attempts: int) -> Placement | None:
-        """A further message of the interaction: the job's first, or a new one because somebody deleted the other.
-
-        Where it was deleted, nobody but the owner sees the new one.
-        """
+        """Send a follow-up: the job's first message, or a replacement for a deleted one, which is then ephemeral."""
         state = await self.state.read()
         where: Placement = "new_message" if state.gone else ""
         private = self.address.ephemeral or state.gone
@@ -192,18 +189,17 @@ class Messenger:
                 self.address.app_id, token, payload, where, ephemeral=private, attempts=1 if can_be_found else attempts
             )
         except discord.HTTPException as error:
-            if errors.has_code(error, errors.FOLLOW_UP_CAP) or await self._record_if_permanent(error, token):
+            if error.code == errors.FOLLOW_UP_CAP or await self._record_if_permanent(error, token):
                 return None
             raise
         await self.state.switch_to(message_id, "followup")
         return where
 
     async def _lost_followup(self) -> int | None:
-        """The follow-up of an earlier try whose answer, or whose process, was lost; None where that cannot be told."""
+        """The id of a follow-up from an attempt whose response, or process, was lost; None when it cannot be found."""
         try:
-            return await self.rest.find_job_message(
-                self.job_id, self.address.channel_id, after=self.address.interaction_id
-            )
+            where, interaction_id = self.address.channel_id, self.address.interaction_id
+            return await self.rest.find_job_message(self.job_id, where, after=interaction_id)
         except (discord.HTTPException, DeliveryRefused) as error:
             log.info("lost_followup_not_sought", job=self.job_id, code=errors.code_of(error))
             return None
@@ -220,13 +216,13 @@ class Messenger:
         except discord.HTTPException as error:
             if not errors.is_message_gone(error):
                 raise
-            # A deleted result that was already delivered elsewhere is somebody's wish, not a failure.
+            # Somebody deleted on purpose a result that was already delivered elsewhere; that is no failure.
             await self.state.update(gone=True)
             return where if own else None
         return where
 
     async def _by_reply(self, payload: Payload, attempts: int) -> Placement | None:
-        """The first message of a job that a message asked for: a reply to it."""
+        """Reply to the message that requested the job; only for the job's first message."""
         state = await self.state.read()
         if self.address.slot != "message" or self.dm_only or state.message_id is not None or state.gone:
             return None
@@ -254,23 +250,20 @@ class Messenger:
             await self.job_messages.add_message(self.job_id, origin)
         return where
 
-    # --- facts -------------------------------------------------------------------------------------------------
-
     @property
     def _dm_placement(self) -> Placement:
-        """A direct message is somewhere else, but where it is what was asked for."""
         return "" if self.dm_only else "direct_message"
 
-    def _nonce(self, way: str) -> str:
-        return f"{self.job_id}{way}{self.address.interaction_id % 1_000_000}"
+    def _nonce(self, route: str) -> str:
+        return f"{self.job_id}{route}{self.address.interaction_id % 1_000_000}"
 
     @property
     def bot_can_act(self) -> bool:
-        """Whether the bot user may write and edit there by itself."""
+        """Whether the bot user may send and edit messages in the channel without a token."""
         return self.address.bot_inside and not self.address.ephemeral
 
     async def token(self, state: MessageState) -> str | None:
-        """A token that still works: the address's own, or one that a click on the message brought."""
+        """A token that still works: the address's own, or that of a later click on the message."""
         if not state.token_dead and self.address.is_token_valid(self.clock.now()):
             return self.address.token
         return await self.job_messages.token(self.job_id)
@@ -281,7 +274,7 @@ class Messenger:
         return "@original"
 
     async def _record_if_permanent(self, error: discord.HTTPException, token: str) -> bool:
-        """Write down what can never work again; False if the error says nothing of the kind."""
+        """Record a deleted message or a dead token; return False for any other error."""
         if errors.is_message_gone(error):
             await self.state.update(gone=True)
         elif not errors.is_token_dead(error):

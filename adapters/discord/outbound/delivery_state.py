@@ -1,7 +1,7 @@
-"""What is stored of one job's message, so that any process can carry it on: where it is, and what it has been through.
+"""The stored facts about a job's message, from which any process can continue it: its address and its state.
 
-The address holds an interaction token: stored encrypted by the core, and never written to a log; so are the tokens and
-messages that are kept by job in the application's encrypted store. The notes hold none.
+The address holds an interaction token: the core stores it encrypted, and it is never logged. The same holds for the
+tokens and messages kept per job in the application's encrypted store. The message state holds no token.
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,26 @@ TOKEN_EXPIRY_MARGIN_S = 3.0
 """A token this close to its end is not used: the edit would arrive too late and count as an invalid request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """`slot` says whether the job owns the answer itself (`original`), a follow-up made on first use, or a reply to
-    the member's own `message`, whose id then stands in `interaction_id` and for which there is no token.
+class _Stored:
+    __slots__ = ()
 
-    `acknowledged` is False in what is written before the interaction is answered: a process that carries such a job
-    on looks first whether its answer exists.
-    `bot_inside`: the bot user can act in that channel by itself, so an edit after 15 minutes has a chance.
-    `limit_bytes` is what the interaction announced for one file. Times are unix seconds.
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> Self:
+        """Read stored fields; those of another version are ignored."""
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in stored.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Address(_Stored):
+    """Where a job's message goes. Times are unix seconds.
+
+    `slot`: `original` is the interaction's original response, `followup` a follow-up sent on first use, `message` a
+    reply to the member's own message, whose id is then `interaction_id`; there is no token for that.
+    `acknowledged`: False when stored before the interaction was acknowledged; a process that resumes such a job first
+    checks that its response exists.
+    `bot_inside`: the bot user can act in the channel by itself, so it can edit after the token has expired.
+    `limit_bytes`: the upload limit per file that the interaction announced.
     """
 
     app_id: int
@@ -50,39 +61,38 @@ class Address:
 
     @property
     def key(self) -> str:
-        """Separates the notes of this address from those of another one of the same job (a redelivery)."""
+        """The key of this address's state within its job; a redelivery of the same job has another address."""
         return f"{self.interaction_id}{self.part and ':'}{self.part}"
 
     def is_token_valid(self, now: float) -> bool:
         return now < self.expires_at - TOKEN_EXPIRY_MARGIN_S
 
     def followup(self, part: str) -> Self:
-        """The address of a further job of the same interaction or message."""
+        """The address of another job from the same interaction or message."""
         slot: Literal["message", "followup"] = "message" if self.slot == "message" else "followup"
         return replace(self, slot=slot, message_id=None, part=part)
 
     def to_reply(self) -> ReplyAddress:
-        return ReplyAddress(PLATFORM, {field.name: getattr(self, field.name) for field in fields(self)})
+        return ReplyAddress(PLATFORM, asdict(self))
 
     @classmethod
     def from_reply(cls, reply: ReplyAddress) -> Self:
-        """The stored address again; unknown keys of a newer version are ignored."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in reply.data.items() if name in known})
+        return cls.from_stored(reply.data)
 
 
 Made = Literal["", "followup", "channel", "direct_message"]
 
 
 @dataclass(frozen=True, slots=True)
-class MessageState:
-    """`made`: how the message now in use came to be, "" for the interaction's own answer.
+class MessageState(_Stored):
+    """What is known about the message at one address.
 
-    `heard`: whether there is an answer to an interaction whose job was written first; None until that was looked at.
-    Where there is none its member was told by Discord that it failed, and is told nothing else.
-    `gone`: the answer (or first follow-up) was deleted. `token_dead`: Discord said so; it is never used again.
+    `made`: how the current message was created; "" is the interaction's original response.
+    `gone`: the response (or first follow-up) was deleted. `token_dead`: Discord refused the token.
     `sent`: a follow-up was sent whose id is not known yet.
-    `origin_id`: the message where the job was asked, once another one is in use; `origin_gone`: it was deleted.
+    `origin_id`: the message where the job was requested, once another is in use; `origin_gone`: it was deleted.
+    `heard`: whether the interaction was acknowledged, for a job stored before; None until checked. If it was not,
+    Discord has told its member that it failed, and nothing else is sent.
     """
 
     message_id: int | None = None
@@ -95,42 +105,38 @@ class MessageState:
     origin_gone: bool = False
     heard: bool | None = None
 
-    @classmethod
-    def of(cls, stored: Any) -> Self:
-        """As they were stored; nothing noted where there is none, and what another version knew is left out."""
-        names = {field.name for field in fields(cls)}
-        return cls(**{k: v for k, v in stored.items() if k in names}) if isinstance(stored, dict) else cls()
 
-
-def posted(address: Address, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+def posted(address: Address, stored: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The messages recorded for a job, as fields of `SentMessage`; without the interaction's original response."""
     by_token = {"app_id": address.app_id, "token": address.token, "expires_at": address.expires_at}
     found = []
-    for notes in (MessageState.of(value) for value in state.values()):
-        if notes.message_id is not None and (notes.made or address.slot != "original"):
-            one = {"channel_id": notes.channel_id or address.channel_id, "message_id": notes.message_id}
-            found.append(one | (by_token if notes.made == "followup" else {}))
+    for state in (MessageState.from_stored(value) for value in stored.values() if isinstance(value, dict)):
+        if state.message_id is not None and (state.made or address.slot != "original"):
+            message = {"channel_id": state.channel_id or address.channel_id, "message_id": state.message_id}
+            found.append(message | (by_token if state.made == "followup" else {}))
     return found
 
 
 class DeliveryState:
-    """The notes of one address among those of its job (a redelivery has notes of its own)."""
+    """Reads and writes the `MessageState` of one address of a job."""
 
-    def __init__(self, state: ReplyState, address: Address) -> None:
-        self.reply_state = state
+    def __init__(self, reply_state: ReplyState, address: Address) -> None:
+        self.reply_state = reply_state
         self._address = address
         self._cached: MessageState | None = None
 
     async def read(self) -> MessageState:
-        """The notes; read from the database once."""
+        """The state; read from the database once."""
         if self._cached is None:
-            self._cached = MessageState.of((await self.reply_state.load()).get(self._address.key))
-            if self._cached.message_id is None and self._address.message_id is not None:
-                self._cached = replace(self._cached, message_id=self._address.message_id)
+            stored = (await self.reply_state.load()).get(self._address.key)
+            state = MessageState.from_stored(stored if isinstance(stored, dict) else {})
+            if state.message_id is None:
+                state = replace(state, message_id=self._address.message_id)
+            self._cached = state
         return self._cached
 
     async def switch_to(self, message_id: int, made: Made, channel_id: int | None = None) -> MessageState:
-        """From now on another message is in use; where the job was asked is remembered, to be closed there."""
+        """Make another message the current one, and remember where the job was requested, to close it there."""
         before = await self.read()
         origin_id, origin_gone = before.origin_id, before.origin_gone
         if before.made == "" or before.origin_id is None:
@@ -145,12 +151,12 @@ class DeliveryState:
         )
 
     async def save_before_send(self, **changes: Any) -> None:
-        """Change some durably to what is about to be sent. Raises NotOwner."""
+        """Commit changes before the call that they announce. Raises NotOwner."""
         self._cached = replace(await self.read(), **changes)
         await self.reply_state.save(**{self._address.key: asdict(self._cached)})
 
     async def update(self, **changes: Any) -> MessageState:
-        """Change some to what has happened; writes nothing when nothing changed."""
+        """Record changes that have happened; writes nothing when nothing changed."""
         before = await self.read()
         after = self._cached = replace(before, **changes)
         if after != before:
@@ -164,7 +170,7 @@ EXTRA_MESSAGES_TTL_S = 40 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """A message of ours: a private answer by its interaction's token, every other one by channel and message."""
+    """A message of ours: an ephemeral response by its interaction token, any other by channel and message id."""
 
     app_id: int = 0
     token: str = ""
@@ -182,7 +188,7 @@ class ExtraMessages:
 
 
 class JobMessageStore:
-    """The token of a click that opened a job's message again, and the messages besides that one, for Delete."""
+    """Per job: the token of a later click on its message, and further messages that Delete must remove too."""
 
     def __init__(self, state: AppState, clock: Clock) -> None:
         self._clock = clock
@@ -194,7 +200,7 @@ class JobMessageStore:
             await self._tokens.put(job_id, token)
 
     async def token(self, job_id: str) -> str | None:
-        """One that is alive by the clock, or None."""
+        """The saved token, or None when there is none that is still valid."""
         kept = await self._tokens.get(job_id)
         return kept.token if kept is not None and kept.is_reachable(self._clock.now()) else None
 
@@ -202,7 +208,7 @@ class JobMessageStore:
         await self._tokens.delete(job_id)
 
     async def add_message(self, job_id: str, message: SentMessage) -> None:
-        """Remember one; of very many the newest. None where a newer release has written what is there."""
+        """Remember a message, of very many the newest. Does nothing when a newer release wrote the stored value."""
 
         def with_this(kept: ExtraMessages | None) -> ExtraMessages:
             return ExtraMessages((*(kept or ExtraMessages()).messages, message)[-MAX_EXTRA_MESSAGES:])
@@ -211,9 +217,9 @@ class JobMessageStore:
             await self._messages.change(job_id, with_this)
 
     async def take_messages(self, job_id: str) -> list[SentMessage]:
-        """Those that can still be reached; they are forgotten."""
+        """Remove and return the messages that can still be reached."""
         kept = await self._messages.get(job_id)
         if kept is None:
             return []
         await self._messages.delete(job_id)
-        return [one for one in kept.messages if one.is_reachable(self._clock.now())]
+        return [message for message in kept.messages if message.is_reachable(self._clock.now())]

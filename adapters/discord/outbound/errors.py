@@ -1,4 +1,4 @@
-"""From what discord.py raises to the core's tree. The one place that knows Discord's error codes. Pure."""
+"""Maps discord.py's exceptions to the core's errors. Discord's error codes are known only here. Pure."""
 
 import aiohttp
 import discord
@@ -9,12 +9,10 @@ from core.domain import errors as e
 # Opcodes page of the developer documents, read 2026-11-22.
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 ALREADY_ACKNOWLEDGED, FOLLOW_UP_CAP, INVALID_WEBHOOK_TOKEN = 40060, 40094, 50027
-ENTITY_TOO_LARGE, FILE_TOO_LARGE = 40005, 50045
+ENTITY_TOO_LARGE, FILE_TOO_LARGE, INVALID_FORM = 40005, 50045, 50035
 TOO_MANY_EDITS_OF_OLD_MESSAGE = 30046
 NO_HISTORY_TO_REPLY = 160002
-"""A reply needs the right to read the channel's history; a plain message does not."""
-
-INVALID_FORM = 50035
+"""A reply needs the permission to read the channel's history; a plain message does not."""
 
 TOKEN_DEAD = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
 
@@ -25,28 +23,22 @@ TRANSIENT: tuple[type[Exception], ...] = (
     discord.DiscordServerError,
     discord.RateLimited,
 )
-"""Worth another try. discord.py retries most 5xx and 429 itself, but no connection reset on Linux (measured)."""
+"""Worth a retry. discord.py itself retries most 5xx and 429, but no connection reset on Linux (measured)."""
 
 HTTP_OR_TRANSIENT: tuple[type[Exception], ...] = (discord.HTTPException, *TRANSIENT)
-"""Everything that a REST call of the library raises when Discord, or the way to it, is at fault."""
+"""Everything that a REST call of the library raises when Discord or the network fails."""
 
 FAILED_CALLS: tuple[type[Exception], ...] = (*HTTP_OR_TRANSIENT, e.DeliveryError, UploadTooLarge)
-"""The same as the API client raises it."""
+"""The same, as raised by ApiClient."""
 
 
 def code_of(error: BaseException) -> int:
     return error.code if isinstance(error, discord.HTTPException) else 0
 
 
-def has_code(error: BaseException, *codes: int) -> bool:
-    return code_of(error) in codes
-
-
 def is_token_dead(error: BaseException) -> bool:
-    """The interaction token no longer works and must not be used again."""
-    if not isinstance(error, discord.HTTPException):
-        return False
-    return error.code in TOKEN_DEAD or error.status == 401
+    """Whether the interaction token no longer works and must not be used again."""
+    return isinstance(error, discord.HTTPException) and (error.code in TOKEN_DEAD or error.status == 401)
 
 
 def is_message_gone(error: BaseException) -> bool:
@@ -54,7 +46,7 @@ def is_message_gone(error: BaseException) -> bool:
 
 
 def is_request_gone(error: BaseException) -> bool:
-    """The message to be replied to was deleted: Discord calls it unknown, or the reference a wrong field."""
+    """Whether the message to reply to was deleted: Discord reports it as unknown, or as an invalid reference."""
     return is_message_gone(error) or (code_of(error) == INVALID_FORM and "message_reference" in str(error))
 
 
@@ -83,7 +75,7 @@ def retry_after_s(error: BaseException) -> float | None:
 
 
 def to_delivery_error(error: Exception) -> e.DeliveryError:
-    """The core's word for a failed REST call: worth waiting for, or useless to repeat."""
+    """Map a failed REST call to DeliveryUnavailable (retry later) or DeliveryRefused. Re-raises any other error."""
     if isinstance(error, e.DeliveryError):
         return error
     if is_transient(error):

@@ -1,11 +1,12 @@
-"""The one message of one job: asks, shows progress, delivers, says what failed. REST only, from the stored address.
+"""A job's one message: question, progress, result, failure. REST only, from the stored address.
 
-A result is tried in the shapes that a place may take: full, lossless WebP, WebP/JPEG, preview with link, link alone.
-The limits are read from the interaction; what Discord refuses all the same is made smaller.
+A result is uploaded as the largest of: original, lossless WebP, WebP/JPEG, preview with link, link alone. The upload
+limit is read from the interaction; what Discord refuses all the same is tried again in a smaller form.
 """
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -27,16 +28,16 @@ from core.presentation.texts.result_texts import reached_factor
 KIB, MIB = 1024, 1024 * 1024
 REQUEST_MAX_BYTES = 25 * MIB - 64 * KIB
 """Discord takes 25 MiB per request ("maximum request size when sending a message", message page, read 2026-11-22),
-boosted servers included; 64 KiB are left for the other parts of the request."""
+also in boosted servers; 64 KiB are left for the other parts of the request."""
 
 PREVIEW_CEILING_PX = 9500 * 9500
 PREVIEW_CEILING_BYTES = 73 * MIB
-"""Above these no client shows a picture (observed, discord-api-docs thread 6392, read 2026-11-22)."""
+"""Clients show no picture above these (observed, discord-api-docs thread 6392, read 2026-11-22)."""
 
 PREVIEW_SIDE_PX = 4096
 PREVIEW_BYTES = 4 * MIB
 MIN_UPLOAD_BYTES = 16 * KIB
-"""No copy is made for less than this; a picture that fits as it is goes through any limit."""
+"""No smaller copy is made below this limit; an original that fits is sent whatever the limit."""
 
 MAX_ATTEMPTS = 4
 NAME_MAX_CHARS = 60
@@ -45,7 +46,7 @@ _REWRITTEN = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class UploadSet:
-    """Files for one attempt; `file` is the full picture when `picture` is only its preview."""
+    """The files of one attempt; `file` is the full picture when `picture` is only its preview."""
 
     shape: DeliveryKind
     picture: MediaFile | None = None
@@ -57,18 +58,18 @@ class UploadSet:
 
 
 def file_name(job: Job, media: MediaFile, mark: str = "") -> str:
-    """`harbour-2x.png`: the image's own name, in ASCII that Discord will not rewrite, so that `attachment://` finds it.
+    """`harbour-2x.png`: the image's name in ASCII that Discord does not rewrite, as `attachment://` must match it.
 
-    `mark` says what else it is than the result.
+    `mark` replaces the factor for files other than the result.
     """
     stem = _REWRITTEN.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-._")[:NAME_MAX_CHARS] or "image"
     return f"{stem}-{mark or f'{reached_factor(job):g}x'}{suffix_for(media.mime)}"
 
 
 async def upload_sets(job: Job, media: JobMedia, *, limit_bytes: int) -> AsyncIterator[UploadSet]:
-    """Parcels from best to least; take the next one when Discord says that the last was too large.
+    """Yield upload sets in descending size; take the next one when Discord refuses the last as too large.
 
-    Ends with the link alone. Raises ResultExpired when the picture is gone, DeliveryRefused without any way left.
+    Ends with the link alone. Raises ResultExpired when the picture is gone, DeliveryRefused when there is no link.
     """
     budget = min(limit_bytes, REQUEST_MAX_BYTES)
     for _ in range(MAX_ATTEMPTS):
@@ -103,7 +104,7 @@ def _shown_by_clients(job: Job) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DiscordReply:
-    """`core.ports.Reply` for Discord. `progress` makes one edit; everything else is tried until it is seen."""
+    """`core.ports.Reply` for Discord. `progress` makes one attempt; everything else is retried."""
 
     _address: Address
     _state: DeliveryState
@@ -125,7 +126,7 @@ class DiscordReply:
         await self._put(job, lambda where: cards.price_question(job, self._address.locale, **self._reader(job, where)))
 
     async def progress(self, job: Job, progress: Progress) -> None:
-        """One edit of the message, in place. Says early when nothing can be shown here after 15 minutes."""
+        """Edit the message once. The card says so when nothing can be shown here after 15 minutes."""
         one_window = self._address.ephemeral or not self._address.bot_inside
         expires_at = self._address.expires_at if one_window else None
         card = cards.working(job, progress, self._address.locale, ends_at=expires_at, **self._reader(job, ""))
@@ -135,13 +136,15 @@ class DiscordReply:
         await self._messenger(job).put(Payload(card))
 
     def _reader(self, job: Job, where: Placement) -> dict[str, bool]:
-        """Who reads the message. Above the answer to a command Discord itself says who asked, above a button's not."""
+        """Whether others read the message, and whether it must name the requester.
+
+        Discord itself names the requester above the response to a command, but not above that to a button.
+        """
         address = self._address
         alone = address.ephemeral or where == "direct_message" or (address.guild_id is None and address.bot_inside)
         return {"shared": not alone, "named": not job.parent_id and not where}
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """Deliver the picture in the best shape that this place takes, and say which and where."""
         messenger = self._messenger(job)
         await messenger.leave_if_request_deleted()
         async for upload_set in upload_sets(job, self._media, limit_bytes=self._address.limit_bytes):
@@ -150,9 +153,8 @@ class DiscordReply:
             except UploadTooLarge:
                 continue
             if not where:
-                await self._job_messages.forget_token(
-                    job.id
-                )  # else it still closes the message where the job was asked
+                # Elsewhere the token is still needed to close the message where the job was requested.
+                await self._job_messages.forget_token(job.id)
             return Delivery(upload_set.shape, where)
         raise DeliveryRefused(reason="refused")
 
@@ -182,19 +184,16 @@ class DiscordReply:
         await self._job_messages.forget_token(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:
-        payload = payload_of(cards.closed(job, notice, self._address.locale))
-        if job.delivery is not None and job.delivery.elsewhere:
-            await self._messenger(job).close(payload)
-        else:
-            await self._messenger(job).put(payload)
+        messenger = self._messenger(job)
+        show = messenger.close if job.delivery is not None and job.delivery.elsewhere else messenger.put
+        await show(payload_of(cards.closed(job, notice, self._address.locale)))
         await self._job_messages.forget_token(job.id)
 
     async def reachable(self, job: Job) -> bool:
-        """Whether any way takes the message, with words alone; the job goes on there."""
+        """Whether any route accepts a message without files."""
         try:
-            await self._put(job, lambda _: cards.working(job, Progress("waiting"), self._address.locale))
+            with suppress(DeliveryUnavailable):
+                await self._put(job, lambda _: cards.working(job, Progress("waiting"), self._address.locale))
         except DeliveryRefused:
             return False
-        except DeliveryUnavailable:
-            return True
         return True

@@ -17,43 +17,42 @@ _CALLBACK_PATH = re.compile(r"/interactions/(\d+)/[^/]+/callback$")
 
 
 class RateLimits:
-    """Until when a bucket is not to be called, and which interactions may have been answered by a call that failed."""
-
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._blocked_until: dict[str, float] = {}
         self._maybe_acknowledged: dict[int, None] = {}
 
     def trace(self) -> aiohttp.TraceConfig:
-        """For the client's session: notes each 429 and 5xx as it arrives."""
+        """A trace for the client's session that records each 429 and 5xx as it arrives."""
         config = aiohttp.TraceConfig()
-        config.on_request_end.append(self._ended)
+        config.on_request_end.append(self._record)
         return config
 
-    async def _ended(
+    async def _record(
         self, _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestEndParams
     ) -> None:
-        first = _CALLBACK_PATH.search(params.url.path) if params.response.status >= 500 else None
-        if first is not None:
-            self._maybe_acknowledged[int(first[1])] = None
+        path, response = params.url.path, params.response
+        callback = _CALLBACK_PATH.search(path) if response.status >= 500 else None
+        if callback is not None:
+            self._maybe_acknowledged[int(callback[1])] = None
             if len(self._maybe_acknowledged) > MAX_ENTRIES:
                 del self._maybe_acknowledged[next(iter(self._maybe_acknowledged))]
-        found = _BUCKET_PATH.search(params.url.path)
-        if params.response.status != 429 or found is None:
+        bucket = _BUCKET_PATH.search(path)
+        if response.status != 429 or bucket is None:
             return
         try:
-            asked_s = float(params.response.headers.get("Retry-After", ""))
+            pause_s = float(response.headers.get("Retry-After", ""))
         except ValueError:
             return
         now = self._clock.now()
         if len(self._blocked_until) >= MAX_ENTRIES:
-            self._blocked_until = {bucket: until for bucket, until in self._blocked_until.items() if until > now}
-        self._blocked_until[found[1]] = now + asked_s
+            self._blocked_until = {name: until for name, until in self._blocked_until.items() if until > now}
+        self._blocked_until[bucket[1]] = now + pause_s
 
     def wait_s(self, bucket: str) -> float:
-        """How long `webhooks/APP/TOKEN` or `channels/ID/messages` still has to be left alone; 0 if not at all."""
+        """Seconds until `webhooks/APP/TOKEN` or `channels/ID/messages` may be called again; 0 if it may be now."""
         return max(0.0, self._blocked_until.get(bucket, 0.0) - self._clock.now())
 
     def may_be_acknowledged(self, interaction_id: int) -> bool:
-        """Whether a first answer of ours met a 5xx, which leaves open whether Discord has it."""
+        """Whether an acknowledgement met a 5xx, so that Discord may or may not have accepted it."""
         return interaction_id in self._maybe_acknowledged
