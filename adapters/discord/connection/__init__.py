@@ -1,1 +1,1 @@
-"""How events come in: gateway or HTTP, rate limits, supervision."""
+"""How events arrive: gateway or HTTP, rate limits, supervision."""

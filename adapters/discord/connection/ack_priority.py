@@ -1,28 +1,27 @@
-"""Lets first answers go before all other work: in a rush of events, none of them may miss Discord's 3 s.
+"""Gives acknowledgements priority over all other work, so that none misses Discord's 3 s in a burst of events.
 
-Whoever has acknowledged waits here, for a short time at most, until the rush is over; only then the work begins.
-Ordinary traffic is not held back at all.
+A handler that has acknowledged waits here, for a short time at most, until the burst is over. Ordinary traffic is not
+delayed.
 """
 
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 
 MAX_WAIT_S = 1.5
-"""So that an unbroken stream of events cannot hold work back for ever."""
+"""An endless stream of events delays a handler no longer than this."""
 
 MAX_UNANSWERED = 4
-"""So many first answers under way at once are no rush."""
+"""More pending acknowledgements than this are a burst."""
 
 BURST_ARRIVALS, BURST_WINDOW_S = 12, 0.25
-"""More arrivals than this in this time are a rush, even when each is answered at once."""
+"""More arrivals than this within the window are a burst, even if each is acknowledged at once."""
 
 CHECK_S = 0.05
 
 
 class AckPriority:
-    """Watches how many interactions arrive, and how many are not acknowledged yet."""
-
     def __init__(self) -> None:
         self._unanswered: set[int] = set()
         self._arrivals: deque[float] = deque(maxlen=BURST_ARRIVALS + 1)
@@ -30,7 +29,7 @@ class AckPriority:
         self._calm.set()
 
     def arrived(self, interaction_id: int) -> None:
-        """An interaction waits for its first answer."""
+        """Count an interaction that waits for its acknowledgement."""
         self._unanswered.add(interaction_id)
         self._arrivals.append(time.monotonic())
         if self._calm.is_set() and self._is_burst():
@@ -38,7 +37,7 @@ class AckPriority:
             asyncio.get_running_loop().call_later(CHECK_S, self._check)
 
     def answered(self, interaction_id: int) -> None:
-        """It has one, or will never get one. Repeats do nothing."""
+        """The interaction is acknowledged, or never will be. Idempotent."""
         self._unanswered.discard(interaction_id)
 
     def _is_burst(self) -> bool:
@@ -53,11 +52,7 @@ class AckPriority:
             self._calm.set()
 
     async def wait_until_calm(self) -> None:
-        """Return when there is no rush, after 1.5 s at the latest."""
-        if self._calm.is_set():
-            return
-        try:
+        """Return when there is no burst, after MAX_WAIT_S at the latest."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._calm.wait()
-        except TimeoutError:
-            return

@@ -1,4 +1,4 @@
-"""The discord.py client: no privileged intents, no caches, our hooks. Knows nothing of jobs."""
+"""The discord.py client without privileged intents and caches, and our hooks into it. Knows nothing of jobs."""
 
 import asyncio
 import logging
@@ -22,27 +22,25 @@ log = structlog.get_logger(__name__)
 
 EPHEMERAL = 1 << 6
 INTERACTIONS = (2, 3, 4, 5)
-"""Commands, components, autocompletion and forms; a PING (1) comes over HTTP only."""
+"""Commands, components, autocompletion and modals; a PING (1) comes over HTTP only."""
 
 MIN_UPLOAD_LIMIT_BYTES = 10 * 1024 * 1024
-"""Taken for an interaction that announces no upload limit: the lowest that Discord ever had as its default."""
+"""Assumed when an interaction announces no upload limit: the lowest default that Discord ever had."""
 
 INTENTS = discord.Intents(guild_messages=True, dm_messages=True)
-"""No privileged one: what messages say comes only where they mention the bot, or were written to it."""
+"""No privileged one: Discord sends a message's content only when it mentions the bot or is a direct message to it."""
 
 InteractionHandler = Callable[[Interaction], Awaitable[None]]
 MessageHandler = Callable[[discord.Message, int], Awaitable[None]]
 _USER_MESSAGE_TYPES = (0, 19)
-"""Messages of people: plain ones and replies. All others are Discord's own."""
+"""Plain messages and replies; all other types are Discord's own messages."""
 
 ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
-
-
 _EXPECTED_WARNINGS = ("Guilds intent seems to be disabled", "is not installed, voice will NOT be supported")
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:
-    """False for what the library warns of at each start and we mean: no intents, no voice."""
+    """False for the library's warnings about what we chose: no intents, no voice."""
     return not any(words in str(record.msg) for words in _EXPECTED_WARNINGS)
 
 
@@ -51,7 +49,7 @@ for _name in ("discord.client", "discord.state"):
 
 
 async def _json_or_text(response: aiohttp.ClientResponse) -> Any:
-    """The library's own (2.7.1) takes JSON whose type names a character set, as proxies add one, for words."""
+    """Replaces the library's (2.7.1), which takes JSON for text if its content type names a charset, as proxies do."""
     text = await response.text(encoding="utf-8")
     return discord.utils._from_json(text) if response.content_type == "application/json" else text
 
@@ -61,7 +59,7 @@ discord.webhook.async_.json_or_text = _json_or_text  # type: ignore[attr-defined
 
 
 class UpscaleClient(discord.AutoShardedClient):
-    """`on_press` gets presses, choices and submitted forms; `on_shard` is called when a shard is connected."""
+    """`on_press` gets buttons, selects and submitted modals; `on_shard` is called when a shard is connected."""
 
     def __init__(
         self,
@@ -81,9 +79,9 @@ class UpscaleClient(discord.AutoShardedClient):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            # Adds {"parse": []} to every message and edit: nothing that we write can ping anybody.
+            # Adds {"parse": []} to every message and edit, so that no message of ours pings anybody.
             allowed_mentions=discord.AllowedMentions.none(),
-            # Without the intent for guilds no data of them follows a session's start; nothing is worth waiting for.
+            # Without the guilds intent no guild data follows READY, so there is nothing to wait for.
             guild_ready_timeout=0.05,
             shard_count=shard_count,
             http_trace=http_trace,
@@ -97,7 +95,7 @@ class UpscaleClient(discord.AutoShardedClient):
         everywhere = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
         both = app_commands.AppInstallationType(guild=True, user=True)
         self.tree = CommandTree(self, on_failure, allowed_contexts=everywhere, allowed_installs=both)
-        # Whatever else comes is passed over: the library reads it unguarded, and one odd event would end the session.
+        # Ignore all other events: the library parses them unguarded, and one odd event would end the session.
         parsers = self._connection.parsers
         for event in set(parsers) - {"READY", "RESUMED"}:
             del parsers[event]
@@ -107,15 +105,15 @@ class UpscaleClient(discord.AutoShardedClient):
     def handle_interaction(self, payload: dict[str, Any]) -> None:
         """Handle one interaction as Discord sent it.
 
-        One that cannot be read would otherwise end all shards of the process (2.7.1); its member is answered all the
-        same, by its id and token.
+        One that cannot be parsed would otherwise end all shards of the process (2.7.1); its member gets an answer by
+        its id and token.
         """
         try:
             if payload["type"] not in INTERACTIONS:
                 raise ValueError("an interaction of a type that Discord has added since")
             payload["attachment_size_limit"] = int(payload.get("attachment_size_limit") or MIN_UPLOAD_LIMIT_BYTES)
             clean_interaction(payload, self._connection)
-            # Private to the library, but the only way in: it has no HTTP ingress of its own (its thread 8049).
+            # Private to the library, but the only entry: it has no HTTP ingress of its own (its thread 8049).
             self._connection.parse_interaction_create(payload)  # type: ignore[arg-type]
         except PARSE_ERRORS as error:
             log.warning("interaction_unreadable", why=type(error).__name__)
@@ -144,7 +142,7 @@ class UpscaleClient(discord.AutoShardedClient):
         task.add_done_callback(self._tasks.discard)
 
     def _handle_message(self, payload: dict[str, Any]) -> None:
-        """Nearly all messages are for others: those are dropped before anything is made of them."""
+        """Handle a message to the bot. Nearly all are for others and are dropped before they are parsed."""
         try:
             me = self.application_id or 0
             if payload["author"].get("bot") or payload.get("webhook_id") or payload["type"] not in _USER_MESSAGE_TYPES:
@@ -167,11 +165,10 @@ class UpscaleClient(discord.AutoShardedClient):
             await self._on_incident(error)
 
     async def setup_hook(self) -> None:
-        """Runs after the login and before the gateway."""
         await self.tree.set_translator(CommandTranslator())
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        """Wait for this shard's turn among all processes; the library's own hook would only sleep."""
+        """Wait until the identify limiter allows this shard; the library's own hook would only sleep."""
         if self.identify_limiter is not None:
             await self.identify_limiter.wait(shard_id or 0)
 
@@ -179,26 +176,26 @@ class UpscaleClient(discord.AutoShardedClient):
         self._on_shard(shard_id)
 
     async def on_interaction(self, interaction: Interaction) -> None:
-        """Buttons and forms are handled here and not by the library, which forgets them in a restart."""
+        """Handle components and modals here, because the library's handlers are lost in a restart."""
         if interaction.type in (discord.InteractionType.component, discord.InteractionType.modal_submit):
             await self._on_press(interaction)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
-        """Report what an event handler let through; the arguments may hold a token and are left out."""
+        """Report the exception of an event handler; the arguments may hold a token and are left out."""
         error = sys.exception()
         if isinstance(error, Exception):
             await self._on_incident(error)
 
 
 class CommandTree(app_commands.CommandTree[discord.Client]):
-    """Commands; what goes wrong before a handler runs is answered by `on_failure`."""
+    """The slash commands; `on_failure` answers what fails before a handler runs."""
 
     def __init__(self, client: discord.Client, on_failure: ErrorHandler, **more: Any) -> None:
         super().__init__(client, **more)
         self._on_failure = on_failure
 
     async def _call(self, interaction: Interaction) -> None:
-        """What the library cannot make of a command's data would end a task that nobody looks at (2.7.1)."""
+        """Report command data that the library cannot parse; it would only end an unobserved task (2.7.1)."""
         try:
             await super()._call(interaction)
         except app_commands.AppCommandError:
@@ -207,6 +204,6 @@ class CommandTree(app_commands.CommandTree[discord.Client]):
             await self._on_failure(interaction, error)
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
-        """A command that Discord still offers but we no longer have, or a failure outside the guard of the handlers."""
+        """Handle a command that Discord still offers but we no longer have, or a failure outside the handlers."""
         cause: Exception = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         await self._on_failure(interaction, cause)

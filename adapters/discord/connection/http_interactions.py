@@ -1,7 +1,7 @@
 """HTTP interactions: Discord posts signed events to us instead of sending them over the gateway.
 
-The event goes to the same handlers; the answer is always made over REST, and the post itself gets an empty 202.
-Requires the raw body: a parsed and re-written one would not match its signature.
+The event goes to the same handlers, which always respond over REST; the post itself gets an empty 202. The signature
+covers the raw body, so a proxy must not rewrite it.
 """
 
 import json
@@ -20,12 +20,12 @@ log = structlog.get_logger(__name__)
 PATH = "/discord/interactions"
 BODY_MAX_BYTES = 1024 * 1024
 SIGNATURE_MAX_AGE_S = 300.0
-"""How old (or, by a wrong clock, how new) a signed post may be: an older one is a copy of one that was taken."""
+"""How far a post's timestamp may be from our clock, against replay."""
 PING, PONG = 1, 1
 
 
 class InteractionEndpoint:
-    """The one route. `client` gives the logged-in client, or None while there is none."""
+    """`client` returns the logged-in client, or None while there is none."""
 
     def __init__(self, public_key_hex: str, client: Callable[[], UpscaleClient | None], clock: Clock) -> None:
         self._clock = clock
@@ -33,11 +33,10 @@ class InteractionEndpoint:
         self._client = client
 
     def routes(self) -> list[web.RouteDef]:
-        """To be mounted on the application's server; give its public address to Discord's developer portal."""
         return [web.post(PATH, self.receive)]
 
     async def receive(self, request: web.Request) -> web.Response:
-        """401 for a bad or old signature (Discord tries that, and removes the address otherwise), PONG, or 202."""
+        """Return 401 for a bad or old signature (Discord tests this and drops the URL otherwise), PONG, or 202."""
         if (request.content_length or 0) > BODY_MAX_BYTES:
             raise web.HTTPRequestEntityTooLarge(BODY_MAX_BYTES, request.content_length or 0)
         body = await request.read()

@@ -1,4 +1,4 @@
-"""One IDENTIFY per 5 s for each `shard_id % max_concurrency`, kept by all processes through the database.
+"""Limits all processes together, through the database, to one IDENTIFY per 5 s and `shard_id % max_concurrency`.
 
 discord.py's own hook only spaces the shards of one process. Exceeding the spacing costs the session, and 1000
 IDENTIFYs a day reset the token (gateway page, read 2026-11-22).
@@ -24,18 +24,18 @@ SPACING_S = 5.0
 MARGIN_S = 0.25
 POLL_S = 0.25
 MAX_WAIT_S = 150.0
-"""Below the library's 180 s for a first connect; a reconnect is cut at 60 s by the library and tried again."""
+"""Below the library's 180 s for a first connect; the library cuts a reconnect at 60 s and retries it."""
 
 CRASH_LOOP_WINDOW_S = 600.0
 MAX_PAUSE_S = 120.0
-"""Sessions that are refused again and again: at most 720 a day for one shard, of Discord's 1000."""
+"""A shard whose sessions are refused again and again uses at most 720 of Discord's 1000 IDENTIFYs a day."""
 
 ALERT_BELOW_SHARE = 0.25
 MIN_RESET_WAIT_S = 60.0
-"""Waited at least when no IDENTIFY is left today, whatever `reset_after` says."""
+"""The shortest wait when no IDENTIFY is left, whatever `reset_after` says."""
 
 REFRESH_AFTER_S = 600.0
-"""The count in the database is compared with Discord's own after this: others may use the same token."""
+"""How often the count in the database is compared with Discord's: others may use the same token."""
 
 DAY_S = 86_400.0
 _AREA = "discord-identify"
@@ -43,7 +43,7 @@ _AREA = "discord-identify"
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What `GET /gateway/bot` says: so many IDENTIFYs are left of `total`, all of them again after `reset_after_s`."""
+    """From `GET /gateway/bot`: `remaining` IDENTIFYs of `total` are left until the reset in `reset_after_s`."""
 
     total: int = 1000
     remaining: int = 1000
@@ -52,7 +52,6 @@ class SessionLimits:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> SessionLimits:
-        """From Discord's answer."""
         reported = found.get("session_start_limit") or {}
         reset_s = float(reported.get("reset_after", 0)) / 1000
         total = int(reported.get("total", 1000))
@@ -63,14 +62,12 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class StoredLimits(SessionLimits):
-    """What was left at this time (unix seconds), for all processes."""
+    """The limits at a time (unix seconds), shared by all processes."""
 
     at: float = 0.0
 
 
 class IdentifyLimiter:
-    """Turns to IDENTIFY, one at a time over all processes, within what Discord allows a day."""
-
     def __init__(
         self,
         state: AppState,
@@ -91,7 +88,7 @@ class IdentifyLimiter:
         self._recent: dict[int, tuple[float, int]] = {}
 
     async def wait(self, shard_id: int) -> None:
-        """Return when this shard may IDENTIFY. Raises TimeoutError when it is never its turn."""
+        """Return when this shard may IDENTIFY. Raises TimeoutError after MAX_WAIT_S."""
         await self._back_off(shard_id)
         key = f"{self._app_id}:{shard_id % self._max_concurrency}"
         async with asyncio.timeout(MAX_WAIT_S):
@@ -101,9 +98,9 @@ class IdentifyLimiter:
         log.debug("discord_identify", shard=shard_id)
 
     async def _spend(self) -> None:
-        """Count this IDENTIFY for all processes; where none is left, wait until Discord gives new ones.
+        """Count this IDENTIFY for all processes; when none is left, wait for the reset.
 
-        One too many resets the token for everybody.
+        One too many makes Discord reset the token.
         """
         now = self._clock.now()
         left = await self._current_limits(now)
@@ -123,7 +120,7 @@ class IdentifyLimiter:
         self._operator.tell(f"connects:{PLATFORM}", notice)
 
     async def _current_limits(self, now: float) -> SessionLimits:
-        """The smaller of what the database has counted and what Discord says, which is asked now and then."""
+        """The lower of the database's count and Discord's, which is fetched every REFRESH_AFTER_S."""
         stored = await self._stored.get(f"{self._app_id}:left")
         counted = None
         if stored is not None and now < stored.at + stored.reset_after_s:
@@ -138,7 +135,7 @@ class IdentifyLimiter:
         return replace(reported, remaining=counted.remaining) if counted.remaining > 0 else reported
 
     async def _back_off(self, shard_id: int) -> None:
-        """Growing pauses when one shard needs session after session: 5, 10, 20 … 120 s, from the third on."""
+        """Pause 5, 10, 20 … 120 s from the third session on that one shard needs in a row."""
         now = self._clock.now()
         last, count = self._recent.get(shard_id, (0.0, 0))
         count = count + 1 if now - last < CRASH_LOOP_WINDOW_S else 1

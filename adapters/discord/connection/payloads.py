@@ -1,8 +1,8 @@
-"""Leaves out of Discord's messages what nobody here reads, because the library (2.7.1) stops at any field that is odd.
+"""Reduces Discord's messages to the fields that we use, because the library (2.7.1) fails on any unexpected field.
 
 A poll that never expires, a reaction without an emoji, an application without an icon: each made a message with a
-picture unreadable. What is read is tried one by one, so that one odd sticker does not hide the picture beside it. A
-picture that cannot be read all the same stays as an attachment without an address, so that it can be named.
+picture unreadable. Each part is parsed by itself, so that one odd sticker does not hide the picture beside it. A
+picture that cannot be parsed stays as an attachment without a URL, so that its name can be shown.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,16 +17,10 @@ from core.domain.untrusted_text import Shape, clean_json, has_shape
 
 Payload: TypeAlias = dict[str, Any]
 PARSE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What the library raises for a payload that is not as it expects."""
+"""What the library raises for a payload of an unexpected shape."""
 
 _KEPT_FIELDS = ("id", "channel_id", "guild_id", "author", "member", "type", "timestamp", "flags", "webhook_id")
-_DEFAULTS: Payload = {
-    "tts": False,
-    "mention_everyone": False,
-    "pinned": False,
-    "edited_timestamp": None,
-    "mentions": [],
-}
+_UNUSED: Payload = {"tts": False, "mention_everyone": False, "pinned": False, "edited_timestamp": None, "mentions": []}
 _EMPTY_FILE: Payload = {"id": 0, "size": 0, "url": "", "proxy_url": "", "filename": "image"}
 _KEPT_FILE_FIELDS = (*_EMPTY_FILE, "content_type", "width", "height")
 
@@ -36,19 +30,17 @@ _SHAPE: Shape = {
     "data": {"custom_id": str, "name": str, "options": [dict], "components": [dict], "values": list},
 }  # fmt: skip
 _STRING_OPTION = 3
-"""The type of an option."""
 
 
 def readable_message(message: Mapping[str, Any], state: Any) -> Payload:
-    """A message, also one that is answered or forwarded in it, with nothing in it that cannot be read."""
+    """The message with only what the library can parse, also in messages that it answers or forwards."""
     kept = {name: message[name] for name in _KEPT_FIELDS if message.get(name) is not None}
-    kept |= {**_DEFAULTS, "content": str(message.get("content") or "")}
+    kept |= {**_UNUSED, "content": str(message.get("content") or "")}
     lost: list[str] = []
     kept["embeds"] = _parseable(message.get("embeds"), discord.Embed.from_dict, lost)
     kept["components"] = _parseable(message.get("components"), lambda one: _component_factory(one, state), lost)
-    kept["sticker_items"] = _parseable(
-        message.get("sticker_items"), lambda one: StickerItem(data=one, state=state), lost
-    )
+    stickers = message.get("sticker_items")
+    kept["sticker_items"] = _parseable(stickers, lambda one: StickerItem(data=one, state=state), lost)
     files = [*(message.get("attachments") or ()), *({"filename": name} for name in lost)]
     kept["attachments"] = [_file(one, state) for one in files]
     snapshots = [one.get("message") for one in message.get("message_snapshots") or ()]
@@ -61,9 +53,9 @@ def readable_message(message: Mapping[str, Any], state: Any) -> Payload:
 
 
 def clean_interaction(payload: Payload, state: Any) -> None:
-    """Make the messages of an interaction readable, in place: the one with the button, those that a menu is about.
+    """Make the messages and attachments of an interaction parseable, in place.
 
-    Raises one of PARSE_ERRORS where who acted, or what was typed, cannot be read.
+    Raises one of PARSE_ERRORS when the acting user or the command's options cannot be parsed.
     """
     payload |= clean_json(payload)
     actor = "member" if int(payload.get("guild_id") or 0) else "user"
@@ -88,7 +80,7 @@ def _check_options(options: Any) -> None:
 
 
 def _file(file: Any, state: Any) -> Payload:
-    """A file with what is read of it, or without an address where nothing but its name can be."""
+    """The file with as many fields as can be parsed; without a URL when only its name can be."""
     given = {name: value for name, value in file.items() if value is not None} if isinstance(file, Mapping) else {}
     whole, known = _EMPTY_FILE | given, _EMPTY_FILE | {name: given[name] for name in _KEPT_FILE_FIELDS if name in given}
     for one in (whole, known):
@@ -98,7 +90,7 @@ def _file(file: Any, state: Any) -> Payload:
 
 
 def _parseable(items: Any, read: Callable[[Any], object], lost: list[str]) -> list[Payload]:
-    """Those that can be read; the names of pictures in the others are added to `lost`."""
+    """The items that the library can parse; the names of pictures in the others are added to `lost`."""
     kept = []
     for one in items or ():
         if _is_parseable(one, read):
@@ -117,7 +109,7 @@ def _is_parseable(one: Any, read: Callable[[Any], object]) -> bool:
 
 
 def _media_names(part: Any) -> Iterator[str]:
-    """The names of the media in an embed or component, however deep."""
+    """The names of the media in an embed or component, at any depth."""
     for key, value in part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list) else ():
         if key in ("media", "image", "thumbnail") and isinstance(value, Mapping):
             yield name_of(str(value.get("url") or ""))

@@ -1,4 +1,4 @@
-"""One life of the discord.py client: log in, register commands, connect; and its supervised restarts."""
+"""Runs the discord.py client (log in, register commands, connect) and restarts it after failures."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPExcept
 
 
 class ClientSupervisor:
-    """`make` builds a fresh client for each life: a closed one cannot be opened again."""
+    """`make_client` builds a new client for each start: a closed one cannot be opened again."""
 
     def __init__(
         self, settings: Settings, context: AdapterContext, rest: ApiClient, make_client: Callable[[], UpscaleClient]
@@ -42,9 +42,9 @@ class ClientSupervisor:
         self.starts = 0
 
     async def run(self, ready: Callable[[], None], *, events: bool = True) -> None:
-        """Live until cancelled. A broken library loop is replaced by a new one, with growing pauses between.
+        """Run until cancelled; restart a client that fails, with exponential backoff.
 
-        Without `events` it only logs in, so that calls can be made.
+        Without `events` the client only logs in, for REST calls.
         Raises DiscordLoginRefused when the token is refused at the first start.
         """
         pause_s = MIN_PAUSE_S
@@ -62,8 +62,8 @@ class ClientSupervisor:
             except NETWORK_ERRORS as error:
                 log.warning("discord_unreachable", why=type(error).__name__, status=getattr(error, "status", 0))
             except Exception as error:
-                # Whatever breaks the library's loop (even an event that it cannot parse), the bot comes back.
-                # Reported by the core, which logs no local variables: an event holds a token.
+                # Restart after any failure of the library's loop, such as an event that it cannot parse. The core
+                # reports it without local variables, because an event holds a token.
                 await self._context.service.incidents.unforeseen("discord", error)
             if self._clock.now() - began > HEALTHY_AFTER_S:
                 pause_s = MIN_PAUSE_S
@@ -99,10 +99,10 @@ class ClientSupervisor:
             await self._close(client)
 
     async def _connect(self, client: UpscaleClient) -> None:
-        """Be connected until the library gives up, or we are cancelled.
+        """Connect, and return when the library gives up or this is cancelled.
 
-        In a task of its own and ended by `close`: the library swallows a cancellation that meets it while it
-        reconnects, and would then wait for ever (2.7.1, shard.py `reidentify`).
+        The connection runs in its own task and is ended by `close`: the library swallows a cancellation during a
+        reconnect, and would then wait for ever (2.7.1, shard.py `reidentify`).
         """
         connection = asyncio.create_task(client.connect(), name="discord-connection")
         try:
@@ -118,7 +118,7 @@ class ClientSupervisor:
         connection.result()
 
     async def _configure_gateway(self, client: UpscaleClient) -> SessionLimits:
-        """Take the gateway's address and shard count from GET /gateway/bot; how often we may connect."""
+        """Set the gateway's URL and the shard count from GET /gateway/bot; return the session limits."""
         if self._settings.discord_public_key is not None:
             return SessionLimits()
         found = await self._fetch_gateway(client)
@@ -149,7 +149,7 @@ class ClientSupervisor:
 
 
 def _stop_heartbeats(client: UpscaleClient) -> None:
-    """End the threads of sockets that the library gave up while it connected them, and whose heartbeat it forgot."""
+    """Stop the heartbeat threads of sockets that the library abandoned while connecting."""
     for thread in threading.enumerate():
         if isinstance(thread, discord.gateway.KeepAliveHandler) and thread.ws._connection is client._connection:
             thread.stop()
