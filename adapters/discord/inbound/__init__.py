@@ -1,1 +1,1 @@
-"""Acknowledge, translate, call the service: commands, buttons, forms, messages."""
+"""Acknowledge, translate, call the service: commands, components, modals, messages."""

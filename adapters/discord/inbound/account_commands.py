@@ -1,4 +1,4 @@
-"""A member's own commands: `/usage`, `/history`, `/settings`, `/privacy`, `/help`. Always answered privately."""
+"""`/usage`, `/history`, `/settings`, `/privacy`, `/help`: a member's own data, always in ephemeral messages."""
 
 import asyncio
 import contextlib
@@ -31,8 +31,6 @@ _PERIODS = [app_commands.Choice(name=localized(name), value=name) for name in ("
 
 
 class AccountCommands:
-    """Everything here reads or changes only what belongs to whoever asks (the core sees to that)."""
-
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
         self._service = ctx.service
@@ -87,7 +85,7 @@ class AccountCommands:
 
     async def _set_defaults(self, answer: Answer, **given: Any) -> None:
         accounts, actor = self._service.accounts, answer.actor
-        # Without values somebody wants to see them; `/settings clear` says that they go.
+        # Without values this shows the settings; only `/settings clear` clears them.
         work = accounts.set_defaults(actor, "", given) if given else accounts.settings(actor)
         await self._show_settings(answer, work)
 
@@ -128,7 +126,7 @@ class AccountCommands:
         await answer.show(confirmation_card(account.erase_action(answer.locale, answer.actor.user_id)))
 
     async def erase(self, answer: Answer, subject: str) -> None:
-        """The button under the question; only for whoever was asked."""
+        """The confirmation button; only for the member who was asked."""
         actor = answer.actor
         if subject != actor.user_id:
             raise JobNotFound
@@ -149,11 +147,11 @@ class AccountCommands:
 
 
 RECORD_SUFFIX = ".json"
-"""What is written down about a member; everything else in the archive is a picture, whatever its name."""
+"""Of the records about a member; everything else in the archive is an image, whatever its name."""
 
 
 def without_images(archive: Path) -> Path:
-    """A new ZIP without the pictures; the caller deletes it."""
+    """A new ZIP of the records only; the caller deletes it."""
     with tempfile.NamedTemporaryFile(suffix=".zip", delete=False) as out:
         target = Path(out.name)
     with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as part:

@@ -1,4 +1,4 @@
-"""What happens on a press: the buttons of SPEC 5, confirmation, cancel, choices, forms. The core decides who may."""
+"""Handles buttons, selects and submitted modals. The core decides who may use them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -34,8 +34,6 @@ _STARTING_ACTIONS = ("confirm", "pick", "all")
 
 
 class Actions:
-    """Everything that comes with a custom_id of ours; what is not ours any more is told to be gone."""
-
     def __init__(
         self, ctx: HandlerContext, upscale: UpscaleCommands, own: AccountCommands, moderators: ModeratorCommands
     ) -> None:
@@ -89,7 +87,7 @@ class Actions:
             raise JobNotFound
 
     async def _decide(self, verdict: Verdict, answer: Answer, place: str) -> None:
-        """The operator's answer to the question whose guests they pay for."""
+        """The operator's answer to the question whether a server's members may use the bot."""
         actor = answer.actor
         if self._ctx.allowlist is None:
             raise JobNotFound
@@ -100,7 +98,7 @@ class Actions:
 
     async def _confirm(self, answer: Answer, job_id: str) -> None:
         await self._ctx.commits.before_ack(self._ctx.service.confirm(job_id, answer.actor), answer.defer_update)
-        # The job begins only now, up to ten minutes after its token: this click's token is good for 15 more.
+        # The job starts up to ten minutes after its own token was issued; this click's is valid for 15 more.
         await self._ctx.job_messages.save_token(job_id, answer.sent_message)
 
     async def _cancel(self, answer: Answer, job_id: str) -> None:
@@ -110,7 +108,8 @@ class Actions:
 
     async def _repeat(self, answer: Answer, job_id: str, change: Change) -> None:
         where = answer.address()
-        written = self._ctx.service.repeat(
+        write = partial(
+            self._ctx.service.repeat,
             job_id,
             answer.actor,
             change,
@@ -119,7 +118,7 @@ class Actions:
             private=True if where.ephemeral else None,
             start=False,
         )
-        await self._ctx.start_job(answer, written, lambda: answer.defer(ephemeral=where.ephemeral))
+        await self._ctx.start_job(answer, write, lambda: answer.defer(ephemeral=where.ephemeral))
 
     async def _compare(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.defer_if_slow(answer, self._ctx.service.job(job_id, answer.actor))
@@ -135,7 +134,7 @@ class Actions:
         await answer.show(details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False")))
 
     async def _remember_message(self, answer: Answer, job_id: str) -> None:
-        """Remember an answer that shows something of the job, so that Delete takes it along."""
+        """Remember a response that shows something of the job, so that Delete removes it too."""
         await self._ctx.job_messages.add_message(job_id, answer.sent_message)
 
     async def _share(self, answer: Answer, job_id: str) -> None:
@@ -143,7 +142,7 @@ class Actions:
         await answer.show(share_link_card(url, answer.locale))
 
     async def _ask_delete(self, answer: Answer, job_id: str) -> None:
-        """Nothing is deleted by the first press; its token can take the message away once the answer is yes."""
+        """Ask for confirmation. The token of this click can delete the job's message once it is confirmed."""
         asked = str(answer.id)
 
         async def note() -> None:
@@ -165,7 +164,7 @@ class Actions:
         await answer.update(plain_card(words))
 
     async def _remove_message(self, shown: SentMessage, words: Card | None = None) -> bool:
-        """Whether a message is gone now; one that Discord does not let us take away is left with `words` alone."""
+        """Delete a message; return whether it is gone. One that cannot be deleted is edited to show only `words`."""
         rest = self._ctx.rest
         try:
             if shown.token:
@@ -186,6 +185,6 @@ class Actions:
 
     async def _redeliver(self, answer: Answer, job_id: str) -> None:
         reply = replace(answer.address(), ephemeral=True).to_reply()
-        written = self._ctx.service.redeliver(job_id, answer.actor, reply=reply, start=False)
-        job = await self._ctx.start_job(answer, written, lambda: answer.defer(ephemeral=True))
+        write = partial(self._ctx.service.redeliver, job_id, answer.actor, reply=reply, start=False)
+        job = await self._ctx.start_job(answer, write, lambda: answer.defer(ephemeral=True))
         await self._remember_message(answer, job.parent_id)

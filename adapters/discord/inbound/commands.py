@@ -1,4 +1,4 @@
-"""Commands for the tree, made from their handlers; and their words in every language. Names stay as they are typed."""
+"""Builds the slash commands from their handlers, with descriptions in every language. Names are not translated."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -26,7 +26,7 @@ TEXT_MAX = 100
 
 
 def localized(key: str, allowed: str = "") -> app_commands.locale_str:
-    """A text for a command in every language; `allowed` is a range to stand behind it where there is room."""
+    """A command text in every language, with the range `allowed` appended where there is room."""
 
     def say(locale: str) -> str:
         text = command_text(key, locale)
@@ -49,9 +49,9 @@ def _translated(say: Callable[[str], str]) -> app_commands.locale_str:
 
 
 class CommandTranslator(app_commands.Translator):
-    """Gives Discord every language that we speak, English under its own locales as well.
+    """Gives Discord the texts in each of our languages, and the English ones under both of its locales.
 
-    Without an entry for en-US Discord falls back to en-GB first, so the default is listed under both.
+    Without an entry for en-US Discord would fall back to en-GB.
     """
 
     async def translate(
@@ -63,12 +63,12 @@ class CommandTranslator(app_commands.Translator):
         language = language_of(locale.value)
         is_translated = language in LANGUAGES and (language != "en" or locale.value.startswith("en-"))
         say = string.extras.get("say")
-        # One text that is too long would make Discord refuse all commands in all languages.
+        # One text that is too long makes Discord refuse all commands.
         return cut(say(locale.value), TEXT_MAX) if is_translated and say is not None else None
 
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
-"""Name, type, description, default (`inspect.Parameter.empty`: has to be given)."""
+"""Name, type, description, default (`inspect.Parameter.empty`: required)."""
 Choices: TypeAlias = list[app_commands.Choice[str]]
 Command: TypeAlias = app_commands.Command[Any, ..., None]
 
@@ -86,8 +86,7 @@ def command(
 ) -> Command:
     """A command named by the last part of `key`; its texts are those of `key`, and of `key_option` for each option.
 
-    Unless `options` are given they are what `work` takes after the answer. Ranges and choices are checked by Discord's
-    client too.
+    `options` default to the parameters of `work` after the answer. Discord's client checks ranges and choices too.
     """
     if options is None:
         taken = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
@@ -141,7 +140,7 @@ def parameter_command(
 def preset_autocomplete(
     ctx: HandlerContext, *, own_only: bool = False
 ) -> Callable[[Interaction, str], Coroutine[Any, Any, Choices]]:
-    """For an option: everybody's presets and the member's own; everybody's when they cannot be read in time."""
+    """Autocompletes the built-in presets and the member's own; only the built-in if the others cannot be read."""
 
     async def offered(interaction: Interaction, typed: str) -> Choices:
         actor = translate.requester(interaction)

@@ -1,9 +1,10 @@
-"""Where every interaction is handled: once, counted for the drain, and with every failure said in plain words."""
+"""Handles every interaction and message exactly once, turns each error into a card, and drains at shutdown."""
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import discord
@@ -19,7 +20,7 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery_state import Address, JobMessageStore
 from core.domain.errors import DeliveryUnavailable, Draining, UpscaleError
-from core.domain.job import Job, Requester, UpscaleRequest
+from core.domain.job import Job, Requester
 from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
@@ -31,21 +32,21 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 MAX_SEEN = 10_000
-"""Interaction ids kept to drop a second delivery in this process; more than arrive in 15 minutes on one process."""
+"""Ids kept to drop a second delivery in this process; more than arrive at one process in 15 minutes."""
 
 OPERATOR_QUESTION_DELAY_S = 4.0
-"""A further message that comes before the first edit of a deferred answer takes its place: the job's goes first."""
+"""A follow-up that precedes the first edit of a deferred response replaces it, so the job's message goes first."""
 
 HANDLER_TIMEOUT_S = 600.0
 ERROR_BACKOFF, ERROR_ATTEMPTS = Backoff(first_s=2.0, cap_s=60.0), 7
-"""About two minutes; the token of an interaction lives for 15."""
+"""About two minutes in all; an interaction token is valid for 15."""
 
 CHANNEL_LOOKUP_TIMEOUT_S = 1.0
-"""How long a look at the channel of a thread may take; without an answer the safety check stays on."""
+"""Without an answer in this time the safety check stays on."""
 
 
 class HandlerContext:
-    """Shared by all entry points: the core, the REST calls, and what is being handled right now."""
+    """What all handlers share: the core, the REST client, and the events that are being handled."""
 
     def __init__(self, context: AdapterContext, rest: ApiClient) -> None:
         self.service = context.service
@@ -61,7 +62,7 @@ class HandlerContext:
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self, interaction: Interaction, work: Callable[[Answer], Awaitable[None]]) -> None:
-        """Handle one interaction; never raises but for a cancellation."""
+        """Handle one interaction; raises only CancelledError."""
         self._ack_priority.arrived(interaction.id)
         try:
             answer = Answer(interaction, self.rest, self.clock, self._ack_priority)
@@ -70,9 +71,9 @@ class HandlerContext:
             self._ack_priority.answered(interaction.id)
 
     async def handle_failure(self, interaction: Interaction, error: Exception) -> None:
-        """Tell whoever sent what no handler could begin with.
+        """Answer an interaction that failed before its handler ran.
 
-        A client keeps the commands of before an update until it is started anew.
+        A client shows the commands from before an update until it is restarted.
         """
         if isinstance(error, (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)):
             log.info("command_outdated", why=type(error).__name__)
@@ -85,26 +86,25 @@ class HandlerContext:
         await self.run(interaction, raised)
 
     async def defer_if_slow(self, answer: Answer, work: Coroutine[Any, Any, T]) -> T:
-        """What the core says, in time for a private answer. Raises StorageUnavailable where it says nothing."""
+        """The result of `work`; acknowledges with an ephemeral message when it is slow. Raises StorageUnavailable."""
         return await self.commits.before_ack(work, lambda: answer.acknowledge(ephemeral=True), ack_only_if_slow=True)
 
     async def presets(self, actor: Requester) -> Presets:
-        """Those that somebody may name; nothing that is acknowledged. Raises StorageUnavailable."""
+        """The presets that this user may name, read before any acknowledgement. Raises StorageUnavailable."""
         return await self.commits.before_ack(self.service.accounts.presets(actor), no_ack)
 
     async def handle(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
-        """Handle one event, once; never raises but for a cancellation."""
+        """Handle one event, once; raises only CancelledError."""
         if not self._is_new(answer.id):
             log.info("event_repeated", interaction=answer.id)
             return
         task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
+        assert task is not None
+        self._tasks.add(task)
         try:
             await self._guarded(answer, work)
         finally:
-            if task is not None:
-                self._tasks.discard(task)
+            self._tasks.discard(task)
 
     async def _guarded(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -127,12 +127,14 @@ class HandlerContext:
             await self.show_error(answer, await self.service.incidents.unforeseen("discord", error))
 
     async def show_error(self, answer: Response, error: UpscaleError) -> None:
-        """Say what is wrong; privately wherever the answer has not begun in public.
+        """Show the error, in an ephemeral message unless the response is already public.
 
-        Tried again while Discord takes nothing: whoever pressed or typed something is left with "thinking" otherwise.
+        Retried while Discord is unavailable, because the member would be left with "thinking" otherwise.
         """
-        told = self.service.notice(error, answer.locale)
-        card = notice_card(told if answer.starts_job else notice_without_job(told, error, answer.locale), answer.locale)
+        notice = self.service.notice(error, answer.locale)
+        if not answer.starts_job:
+            notice = notice_without_job(notice, error, answer.locale)
+        card = notice_card(notice, answer.locale)
 
         def pause_s(failure: Exception, attempt: int) -> float | None:
             if not isinstance(failure, DeliveryUnavailable):
@@ -155,13 +157,13 @@ class HandlerContext:
         shown: Callable[[], Awaitable[None]],
         first_in_original: bool = True,
     ) -> None:
-        """One job per picture: written first, then acknowledged, then begun. `shown` comes before they begin.
+        """Create one job per picture: write the rows, acknowledge, await `shown`, start the jobs.
 
-        The first refusal is the answer itself; later ones are said beside it.
+        An error of the first is raised; those of later ones are sent as follow-ups.
         """
         where = answer.address()
         private = menu.private or where.ephemeral
-        made = translate.requests(
+        requests = translate.requests(
             answer.actor,
             answer.key,
             replace(menu, private=private),
@@ -169,12 +171,13 @@ class HandlerContext:
             first_in_original=first_in_original,
             unsafe_place=await self._is_age_restricted(answer, menu),
         )
-        written = await self._commit_jobs(self._write_rows(made), acknowledge)
+        writes = [partial(self.service.request, request, start=False) for request in requests]
+        committed = await self._commit_jobs(writes, acknowledge)
         try:
             await shown()
         except errors.FAILED_CALLS as error:
             log.warning("total_not_shown", interaction=answer.id, code=errors.code_of(error))
-        for index, job in enumerate(written):
+        for index, job in enumerate(committed):
             if isinstance(job, Job):
                 part = translate.address_of_job(answer.address(), index, first_in_original=first_in_original)
                 await self._begin(job, part)
@@ -184,51 +187,44 @@ class HandlerContext:
             await self._ask_operator(answer)
 
     async def _commit_jobs(
-        self, work: Coroutine[Any, Any, list[Job | UpscaleError]], acknowledge: Callable[[], Awaitable[None]]
+        self, writes: Sequence[Callable[[], Awaitable[Job]]], acknowledge: Callable[[], Awaitable[None]]
     ) -> list[Job | UpscaleError]:
-        """Written first, then acknowledged; to be begun by the caller.
+        """Write the jobs' rows, then acknowledge; the caller starts the jobs. Raises the error of the first.
 
-        Where Discord refuses the acknowledgement they begin here: they find that nobody is answered, and end at once.
+        When Discord refuses the acknowledgement they are started here: they find no response, and end at once.
         """
-        made: list[Job | UpscaleError] = []
+        committed: list[Job | UpscaleError] = []
 
-        async def note() -> list[Job | UpscaleError]:
-            made.extend(await work)
-            return made
+        async def write_all() -> None:
+            written: list[Job | UpscaleError] = [await writes[0]()]
+            for write in writes[1:]:
+                try:
+                    written.append(await write())
+                except UpscaleError as error:
+                    written.append(error)
+            committed.extend(written)
 
         try:
-            return await self.commits.before_ack(note(), acknowledge)
+            await self.commits.before_ack(write_all(), acknowledge)
         except Exception as error:
             if not (isinstance(error, InteractionLost) and error.taken):
-                for job in made:
+                for job in committed:
                     if isinstance(job, Job):
                         await self._begin(job, Address.from_reply(job.reply))
             raise
-
-    async def _write_rows(self, made: Sequence[UpscaleRequest]) -> list[Job | UpscaleError]:
-        written: list[Job | UpscaleError] = [await self.service.request(made[0], start=False)]
-        for request in made[1:]:
-            try:
-                written.append(await self.service.request(request, start=False))
-            except UpscaleError as error:
-                written.append(error)
-        return written
+        return committed
 
     async def start_job(
-        self, answer: Response, work: Coroutine[Any, Any, Job], acknowledge: Callable[[], Awaitable[None]]
+        self, answer: Response, write: Callable[[], Awaitable[Job]], acknowledge: Callable[[], Awaitable[None]]
     ) -> Job:
-        """One job of a press: written, acknowledged, begun."""
-
-        async def alone() -> list[Job | UpscaleError]:
-            return [await work]
-
-        [job] = await self._commit_jobs(alone(), acknowledge)
+        """Write the one job of a button, acknowledge, and start it."""
+        [job] = await self._commit_jobs([write], acknowledge)
         assert isinstance(job, Job)
         await self._begin(job, answer.address())
         return job
 
     async def _begin(self, job: Job, where: Address) -> None:
-        """Let a written job go on; where that fails now, the core picks it up by itself."""
+        """Start a written job; if that fails, the core's maintenance starts it later."""
         try:
             await self.service.begin(job.id, where.to_reply())
         except Exception as error:
@@ -236,7 +232,7 @@ class HandlerContext:
         log.info("job_requested", job=job.id, interaction=where.interaction_id)
 
     async def _ask_operator(self, answer: Answer) -> None:
-        """Whether this server's members may use the bot too; privately, when its operator uses it here."""
+        """Ask the operator, when they use the bot in a new server, whether its members may use it too."""
         actor = answer.actor
         known = await self.allowlist.question_for(actor) if self.allowlist is not None else None
         if known is not None:
@@ -245,7 +241,7 @@ class HandlerContext:
             await answer.follow_up(notice_card(notice, actor.locale))
 
     async def _is_age_restricted(self, answer: Response, menu: ImageSelection) -> bool:
-        """Asks Discord where the event does not say, but only when somebody wants the safety check off there."""
+        """Whether the channel is age-restricted; asks Discord only when the safety check is to be off."""
         known = answer.age_restricted
         if known is not None or ("safety" not in menu.fields and "safety" not in menu.text.lower()):
             return bool(known)
@@ -264,12 +260,10 @@ class HandlerContext:
         return True
 
     async def drain(self, timeout_s: float) -> None:
-        """Let what is being handled end, at most this long; then it is cancelled."""
-        busy = {task for task in self._tasks if task is not asyncio.current_task()}
-        if not busy:
+        """Wait for the running handlers, and cancel those that take longer."""
+        if not self._tasks:
             return
-        _, late = await asyncio.wait(busy, timeout=timeout_s)
+        _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
         for task in late:
             task.cancel()
-        if late:
-            await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*late, return_exceptions=True)

@@ -1,10 +1,10 @@
-"""The answer to one interaction: acknowledged at once, shown later, whatever the network does in between.
+"""The response to one interaction or message: acknowledged within Discord's 3 s, edited later.
 
-Discord gives 3 s for the first answer. A reset connection or a 5xx leaves open whether it arrived: it is sent again
-(after a 5xx by the library itself), and "already acknowledged" then means that it had. The same words for a first try
-mean that another process, or an earlier delivery of the same event, has the interaction: then it is not ours.
+A reset connection or a 5xx leaves open whether an acknowledgement arrived. It is sent again (after a 5xx by the
+library itself), and "already acknowledged" then means that it had arrived. The same error for a first attempt means
+that another process, or an earlier delivery of the same event, has the interaction.
 
-What is promised is written first, so that nothing that was acknowledged can be lost.
+A request is committed before it is acknowledged, so that no acknowledged request is lost.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 COMMIT_TIMEOUT_S = 1.5
-"""Of Discord's 3 s for the first answer; the rest is left for the answer itself."""
+"""Of Discord's 3 s for the acknowledgement; the rest is left for the call itself."""
 
 SLOW_COMMIT_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 0.2
 
 
 async def no_ack() -> None:
-    """What was read is no promise yet."""
+    """Used instead of an acknowledgement for reads that precede it."""
 
 
 class Commits:
-    """The writes of this process, and when one was last seen to succeed."""
+    """Runs database work before acknowledgements, and knows when it last succeeded in this process."""
 
     def __init__(self) -> None:
         self._last_s = -math.inf
@@ -57,11 +57,11 @@ class Commits:
         *,
         ack_only_if_slow: bool = False,
     ) -> T:
-        """What `write` gives, acknowledged. Refusals of it are raised before the acknowledgement.
+        """Run `write`, then acknowledge, and return its result. Its errors are raised before the acknowledgement.
 
-        Where the database is only slow, because many write at once, it is acknowledged and waited for. Raises
-        StorageUnavailable where nothing at all was written meanwhile. Not `always`: only where it is slow, because
-        what is shown next is an answer as well.
+        A write that takes longer than COMMIT_TIMEOUT_S is acknowledged and waited for if others succeeded meanwhile,
+        because the database is only slow then. Otherwise raises StorageUnavailable. `ack_only_if_slow` suits callers
+        whose next call is a response itself.
         """
         began_s = asyncio.get_running_loop().time()
         task = asyncio.create_task(write, name="discord-commit")
@@ -87,15 +87,15 @@ class Commits:
 def _result(task: asyncio.Task[T]) -> T:
     try:
         return task.result()
-    except (OSError, TimeoutError) as error:  # of the way to the database
+    except (OSError, TimeoutError) as error:  # from the connection to the database
         raise StorageUnavailable from error
 
 
 FOLLOW_UPS_OF_USER_INSTALLS = 5
-"""Discord's cap where only the member brought the app (receiving-and-responding, read 2026-11-22)."""
+"""Discord's limit where only the member installed the app (receiving-and-responding, read 2026-11-22)."""
 
 ACK_DEADLINE_S, ACK_ARRIVED_BY_S = 2.8, 3.5
-"""Discord takes the first answer for 3 s; what is still on its way at the deadline has come, or is refused, then."""
+"""Discord accepts the acknowledgement for 3 s; one in flight at the deadline has arrived, or is refused, by 3.5 s."""
 
 ACK_ATTEMPT_S = 1.3
 ACK_ATTEMPTS = 5
@@ -104,7 +104,7 @@ Callback: TypeAlias = discord.InteractionCallbackResponse[discord.Client] | None
 
 
 class InteractionLost(Exception):
-    """Somebody else has acknowledged this interaction (`taken`), or it is too late for that. It gets no answer."""
+    """Another process has acknowledged this interaction (`taken`), or it is too late to do so. It gets no response."""
 
     def __init__(self, *, taken: bool = False) -> None:
         super().__init__()
@@ -112,7 +112,10 @@ class InteractionLost(Exception):
 
 
 class Answer:
-    """How far the answer is: not begun, a message of its own ("thinking"), or an update of the clicked message."""
+    """The response to an interaction.
+
+    `mode`: not acknowledged yet, a message of its own, an update of the clicked message, or a modal.
+    """
 
     is_reused_by_first_job = True
     starts_job = True
@@ -137,29 +140,29 @@ class Answer:
         self._inherits_privacy = True
 
     async def defer(self, *, ephemeral: bool) -> None:
-        """Promise a message of its own; private or not cannot be changed later. Raises InteractionLost."""
+        """Acknowledge with a "thinking" message; whether it is ephemeral is final. Raises InteractionLost."""
         response = self.interaction.response
         result = await self._acknowledge_once(lambda: response.defer(ephemeral=ephemeral, thinking=True))
         self.mode, self.ephemeral = "own", ephemeral
         if result is not None:
-            # Discord may force an answer to be private (user installs without the right): then so is the job.
+            # Discord may force the response to be ephemeral (user installs without the permission); so is the job then.
             self.ephemeral = ephemeral or result.is_ephemeral()
             self.message_id = result.message_id
         await self._ack_priority.wait_until_calm()
 
     async def acknowledge(self, *, ephemeral: bool) -> None:
-        """Promise a message of its own, unless something was promised already. Raises InteractionLost."""
+        """Defer unless already acknowledged. Raises InteractionLost."""
         if self.mode == "none":
             await self.defer(ephemeral=ephemeral)
 
     async def defer_update(self) -> None:
-        """Promise an update of the message that was clicked. Raises InteractionLost."""
+        """Acknowledge with a later update of the clicked message. Raises InteractionLost."""
         await self._acknowledge_once(lambda: self.interaction.response.defer())
         self.mode = "update"
         await self._ack_priority.wait_until_calm()
 
     async def open_modal(self, modal: ui.Modal) -> None:
-        """Open a modal, which must be the first answer. Raises InteractionLost."""
+        """Acknowledge with a modal. Raises InteractionLost."""
         await self._acknowledge_once(lambda: self.interaction.response.send_modal(modal))
         self.mode = "modal"
 
@@ -170,7 +173,7 @@ class Answer:
         )
 
     def with_public_messages(self) -> Self:
-        """The same answer, whose follow-ups are not private although the clicked message was."""
+        """Make the follow-ups public although the clicked message was ephemeral."""
         self._inherits_privacy = False
         return self
 
@@ -181,7 +184,7 @@ class Answer:
         return inherits and message is not None and message.flags.ephemeral
 
     async def show(self, card: Card, files: Files | None = None) -> None:
-        """Show this as the answer; where the answer is an update of another message, privately beside it."""
+        """Respond with this card; after `defer_update` or a modal as an ephemeral follow-up."""
         if self.mode == "own":
             await self.update(card, files)
         elif self.mode == "none":
@@ -192,10 +195,11 @@ class Answer:
             await self.follow_up(card, files)
 
     async def update(self, card: Card, files: Files | None = None) -> None:
-        """Show this in the answer, or in the clicked message whose update was promised."""
+        """Edit the response, or after `defer_update` the clicked message."""
         await self._rest.edit_answer(*self._token, "@original", payload_of(card, files))
 
     async def follow_up(self, card: Card, files: Files | None = None) -> None:
+        """Send a further, ephemeral message."""
         await self._rest.follow_up(*self._token, payload_of(card, files), ephemeral=True)
 
     async def _acknowledge_once(self, send: Callable[[], Awaitable[Callback]]) -> Callback:
@@ -213,11 +217,11 @@ class Answer:
                     return await send()
             except discord.HTTPException as error:
                 repeated = unclear or self._rest.rate_limits.may_be_acknowledged(self.id)
-                if errors.code_of(error) == errors.ALREADY_ACKNOWLEDGED and repeated:
+                if errors.has_code(error, errors.ALREADY_ACKNOWLEDGED) and repeated:
                     return None
                 raise
             except PARSE_ERRORS as error:
-                # Sent, but the library could not read the answer to it; that there was one is enough.
+                # Discord responded, but the library could not parse the response; that there was one is enough.
                 if not self.interaction.response.is_done():
                     raise to_call_error(error) from error
                 log.warning("acknowledgement_unreadable", interaction=self.id)
@@ -232,19 +236,19 @@ class Answer:
             async with asyncio.timeout(ACK_DEADLINE_S):
                 return await retry(attempt, clock=self._clock, pause=pause_s, attempts=ACK_ATTEMPTS)
         except errors.HTTP_OR_TRANSIENT as error:
-            taken = errors.code_of(error) == errors.ALREADY_ACKNOWLEDGED
+            taken = errors.has_code(error, errors.ALREADY_ACKNOWLEDGED)
             if errors.is_transient(error):
                 if unclear and await self._has_arrived():
                     return None
                 log.warning("interaction_missed", interaction=self.id, why="no answer in time")
-            elif taken or errors.code_of(error) == errors.UNKNOWN_INTERACTION:
+            elif taken or errors.has_code(error, errors.UNKNOWN_INTERACTION):
                 log.info("interaction_not_ours", interaction=self.id, code=errors.code_of(error))
             else:
                 raise
             raise InteractionLost(taken=taken) from None
 
     async def _has_arrived(self) -> bool:
-        """Whether Discord took an acknowledgement whose answer never came: then the member waits for words."""
+        """Whether Discord accepted an acknowledgement whose response never arrived; then the member is waiting."""
         await self._clock.sleep(ACK_ARRIVED_BY_S - ACK_DEADLINE_S)
         try:
             await self._rest.check_answer(*self._token)
@@ -255,7 +259,7 @@ class Answer:
 
 
 class MessageResponse:
-    """Answers to one message that mentions the bot: replies to it."""
+    """The response to a message that mentions the bot: replies to it."""
 
     is_reused_by_first_job = False
     starts_job = True
@@ -272,13 +276,13 @@ class MessageResponse:
         self._said = 0
 
     async def acknowledge(self, *, ephemeral: bool) -> None:
-        """A message waits for no promise."""
+        """Messages need no acknowledgement."""
 
     def address(self) -> Address:
         return self._where
 
     async def show(self, card: Card) -> None:
-        """A reply of its own; a second delivery of the message, also to another process, says nothing twice."""
+        """Send a reply. The nonce prevents a duplicate when the event is delivered twice, also to another process."""
         self._said += 1
         nonce = f"m{self.id}{self._said}"
         if await self._rest.reply(self._where.channel_id, self.id, payload_of(card), nonce=nonce) is None:
@@ -288,9 +292,9 @@ class MessageResponse:
 
 
 Response: TypeAlias = Answer | MessageResponse
-"""The answer to whatever asked for pictures.
+"""The response to an interaction or a message.
 
-`id` is its own, `key` the same for a redelivered event. `most` is how many messages it may become.
-`age_restricted` is None where only Discord can tell. `reused`: the first job takes over what was shown.
-`starts`: whether a job was asked for, of which a refusal says that it was not started.
+`id` is the interaction's or message's, `key` the job key. `max_messages`: how many messages may be sent.
+`age_restricted` is None where Discord must be asked. `is_reused_by_first_job`: the first job's message is the response.
+`starts_job`: whether a job was requested, so that an error says that it was not started.
 """

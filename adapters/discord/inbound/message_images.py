@@ -1,6 +1,6 @@
-"""Every image in a Discord message (attachments, components, embeds, forwards, stickers), and their addresses. Pure.
+"""Finds the images in a Discord message (attachments, components, embeds, forwards, stickers) and their URLs. Pure.
 
-What Discord says about a file (type, size) is only used to choose; the bytes decide later, in the core.
+Discord's type and size of a file are only used to choose; the core judges the bytes.
 """
 
 import re
@@ -14,16 +14,16 @@ import discord
 from core.domain.job import Source
 
 RESIZING_PARAMETERS = frozenset({"width", "height", "format", "quality", "size", "animated"})
-"""What Discord's viewer adds to an address to get a reduced or re-encoded picture."""
+"""Query parameters by which Discord's viewer requests a reduced or re-encoded picture."""
 
 CDN_HOSTS = ORIGINAL_HOST, RESIZING_HOST = "cdn.discordapp.com", "media.discordapp.net"
 ATTACHMENTS = ("/attachments/", "/ephemeral-attachments/")
 
 
 def expiry_of(url: str) -> float | None:
-    """When the address stops working (unix seconds, its `ex` parameter in hexadecimal); None if it does not say.
+    """When the URL expires (unix seconds, its `ex` parameter in hexadecimal); None if it does not say.
 
-    0 for a file's bare address, as people keep it in notes: Discord serves signed ones only.
+    0 for an unsigned URL of one of Discord's files, which Discord no longer serves.
     """
     try:
         parts = urlsplit(url)
@@ -36,7 +36,7 @@ def expiry_of(url: str) -> float | None:
 
 
 def host_of(url: str) -> str:
-    """The host of an address, lower case; empty for one that is none."""
+    """The URL's host in lower case; empty for an invalid URL."""
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:
@@ -44,7 +44,7 @@ def host_of(url: str) -> str:
 
 
 def name_of(url: str) -> str:
-    """The last part of an address's path as people read it; `image` where there is none."""
+    """The last part of the URL's path, unquoted; `image` where there is none."""
     try:
         return unquote(urlsplit(url).path.rsplit("/", 1)[-1]) or "image"
     except ValueError:
@@ -52,7 +52,7 @@ def name_of(url: str) -> str:
 
 
 def original_of(url: str) -> str:
-    """The address of the whole file, for one that Discord's viewer shows reduced; others as they are."""
+    """The URL of the original file for a URL of Discord's viewer; others unchanged."""
     if not _is_hosted(url):
         return url
     parts = urlsplit(url)
@@ -64,14 +64,14 @@ def original_of(url: str) -> str:
 _IMAGE_NAME = re.compile(r"\.(png|jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf])$", re.IGNORECASE)
 _SPOILER = re.compile(r"\|\|(.+?)\|\|", re.DOTALL)
 MAX_IMAGES = 25
-"""As many as one select can offer."""
+"""Discord's limit for the options of a select."""
 
 Part: TypeAlias = discord.Message | discord.MessageSnapshot
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """One image to choose. `id` is unique within its message; sizes are Discord's word and may be missing."""
+    """One image of a message. `id` is unique within the message; the size is Discord's and may be missing."""
 
     id: str
     name: str
@@ -82,7 +82,7 @@ class FoundImage:
     spoiler: bool = False
 
     def source(self) -> Source:
-        """Discord's own files are fetched as attachments, everything else through the guard for links."""
+        """Discord's own files are fetched as attachments, all others with the checks for links."""
         kind = "attachment" if self.hosted else "link"
         return Source(kind, url=original_of(self.url), name=self.name)  # type: ignore[arg-type]
 
@@ -100,16 +100,16 @@ def from_attachment(attachment: discord.Attachment) -> FoundImage:
 
 
 def from_link(url: str) -> FoundImage:
-    """A link that somebody typed, of a size that nobody knows yet. Discord's own files are taken whole and renewed."""
+    """An image from a typed link, of unknown size."""
     return FoundImage("link", name_of(url), original_of(url), _is_hosted(url))
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSelection:
-    """Pictures to be upscaled, or for a member to choose from. `prices_nanousd` were shown, None where unknown.
+    """Images to upscale, or to choose from, with the parameters. `prices_nanousd` were shown, None where unknown.
 
-    `user_id` is who may choose. `total` counts pictures that found no place as well; `others` are names of what is no
-    picture, `unreadable` of files that Discord's event describes so that they cannot be fetched, "" for none.
+    `user_id`: who may choose. `total` also counts images beyond the limit. `others`: names of files that are no images;
+    `unreadable`: names, or "", of files that cannot be fetched because Discord's event is incomplete.
     """
 
     images: tuple[FoundImage, ...] = ()
@@ -124,9 +124,9 @@ class ImageSelection:
 
 
 def images_of(message: discord.Message) -> ImageSelection:
-    """Every image of a message, each once, in reading order; at most 25 are taken, the rest is counted.
+    """The distinct images of a message in reading order; at most MAX_IMAGES, the rest is only counted.
 
-    Files that say nothing of themselves are tried where no other says that it is an image: their bytes decide.
+    Files of unknown type are taken only when there is no known image; the core then judges their bytes.
     """
     found: dict[str, FoundImage] = {}
     untyped: list[FoundImage] = []
@@ -152,7 +152,7 @@ def images_of(message: discord.Message) -> ImageSelection:
 
 
 def _parts(message: discord.Message) -> Iterator[Part]:
-    """The message itself, what it forwards, and the message that a thread was started from."""
+    """The message itself, the messages that it forwards, and the one that a thread was started from."""
     yield message
     yield from message.message_snapshots
     there = message.reference.resolved if message.reference is not None else None
@@ -161,7 +161,7 @@ def _parts(message: discord.Message) -> Iterator[Part]:
 
 
 def _walk(part: Part) -> Iterator[tuple[FoundImage, str]]:
-    """What may be an image, with its declared type."""
+    """Possible images, each with its declared type."""
     for attachment in part.attachments:
         if attachment.url:
             yield from_attachment(attachment), (attachment.content_type or "").split(";")[0].strip()
@@ -181,7 +181,7 @@ def _walk(part: Part) -> Iterator[tuple[FoundImage, str]]:
 
 
 def _components(components: Iterable[Any], *, hidden: bool = False) -> Iterator[tuple[FoundImage, str]]:
-    """Media inside Components V2: such a message has an empty list of attachments (intended, read 2026-11-22)."""
+    """Media inside Components V2; such a message has an empty list of attachments (documented, read 2026-11-22)."""
     for component in components:
         if isinstance(component, discord.MediaGalleryComponent):
             for item in component.items:

@@ -1,6 +1,6 @@
-"""Mentions of the bot and direct messages, with a picture or as a reply to one. No privileged intent is needed.
+"""Handles mentions of the bot and direct messages, with a picture or as a reply to one. Needs no privileged intent.
 
-Discord delivers what a message says only where it mentions the bot or was written to it directly.
+Discord sends a message's content only when it mentions the bot or is a direct message to it.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ class Messages:
         self._upscale = upscale
 
     async def handle(self, message: discord.Message, bot_id: int) -> None:
-        """Handle a message that mentions the bot or was written to it; never raises but for a cancellation."""
+        """Handle a message that mentions the bot or is a direct message to it; raises only CancelledError."""
         direct = translate.guild_id_of(message) is None
         is_addressed = direct or f"<@{bot_id}>" in message.content or f"<@!{bot_id}>" in message.content
         own = images_of(message)
         if not is_addressed and not own.images:
-            return  # a reply to one of our answers, which mentions us without meaning to
+            return  # a reply to one of our messages, which mentions the bot implicitly
         locale = await self._locale_of(message)
         answer = MessageResponse(message, bot_id, locale, self._ctx.rest)
         await self._ctx.handle(answer, lambda: self._start(answer, message, own))
@@ -63,13 +63,13 @@ class Messages:
         await self._upscale.begin(answer, menu, ask=bool(own.images and links))
 
     async def _explain_usage(self, answer: MessageResponse) -> None:
-        """Somebody only talks under a picture ("thanks!"): how to ask for it, but not after every such word."""
+        """Explain how to request an upscale after a reply that is only talk ("thanks!"), at most every ten minutes."""
         who = answer.actor
         if await self._ctx.state.claim("discord-talk", f"{who.user_id}:{who.channel_id}", ttl_s=USAGE_HINT_INTERVAL_S):
             await answer.show(plain_card(reply_hint_text(answer.locale)))
 
     async def _replied_to(self, message: discord.Message) -> discord.Message:
-        """The message that this one answers, as it was delivered, else as Discord has it; else this one itself."""
+        """The message that this one replies to, from the event or fetched; this message itself if there is none."""
         reference = message.reference
         if reference is None or message.type is not discord.MessageType.reply:
             return message
@@ -87,7 +87,7 @@ class Messages:
         return discord.Message(state=message._state, channel=message.channel, data=there_now)
 
     async def _locale_of(self, message: discord.Message) -> str:
-        """Messages do not tell a language: that of the member's last job, else English."""
+        """The locale of the member's last job, else English, because messages have no locale."""
         try:
             async with asyncio.timeout(LOCALE_TIMEOUT_S):
                 last = await self._ctx.service.history(translate.member(message, "en"), limit=1)

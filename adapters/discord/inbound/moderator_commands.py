@@ -35,7 +35,7 @@ Days = app_commands.Range[int, 1, MAX_SPONSOR_DAYS]
 
 
 class _Place(app_commands.Transformer):
-    """A channel where people write. Only its id is needed: without the guild intent no cache could tell more."""
+    """A channel by its id alone: without the guilds intent no cache knows more."""
 
     @property
     def type(self) -> discord.AppCommandOptionType:
@@ -59,7 +59,7 @@ class ModeratorCommands:
         self._limits = ctx.service.limits
 
     def commands(self) -> list[Command | app_commands.Group]:
-        """Offered only to members who may manage the server, until an administrator decides otherwise."""
+        """Discord offers them only to members who may manage the server, unless an administrator changes that."""
         make = partial(command, self._ctx)
         models = model_choices(self._ctx.service.models)
         set_ = make("quota_set", self._set, measure=_MEASURES, window=_WINDOWS, scope=_SCOPES, model=models)
@@ -116,7 +116,7 @@ class ModeratorCommands:
         await self._change(answer, WantedLimit(kind, scope_id, what, when, amount_of(amount, what), model))
 
     async def _clear(self, answer: Answer, limit: str) -> None:
-        """By the value of an autocomplete choice. Raises InvalidParameters for anything typed by hand."""
+        """Clear a limit by the value of an autocomplete choice. Raises InvalidParameters for other text."""
         try:
             kind, scope_id, what, when, model = limit.split("|")
             wanted = WantedLimit(ScopeKind(kind), scope_id, Measure(what), Window(when), None, model)
@@ -134,7 +134,7 @@ class ModeratorCommands:
         await answer.show(self._card(statuses, answer.locale, note))
 
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        """The limits that moderators have set, to choose from; nothing when they cannot be read in time."""
+        """Autocomplete the limits that moderators have set; empty when they cannot be read."""
         actor = translate.requester(interaction)
         try:
             statuses = await self._limits.workspace_limits(actor)
@@ -186,7 +186,7 @@ class ModeratorCommands:
 
 
 def _own_limits(statuses: Sequence[LimitStatus], locale: str) -> dict[str, str]:
-    """The limits that moderators have set: what they say, and the value that names them."""
+    """The limits that moderators have set: the value of each choice by its text."""
     own = [status.limit for status in statuses if status.limit.source == "moderator"]
     parts = [(limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model) for limit in own]
     return {limit_text(limit, locale): "|".join(each) for limit, each in zip(own, parts, strict=True)}

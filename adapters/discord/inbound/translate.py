@@ -1,4 +1,4 @@
-"""Discord's objects into the core's: who asks, where, for what, and where the answer goes. Pure."""
+"""Translates Discord's objects into the core's requester, request and reply address. Pure."""
 
 import discord
 
@@ -9,14 +9,14 @@ from core.domain.untrusted_text import clean_line
 
 Interaction = discord.Interaction[discord.Client]
 DEFAULT_FILE_LIMIT_BYTES = 20 * 1024 * 1024
-"""Messages announce no limit: Discord's default since 2026-09. What is refused all the same is made smaller."""
+"""For messages, which announce no limit: Discord's default since 2026-09. Refused uploads are retried smaller."""
 
 
 def requester(interaction: Interaction) -> Requester:
-    """Who acts, with the rights that Discord vouches for in this very payload."""
+    """The acting user, with the permissions that Discord states in this payload."""
     user = interaction.user
     guild_id = interaction.guild_id
-    # The member's roles as ids: in a server without the bot there is no cache that could resolve them.
+    # Role ids, because in a server without the bot no cache can resolve them.
     roles = tuple(str(role_id) for role_id in getattr(user, "_roles", ()))
     permissions = interaction.permissions
     return Requester(
@@ -37,7 +37,7 @@ def locale_of(interaction: Interaction) -> str:
 
 
 def is_age_restricted(interaction: Interaction) -> bool | None:
-    """Whether the place is an age-restricted channel by the payload, which says nothing about a thread's channel."""
+    """Whether the channel is age-restricted; None for a thread, whose payload says nothing about its parent channel."""
     channel = interaction.channel
     if interaction.guild_id is not None and isinstance(channel, discord.Thread):
         return None
@@ -48,7 +48,7 @@ def is_age_restricted(interaction: Interaction) -> bool | None:
 def address(
     interaction: Interaction, *, ephemeral: bool, message_id: int | None = None, acknowledged: bool = True
 ) -> Address:
-    """Where the answer to this interaction is, with all that a successor of this process needs."""
+    """The address of the response to this interaction, with all that another process needs to continue."""
     bot_inside = _is_bot_inside(interaction)
     return Address(
         app_id=interaction.application_id,
@@ -68,7 +68,7 @@ def address(
 
 
 def _is_bot_inside(interaction: Interaction) -> bool:
-    """Whether the bot user can probably act there by itself; where Discord does not say who installed it, yes."""
+    """Whether the bot user can probably act in the channel by itself; assumed if Discord names no installation."""
     if not interaction.is_guild_integration() and not interaction.is_user_integration():
         return True
     if interaction.guild_id is None:
@@ -77,12 +77,12 @@ def _is_bot_inside(interaction: Interaction) -> bool:
 
 
 def is_user_install_only(interaction: Interaction) -> bool:
-    """Only the member brought the app here: five follow-ups, and none of the bot's own messages."""
+    """Whether only the member installed the app: five follow-ups at most, and no messages by the bot user."""
     return interaction.is_user_integration() and not interaction.is_guild_integration()
 
 
 def member(message: discord.Message, locale: str) -> Requester:
-    """Who wrote a message. Messages do not say who moderates, nor the member's language."""
+    """The author of a message. Messages state neither permissions nor locale."""
     return Requester(
         platform=PLATFORM,
         user_id=str(message.author.id),
@@ -95,12 +95,12 @@ def member(message: discord.Message, locale: str) -> Requester:
 
 
 def guild_id_of(message: discord.Message) -> int | None:
-    """The server that a message was written in, also where nothing else is known of it."""
+    """The server of a message, also when no cache knows the server."""
     return getattr(message.channel, "guild_id", None)
 
 
 def message_address(message: discord.Message, app_id: int, locale: str) -> Address:
-    """Where the answer to a message is: a reply to it, which the bot sends and edits by itself."""
+    """The address of the response to a message: a reply, which the bot user sends and edits."""
     return Address(
         app_id=app_id,
         token="",
@@ -118,7 +118,7 @@ def message_address(message: discord.Message, app_id: int, locale: str) -> Addre
 
 
 def is_forced_ephemeral(interaction: Interaction) -> bool:
-    """Whether Discord will show our answers to this member alone, whatever we ask for."""
+    """Whether Discord makes our responses ephemeral, whatever we request."""
     if not is_user_install_only(interaction) or interaction.guild_id is None:
         return False
     may = interaction.permissions
@@ -126,7 +126,7 @@ def is_forced_ephemeral(interaction: Interaction) -> bool:
 
 
 def address_of_job(where: Address, index: int, *, first_in_original: bool) -> Address:
-    """Where the job of this picture is: the first in the answer itself unless that is taken, others beside it."""
+    """The address of the job of one picture: the first may use the original response, the others follow-ups."""
     return where if index == 0 and first_in_original else where.followup(str(index))
 
 
@@ -141,8 +141,8 @@ def requests(
 ) -> list[UpscaleRequest]:
     """One request per picture, each with its own message and its own key.
 
-    The key is made of what a redelivered event repeats: the interaction's (or message's) and the picture's.
-    The prices of the menu are agreed to.
+    The key consists of ids that a redelivered event repeats: the interaction's or message's, and the picture's.
+    The prices of the selection count as confirmed.
     """
     prices = [*menu.prices_nanousd, *[0] * len(menu.images)]
     return [

@@ -1,7 +1,4 @@
-"""Every way to ask for an upscale: `/upscale`, the menus of a message, the form, and the choice among several pictures.
-
-Judges nothing; the core does.
-"""
+"""The entry points of an upscale: `/upscale`, the message menus, the options modal, the choice of pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +35,7 @@ _IMAGES = ("image", "image2", "image3", "image4")
 class OptionsModal(ui.Modal):
     """At most five fields (Discord's limit): pictures when there are several, preset, factor, the rest as text.
 
-    Its submit is handled from the raw interaction, so it works on any process and after a restart.
+    A submitted modal is handled from the raw interaction, so that it works in any process and after a restart.
     """
 
     def __init__(
@@ -66,7 +63,7 @@ class OptionsModal(ui.Modal):
         self.add_item(ui.Label(text=cut(each.label, LABEL_MAX), description=shown, component=component))
 
     def _select(self, each: Field, *, most: int = 1, required: bool = False) -> None:
-        """Of what has to be chosen the first is chosen already."""
+        """Add a select; if it is required, its first option is preselected."""
         options = [
             discord.SelectOption(label=cut(words, OPTION_MAX), value=value, default=required and n == 0)
             for n, (value, words) in enumerate(each.choices.items())
@@ -88,7 +85,7 @@ class OptionsModal(ui.Modal):
 
 
 def parse_modal(data: Mapping[str, Any]) -> tuple[ImageSelection, list[int]]:
-    """What a member wants, and the numbers of the pictures that were chosen; empty fields are left out."""
+    """The parameters of a submitted modal without empty fields, and the numbers of the chosen pictures."""
     values = {item["custom_id"]: item for item in _walk(data.get("components") or []) if "custom_id" in item}
     fields = {}
     for name in (*SPECS, "preset"):
@@ -111,11 +108,11 @@ def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 AREA = "discord-menu"
 CLAIM_TTL_S = 10.0
 SELECTION_TTL_S = 24 * 3600.0
-"""As long as the signed addresses of ephemeral attachments are documented to live."""
+"""The documented lifetime of the signed URLs of ephemeral attachments."""
 
 
 def require_images(message: discord.Message) -> ImageSelection:
-    """The pictures of a message. Raises NoImage, NotAnImage that names what is there instead, or DownloadFailed."""
+    """The images of a message. Raises NoImage, NotAnImage (which names the other files), or DownloadFailed."""
     found = images_of(message)
     if not found.images:
         if found.unreadable:
@@ -126,7 +123,7 @@ def require_images(message: discord.Message) -> ImageSelection:
 
 
 class UpscaleCommands:
-    """Both menus; their state is in the application's store, so a click after a restart still works."""
+    """Starts upscales, and keeps open selections in the application's store, where they outlive a restart."""
 
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
@@ -150,11 +147,11 @@ class UpscaleCommands:
     async def begin(
         self, answer: Response, menu: ImageSelection, *, ask: bool = False, from_menu: bool = False
     ) -> None:
-        """Start these pictures; offer them first where they are to be asked for, or cost more than one may unasked.
+        """Start the pictures; let the member choose first if `ask`, from a menu, or above the confirmation threshold.
 
-        Of several, the total is shown before any job begins (of one, what was left out): Discord lets the first further
-        message fill an answer that still says "thinking", so that the job's would take its place. Then the first job
-        takes the answer over, and what was shown stays beside it, for the member only.
+        For several, the total is shown before any job starts (for one, the files left out): the first follow-up to a
+        deferred response replaces it, so that it would take the job's place. Then the first job takes over the
+        response, and the total stays in an ephemeral message.
         """
         total, words = None, _left_out(answer, menu, len(menu.images))
         first = plain_card(words) if words and answer.is_reused_by_first_job else None
@@ -189,7 +186,7 @@ class UpscaleCommands:
         return prices
 
     async def _offer(self, answer: Response, menu: ImageSelection, prices: Sequence[int | None]) -> None:
-        """Which of them, or all, with prices where Discord told the sizes."""
+        """Let the member choose among the pictures; with prices where Discord states the sizes."""
         key = str(answer.id)
         await self._ctx.commits.before_ack(
             self._selections.put(key, replace(menu, prices_nanousd=tuple(prices))), no_ack
@@ -200,7 +197,7 @@ class UpscaleCommands:
             await answer.follow_up(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
-        """Start the picked pictures (None: all). Each gets a message of its own. Raises QuoteExpired."""
+        """Start the picked pictures (None: all), each with a message of its own. Raises QuoteExpired."""
         menu = await self._ctx.commits.before_ack(self._take(key, answer.actor.user_id), no_ack)
         numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
         wanted = [n for n in numbers if 0 <= n < len(menu.images)]
@@ -220,7 +217,7 @@ class UpscaleCommands:
             await answer.follow_up(plain_card(_left_out(answer, ImageSelection(total=len(wanted)), len(numbers))))
 
     async def _take(self, key: str, user_id: str) -> ImageSelection:
-        """The menu for whoever may choose from it, once: a second press comes too late. Raises QuoteExpired."""
+        """The stored selection, only once and only for its member. Raises QuoteExpired, NotAllowed."""
         menu = await self._load(key, user_id)
         if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=CLAIM_TTL_S):
             raise QuoteExpired
@@ -240,11 +237,11 @@ class UpscaleCommands:
         models, most = self._ctx.service.models, min(answer.max_messages, len(found.images))
         own = await self._ctx.commits.before_ack(self._ctx.service.accounts.settings(answer.actor), no_ack)
         await answer.open_modal(OptionsModal(key, found.images, answer.locale, models, own, most=most))
-        # After the answer, which had to be first; a person needs longer than this to fill it in.
+        # Stored after the modal was opened, which must come first; filling it in takes longer than this.
         await self._selections.put(key, replace(found, user_id=answer.actor.user_id))
 
     async def submit_modal(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
-        """The modal came back: check, acknowledge, start. Works after a restart. Raises InvalidParameters."""
+        """Start the pictures of a submitted modal. Raises InvalidParameters."""
         asked, chosen = parse_modal(data)
         self._ctx.service.check(asked.text, asked.fields, await self._ctx.presets(answer.actor))
         menu = await self._ctx.commits.before_ack(self._load(key, answer.actor.user_id), no_ack)
@@ -278,7 +275,7 @@ def upscale_command(ctx: HandlerContext, entry: UpscaleCommands) -> Command:
         menu = ImageSelection(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
         if not menu.images:
             raise DownloadFailed(reason="not_visible") if unreadable else NoImage
-        if total > 1:  # one alone is judged when it is written; of several the total is shown before
+        if total > 1:  # one alone is checked when its row is written; for several the total is shown before
             ctx.service.check("", given)
         await entry.begin(answer, menu)
 

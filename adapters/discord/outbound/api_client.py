@@ -184,7 +184,7 @@ class ApiClient:
         except discord.HTTPException as error:
             if errors.is_request_gone(error):
                 return None
-            if error.code != errors.NO_HISTORY_TO_REPLY:
+            if not errors.has_code(error, errors.NO_HISTORY_TO_REPLY):
                 raise
         return await self.send(channel_id, payload, nonce=nonce, attempts=attempts)
 

@@ -189,7 +189,7 @@ class Messenger:
                 self.address.app_id, token, payload, where, ephemeral=private, attempts=1 if can_be_found else attempts
             )
         except discord.HTTPException as error:
-            if error.code == errors.FOLLOW_UP_CAP or await self._record_if_permanent(error, token):
+            if errors.has_code(error, errors.FOLLOW_UP_CAP) or await self._record_if_permanent(error, token):
                 return None
             raise
         await self.state.switch_to(message_id, "followup")

@@ -36,18 +36,22 @@ def code_of(error: BaseException) -> int:
     return error.code if isinstance(error, discord.HTTPException) else 0
 
 
+def has_code(error: BaseException, code: int) -> bool:
+    return code_of(error) == code
+
+
 def is_token_dead(error: BaseException) -> bool:
     """Whether the interaction token no longer works and must not be used again."""
     return isinstance(error, discord.HTTPException) and (error.code in TOKEN_DEAD or error.status == 401)
 
 
 def is_message_gone(error: BaseException) -> bool:
-    return code_of(error) == UNKNOWN_MESSAGE
+    return has_code(error, UNKNOWN_MESSAGE)
 
 
 def is_request_gone(error: BaseException) -> bool:
     """Whether the message to reply to was deleted: Discord reports it as unknown, or as an invalid reference."""
-    return is_message_gone(error) or (code_of(error) == INVALID_FORM and "message_reference" in str(error))
+    return is_message_gone(error) or (has_code(error, INVALID_FORM) and "message_reference" in str(error))
 
 
 def is_too_large(error: BaseException) -> bool:
@@ -80,9 +84,9 @@ def to_delivery_error(error: Exception) -> e.DeliveryError:
         return error
     if is_transient(error):
         return e.DeliveryUnavailable(retry_after_s=retry_after_s(error))
-    if is_message_gone(error) or code_of(error) == UNKNOWN_CHANNEL:
+    if is_message_gone(error) or has_code(error, UNKNOWN_CHANNEL):
         return e.DeliveryRefused(reason="gone")
-    if is_token_dead(error) or code_of(error) == TOO_MANY_EDITS_OF_OLD_MESSAGE:
+    if is_token_dead(error) or has_code(error, TOO_MANY_EDITS_OF_OLD_MESSAGE):
         return e.DeliveryRefused(reason="too_old")
     if isinstance(error, discord.Forbidden):
         return e.DeliveryRefused(reason="forbidden")
