@@ -1,4 +1,4 @@
-"""Wires this folder together: entry points to the core, replies from stored addresses, connection, health."""
+"""Wires the Discord adapter together: event handlers, replies from stored addresses, connection, health."""
 
 import asyncio
 import secrets
@@ -34,7 +34,7 @@ from core.presentation import Notice, notice_card
 log = structlog.get_logger(__name__)
 
 MIN_EDIT_INTERVAL_S = 2.0
-"""Observed: five edits of one answer in about two seconds; fewer leave room for the final one (SPEC 4)."""
+"""Observed: Discord allows five edits of one response in about two seconds; fewer leave room for the final one."""
 
 
 class DiscordAdapter:
@@ -88,24 +88,24 @@ class DiscordAdapter:
             self._ready()
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Connect, and handle events until cancelled; then what is being handled may end, within the grace."""
+        """Connect and handle events until cancelled; then let running handlers finish within the grace period."""
         self._ready = ready
         loop = asyncio.create_task(self._supervisor.run(ready), name="discord-loop")
         try:
             await asyncio.shield(loop)
         finally:
-            # Answers need the open client, so they end first; new events are answered "restarting" meanwhile.
+            # Handlers need the open client, so they end first; new events are answered "restarting" meanwhile.
             await self._ctx.drain(self._settings.drain_s)
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 
     async def serve_replies(self, ready: Callable[[], None]) -> None:
-        """Log in until cancelled, and leave the events to other processes."""
+        """Stay logged in until cancelled, and leave the events to other processes."""
         self._takes_events = False
         await self._supervisor.run(ready, events=False)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
-        """The message of a job; works in any process that is logged in, with or without the gateway."""
+        """The job's message; works in any process that is logged in, with or without the gateway."""
         here, ctx = Address.from_reply(address), self._ctx
         notes = DeliveryState(state, here)
         can_share = ctx.service.can_share
@@ -126,7 +126,7 @@ class DiscordAdapter:
                 raise errors.to_delivery_error(error) from error
 
     async def download(self, source: Source) -> Download:
-        """Discord's signed address of a file, renewed when it has expired. Raises DownloadFailed."""
+        """The signed URL of a file, refreshed when it has expired. Raises DownloadFailed."""
         url = source.url
         expires_at = expiry_of(url)
         if expires_at is not None and expires_at < self._context.clock.now():
@@ -146,14 +146,14 @@ class DiscordAdapter:
         return fresh
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        """A budget alert into a channel. Raises DeliveryError."""
+        """Send a budget alert to a channel. Raises DeliveryError."""
         try:
             await self._rest.send(int(channel_id), payload_of(notice_card(notice, "en")), nonce=secrets.token_hex(8))
         except errors.FAILED_CALLS as error:
             raise errors.to_delivery_error(error) from error
 
     async def place_facts(self, place: Place) -> PlaceFacts:
-        """Whether a server, or a person, is the application's owner's. Raises PlatformBusy."""
+        """Whether the application's owner owns this server, or is this user. Raises PlatformBusy."""
         return await self._owners.facts(place)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:

@@ -1,4 +1,4 @@
-"""Discord's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
+"""Discord's settings. Field names are those of the environment in lower case; only `bot` reads the environment."""
 
 import re
 from typing import Self
@@ -12,15 +12,15 @@ DEFAULT_API_URL = "https://discord.com/api/v10"
 
 
 class DiscordLoginRefused(LoginRefused):
-    """Discord does not accept the configured token; the message is one plain sentence."""
+    """Discord does not accept the configured token."""
 
 
 class Settings(BaseModel):
-    """How to reach Discord and as whom. Started when `discord_token` is set.
+    """The adapter starts when `discord_token` is set.
 
     `discord_public_key` (hexadecimal, from the developer portal) switches from the gateway to HTTP interactions at
-    `/discord/interactions`. `discord_shard_ids` are those of this process, None for all; `discord_shard_count` is the
-    number over all processes, None for what Discord recommends.
+    `/discord/interactions`. `discord_shard_ids`: the shards of this process, None for all. `discord_shard_count`: the
+    number of shards over all processes, None for what Discord recommends.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -51,7 +51,7 @@ class Settings(BaseModel):
 
     @property
     def api_host(self) -> str:
-        """host[:port] of the API: it sees our token anyway, so files behind a proxy of it are trusted too."""
+        """host[:port] of the API. Files there are trusted, because a proxy of the API sees our token anyway."""
         return urlsplit(self.discord_api_url).netloc.lower()
 
     @field_validator("discord_api_url")
@@ -79,5 +79,5 @@ class Settings(BaseModel):
 
     @property
     def drain_s(self) -> float:
-        """How long what is being handled may go on when the process stops: a part of its whole grace."""
+        """How long running handlers may take when the process stops."""
         return min(5.0, self.shutdown_grace_s / 4)

@@ -1,1 +1,1 @@
-"""Doctor, invite links and the registration of commands."""
+"""Doctor, invite links, owner look-up and command registration."""

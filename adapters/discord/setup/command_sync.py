@@ -1,4 +1,4 @@
-"""Registers the commands with Discord: only when they changed, and from one process only."""
+"""Registers the commands with Discord when they have changed, from one process only."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ _CLAIM_TTL_S = 30.0
 ATTACHMENT = 11
 FILE_TYPES = ["image", ".bmp", ".tif", ".tiff", ".heic", ".heif"]
 """Filters the client's file picker by name (since 2026-08-05; `image` is png gif jpg jpeg jfif webp avif). The library
-does not know the field yet. The bytes decide later all the same."""
+does not know the field yet. The core still judges the bytes."""
 
 
 async def command_payload(client: UpscaleClient) -> list[dict[str, Any]]:
-    """What is sent to Discord: the library's own payload in all languages, with the file types added."""
+    """The library's payload of all commands in all languages, with the file types added."""
     translator = CommandTranslator()
     commands = client.tree.get_commands() + client.tree.get_commands(type=discord.AppCommandType.message)
     unique = list({id(command): command for command in commands}.values())
@@ -41,7 +41,7 @@ def _options(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 async def _is_registered(client: UpscaleClient, payload: list[dict[str, Any]]) -> bool:
-    """Whether Discord still has these commands: another process of the same application may have replaced them."""
+    """Whether Discord still has these commands; another program with the same token may have replaced them."""
     assert client.application_id is not None
     there = await client.http.get_global_commands(client.application_id)
     names = {(command["name"], command.get("type", 1)) for command in there}
@@ -52,9 +52,9 @@ async def _is_registered(client: UpscaleClient, payload: list[dict[str, Any]]) -
 
 
 async def sync_commands(client: UpscaleClient, state: AppState, api_url: str) -> bool:
-    """PUT the commands if their hash differs from the last one that was put; True if it was.
+    """PUT the commands if their hash differs from the last one that was sent; return whether it did.
 
-    Commands keep working meanwhile. Never called from `on_ready`, which comes again after every reconnect.
+    Commands keep working meanwhile. Must not be called from `on_ready`, which fires again after every reconnect.
     """
     payload = await command_payload(client)
     canonical = json.dumps([api_url, payload], sort_keys=True, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""What `doctor` asks of Discord with the configured token, and what `setup` asks of people. Changes nothing.
+"""Read-only checks for `doctor` with the configured token, and the credentials that `setup` asks for.
 
-Is the token good, how do events arrive, is there room to start. No gateway, no library client.
+Checks the token, how events arrive, and the IDENTIFYs that are left. Uses neither the gateway nor discord.py's client.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ ApiFailure = Literal["refused", "unreachable"]
 
 
 async def api_get(settings: Settings, path: str) -> dict[str, Any] | ApiFailure:
-    """The JSON answer of a GET with the bot token; `refused` for a wrong token, `unreachable` for anything else."""
+    """The JSON of a GET with the bot token; `refused` for a wrong token, `unreachable` for any other failure."""
     headers = {"Authorization": f"Bot {settings.token}", "User-Agent": USER_AGENT}
     try:
         async with (
@@ -45,7 +45,7 @@ LOW_IDENTIFIES = 50
 
 
 async def examine(settings: Settings, public_url: str | None) -> Sequence[Finding]:
-    """Findings about the configured credentials, within about ten seconds. Never raises for network trouble."""
+    """Findings about the configured credentials, within about ten seconds. Never raises for network errors."""
     found = await fetch_application(settings)
     if found == "refused":
         fix = "Copy the token again from the developer portal (Bot → Reset Token) into DISCORD_TOKEN."
@@ -74,7 +74,7 @@ def _installs(found: dict[str, Any]) -> Finding:
 
 
 def _ingress(settings: Settings, found: dict[str, Any], public_url: str | None) -> Finding:
-    """Gateway or HTTP: the portal's setting and ours must agree, or no event ever arrives."""
+    """Check that the portal and our settings agree on gateway or HTTP; otherwise no event arrives."""
     address, key = found.get("interactions_endpoint_url"), settings.discord_public_key
     if key is None and address:
         fix = "Empty “Interactions Endpoint URL” in the developer portal, or set DISCORD_PUBLIC_KEY."

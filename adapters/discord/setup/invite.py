@@ -1,4 +1,4 @@
-"""The two links that bring the bot to people, with the least permissions and why each is needed."""
+"""The two install links, with the fewest permissions and the reason for each."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ GUILD, USER = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One permission of a server install: its bit, Discord's name for it, what we do with it."""
+    """One permission of a server install: its bit, Discord's name for it, and why the bot needs it."""
 
     bit: int
     name: str
@@ -59,17 +59,14 @@ def invites(application_id: int, locale: str = "en") -> tuple[Invite, Invite]:
 
 
 async def invite_links(settings: Settings) -> Sequence[Invite]:
-    """Both links for the application of the configured token.
-
-    Where Discord cannot be reached, the id is read from the token, whose first part is the application's number.
-    """
+    """Both links for the application of the configured token; if Discord is unreachable, by the id in the token."""
     found = await fetch_application(settings)
     application_id = int(found["id"]) if isinstance(found, dict) else id_in_token(settings.token)
     return invites(application_id) if application_id is not None else ()
 
 
 def id_in_token(token: str) -> int | None:
-    """The number that a bot token begins with, in base 64; None where it does not look like one."""
+    """The application id that is the first part of a bot token, in base 64; None if it does not look like a token."""
     head = token.split(".")[0]
     try:
         text = base64.b64decode(head + "=" * (-len(head) % 4), validate=True).decode("ascii")

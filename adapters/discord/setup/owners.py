@@ -1,4 +1,4 @@
-"""Whose bot it is: the application's owner, or the members of the team that owns it; and whose the servers are."""
+"""Looks up who owns the application (its owner, or the members of the owning team) and who owns a server."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,17 +12,15 @@ from core.domain.identity import Place
 from core.ports import Clock, PlaceFacts
 
 CACHE_TTL_S = 60.0
-"""Rights that were taken away must not be used for longer."""
+"""An owner who loses that right keeps it no longer than this."""
 
 CACHE_MAX_ENTRIES = 5_000
 _NOT_THERE = (403, 404)
 _ACCEPTED_INVITATION = 2
-"""A team member's `membership_state` once they have taken up the invitation."""
+"""A team member's `membership_state` after accepting the invitation."""
 
 
 class Owners:
-    """Answers of Discord's, each kept for a minute."""
-
     def __init__(self, rest: ApiClient, clock: Clock) -> None:
         self._rest = rest
         self._clock = clock
@@ -40,7 +38,7 @@ class Owners:
         return PlaceFacts(str(found.get("owner_id") or "") in people, str(found.get("name") or ""))
 
     async def _cached(self, number: int, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """The server of this number (0: the application), asked for at most once a minute."""
+        """The server of this id (0: the application), fetched by `ask` at most once per CACHE_TTL_S."""
         now = self._clock.now()
         asked_at, found = self._cache.pop(number, (-CACHE_TTL_S, {}))
         if now - asked_at > CACHE_TTL_S:
@@ -61,7 +59,7 @@ class Owners:
 
 
 def owners_of(application: dict[str, Any]) -> frozenset[str]:
-    """The team's members where a team owns it (its `owner` is then no person), else the owner."""
+    """The user ids of the owning team's members (its `owner` is then not a person), else that of the owner."""
     team = application.get("team")
     if isinstance(team, dict):
         members = [one for one in team.get("members") or () if one.get("membership_state") == _ACCEPTED_INVITATION]

@@ -1,1 +1,1 @@
-"""Draws what people read as Components V2; nothing else makes a message."""
+"""Draws cards as Components V2; nothing else builds a message."""

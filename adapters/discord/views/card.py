@@ -1,8 +1,8 @@
-"""Draws any card as Components V2: one container per message. The only place that makes a message of Discord. Pure.
+"""Draws any card as Components V2, one container per message. Pure.
 
 Discord takes 40 components and 4,000 characters of text per message (Components V2 reference, read 2026-11-22).
 
-Buttons and selects hold all that a press needs in the custom_id, so that it works after a restart, in any process.
+The custom_id of a button or select holds all that its handler needs, so that it works after a restart, in any process.
 """
 
 import re
@@ -21,7 +21,7 @@ _PRESS = re.compile(r"up1s?:(?P<action>[a-z_]+):(?P<subject>[0-9a-z]*)(?::(?P<ar
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """What was pressed or chosen, on what (mostly a job), with which number or model, and the values of a choice."""
+    """A parsed custom_id: the action, its subject (mostly a job id), an argument, and the values of a select."""
 
     action: str
     subject: str
@@ -38,7 +38,7 @@ def select_id(action: str, subject: str) -> str:
 
 
 def parse_press(data: dict[str, Any]) -> Press | None:
-    """From an interaction's data; None for a component that is not one of these."""
+    """Parse an interaction's data; None for a custom_id that is not ours."""
     found = _PRESS.fullmatch(str(data.get("custom_id", "")))
     if found is None:
         return None
@@ -46,9 +46,9 @@ def parse_press(data: dict[str, Any]) -> Press | None:
 
 
 def has_component(message: discord.Message | None, custom_id: str) -> bool:
-    """Whether the message that a press came from has this component; Discord itself sends the message along.
+    """Whether the message of an interaction, which Discord includes, has this component.
 
-    Else whoever makes up presses chooses which message of ours becomes, or goes with, the answer.
+    Otherwise a forged interaction could choose which of our messages is edited.
     """
     waiting: list[Any] = list(message.components) if message is not None else []
     while waiting:
@@ -66,7 +66,7 @@ ALT_MAX = 1024
 LABEL_MAX, OPTION_MAX, PLACEHOLDER_MAX = 80, 100, 150
 BUTTONS_A_ROW = 5
 URL_MAX = 512
-"""Of a link button; a longer address becomes a link in the text."""
+"""Of a link button; a longer URL becomes a link in the text."""
 
 _COLOURS: dict[c.Tone, int] = {
     "working": 0x5865F2,
@@ -90,11 +90,10 @@ Item = ui.Item[Any]
 
 
 def draw(card: c.Card, files: Mapping[c.PictureRole, str] | None = None) -> ui.LayoutView:
-    """A fresh message, for one edit or post. `files` are the names of the uploads; roles without one are left out."""
+    """A new view for one edit or post. `files`: the names of the uploads; pictures without one are left out."""
     view = ui.LayoutView(timeout=None)
     view.add_item(ui.Container(*_items(card, files or {}), accent_colour=_COLOURS[card.tone]))
-    # A view that has ended is sent as it is but kept nowhere: the library would otherwise hold every message with
-    # buttons in memory. Clicks need no kept view; see `components`.
+    # The library keeps every sent view with buttons in memory unless it is stopped. Our clicks need no view.
     view.stop()
     return view
 
@@ -188,7 +187,7 @@ def _span(span: c.Span) -> str:
         case c.Code():
             return f"`{span.text.replace('`', markup.PRIME)}`"
         case c.Link():
-            # Discord shows no link whose words are an address; as it is it can be copied, and unfurls where it is put.
+            # Discord shows no link whose text is a URL; a bare URL can be copied, and is unfurled.
             return span.url if span.text == span.url else f"[{markup.escape(span.text)}]({span.url})"
         case c.Moment():
             return f"<t:{int(span.at_unix_s)}:{_MOMENTS[span.style]}>"

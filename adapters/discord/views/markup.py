@@ -1,4 +1,4 @@
-"""Plain words into Discord's markup, so that no word of a person or a model takes effect as markup. Pure."""
+"""Converts plain text to Discord's markup, so that text of users or models has no effect as markup. Pure."""
 
 import re
 
@@ -12,7 +12,7 @@ PRIME = "\u02cb"
 
 
 def escape(text: str) -> str:
-    """`text` so that Discord shows it as written: no formatting, list, heading, link, emoji, time or mention."""
+    """Escape `text` so that Discord shows it as written: no formatting, list, heading, link, emoji, time or mention."""
     text = _ANYWHERE.sub(r"\\\1", text.replace("\r\n", "\n").replace("\x00", ""))
     text = _LINE_START.sub(lambda m: m[1] + _escape_start(m[2]), text)
     text = _LINK.sub(lambda m: f"{m[1]}\\:", text)
@@ -24,12 +24,12 @@ def _escape_start(mark: str) -> str:
 
 
 def cut(text: str, max_chars: int) -> str:
-    """At most `max_chars` characters, with an ellipsis where something was cut off."""
+    """Shorten to `max_chars` characters, with an ellipsis."""
     return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
 
 
 def quote(text: str) -> str:
-    """A quotation: every line marked. `text` must be escaped already."""
+    """Mark every line as a quotation. `text` must be escaped already."""
     return "\n".join(f"> {line}" if line.strip() else "> " + _ZERO_WIDTH for line in text.splitlines())
 
 
