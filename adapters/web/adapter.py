@@ -1,4 +1,4 @@
-"""The local page as a chat adapter: its routes behind one guard, and one answer for every kind of trouble."""
+"""The local page as a chat adapter: all routes go through one guard, and all errors through one response."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from adapters.web.connection.security import Denied, Guard, Handler, harden
-from adapters.web.inbound.account_routes import BudgetHandlers
+from adapters.web.inbound.account_routes import AccountHandlers
 from adapters.web.inbound.job_routes import JobFailed, JobHandlers, ShareHandlers, actor_of
 from adapters.web.inbound.operator_routes import OperatorHandlers
 from adapters.web.outbound.errors import status_of
@@ -25,11 +25,11 @@ from core.presentation import notice_without_job
 
 log = structlog.get_logger(__name__)
 
-SESSIONS_READ_EVERY_S = 30.0
+SESSION_REFRESH_S = 30.0
 
 
 class WebAdapter(NullAdapter):
-    """See `core.ports.ChatAdapter`. The page has no channels to notify, and files of its own are on this disk."""
+    """See `core.ports.ChatAdapter`. The page has no channels to notify, and its uploads are on this disk."""
 
     def __init__(self, settings: Settings, context: AdapterContext) -> None:
         super().__init__("web", shape="page")
@@ -37,40 +37,39 @@ class WebAdapter(NullAdapter):
         self._context = context
         self._guard = Guard(settings, context.state, context.clock, context.token_gate)
         self._jobs = JobHandlers(context, settings.max_input_bytes)
-        self._budget = BudgetHandlers(context)
+        self._account = AccountHandlers(context)
         self._pages = PageHandlers(context, settings, self._guard)
         self._shared = ShareHandlers(context)
         self._operator = OperatorHandlers(context)
         self._serving = False
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Nothing to connect to; when cancelled, open event streams end so that the server can stop."""
+        """Refresh the ended sessions until cancelled; then end open event streams, so that the server can stop."""
         await self._guard.load_ended()
         self._serving = True
         ready()
         try:
             while True:
-                await asyncio.sleep(SESSIONS_READ_EVERY_S)
-                await self._read_ended()
+                await asyncio.sleep(SESSION_REFRESH_S)
+                await self._refresh_ended()
         finally:
             self._serving = False
             self._jobs.streams.close()
 
-    async def _read_ended(self) -> None:
+    async def _refresh_ended(self) -> None:
         try:
             await self._guard.load_ended()
-        except Exception as error:  # the database is away; what is known stays known
+        except Exception as error:  # the database is unavailable; keep what is known
             log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> WebReply:
         return WebReply(self._context.media)
 
     async def problem(self) -> str | None:
-        """None while serving."""
         return None if self._serving else "not serving"
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        groups = (self._jobs.routes(), self._budget.routes(), self._operator.routes(), self._pages.guarded_routes())
+        groups = (self._jobs.routes(), self._account.routes(), self._operator.routes(), self._pages.guarded_routes())
         closed = [route for group in groups for route in group]
         wrapped = [self._wrap(route, needs_login=True) for route in closed]
         opened = [*self._pages.open_routes(), *self._shared.routes()]
@@ -91,7 +90,7 @@ class WebAdapter(NullAdapter):
             except (UpscaleError, JobFailed) as error:
                 response = self._failed(request, error)
             except (ConnectionError, asyncio.IncompleteReadError):
-                raise  # the other side went away: there is nobody to answer
+                raise  # the client disconnected
             except (UnicodeError, RecursionError) as error:
                 log.info("page_request_refused", route=route.path, kind=type(error).__name__)
                 response = _denied(request, Denied(400, "unreadable", "This request cannot be read."))
@@ -105,7 +104,7 @@ class WebAdapter(NullAdapter):
         return web.RouteDef(route.method, route.path, handled, route.kwargs)
 
     def _failed(self, request: web.Request, error: UpscaleError | JobFailed) -> web.Response:
-        """The error as JSON, with the sentence that every platform gives for it."""
+        """The error as JSON, with the same sentence as on every platform."""
         job: Job | None = error.job if isinstance(error, JobFailed) else None
         cause = job.error if job is not None and job.error is not None else error
         if not isinstance(cause, UpscaleError):
@@ -123,7 +122,7 @@ class WebAdapter(NullAdapter):
 
 
 def _denied(request: web.Request, denied: Denied) -> web.Response:
-    """Pages are led to the sign-in form; everything else gets JSON."""
+    """Redirect pages to the sign-in form; respond to everything else with JSON."""
     if denied.status == 401 and not request.path.startswith("/api/"):
         return web.Response(status=303, headers={"Location": "/login"})
     body = {"error": {"code": denied.code, "message": denied.message, "fields": {}}}

@@ -1,4 +1,4 @@
-"""The page's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
+"""The page's settings. Field names are those of the environment in lower case; only `bot` reads the environment."""
 
 from typing import Self
 
@@ -11,10 +11,9 @@ from core.net.token_gate import MIN_TOKEN_CHARS
 class Settings(BaseModel):
     """Where the page listens and who may use it.
 
-    `web_token` is the password of the page (and the bearer token of its API); it may be left out only where nobody but
-    this machine can reach the page. `public_url` is where the server is reached from outside, behind a proxy.
-    `max_input_bytes` is where reading an upload stops; the core may refuse smaller pictures than that.
-    The limits in pixels are the core's; the page tells them before it tells a price.
+    `web_token`: the password of the page and the bearer token of its API; required when another machine can reach it.
+    `public_url`: the server's URL from outside, behind a proxy. `max_input_bytes`: the largest upload that is read;
+    the core may refuse smaller ones. The limits in pixels are the core's; the page checks them before it asks a price.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -50,7 +49,6 @@ class Settings(BaseModel):
 
     @property
     def enabled(self) -> bool:
-        """The page is always there: it is what makes a fresh machine useful."""
         return True
 
     @property

@@ -1,1 +1,1 @@
-"""Who may talk to the page, and the event streams."""
+"""Access control and event streams."""

@@ -1,7 +1,7 @@
-"""Server-sent events: one job's changes, or those of many jobs in one stream.
+"""Server-sent events of one job, or of many jobs in one stream.
 
-Every event carries the job's snapshot, so whoever missed some is right again with the next. Streams end after the
-terminal event, at shutdown, or after an hour; the browser then comes back by itself with `Last-Event-ID`.
+Every event carries a snapshot of the job, so a client that missed some is up to date with the next. A stream ends
+after the terminal events, at shutdown, or after an hour; the browser then reconnects with `Last-Event-ID`.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ KEEP_ALIVE_S = 15.0
 MAX_STREAM_S = 3_600.0
 MAX_STREAMS = 400
 MAX_JOBS_PER_STREAM = 64
-MAX_FOLLOWED = 1_000
-"""Jobs of all streams together: each one's row is looked at every two seconds while nothing is heard of it."""
-_QUEUED_EVENTS = 256
+MAX_WATCHED_JOBS = 1_000
+"""Over all streams: the row of each watched job is read every two seconds while it has no event."""
+_QUEUE_SIZE = 256
 
 Watch = Callable[[str, int], AsyncIterator[JobEvent]]
 Encode = Callable[[JobEvent], Awaitable[dict[str, Any]]]
@@ -37,15 +37,15 @@ class EventStreams:
         self._encode = encode
         self._closing = asyncio.Event()
         self._open = 0
-        self._followed = 0
+        self._watched_jobs = 0
         self._turns = Turns()
 
     def close(self) -> None:
         self._closing.set()
 
     async def serve(self, request: web.Request, job_ids: Sequence[str], after: int) -> web.StreamResponse:
-        """Answer with the stream of these jobs' events newer than `after`, until all of them are over."""
-        if self._open >= MAX_STREAMS or self._followed + len(job_ids) > MAX_FOLLOWED:
+        """Stream the events of these jobs that are newer than `after`, until all jobs have ended."""
+        if self._open >= MAX_STREAMS or self._watched_jobs + len(job_ids) > MAX_WATCHED_JOBS:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
         response = web.StreamResponse(
             headers={
@@ -56,21 +56,21 @@ class EventStreams:
         )
         harden(response)
         self._open += 1
-        self._followed += len(job_ids)
+        self._watched_jobs += len(job_ids)
         try:
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
             await self._pump(response, job_ids, after)
             await response.write_eof()
         except ConnectionResetError:
-            return response  # the reader went away, which is how most streams end
+            return response  # the client disconnected, as most do
         finally:
             self._open -= 1
-            self._followed -= len(job_ids)
+            self._watched_jobs -= len(job_ids)
         return response
 
     async def _pump(self, response: web.StreamResponse, job_ids: Sequence[str], after: int) -> None:
-        queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_QUEUED_EVENTS)
+        queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_QUEUE_SIZE)
         tasks = [asyncio.create_task(self._read(job_id, after, queue)) for job_id in job_ids]
         tasks.append(asyncio.create_task(self._end(queue)))
         ends_at = time.monotonic() + MAX_STREAM_S
@@ -86,7 +86,7 @@ class EventStreams:
                 if event is None:
                     left -= 1
                 else:
-                    await self._turns.wait(event.job.id)  # all that follow a job hear of it together
+                    await self._turns.wait(event.job.id)  # so that all streams of a job send its event together
                     await response.write(await self._frame(event))
         finally:
             for task in tasks:
@@ -94,12 +94,12 @@ class EventStreams:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _end(self, queue: asyncio.Queue[JobEvent | None]) -> None:
-        """Wake the stream when all streams are to end."""
+        """Wake the stream at shutdown."""
         await self._closing.wait()
         await queue.put(None)
 
     async def _read(self, job_id: str, after: int, queue: asyncio.Queue[JobEvent | None]) -> None:
-        """One job's events into the queue, and None behind the last, however the watching ends."""
+        """Put one job's events into the queue, and None after the last, even if watching fails."""
         try:
             async for event in self._watch(job_id, after):
                 await queue.put(event)
@@ -115,5 +115,5 @@ class EventStreams:
 
 
 def last_event_id(header: str | None) -> int:
-    """`Last-Event-ID` as a number; 0 where it is none of ours."""
+    """`Last-Event-ID` as a number; 0 for one that is not ours."""
     return int(header) if header and header.isascii() and header.isdigit() and len(header) < 20 else 0

@@ -1,7 +1,7 @@
-"""Who may talk to the page: host, origin, token, and the headers that bind the browser.
+"""Access control of the page: host, origin, token, and security headers. Knows nothing of jobs.
 
-Every handler of this adapter goes through `Guard.wrap`. Nothing here knows jobs. The threats: another web page in the
-same browser (cross-site requests, DNS rebinding, framing), another machine (token), and guessing the token.
+Every handler of this adapter runs behind `Guard.admit`. The threats: another web page in the same browser (cross-site
+requests, DNS rebinding, framing), another machine (token), and guessing the token.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ PAGE_POLICY = (
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 # `no-referrer` would make browsers send `Origin: null` with our own sign-in form (Fetch, "append a request `Origin`
-# header", read 2026-11-22), so the address is told, but only to ourselves.
+# header", read 2026-11-22).
 HEADERS = {**PAGE_HEADERS, "Referrer-Policy": "same-origin"}
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,7 +38,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(eq=False)
 class Denied(Exception):
-    """A request that is not let in, with the HTTP status and one plain sentence."""
+    """A refused request, with the HTTP status and one sentence."""
 
     status: int
     code: str
@@ -47,15 +47,13 @@ class Denied(Exception):
 
 
 def harden(response: web.StreamResponse, policy: str = DATA_POLICY) -> None:
-    """Set the protecting headers; must happen before the response is prepared."""
+    """Set the security headers; must be called before the response is prepared."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", policy)
 
 
 class Guard:
-    """Decides about each request before its handler sees it."""
-
     def __init__(self, settings: Settings, state: AppState, clock: Clock, gate: TokenGate | None = None) -> None:
         self._settings = settings
         self._state = state
@@ -65,6 +63,7 @@ class Guard:
         self._ended: set[str] = set()
 
     def admit(self, request: web.Request, *, needs_login: bool = True) -> None:
+        """Raise Denied unless the request may reach its handler."""
         self._check_host(request)
         if request.method not in _SAFE_METHODS or request.path.startswith("/api/"):
             self._check_origin(request)
@@ -72,17 +71,17 @@ class Guard:
             raise Denied(401, "login_required", "Sign in with the token of this page first.")
 
     def signed_in(self, request: web.Request) -> bool:
-        """Whether the request carries the token, or the cookie made from it. True where no token is set."""
+        """Whether the request has the token or a valid session cookie. True if no token is configured."""
         token = self._settings.token
         if token is None:
             return True
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.token_is(request, given.strip())
+            return self.is_token_right(request, given.strip())
         return self._cookie_is_valid(request.cookies.get(COOKIE, ""), token)
 
-    def token_is(self, request: web.Request, given: str) -> bool:
-        """Ask the one gate. Raises Denied (429) for a wrong token after too many."""
+    def is_token_right(self, request: web.Request, given: str) -> bool:
+        """Raises Denied (429) after too many wrong tokens."""
         try:
             return self._gate.is_right(given, request.remote, request.headers.getall("X-Forwarded-For", []))
         except TooManyAttempts as many:
@@ -90,7 +89,7 @@ class Guard:
             raise Denied(429, "too_many_attempts", message, many.retry_after_s) from None
 
     async def end_session(self, request: web.Request) -> None:
-        """The request's session is over, on this server and (within half a minute) on its replicas."""
+        """End the request's session on this server and, within half a minute, on its replicas."""
         value, token = request.cookies.get(COOKIE, ""), self._settings.token
         if token is None or not self._cookie_is_valid(value, token):
             return
@@ -100,11 +99,11 @@ class Guard:
         await self._state.claim(ENDED_AREA, session, ttl_s=int(expires) - self._clock.now())
 
     async def load_ended(self) -> None:
-        """Read which sessions were ended, also by other processes."""
+        """Read the sessions that were ended, also by other processes."""
         self._ended = set(list(await self._state.keys(ENDED_AREA))[-MAX_ENDED:])
 
     def session_cookie(self) -> str:
-        """A new cookie value: an expiry, a nonce, and their HMAC under the token. The token itself is not in it."""
+        """A new cookie value: an expiry, a nonce, and their HMAC with the token as key."""
         body = f"{int(self._clock.now()) + SESSION_S}.{secrets.token_hex(8)}"
         return f"{body}.{_sign(self._settings.token or '', body)}"
 
@@ -116,7 +115,7 @@ class Guard:
         return int(expires) > self._clock.now() and session not in self._ended
 
     def _check_host(self, request: web.Request) -> None:
-        """Against DNS rebinding. Without a token the page must not be reachable through a proxy either."""
+        """Prevent DNS rebinding; without a token also refuse requests through a proxy."""
         if not self._hosts.allows(host_of(request)):
             raise Denied(403, "foreign_host", "This address is not served here. Use http://127.0.0.1 instead.")
         local = is_loopback(name_of(host_of(request)))
@@ -125,7 +124,7 @@ class Guard:
             raise Denied(403, "token_needed", "To use the page through PUBLIC_URL, set WEB_TOKEN first.")
 
     def _check_origin(self, request: web.Request) -> None:
-        """What changes something or starts work must come from our own page, or from a script that names no Origin."""
+        """Refuse requests from other web sites; a script without an Origin header is allowed."""
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
             raise Denied(403, "foreign_origin", "This request came from another web site and was refused.")
         origin = request.headers.get("Origin")
@@ -142,5 +141,5 @@ def _sign(token: str, body: str) -> str:
 
 
 def host_of(request: web.Request) -> str:
-    """The `Host` header as sent; empty without one. (aiohttp's `request.host` would then ask a name server.)"""
+    """The `Host` header; empty without one. (aiohttp's `request.host` would then query a name server.)"""
     return request.headers.get("Host", "")

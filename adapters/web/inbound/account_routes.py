@@ -1,4 +1,4 @@
-"""The rest of the HTTP API: estimate, usage, limits, history, defaults, privacy. Each is one call to the service."""
+"""The HTTP API for estimates, usage, limits, history, defaults and privacy."""
 
 import asyncio
 import dataclasses
@@ -8,8 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from adapters.web.inbound import request_body as intake
-from adapters.web.inbound import translate
+from adapters.web.inbound import request_body, translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.views.card import card_json, dollars, error_json, fields_of, job_json, limit_json, quote_json
@@ -34,12 +33,11 @@ LIMIT_EXAMPLES = (
 )
 
 
-class BudgetHandlers:
+class AccountHandlers:
     def __init__(self, context: AdapterContext) -> None:
         self._service = context.service
 
     def routes(self) -> list[web.RouteDef]:
-        """Unguarded; the adapter wraps every handler."""
         return [
             web.get("/api/estimate", self.estimate),
             web.post("/api/estimate", self.estimate),
@@ -56,9 +54,9 @@ class BudgetHandlers:
         ]
 
     async def estimate(self, request: web.Request) -> web.StreamResponse:
-        """What a text means and, where a size is given, what it would cost. Starts nothing.
+        """Parse a text and, if a size is given, estimate the price. Starts nothing.
 
-        With `?draft=1` (half-typed lines) a refusal is an answer like any other: status 200 with an `error`.
+        With `?draft=1` (a line that is being typed) an error has status 200 and an `error` field.
         """
         actor = actor_of(request)
         try:
@@ -70,18 +68,18 @@ class BudgetHandlers:
             return web.json_response({"error": error_json(error, notice, actor.locale)})
 
     async def _estimate(self, request: web.Request, actor: Requester) -> dict[str, Any]:
-        values = await intake.json_body(request) if request.method == "POST" else dict(request.query)
+        values = await request_body.json_body(request) if request.method == "POST" else dict(request.query)
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
         models, defaults = self._service.models, await self._service.accounts.defaults(actor)
         presets = await self._service.accounts.presets(actor)
-        asked = parse(text, fields, models, model=defaults.get("model"), presets=presets)
-        chosen = models.resolve(asked, defaults)
+        parsed = parse(text, fields, models, model=defaults.get("model"), presets=presets)
+        chosen = models.resolve(parsed, defaults)
         answer: dict[str, Any] = {
             "parameters": chosen.given(),
-            "preset": asked.preset,
-            "explicit": sorted(asked.values),
-            "links": len(asked.links),
+            "preset": parsed.preset,
+            "explicit": sorted(parsed.values),
+            "links": len(parsed.links),
             "quote": None,
         }
         if values.get("width"):
@@ -91,19 +89,19 @@ class BudgetHandlers:
         return answer
 
     async def usage(self, request: web.Request) -> web.StreamResponse:
-        """Totals, days and members of a period; `?format=csv`: every charged job, for a spreadsheet."""
+        """Totals, days and members of a period; with `?format=csv` every charged job, for a spreadsheet."""
         actor, period = actor_of(request), request.query.get("period", "month")[:60]
         if request.query.get("format") == "csv":
             table = await self._service.budgets.usage_csv(actor, period=period)
             headers = {"Content-Disposition": disposition("attachment", f"usage-{period}.csv")}
             return web.Response(text=table, content_type="text/csv", headers=headers)
         report = await self._service.budgets.usage(actor, period=period)
-        report = dataclasses.replace(report, members=translate.in_language(report.members, actor.locale))
+        report = dataclasses.replace(report, members=translate.with_page_label(report.members, actor.locale))
         card = budget.usage(report, report.left, actor.locale)
         return web.json_response({**usage_json(report, actor.locale), "card": card_json(card)})
 
     async def history(self, request: web.Request) -> web.StreamResponse:
-        """The last jobs that began, newest first; `?limit=` and `?before=` (unix seconds)."""
+        """The last started jobs, newest first; `?limit=` and `?before=` (unix seconds)."""
         actor = actor_of(request)
         limit = max(1, min(HISTORY_LIMIT, round(translate.number_in(request.query.get("limit", 12), "limit", 0, 1e12))))
         raw = request.query.get("before")
@@ -132,7 +130,7 @@ class BudgetHandlers:
     async def set_limit(self, request: web.Request) -> web.StreamResponse:
         """`{"text": "everything day $100"}`, or `{"clear": "everything day"}`."""
         actor = actor_of(request)
-        values = await intake.json_body(request)
+        values = await request_body.json_body(request)
         clearing = "clear" in values
         text = str(values.get("clear" if clearing else "text", ""))[:200]
         words = translate.limit_of(text, needs_amount=not clearing)
@@ -141,7 +139,7 @@ class BudgetHandlers:
         return self._limits(after, actor.locale, tr("Changed.", actor.locale))
 
     def _limits(self, statuses: Sequence[LimitStatus], locale: str, note: str = "", **more: bool) -> web.Response:
-        """The limits as a card, and each by itself, in the order of the card's facts."""
+        """The limits as a card, and as a list in the order of the card's facts."""
         card = budget.limits(statuses, locale, note=(note,) if note else (), of_all=True)
         first, *others = LIMIT_EXAMPLES
         how = (fill(tr("For example: {command}", locale), command=Code(first)), *((Code(one),) for one in others))
@@ -149,10 +147,11 @@ class BudgetHandlers:
         return web.json_response({"limits": listed, "card": card_json(dataclasses.replace(card, small=how)), **more})
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
-        """`{"paused": true}` stops new jobs; false lets them in again. With `"text": "workspace discord:1234"`, there
-        only: no job at all is then that place's limit.
+        """`{"paused": true}` stops new jobs, false allows them again.
+
+        With `"text": "workspace discord:1234"` only there, by a limit of zero jobs.
         """
-        values = await intake.json_body(request)
+        values = await request_body.json_body(request)
         paused = values.get("paused", True) is True
         actor = actor_of(request)
         locale = actor.locale
@@ -170,8 +169,8 @@ class BudgetHandlers:
         return _settings(await self._service.accounts.settings(actor), self._service.models, actor.locale)
 
     async def set_defaults(self, request: web.Request) -> web.StreamResponse:
-        """`{"text": "3x creativity=0.5"}`; an empty text clears. `{"words": "save logo 4x"}`: as after `/settings`."""
-        values = translate.scalars(await intake.json_body(request))
+        """`{"text": "3x creativity=0.5"}`; an empty text clears. `{"words": "save logo 4x"}`: as for `/settings`."""
+        values = translate.scalars(await request_body.json_body(request))
         text, words = (str(values.pop(name, "")) for name in ("text", "words"))
         actor, accounts = actor_of(request), self._service.accounts
         own = await (accounts.change_settings(actor, words) if words else accounts.set_defaults(actor, text, values))
@@ -182,8 +181,8 @@ class BudgetHandlers:
         return _OneTimeFile(path, headers={"Content-Disposition": disposition("attachment", "upscale-export.zip")})
 
     async def erase(self, request: web.Request) -> web.StreamResponse:
-        """`{"confirm": true}` deletes everything but anonymised money rows."""
-        if (await intake.json_body(request)).get("confirm") is not True:
+        """`{"confirm": true}` deletes everything except anonymised ledger rows."""
+        if (await request_body.json_body(request)).get("confirm") is not True:
             raise InvalidParameters.of("confirm", "", "missing_value", "true")
         actor = actor_of(request)
         count = await self._service.accounts.erase(actor)
@@ -197,7 +196,7 @@ def _settings(own: account.OwnSettings, models: Models, locale: str) -> web.Resp
 
 
 class _OneTimeFile(web.FileResponse):
-    """A file that is deleted once it was sent, or could not be."""
+    """A file that is deleted after it was sent, or sending failed."""
 
     async def prepare(self, request: web.BaseRequest) -> Any:
         try:
@@ -214,5 +213,5 @@ def usage_json(report: UsageReport, locale: str) -> dict[str, Any]:
 
 
 def _row_json(row: UsageRow, locale: str) -> dict[str, Any]:
-    told = {"charged_usd": dollars(row.charged_nanousd), "charged": cents(row.charged_nanousd, locale)}
-    return {**dataclasses.asdict(row), **told}
+    amounts = {"charged_usd": dollars(row.charged_nanousd), "charged": cents(row.charged_nanousd, locale)}
+    return {**dataclasses.asdict(row), **amounts}

@@ -1,7 +1,7 @@
-"""The jobs' part of the HTTP API: start, look, follow, confirm, cancel, repeat, delete, fetch; and shared results.
+"""The HTTP API for jobs (start, read, follow, confirm, cancel, repeat, delete, files) and shared results.
 
-Handlers translate and call the service. Only starting waits a moment: its answer carries the price, so the picture's
-size must have been read; that wait is bounded, and the job goes on whatever becomes of the request.
+Handlers translate and call the service. Only starting a job waits: its response states the price, which needs the
+picture's size. The wait is bounded, and the job continues when the client disconnects.
 """
 
 import asyncio
@@ -12,8 +12,7 @@ from aiohttp import web
 
 from adapters.web.connection.event_stream import MAX_JOBS_PER_STREAM, EventStreams, last_event_id
 from adapters.web.connection.security import Handler
-from adapters.web.inbound import request_body as intake
-from adapters.web.inbound import translate
+from adapters.web.inbound import request_body, translate
 from adapters.web.outbound.image_routes import JobFiles
 from adapters.web.views.card import Json, job_json, shared_json
 from adapters.web.views.template import Template
@@ -26,13 +25,13 @@ from core.presentation.texts import result_texts
 from core.presentation.texts.page_texts import page_texts
 
 QUOTE_WAIT_S = 45.0
-"""Reading the size of 50 MB takes well under a second; the rest is for two hundred at once."""
-VERDICT_WAIT_S = 0.4
-"""After the price is known, limits are checked at once; a refusal that quick is part of the answer."""
+"""Reading the size of a 50 MB picture takes well under a second; two hundred at once need the rest."""
+LIMIT_CHECK_WAIT_S = 0.4
+"""Limits are checked right after the price is known; a refusal within this time is part of the response."""
 
 
 class JobFailed(Exception):
-    """The job ended with an error before its start was answered."""
+    """The job failed before the request that started it was answered."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job.id)
@@ -49,15 +48,14 @@ class JobHandlers:
         self.streams = EventStreams(lambda job_id, after: self._service.watch(job_id, after=after), self._event_json)
 
     def routes(self) -> list[web.RouteDef]:
-        """Unguarded; the adapter wraps every handler."""
         job = "/api/jobs/{job_id}"
         return [
             web.post("/api/jobs", self.create),
-            web.get(job, self._about(self._service.job)),
-            web.delete(job, self._about(self._service.delete)),
+            web.get(job, self._job_action(self._service.job)),
+            web.delete(job, self._job_action(self._service.delete)),
             web.get(f"{job}/events", self.follow),
-            web.post(f"{job}/confirm", self._about(self._service.confirm)),
-            web.post(f"{job}/cancel", self._about(self._service.cancel)),
+            web.post(f"{job}/confirm", self._job_action(self._service.confirm)),
+            web.post(f"{job}/cancel", self._job_action(self._service.cancel)),
             web.post(f"{job}/repeat", self.repeat),
             web.post(f"{job}/share", self.share),
             *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.makers),
@@ -68,11 +66,11 @@ class JobHandlers:
 
     @streams_body
     async def create(self, request: web.Request) -> web.StreamResponse:
-        """`POST /api/jobs`: 202 with the price, or the refusal that is already known."""
+        """`POST /api/jobs`: 202 with the price, or the error if the job has failed already."""
         if self._service.draining:
             raise Draining
         actor = actor_of(request)
-        submission = await intake.read(request, self._uploads, self._max_input_bytes)
+        submission = await request_body.read_submission(request, self._uploads, self._max_input_bytes)
         kept = False
         try:
             wanted = translate.upscale_request(
@@ -86,26 +84,26 @@ class JobHandlers:
             kept = bool(job.source.path) and job.source.path == wanted.source.path
         finally:
             if not kept:
-                await intake.discard(submission.upload)
-        return await self._started(job, actor)
+                await request_body.discard(submission.upload)
+        return await self._start_response(job, actor)
 
     async def repeat(self, request: web.Request) -> web.StreamResponse:
         """`POST /api/jobs/{id}/repeat`: a new job from an earlier one."""
         actor = actor_of(request)
-        values = await intake.json_body(request)
+        values = await request_body.json_body(request)
         key = translate.job_key(request.headers.get("Idempotency-Key", "")[:200], scope="repeat")
         change = translate.change_of(values)
         job = await self._service.repeat(_job_id(request), actor, change, key=key, reply=translate.REPLY)
-        return await self._started(job, actor)
+        return await self._start_response(job, actor)
 
-    async def _started(self, job: Job, actor: Requester) -> web.StreamResponse:
-        job = await self._priced(job)
+    async def _start_response(self, job: Job, actor: Requester) -> web.StreamResponse:
+        job = await self._wait_for_price(job)
         if job.state in {JobState.REFUSED, JobState.FAILED} and job.error is not None:
             raise JobFailed(job)
         return web.json_response(await self._json(job, actor), status=202)
 
-    async def _priced(self, job: Job) -> Job:
-        """The job once its price, and the first verdict on it, is known; or as it is when the wait is over."""
+    async def _wait_for_price(self, job: Job) -> Job:
+        """The job once its price is known and the limits are checked, or as it is after the timeout."""
         if job.state.terminal:
             return job
         loop = asyncio.get_running_loop()
@@ -114,16 +112,16 @@ class JobHandlers:
                 async for event in self._service.watch(job.id):
                     first_price = job.quote is None and event.job.quote is not None
                     job = event.job
-                    if _judged(job):
+                    if _is_start_decided(job):
                         return job
                     if first_price or job.quote is not None:
-                        scope.reschedule(min(scope.when() or 0.0, loop.time() + VERDICT_WAIT_S))
+                        scope.reschedule(min(scope.when() or 0.0, loop.time() + LIMIT_CHECK_WAIT_S))
         except TimeoutError:
             return job
         return job
 
-    def _about(self, act: Callable[[str, Requester], Awaitable[Job]]) -> Handler:
-        """A handler that answers with the job as it is after this call of the service."""
+    def _job_action(self, act: Callable[[str, Requester], Awaitable[Job]]) -> Handler:
+        """A handler that calls the service and responds with the job."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
             actor = actor_of(request)
@@ -132,7 +130,7 @@ class JobHandlers:
         return handler
 
     async def share(self, request: web.Request) -> web.StreamResponse:
-        """`POST /api/jobs/{id}/share`: `{"url"}` of a page that anybody may see; null without `PUBLIC_URL`."""
+        """`POST /api/jobs/{id}/share`: `{"url"}` of a public page; null without `PUBLIC_URL`."""
         return web.json_response({"url": await self._service.share(_job_id(request), actor_of(request))})
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
@@ -142,15 +140,15 @@ class JobHandlers:
         return await self.streams.serve(request, [job_id], last_event_id(request.headers.get("Last-Event-ID")))
 
     async def follow_many(self, request: web.Request) -> web.StreamResponse:
-        """`GET /api/events?jobs=a,b`: the page's one stream for all jobs that run."""
-        return await self.streams.serve(request, [job.id for job in await self._listed(request)], 0)
+        """`GET /api/events?jobs=a,b`: one stream for several jobs."""
+        return await self.streams.serve(request, [job.id for job in await self._jobs_in_query(request)], 0)
 
     async def zip(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/zip?jobs=a,b`: the results of these jobs in one file."""
-        return await self._files.zip(request, await self._listed(request))
+        return await self._files.zip(request, await self._jobs_in_query(request))
 
-    async def _listed(self, request: web.Request) -> list[Job]:
-        """The jobs that `?jobs=a,b` names, as far as they are known."""
+    async def _jobs_in_query(self, request: web.Request) -> list[Job]:
+        """The existing jobs of `?jobs=a,b`."""
         job_ids = [job_id for job_id in request.query.get("jobs", "").split(",") if job_id][:MAX_JOBS_PER_STREAM]
         actor, known = actor_of(request), []
         for job_id in dict.fromkeys(job_ids):
@@ -181,8 +179,8 @@ class JobHandlers:
         return {**shown, "now": self._clock.now()}
 
 
-def _judged(job: Job) -> bool:
-    """Whether nothing about the start is open any more."""
+def _is_start_decided(job: Job) -> bool:
+    """Whether the price is known and the limits are checked, or the job has ended."""
     if job.state.terminal or job.state is JobState.AWAITING_CONFIRMATION:
         return True
     stage = job.progress.stage if job.progress else "preparing"
@@ -198,11 +196,11 @@ def actor_of(request: web.Request) -> Requester:
 
 
 FILES = ("image", "preview", "source", "source-preview")
-ROBOTS = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, max-age=60"}
+SHARE_HEADERS = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, max-age=60"}
 
 
 class ShareHandlers:
-    """The page of a shared result and its pictures; every request proves itself by the signature in its address."""
+    """The page of a shared result and its pictures; the signature in the URL authorizes each request."""
 
     def __init__(self, context: AdapterContext) -> None:
         self._service = context.service
@@ -219,7 +217,7 @@ class ShareHandlers:
         ]
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """The viewer with the result's size and caption, and what chats show of a link to it."""
+        """The viewer with the result's size and caption, and the metadata for link previews."""
         locale = actor_of(request).locale
         try:
             job = await self._job(request)
@@ -236,7 +234,7 @@ class ShareHandlers:
                 caption=job.result.caption,
                 image=f"{self._public_url}{base}/preview",
             )
-        response.headers["X-Robots-Tag"] = ROBOTS["X-Robots-Tag"]
+        response.headers["X-Robots-Tag"] = SHARE_HEADERS["X-Robots-Tag"]
         return response
 
     async def tile(self, request: web.Request) -> web.StreamResponse:
@@ -254,5 +252,5 @@ class ShareHandlers:
 
 
 def _unlisted(response: web.StreamResponse) -> web.StreamResponse:
-    response.headers.update(ROBOTS)
+    response.headers.update(SHARE_HEADERS)
     return response

@@ -1,12 +1,11 @@
-"""The operator's page: every platform's jobs, money against budgets, who waits to be let in. Behind the token."""
+"""The operator's page: jobs of all platforms, spending against budgets, servers that wait for admission."""
 
 import asyncio
 import dataclasses
 
 from aiohttp import web
 
-from adapters.web.inbound import request_body as intake
-from adapters.web.inbound import translate
+from adapters.web.inbound import request_body, translate
 from adapters.web.inbound.job_routes import actor_of
 from adapters.web.views.card import Json, card_json
 from adapters.web.views.operator import job_row, place_json, spend_json
@@ -22,7 +21,7 @@ SHARED_SCOPES = (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE)
 
 
 class OperatorHandlers:
-    """`/operator` and its API. Whoever is signed in here is the operator."""
+    """`/operator` and its API. Every signed-in user is the operator."""
 
     def __init__(self, context: AdapterContext) -> None:
         self._service = context.service
@@ -41,7 +40,7 @@ class OperatorHandlers:
         return self._page.respond(actor_of(request).locale)
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
-        """`GET /api/operator`: everything that the page shows."""
+        """`GET /api/operator`"""
         actor = actor_of(request)
         here, recent, today, month, limits, paused = await asyncio.gather(
             self._service.queue(actor),
@@ -51,7 +50,7 @@ class OperatorHandlers:
             self._service.limits.workspace_limits(actor),
             self._service.limits.paused(actor),
         )
-        month = dataclasses.replace(month, members=translate.in_language(month.members, actor.locale))
+        month = dataclasses.replace(month, members=translate.with_page_label(month.members, actor.locale))
         places = await self._allowlist.places(actor) if self._allowlist else ()
         shared = [one for one in limits if one.limit.scope.kind in SHARED_SCOPES]
         answer = {
@@ -72,7 +71,7 @@ class OperatorHandlers:
 
     async def decide(self, request: web.Request) -> web.StreamResponse:
         """`POST /api/operator/places/{reference}`: `{"verdict": "admit" | "refuse" | "revoke"}`."""
-        wanted = str((await intake.json_body(request)).get("verdict", ""))[:20]
+        wanted = str((await request_body.json_body(request)).get("verdict", ""))[:20]
         verdicts: dict[str, Verdict] = {"admit": "admit", "refuse": "refuse", "revoke": "revoke"}
         verdict = verdicts.get(wanted)
         if verdict is None or self._allowlist is None:

@@ -1,6 +1,6 @@
-"""Request bodies in: multipart with a picture that streams to disk, a form, or JSON. Every part has a cap.
+"""Reads request bodies: multipart with a picture that is streamed to disk, a form, or JSON. Every part is limited.
 
-Nothing here judges a picture or a parameter.
+Pictures and parameters are not judged here.
 """
 
 import asyncio
@@ -24,17 +24,16 @@ MAX_PARTS = 40
 MAX_FIELD_BYTES = 20_000
 MAX_BODY_BYTES = 200_000
 MAX_NAME_CHARS = 200
-BODY_LIMIT_S = 10.0
-PART_IDLE_S = 30.0
-"""The longest silence within an upload."""
-_UNREADABLE = (ValueError, RuntimeError, LookupError, web.RequestPayloadError, HttpProcessingError)
-"""What aiohttp raises for a form that is broken, in whatever way."""
+BODY_TIMEOUT_S = 10.0
+PART_IDLE_TIMEOUT_S = 30.0
+_FORM_ERRORS = (ValueError, RuntimeError, LookupError, web.RequestPayloadError, HttpProcessingError)
+"""What aiohttp raises for an invalid form."""
 _CHUNK_BYTES = 256 * 1024
 _FORM_OVERHEAD_BYTES = 1_000_000
 
 
-async def read(request: web.Request, uploads_dir: Path, max_input_bytes: int) -> Submission:
-    """One job's worth of input. Raises FileTooLarge, or Denied for a body that cannot be read."""
+async def read_submission(request: web.Request, uploads_dir: Path, max_input_bytes: int) -> Submission:
+    """Read the input of one job. Raises FileTooLarge, or Denied for an invalid body."""
     if request.content_type == "application/json":
         return _from_values(await json_body(request))
     if request.content_type == "multipart/form-data":
@@ -48,8 +47,8 @@ async def read(request: web.Request, uploads_dir: Path, max_input_bytes: int) ->
 
 
 async def json_body(request: web.Request) -> dict[str, Any]:
-    """A JSON object; empty where there is no body. Raises Denied for anything else."""
-    body = await _whole(request)
+    """A JSON object; empty if there is no body. Raises Denied for anything else."""
+    body = await _body(request)
     try:
         values = clean_json(json.loads(body or b"{}"))
     except (ValueError, RecursionError):
@@ -60,20 +59,20 @@ async def json_body(request: web.Request) -> dict[str, Any]:
 
 
 async def form_fields(request: web.Request) -> dict[str, str]:
-    """An ordinary form's fields, the last of each name. Raises Denied for anything else."""
+    """The fields of a URL-encoded form, the last of each name. Raises Denied for anything else."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise Denied(415, "unreadable_body", "The form of this request cannot be read.")
     try:
-        text = (await _whole(request)).decode("utf-8", "replace")
+        text = (await _body(request)).decode("utf-8", "replace")
         return dict(clean_json(dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARTS))))
     except ValueError as error:
         raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
 
 
-async def _whole(request: web.Request) -> bytes:
-    """The body, which the server has read already where it knows that nobody streams it."""
+async def _body(request: web.Request) -> bytes:
+    """The whole body; the server has read it already unless the handler streams it."""
     try:
-        async with asyncio.timeout(BODY_LIMIT_S):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             body = await request.read()
     except TimeoutError:
         raise Denied(408, "body_too_slow", "The body of this request did not arrive in time.") from None
@@ -101,7 +100,7 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
             if part.filename is not None and part.name in {"image", "file"}:
                 if upload is not None:
                     raise Denied(400, "one_image", "Send one picture per request.")
-                # Browsers send names as they are; many programs percent-encode what is not ASCII.
+                # Browsers send names unencoded; many programs percent-encode non-ASCII characters.
                 sent_name = unquote(part.filename[: 9 * MAX_NAME_CHARS]).replace("\\", "/")
                 name = clean_line(sent_name.rsplit("/", 1)[-1], MAX_NAME_CHARS)
                 upload = uploads_dir / uuid.uuid4().hex
@@ -113,17 +112,17 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
         await discard(upload)
         if isinstance(error, TimeoutError):
             raise Denied(408, "body_too_slow", "The body of this request did not arrive in time.") from None
-        if isinstance(error, _UNREADABLE):
+        if isinstance(error, _FORM_ERRORS):
             raise Denied(400, "unreadable_body", "The form of this request cannot be read.") from error
         raise
     return _from_values(values, upload, name)
 
 
 async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
-    """The body's parts. Raises Denied for nested ones and for too many of them."""
+    """The body's parts. Raises Denied for nested parts and for too many."""
     reader = await request.multipart()
     for _ in range(MAX_PARTS):
-        async with asyncio.timeout(PART_IDLE_S):
+        async with asyncio.timeout(PART_IDLE_TIMEOUT_S):
             part = await reader.next()
         if part is None:
             return
@@ -135,7 +134,7 @@ async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     while True:
-        async with asyncio.timeout(PART_IDLE_S):
+        async with asyncio.timeout(PART_IDLE_TIMEOUT_S):
             chunk = await part.read_chunk(_CHUNK_BYTES)
         if not chunk:
             return

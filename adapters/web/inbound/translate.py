@@ -1,4 +1,4 @@
-"""Requests of a browser or a script to the core's words (pure)."""
+"""Translates HTTP requests into the core's types. Pure."""
 
 import dataclasses
 import hashlib
@@ -27,11 +27,11 @@ from core.presentation import LANGUAGES, tr
 
 PLATFORM = "web"
 USER_ID = "local"
-OWN_KEYS = (USER_ID, f"{PLATFORM}:{USER_ID}")
-"""How reports call whoever sits at the page."""
+PAGE_USER_KEYS = (USER_ID, f"{PLATFORM}:{USER_ID}")
+"""The keys of the page's user in usage reports."""
 REPLY = ReplyAddress(PLATFORM, {})
 IGNORED_FIELDS = frozenset({"private", "width", "height"})
-MOST_AGREED_USD = 1_000_000
+MAX_CONFIRMED_USD = 1_000_000
 
 Raw = str | int | float | bool
 
@@ -66,7 +66,7 @@ def limit_of(text: str, *, needs_amount: bool) -> WantedLimit:
 
 
 def limit_address(limit: Limit) -> str:
-    """The words that name a limit's scope, and model, to `limit_of`; empty for a scope that cannot be typed."""
+    """A limit's scope and model as text for `limit_of`."""
     scope, of_model = limit.scope, f" model={limit.model}" if limit.model else ""
     if scope.kind is ScopeKind.EVERYTHING:
         return f"everything{of_model}"
@@ -80,7 +80,7 @@ def limit_address(limit: Limit) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What one `POST /api/jobs` brought: an upload on our disk, or a link, or neither; and every other field."""
+    """The input of one `POST /api/jobs`: the text, the path of an upload if there is one, and all other fields."""
 
     text: str = ""
     fields: Mapping[str, Raw] = field(default_factory=dict)
@@ -89,36 +89,36 @@ class Submission:
 
 
 def locale_of(accept_language: str) -> str:
-    """The first language of an `Accept-Language` header that the bot speaks, by weight; English otherwise."""
+    """The supported language of an `Accept-Language` header with the highest weight; English if there is none."""
     found = [(float(weight or 1), tag) for tag, weight in _LANGUAGE.findall(accept_language[:500])]
-    spoken = {language.split("_")[0] for language in LANGUAGES}
+    supported = {language.split("_")[0] for language in LANGUAGES}
     ranked = sorted(found, key=lambda pair: -pair[0])
-    return next((tag for weight, tag in ranked if weight > 0 and tag.split("-")[0].lower() in spoken), "en")
+    return next((tag for weight, tag in ranked if weight > 0 and tag.split("-")[0].lower() in supported), "en")
 
 
 def requester(accept_language: str = "") -> Requester:
-    """Whoever sits at the page: the one local person, who also runs the bot."""
+    """The page's only user, who is also the operator."""
     locale = locale_of(accept_language)
     return Requester(
         PLATFORM, USER_ID, user_name=tr("the page", locale), is_moderator=True, is_operator=True, locale=locale
     )
 
 
-def in_language(members: Sequence[UsageRow], locale: str) -> tuple[UsageRow, ...]:
+def with_page_label(members: Sequence[UsageRow], locale: str) -> tuple[UsageRow, ...]:
     return tuple(
-        dataclasses.replace(row, label=tr("the page", locale)) if row.key in OWN_KEYS else row for row in members
+        dataclasses.replace(row, label=tr("the page", locale)) if row.key in PAGE_USER_KEYS else row for row in members
     )
 
 
 def job_key(idempotency_key: str, *, scope: str = "job") -> str:
-    """The idempotency key of the core: the caller's own where there is one, else a new one."""
+    """The job key, derived from the client's idempotency key if there is one."""
     if idempotency_key:
         return f"{PLATFORM}:{scope}:{hashlib.sha256(idempotency_key.encode('utf-8', 'surrogateescape')).hexdigest()}"
     return f"{PLATFORM}:{scope}:{uuid.uuid4().hex}"
 
 
 def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
-    """Fields as the parser takes them; lists and objects become text, which the parser then refuses by name."""
+    """Fields as the parser takes them; lists and objects become JSON text, which the parser refuses by name."""
     fields: dict[str, Raw] = {}
     for name, value in values.items():
         if value is None or name in IGNORED_FIELDS:
@@ -130,14 +130,14 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
 def upscale_request(
     submission: Submission, actor: Requester, idempotency_key: str, models: Models, presets: Presets = PRESETS
 ) -> UpscaleRequest:
-    """The request for the core. Raises InvalidParameters or NoImage."""
+    """Raises InvalidParameters or NoImage."""
     fields = dict(submission.fields)
-    agreed_usd = number_in(fields.pop("agreed_usd", "") or 0, "agreed_usd", 0, MOST_AGREED_USD)
-    asked = parse(submission.text, fields, models, presets=presets, lenient=True)
+    agreed_usd = number_in(fields.pop("agreed_usd", "") or 0, "agreed_usd", 0, MAX_CONFIRMED_USD)
+    parsed = parse(submission.text, fields, models, presets=presets, lenient=True)
     return UpscaleRequest(
         key=job_key(idempotency_key),
         requester=actor,
-        source=_source(submission, asked.links),
+        source=_source(submission, parsed.links),
         reply=REPLY,
         text=submission.text,
         fields=fields,
@@ -155,7 +155,7 @@ def _source(submission: Submission, links: Sequence[str]) -> Source:
 
 
 def change_of(values: Mapping[str, Any]) -> Change:
-    """What a button under a result asks for. Raises InvalidParameters for an unknown one."""
+    """The change of a repeat button. Raises InvalidParameters for an unknown one."""
     kind = values.get("change", "again")
     if kind not in CHANGES:
         raise InvalidParameters.of("change", str(kind), "range", ", ".join(CHANGES))
@@ -165,7 +165,7 @@ def change_of(values: Mapping[str, Any]) -> Change:
 
 
 def number_in(raw: object, name: str, low: float, high: float) -> float:
-    """A number from a request. Raises InvalidParameters where it is none, or out of range."""
+    """Parse a number. Raises InvalidParameters if it is none, or out of range."""
     text = str(raw).strip()[:30]
     try:
         value = float(text) if "_" not in text else math.nan

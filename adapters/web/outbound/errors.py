@@ -1,4 +1,4 @@
-"""Which HTTP status answers which error of the tree. A table, checked against the tree by a test."""
+"""Maps the core's errors to HTTP statuses. A test checks the table against the tree of errors."""
 
 from core.domain import errors as e
 from core.domain.limits import Measure
@@ -21,14 +21,14 @@ _BY_CLASS = {kind: status for status, kinds in _STATUSES.items() for kind in kin
 
 
 def status_of(error: e.UpscaleError) -> int:
-    """The HTTP status for `error`; 500 only for what nobody foresaw."""
+    """The HTTP status for `error`; 500 only for unforeseen errors."""
     if isinstance(error, e.LimitReached):
         return 402 if error.status.limit.measure is Measure.USD else 429
     return next((_BY_CLASS[kind] for kind in type(error).__mro__ if kind in _BY_CLASS), 500)
 
 
 def field_of(error: e.UpscaleError) -> str | None:
-    """The one field of the request that is at fault, for errors that concern one; parameters have their own list."""
+    """The request's invalid field, for errors that concern one; InvalidParameters lists its own."""
     if isinstance(error, e.OutputTooLarge):
         return "factor"
     if isinstance(error, (e.LinkRefused, e.DownloadFailed)):

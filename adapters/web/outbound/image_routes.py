@@ -1,4 +1,4 @@
-"""Pictures out: the result, the picture before, a preview, the comparison; several as one ZIP made while it is sent."""
+"""Serves a job's pictures: result, source, preview, comparison, tiles; and several results as a ZIP made on the fly."""
 
 import asyncio
 import contextlib
@@ -46,18 +46,18 @@ class JobFiles:
         }
 
     async def respond(self, request: web.Request, job: Job, name: str, *, stem: str = "") -> web.StreamResponse:
-        """The file, with its true type, called `stem` where one is given. Raises TooLate or ResultExpired."""
-        _check_there(job, of_source=name.startswith("source"))
+        """The file with its real type; `stem` replaces its name. Raises TooLate or ResultExpired."""
+        _check_available(job, of_source=name.startswith("source"))
         wanted = request.query.get("as", "") if name == "image" and not stem else ""
-        file = await (self._saved_as(request, job, wanted) if wanted else self.makers[name](job))
+        file = await (self._converted(request, job, wanted) if wanted else self.makers[name](job))
         if not file.path.is_file():
             raise ResultExpired
         return _file_response(request, file, job, name, stem)
 
     async def tile(self, request: web.Request, job: Job) -> web.StreamResponse:
-        """One tile: `?of=result|source`, `halved=` how often the sides are halved, column `x`, row `y`."""
+        """One tile: `?of=result|source`, `halved=` the number of times the sides are halved, column `x`, row `y`."""
         of: PictureOf = "source" if request.query.get("of") == "source" else "result"
-        _check_there(job, of_source=of == "source")
+        _check_available(job, of_source=of == "source")
         at = [int(number_in(request.query.get(name), name, 0, 9_999)) for name in ("halved", "x", "y")]
         tiles = await self._media.tiles(job, of=of)
         path = await asyncio.to_thread(tiles.tile, *at)
@@ -68,7 +68,7 @@ class JobFiles:
         response.headers["Cache-Control"] = "private, max-age=3600"
         return response
 
-    async def _saved_as(self, request: web.Request, job: Job, wanted: str) -> MediaFile:
+    async def _converted(self, request: web.Request, job: Job, wanted: str) -> MediaFile:
         """`?as=png|jpeg|webp`, with `quality=1…100`. Raises InvalidParameters."""
         assert job.result is not None
         possible = saved_formats(job.result.width_px, job.result.height_px)
@@ -79,11 +79,11 @@ class JobFiles:
         return await self._media.converted(job, saved_as=saved_as, quality=int(quality))
 
     async def zip(self, request: web.Request, jobs: Sequence[Job]) -> web.StreamResponse:
-        """The results of these jobs, as far as they are kept, in one file. Raises ResultExpired where none is."""
+        """The available results of these jobs in one file. Raises ResultExpired if there is none."""
         kept: list[tuple[Job, MediaFile]] = []
         for job in jobs:
             with contextlib.suppress(ResultExpired, TooLate, Denied):
-                _check_there(job, of_source=False)
+                _check_available(job, of_source=False)
                 kept.append((job, await self._media.original(job)))
         if not kept:
             raise ResultExpired
@@ -97,7 +97,7 @@ class JobFiles:
         return response
 
 
-def _check_there(job: Job, *, of_source: bool) -> None:
+def _check_available(job: Job, *, of_source: bool) -> None:
     if job.images_deleted:
         raise TooLate(state="images_deleted")
     if not of_source and job.state is not JobState.SUCCEEDED:
@@ -108,7 +108,7 @@ def _file_response(request: web.Request, file: MediaFile, job: Job, name: str, s
     inline = file.mime in _INLINE_TYPES
     download = request.query.get("download") in {"1", "true"} or not inline
     response = web.FileResponse(file.path)
-    # FileResponse would guess the type from the file's name; the type that was read from the bytes is the true one.
+    # FileResponse would guess the type from the file's name; ours was read from the bytes.
     response.content_type = file.mime if inline else "application/octet-stream"
     response.headers["Cache-Control"] = "private, max-age=3600"
     full_name = file_name(job, stem).rpartition(".")[0] + suffix_for(file.mime)
@@ -118,7 +118,7 @@ def _file_response(request: web.Request, file: MediaFile, job: Job, name: str, s
 
 
 def disposition(kind: str, name: str) -> str:
-    """`Content-Disposition` with a plain name for old clients and the real one beside it (RFC 6266)."""
+    """`Content-Disposition` with an ASCII name for old clients and the real one (RFC 6266)."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -127,7 +127,7 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class _Outgoing(bytearray):
-    """What the archive writes to: it cannot be sought, so sizes follow each file (data descriptors of the format)."""
+    """An unseekable buffer for ZipFile, which then writes sizes after each file (data descriptors)."""
 
     def write(self, data: bytes) -> int:
         self.extend(data)
@@ -145,7 +145,7 @@ class _Outgoing(bytearray):
 
 
 async def send_zip(response: web.StreamResponse, files: Sequence[tuple[Path, str]]) -> None:
-    """Write the files under these names, uncompressed (pictures are already), to a prepared response."""
+    """Write the files under these names to a prepared response, uncompressed, because pictures already are."""
     outgoing = _Outgoing()
     with zipfile.ZipFile(outgoing, "w", zipfile.ZIP_STORED) as archive:
         for path, name in files:
@@ -160,11 +160,11 @@ async def send_zip(response: web.StreamResponse, files: Sequence[tuple[Path, str
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The names, numbered where one appears again: `a.png`, `a (2).png`."""
+    """The names, with a number for repeated ones: `a.png`, `a (2).png`."""
     seen: dict[str, int] = {}
-    told = []
+    names_shown = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
         stem, dot, suffix = name.rpartition(".")
-        told.append(name if seen[name] == 1 else f"{stem} ({seen[name]}){dot}{suffix}")
-    return told
+        names_shown.append(name if seen[name] == 1 else f"{stem} ({seen[name]}){dot}{suffix}")
+    return names_shown

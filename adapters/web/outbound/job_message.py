@@ -1,4 +1,4 @@
-"""The page's `Reply`: nearly nothing, because the page follows the job's events itself and fetches the result."""
+"""The page's `Reply`. It does little, because the page follows the job's events and fetches the result itself."""
 
 import contextlib
 
@@ -17,12 +17,10 @@ class WebReply(NullReply):
         self._media = media
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """The file lies on this machine; the page fetches it when somebody looks. What is too large to be loaded whole
-        is reduced now, so that looking does not begin with waiting.
-        """
+        """Make the preview and tiles of a large picture now, so that nobody waits for them when viewing it."""
         result = job.result
         if result is not None and is_large(result.bytes, result.width_px, result.height_px):
-            with contextlib.suppress(UpscaleError, OSError):  # whoever looks is told then
+            with contextlib.suppress(UpscaleError, OSError):  # reported when somebody views it
                 await self._media.preview(job, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
                 await self._media.tiles(job)
         return await super().finished(job, left)

@@ -1,1 +1,1 @@
-"""Draws what people read as HTML and JSON."""
+"""Draws cards, jobs and pages as HTML and JSON."""

@@ -1,7 +1,7 @@
-"""Jobs, events, quotes, notices to the JSON that the page and scripts read (pure).
+"""Converts jobs, quotes, cards and errors to the JSON of the API. Pure.
 
-No link of a provider, no path of a file and no secret ever goes in. Sizes are in pixels and bytes, times in unix
-seconds, money both as `…_nanousd` integers and, for reading, as `…_usd` numbers.
+It never contains a provider's link, a file path or a secret. Sizes are in pixels and bytes, times in unix seconds,
+money as `…_nanousd` integers and, for reading, as `…_usd` numbers.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 _VIEW_MAX_BYTES = 12_000_000
 _VIEW_MAX_PX = 16_000_000
-"""Above either, the page shows a reduced preview and tiles: phones run out of memory on larger pictures."""
+"""Above either the page shows a reduced preview and tiles, because phones run out of memory."""
 
 
 def is_large(size_bytes: int, width_px: int, height_px: int) -> bool:
@@ -35,7 +35,7 @@ def is_large(size_bytes: int, width_px: int, height_px: int) -> bool:
 
 
 def card_json(card: Any) -> Any:
-    """A card, or a part of one, as JSON: objects say by `is` what they are, and words stay plain strings."""
+    """A card, or a part of one, as JSON; objects have their type in `is`."""
     if isinstance(card, tuple):
         return [card_json(part) for part in card]
     if not dataclasses.is_dataclass(card):
@@ -65,7 +65,7 @@ def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notic
 def job_json(
     job: Job, locale: str, *, left: tuple[LimitStatus, ...] = (), notice: Notice | None = None, play_money: bool = False
 ) -> Json:
-    """Everything about a job; `card` is what the page draws, `notice` the service's sentence for `job.error`."""
+    """Everything about a job; `card` is what the page draws, `notice` explains `job.error`."""
     return {
         "job_id": job.id,
         "reference": job.reference,
@@ -130,7 +130,7 @@ def receipt_json(receipt: Receipt, locale: str) -> Json:
 
 
 def shared_json(job: Job, locale: str, base: str) -> Json:
-    """What a shared page shows; its pictures lie below `base`. Neither the file's name nor who asked is told."""
+    """The data of a shared page, whose pictures are below `base`; without the file's name and the requester."""
     assert job.result is not None
     return {
         "name": "",
@@ -141,7 +141,7 @@ def shared_json(job: Job, locale: str, base: str) -> Json:
 
 
 def result_json(job: Job, result: Result, locale: str, base: str = "", stem: str = "") -> Json:
-    """The model's outputs under the model's own names; addresses are those of this page, or lie below `base`."""
+    """The model's outputs under the model's own names; the URLs are below `base`."""
     base = base or f"/api/jobs/{job.id}"
     small = not is_large(result.bytes, result.width_px, result.height_px)
     before = job.input
@@ -174,7 +174,7 @@ def result_json(job: Job, result: Result, locale: str, base: str = "", stem: str
 
 
 def file_name(job: Job, stem: str = "") -> str:
-    """A name to save the result under: `stem`, the picture's own name or the reference; with the factor reached."""
+    """The download name: `stem`, the picture's own name or the reference, followed by the factor."""
     stem = stem or job.source.name.rsplit("/", 1)[-1].rsplit(".", 1)[0].strip() or job.id
     safe = "".join(char if char.isalnum() or char in " -_()" else "_" for char in stem)[:80].strip() or job.id
     factor = f"{result_texts.reached_factor(job):g}x"
@@ -182,7 +182,7 @@ def file_name(job: Job, stem: str = "") -> str:
 
 
 def limit_json(status: LimitStatus) -> Json:
-    """One limit with what is left of it; amounts in the measure's own unit (nano-dollars for `usd`)."""
+    """One limit with its usage; amounts in the measure's own unit (nano-dollars for `usd`)."""
     limit = status.limit
     scope = {"scope": str(limit.scope.kind), "scope_id": limit.scope.id}
     return {
@@ -193,7 +193,7 @@ def limit_json(status: LimitStatus) -> Json:
 
 
 def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: str = "") -> Json:
-    """`code` and `message` are what a script needs; the rest lets the page offer what would work instead."""
+    """`code` and `message` are for scripts; from the rest the page offers alternatives."""
     fields: dict[str, str] = {}
     if isinstance(error, e.InvalidParameters):
         for problem in error.problems:
@@ -214,10 +214,9 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
 
 
 def fields_of(of: object, names: str) -> Json:
-    """These attributes by their own names."""
     return {name: getattr(of, name) for name in names.split()}
 
 
 def dollars(nanousd: int) -> float:
-    """For reading and plotting; sums belong to the integers."""
+    """For display only; sums use the integers."""
     return nanousd / NANOUSD_PER_USD

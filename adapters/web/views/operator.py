@@ -1,4 +1,4 @@
-"""What the operator's page shows, as JSON (pure)."""
+"""The JSON of the operator's page. Pure."""
 
 from adapters.web.views.card import Json, fields_of
 from core.budgets.reports import UsageReport
@@ -8,11 +8,11 @@ from core.presentation import Notice, cents, image_count, tr
 from core.presentation.cards.budget import held_text
 from core.presentation.texts import progress_texts, result_texts
 
-MOST_MEMBERS = 10
+MAX_MEMBERS = 10
 
 
 def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
-    """A job of any platform: whose, where, what for how much, and why it stands where it stands."""
+    """A job of any platform: who, where, size, price, state and its reason."""
     who = job.requester
     money = job.receipt.charged_nanousd if job.receipt else job.quote.estimate_nanousd if job.quote else None
     return {
@@ -25,7 +25,7 @@ def job_row(job: Job, locale: str, notice: Notice | None) -> Json:
         "charged": job.receipt is not None,
         "state": str(job.state),
         "state_text": progress_texts.state_text(job, locale),
-        "why": _why(job, locale, notice),
+        "why": _state_reason(job, locale, notice),
         "created_at": job.created_at,
         "can_cancel": not job.state.terminal and not job.cancel_requested_by and job.state is not JobState.DELIVERING,
     }
@@ -36,7 +36,7 @@ def _asked_size(job: Job) -> str:
     return f"{quote.width_px}×{quote.height_px} → {quote.out_width_px}×{quote.out_height_px}" if quote else ""
 
 
-def _why(job: Job, locale: str, notice: Notice | None) -> str:
+def _state_reason(job: Job, locale: str, notice: Notice | None) -> str:
     if notice is not None or job.state.terminal:
         return notice.what if notice is not None else ""
     return (
@@ -53,7 +53,7 @@ def spend_json(report: UsageReport, locale: str) -> Json:
         "images": image_count(report.jobs, locale),
         "members": [
             {**fields_of(row, "key jobs"), "name": row.label or row.key, "charged": cents(row.charged_nanousd, locale)}
-            for row in report.members[:MOST_MEMBERS]
+            for row in report.members[:MAX_MEMBERS]
         ],
     }
 

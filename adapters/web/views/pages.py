@@ -1,4 +1,4 @@
-"""The page itself, the sign-in page, and the files they load. Nothing is loaded from anywhere else."""
+"""The page, the sign-in page, and their static files. They load nothing from other hosts."""
 
 from typing import Any
 
@@ -51,11 +51,11 @@ class PageHandlers:
         self._login = Template("login.html")
 
     def guarded_routes(self) -> list[web.RouteDef]:
-        """Only for those who are signed in."""
+        """Routes for signed-in users."""
         return [web.get("/", self.index)]
 
     def open_routes(self) -> list[web.RouteDef]:
-        """Needed to sign in; they tell nothing about anybody."""
+        """Routes that signing in needs; they reveal nothing."""
         return [
             web.get("/login", self.login_page),
             web.post("/login", self.login),
@@ -65,7 +65,7 @@ class PageHandlers:
         ]
 
     async def index(self, request: web.Request) -> web.StreamResponse:
-        """The page, in the reader's language, with everything its scripts need to begin."""
+        """The page in the reader's language, with the data for its scripts."""
         actor = actor_of(request)
         boot = {
             "controls": _controls(actor.locale),
@@ -104,7 +104,7 @@ class PageHandlers:
     async def login(self, request: web.Request) -> web.StreamResponse:
         form = await form_fields(request)
         try:
-            right = self._guard.token_is(request, form.get("token", ""))
+            right = self._guard.is_token_right(request, form.get("token", ""))
         except Denied as denied:
             response = self._login_form(request, "login_wait", denied.status)
             response.headers["Retry-After"] = str(denied.retry_after_s)
@@ -139,7 +139,6 @@ class PageHandlers:
         return response
 
     async def favicon(self, request: web.Request) -> web.StreamResponse:
-        """What old browsers ask for by themselves."""
         raise web.HTTPMovedPermanently("/static/icon.svg")
 
 

@@ -1,4 +1,4 @@
-"""The pages' HTML files, filled in with sentences and facts."""
+"""Fills the pages' HTML files with texts and data."""
 
 import html
 import json
@@ -19,7 +19,7 @@ _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
 
 
 class Template:
-    """One page. `{{names}}` are replaced: texts escaped, `boot` by JSON that cannot end its element."""
+    """One HTML file. `{{names}}` are replaced by escaped texts, and `{{boot}}` by JSON that cannot end its element."""
 
     def __init__(self, name: str) -> None:
         self._text = (STATIC_DIR / name).read_text("utf-8")
@@ -28,7 +28,7 @@ class Template:
     def respond(
         self, locale: str, boot: Mapping[str, Any] | None = None, *, status: int = 200, **facts: str
     ) -> web.Response:
-        """The page, filled with its labels and these facts, as an answer that no cache keeps."""
+        """The page with its labels and these facts, as an uncacheable response."""
         tag = language_of(locale).replace("_", "-")
         texts = {**page_texts(locale), **facts}
 
@@ -37,8 +37,8 @@ class Template:
                 case "lang":
                     return tag
                 case "boot":
-                    told = {"locale": locale.replace("_", "-"), "texts": texts, **(boot or {})}
-                    return json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
+                    data = {"locale": locale.replace("_", "-"), "texts": texts, **(boot or {})}
+                    return json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
                 case "icons":
                     return self._icons
                 case name:

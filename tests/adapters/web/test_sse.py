@@ -129,7 +129,7 @@ async def test_a_stream_whose_reader_leaves_leaves_no_task(page_site: Site, http
 async def test_streams_follow_a_bounded_number_of_jobs_in_all(
     page_site: Site, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "MAX_FOLLOWED", 3)
+    monkeypatch.setattr(sse, "MAX_WATCHED_JOBS", 3)
     page_site.service.gates["waiting"] = asyncio.Event()
     jobs = ",".join([await begin(http, page_site), await begin(http, page_site)])
     async with http.get(f"{page_site.url}/api/events?jobs={jobs}") as first:

@@ -117,7 +117,7 @@ def test_requests_of_the_page_come_from_the_operator() -> None:
 
 def test_the_page_is_named_in_the_language_of_whoever_reads_a_report() -> None:
     rows = [UsageRow(key, "the page", 1, 1, 1.0) for key in ("local", "web:local")] + [UsageRow("42", "sam", 1, 1, 1.0)]
-    assert [row.label for row in translate.in_language(rows, "de")] == ["die Seite", "die Seite", "sam"]
+    assert [row.label for row in translate.with_page_label(rows, "de")] == ["die Seite", "die Seite", "sam"]
 
 
 def test_a_host_that_others_can_reach_demands_a_token() -> None:
