@@ -163,10 +163,10 @@ class FakeService(FakeBudgets, SavedSettings):
         return await self.history(actor, limit=limit)
 
     async def history(
-        self, actor: Requester, *, limit: int = 10, before: float | None = None, begun: bool = False
+        self, actor: Requester, *, limit: int = 10, before: float | None = None, refused: bool = True
     ) -> Sequence[Job]:
         mine = [job for job in self.jobs.values() if identity.is_requester(job, actor)]
-        mine = [job for job in mine if not begun or job.state is not JobState.REFUSED]
+        mine = [job for job in mine if refused or job.state is not JobState.REFUSED]
         mine.sort(key=lambda job: -job.created_at)
         return [job for job in mine if before is None or job.created_at < before][:limit]
 
