@@ -1,6 +1,6 @@
-"""The ledger on SQLite and PostgreSQL: append-only entries, holds, and balances that follow from them.
+"""The ledger on SQLite and PostgreSQL: append-only entries, holds, and balances derived from them.
 
-`sql.py` is the door; `reserve.py` and `operations.py` are the decisions; the rest reads and writes rows.
+`sql.py` is the interface; `reserve.py` and `operations.py` decide; the other modules read and write rows.
 """
 
 from core.storage.ledger.sql import SqlLedger

@@ -1,14 +1,14 @@
-"""What the ledger forgets: whose rows they are, once a member is erased; and what is older than is kept.
+"""Delete old history, and anonymize the rows of a member whose data are erased.
 
-Of the latter jobs and holds go, and the entries of money become one sum a day and member. Totals by day, member and
-model stay what they were, for ever; which job it was is forgotten. It is done in small transactions, so that nobody
-waits for it.
+Of old history, jobs and holds are deleted, and entries are merged into one sum per day and member. Totals by day,
+member and model never change; which jobs they came from is lost. It runs in small transactions, to block nobody.
 """
 
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, delete, insert, select, update
@@ -19,33 +19,34 @@ from core.ports import Clock
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.ledger.usage import of_person
-from core.storage.tables import jobs
+from core.storage.tables import jobs, upsert
 
 _PAGE = 500
-_MOST_PAGES = 200
-"""In one turn of an hour: 100,000 entries, at two a job more than a million jobs a day."""
+_MAX_PAGES = 200
+"""In each hourly run: 100,000 entries, at two a job more than a million jobs a day."""
 
 _PAUSE_S = 0.1
 _FOLDED_TO = "folded_to"
 _AMOUNTS = ("used_nanousd", "held_nanousd", "used_px", "held_px", "used_jobs", "held_jobs")
 _CLOSED = ("settled", "released", "expired")
-_SAME = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sponsor_id", "model")
-"""What entries have in common that become one: everything that a report or a filter asks for."""
+_SET_META = upsert(t.meta, "key")
+_GROUP_BY = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sponsor_id", "model")
+"""Entries that agree in these columns are merged: everything that reports group or filter by."""
 
 
 async def fold_history(database: LedgerDatabase, clock: Clock, kept_s: float) -> None:
-    """Fold what is older than `kept_s` seconds. What one call leaves the next goes on with."""
+    """Fold what is older than `kept_s` seconds. The next call continues with what this one leaves."""
     before = clock.now() - kept_s
     over = delete(t.sponsors).where(t.sponsors.c.ends_at < before)  # a few rows a day, which nothing else deletes
     await database.write(lambda connection: connection.execute(over))
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         if not await database.write(lambda connection: _page(connection, before)):
             break
         await clock.sleep(_PAUSE_S)
 
 
 def _page(connection: Connection, before: float) -> int:
-    """How many rows are gone."""
+    """Fold one page; returns the number of deleted rows."""
     day = datetime.fromtimestamp(before, UTC).date().isoformat()
     j, h = jobs.c, t.holds.c
     ended = (j.created_at < before) & (j.finished_at < before) & j.images_deleted
@@ -63,35 +64,27 @@ def _delete(connection: Connection, which: Select[Any], key: Column[Any]) -> int
 
 
 def _fold(connection: Connection, before: float) -> int:
-    """Entries in the order of their making, from where the last page ended; those of one sum are added to its row."""
-    e, name = t.entries.c, t.meta.c.key == _FOLDED_TO
-    begins_after = connection.scalar(select(t.meta.c.value).where(name))
-    query = select(t.entries).where(e.id > int(begins_after or 0)).order_by(e.id).limit(_PAGE)
-    page: list[Row[Any]] = []
-    for row in connection.execute(query):
-        if row.at >= before:
-            break
-        page.append(row)
+    """Merge the next page of entries, by id after the last page, into their sums."""
+    e = t.entries.c
+    folded_to = connection.scalar(select(t.meta.c.value).where(t.meta.c.key == _FOLDED_TO))
+    query = select(t.entries).where(e.id > int(folded_to or 0)).order_by(e.id).limit(_PAGE)
+    page = list(takewhile(lambda row: row.at < before, connection.execute(query)))
     if not page:
         return 0
     old = [row for row in page if row.kind != "sum"]
     connection.execute(delete(t.entries).where(e.id.in_([row.id for row in old])))
     sums: defaultdict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in old:
-        sums[tuple(getattr(row, column) for column in _SAME)].append(row)
+        sums[tuple(getattr(row, column) for column in _GROUP_BY)].append(row)
     for rows in sums.values():
         _add(connection, rows)
-    last = str(page[-1].id)
-    if begins_after is None:
-        connection.execute(insert(t.meta).values(key=_FOLDED_TO, value=last))
-    else:
-        connection.execute(update(t.meta).where(name).values(value=last))
+    connection.execute(_SET_META[connection.dialect.name], {"key": _FOLDED_TO, "value": str(page[-1].id)})
     return len(old) or 1
 
 
 def _add(connection: Connection, rows: Sequence[Row[Any]]) -> None:
     e, first = t.entries.c, rows[0]
-    same = {column: getattr(first, column) for column in _SAME}
+    same = {column: getattr(first, column) for column in _GROUP_BY}
     amounts = {column: sum(getattr(row, column) for row in rows) for column in _AMOUNTS}
     there = [e[column] == value for column, value in same.items()]
     more = {column: e[column] + amount for column, amount in amounts.items()}
@@ -103,10 +96,10 @@ def _add(connection: Connection, rows: Sequence[Row[Any]]) -> None:
 
 
 async def forget_member(database: LedgerDatabase, who: Requester) -> int:
-    """Give all rows of this person one random name, which cannot be undone; how many entries that were.
+    """Replace this person in all rows by one random name, irreversibly. Returns the number of entries.
 
-    Open holds keep their person until they are settled: they are needed to find the limits, and end within hours.
-    Counters know the person only by a keyed hash, so limits of today go on as before.
+    Open holds keep their person until they are settled: limits are found by it, and they end within hours. Counters
+    contain only a keyed hash of the person, so today's limits still apply.
     """
     alias = f"erased:{secrets.token_hex(8)}"
     gone = {"user_id": alias, "user_name": ""}

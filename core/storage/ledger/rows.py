@@ -1,4 +1,4 @@
-"""Reads and writes of holds, balances and entries, many rows at a time. Decides nothing."""
+"""Read and write holds, balances and entries, many rows at a time. Decides nothing."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
@@ -8,24 +8,24 @@ from sqlalchemy import BindParameter, Connection, Select, bindparam, insert, sel
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
-from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot, columns_of
+from core.storage.ledger.unit_of_work import Balance, Hold, LedgerSnapshot, requester_columns
 from core.storage.tables import upsert
 
 _CHUNK = 5_000
-"""Below both databases' limits on parameters per statement (32,766 and 32,767)."""
+"""Below both databases' limits on parameters in a statement (32,766 and 32,767)."""
 
-_MAX_LINE = 5_000
-"""Waiting jobs looked at in one decision; at most 20 wait per member."""
+_MAX_WAITING = 5_000
+"""Waiting holds read for one decision; at most 20 wait per member."""
 
 _AMOUNTS = tuple(field.name for field in fields(Balance))
 
-# Made once: to make a statement costs more than to run it.
+# Built once: building a statement costs more than executing it.
 _KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
 _HOLDS = select(t.holds).where(t.holds.c.key.in_(_KEYS))
 _BALANCES = select(t.balances.c.key, *(t.balances.c[name] for name in _AMOUNTS)).where(t.balances.c.key.in_(_KEYS))
-# Ordered by `seq`, SQLite would walk the whole table in that order, and not the index of those that wait.
-_LINE = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_LINE)
-_LINE_OF = _LINE.where(t.holds.c.member.in_(bindparam("members", expanding=True)))
+# If ordered by `seq`, SQLite would scan the whole table instead of using the index of waiting holds.
+_WAITING = select(t.holds).where(t.IS_WAITING).order_by(t.holds.c.held_at).limit(_MAX_WAITING)
+_WAITING_OF = _WAITING.where(t.holds.c.member.in_(bindparam("members", expanding=True)))
 _TOUCH = update(t.holds).where(t.holds.c.key.in_(_KEYS), t.IS_OPEN).values(expires_at=bindparam("until"))
 _PUT_HOLDS, _ADD_ENTRY = upsert(t.holds, "key"), insert(t.entries)
 _ADD = upsert(t.balances, "key", adds=_AMOUNTS)
@@ -40,15 +40,15 @@ def holds_of(keys: Collection[str]) -> Iterable[Select[*tuple[Any, ...]]]:
     return (_HOLDS.params(keys=some) for some in _chunks(sorted(keys)))
 
 
-def read_line(connection: Connection, members: Collection[str] | None) -> list[Hold]:
-    """Waiting holds, the oldest if they are too many; of these members only, if given."""
+def read_waiting(connection: Connection, members: Collection[str] | None) -> list[Hold]:
+    """Return the oldest waiting holds, of these members or of all (None)."""
     if members is None:
-        return [hold_of(row) for row in connection.execute(_LINE)]
-    return [hold_of(row) for row in connection.execute(_LINE_OF, {"members": sorted(members)})]
+        return [hold_of(row) for row in connection.execute(_WAITING)]
+    return [hold_of(row) for row in connection.execute(_WAITING_OF, {"members": sorted(members)})]
 
 
 def read_balances(connection: Connection, keys: Collection[str]) -> dict[str, Balance]:
-    """Rows by name; every asked name is in the answer."""
+    """Return a balance for every key; a missing row is zero."""
     found = {key: Balance() for key in keys}
     for some in _chunks(sorted(keys)):
         for key, *amounts in connection.execute(_BALANCES, {"keys": some}):
@@ -56,29 +56,29 @@ def read_balances(connection: Connection, keys: Collection[str]) -> dict[str, Ba
     return found
 
 
-def write(connection: Connection, book: LedgerSnapshot) -> None:
-    if book.changed:
-        connection.execute(_PUT_HOLDS[connection.dialect.name], [_row(hold) for hold in book.changed.values()])
-    if book.entries:
-        connection.execute(_ADD_ENTRY, book.entries)
-    if book.deltas:
+def write(connection: Connection, snapshot: LedgerSnapshot) -> None:
+    if snapshot.changed:
+        connection.execute(_PUT_HOLDS[connection.dialect.name], [_row(hold) for hold in snapshot.changed.values()])
+    if snapshot.entries:
+        connection.execute(_ADD_ENTRY, snapshot.entries)
+    if snapshot.deltas:
         deltas = [
-            {"key": key, "ends_at": book.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
-            for key, delta in sorted(book.deltas.items())
+            {"key": key, "ends_at": snapshot.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
+            for key, delta in sorted(snapshot.deltas.items())
         ]
         connection.execute(_ADD[connection.dialect.name], deltas)
-    for some in _chunks(sorted(book.touched)):
-        connection.execute(_TOUCH, {"keys": some, "until": book.now + book.settings.hold_ttl_s})
+    for some in _chunks(sorted(snapshot.touched)):
+        connection.execute(_TOUCH, {"keys": some, "until": snapshot.now + snapshot.settings.hold_ttl_s})
 
 
-_DIRECT = tuple(
+_SAME_FIELDS = tuple(
     field.name for field in fields(Hold) if field.name not in {"requester", "seq", "counters", "slots", "windows"}
 )
 
 
 def _row(hold: Hold) -> dict[str, Any]:
-    return {name: getattr(hold, name) for name in _DIRECT} | {
-        **columns_of(hold.requester),
+    return {name: getattr(hold, name) for name in _SAME_FIELDS} | {
+        **requester_columns(hold.requester),
         "roles": hold.requester.role_ids,
         **{name: getattr(hold, name) for name in ("counters", "slots", "windows")},
     }
@@ -86,12 +86,12 @@ def _row(hold: Hold) -> dict[str, Any]:
 
 def hold_of(row: Any) -> Hold:
     return Hold(
-        requester=Requester(**columns_of(row), role_ids=tuple(row.roles)),
+        requester=Requester(**requester_columns(row), role_ids=tuple(row.roles)),
         seq=row.seq,
         counters=tuple(row.counters),
         slots=tuple(row.slots),
         windows=tuple((str(name), ends_at) for name, ends_at in row.windows),
-        **{name: getattr(row, name) for name in _DIRECT},
+        **{name: getattr(row, name) for name in _SAME_FIELDS},
     )
 
 

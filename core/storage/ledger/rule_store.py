@@ -1,7 +1,7 @@
-"""What people change about limits: a moderator's limits, pauses, sponsors, alert channels, with who, when, old and new.
+"""Store changes of limits, pauses, sponsors and alert channels, with who, when, and the old and new value.
 
-Every change raises the rules' version in its own transaction, so the next decision of any process obeys it. Whether
-the person may is judged in `core.budgets.service`, not here.
+Every change increments the rules' version in its own transaction, so that the next decision of any process obeys it.
+`core.budgets.service` checks whether the person may make the change.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, delete, in
 from core.domain.job import Requester
 from core.domain.limits import AlertPlace, ExtraAllowance, LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
-from core.storage.ledger.rules import OPERATORS, VERSION, place_key, rules_of, rules_version
+from core.storage.ledger.rules import OPERATOR_PREFIX, VERSION, rules_of, rules_version, workspace_key
 from core.storage.ledger.sql import SqlLedger
 
 _MAX_TEXT = 200
@@ -25,9 +25,9 @@ class SqlRules:
         self._ledger = ledger
 
     async def set_limit(self, actor: Requester, rule: Rule) -> None:
-        """Set this limit of a workspace, or clear it where `rule.amount` is None."""
+        """Set this limit of a workspace, or clear it if `rule.amount` is None."""
         key = {
-            "platform": f"{OPERATORS}{rule.platform}" if rule.source == "operator" else rule.platform,
+            "platform": f"{OPERATOR_PREFIX}{rule.platform}" if rule.source == "operator" else rule.platform,
             "workspace_id": rule.workspace_id,
             "scope": rule.kind.value,
             "scope_id": rule.id,
@@ -43,18 +43,18 @@ class SqlRules:
         )
 
     async def set_pause(self, actor: Requester, platform: str, workspace_id: str, *, paused: bool) -> None:
-        """Pause or resume a workspace; everywhere, where both names are empty."""
-        key = {"place": place_key(platform, workspace_id) if workspace_id else ""}
+        """Pause or resume a workspace, or everything if both names are empty."""
+        key = {"place": workspace_key(platform, workspace_id) if workspace_id else ""}
         row, subject = self._stamp(actor) if paused else None, "workspace" if workspace_id else "everything"
-        said = {True: "paused", False: "open"}
+        names = {True: "paused", False: "open"}
         await self._write(
-            actor, "pause", subject, said[paused], lambda c: said[_replace(c, t.pauses, key, row) is not None]
+            actor, "pause", subject, names[paused], lambda c: names[_replace(c, t.pauses, key, row) is not None]
         )
 
     async def set_sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, ends_at: float
     ) -> Sponsor | None:
-        """From now on this budget pays for the channel, in place of an earlier one; amount None: nobody does."""
+        """Let this budget pay for the channel from now on, instead of an earlier one; amount None: end it."""
         now = self._ledger.clock.now()
         where = {"platform": actor.platform, "workspace_id": actor.workspace_id, "channel_id": channel_id}
         sponsor = None
@@ -81,13 +81,13 @@ class SqlRules:
         await self._write(actor, "extra", f"user {extra.user_id}", extra.amount_nanousd, work)
 
     async def extras_kept(self, platform: str, workspace_id: str) -> int:
-        """How many of this workspace have not ended."""
+        """Return the number of extras of this workspace that have not ended."""
         c = t.extras.c
         here = (c.platform == platform, c.workspace_id == workspace_id, c.ends_at > self._ledger.clock.now())
         return len(await self._ledger.database.rows(select(c.user_id).where(*here)))
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None, *, everything: bool) -> None:
-        """Send the workspace's alerts here; None: nowhere."""
+        """Send the workspace's alerts to this channel; None: to no channel."""
         key = {"platform": actor.platform, "workspace_id": actor.workspace_id}
         row = {"channel_id": channel_id, "everything": everything, "locale": actor.locale[:16], **self._stamp(actor)}
         new = row if channel_id is not None else None
@@ -100,7 +100,7 @@ class SqlRules:
         )
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """Its moderators' limits, extras and alert channels go, its sponsors end; the operator's rules stay."""
+        """Delete its moderators' limits, extras and alert channels, and end its sponsors; keep the operator's rules."""
         here = {"platform": platform, "workspace_id": workspace_id}
         now = self._ledger.clock.now()
         ending = update(t.sponsors).where(*_same(t.sponsors, here), t.sponsors.c.ends_at > now).values(ends_at=now)
@@ -135,7 +135,7 @@ class SqlRules:
 
     async def operator_limits(self) -> Sequence[Rule]:
         c = t.limits.c
-        query = select(t.limits).where(c.platform.startswith(OPERATORS, autoescape=True))
+        query = select(t.limits).where(c.platform.startswith(OPERATOR_PREFIX, autoescape=True))
         order = (c.scope, c.platform, c.workspace_id, c.scope_id, c.measure)
         return list(rules_of(await self._ledger.database.rows(query.order_by(*order))))
 
@@ -149,7 +149,7 @@ class SqlRules:
     async def _write(
         self, actor: Requester, action: str, subject: str, new: object, work: Callable[[Connection], object]
     ) -> None:
-        """Do `work`, which answers what was there before, and keep who did it."""
+        """Run `work`, which returns the old value, and record the change."""
 
         def noted(connection: Connection) -> object:
             old = work(connection)
@@ -158,7 +158,7 @@ class SqlRules:
         await self._apply(noted)
 
     async def _apply(self, work: Callable[[Connection], object]) -> None:
-        await self._ledger.keys()  # makes the row that holds the version
+        await self._ledger.keys()  # creates the row of the version
 
         def and_raise_version(connection: Connection) -> None:
             work(connection)

@@ -1,7 +1,7 @@
-"""The rules in force, as a snapshot of their tables: limits, pauses, sponsors. Also what applies to one requester.
+"""The rules in force, as a snapshot of their tables (limits, pauses, sponsors), and which apply to a requester.
 
-A version number, raised by every change in the same transaction, tells when a snapshot is stale. The names of counters
-hold a person only as a keyed hash, never by id.
+A version number, incremented by every change in the same transaction, tells when a snapshot is stale. Counter names
+contain a person only as a keyed hash, never by id.
 """
 
 import hashlib
@@ -21,27 +21,27 @@ from core.domain.limits import ExtraAllowance, Limit, Measure, Rule, Scope, Scop
 from core.storage import tables_ledger as t
 
 NOW = "now"
-"""The window name of the counters of jobs at once."""
+"""The window name of the counters of running jobs."""
 
 log = structlog.get_logger(__name__)
 
 VERSION = "rules_version"
-OPERATORS = "*"
-"""Before the platform's name in a row that the operator set; no moderator reaches such rows."""
+OPERATOR_PREFIX = "*"
+"""Prefix of the platform's name in rows that the operator set; moderators cannot change such rows."""
 _MAX_CACHED_PLANS = 20_000
 _NEWEST = select(t.meta.c.value).where(t.meta.c.key == VERSION)
 
 
-class Keys:
-    """Counter names under one salt: the open windows of a person who was forgotten go on limiting them, unreadably."""
+class CounterNames:
+    """Counter names under one salt, so that open windows still limit a person whose data were erased."""
 
     def __init__(self, salt: str) -> None:
         self._salt = bytes.fromhex(salt)
 
     def person(self, who: Requester) -> str:
-        return self._mark(who.platform, person_id(who))
+        return self._hash(who.platform, person_id(who))
 
-    def _mark(self, platform: str, user_id: str) -> str:
+    def _hash(self, platform: str, user_id: str) -> str:
         """80 bits of HMAC-SHA-256."""
         return hmac.new(self._salt, f"{platform}\0{user_id}".encode(), hashlib.sha256).hexdigest()[:20]
 
@@ -59,7 +59,7 @@ class Keys:
             case ScopeKind.ROLE:
                 return f"r:{place}:{_safe(scope.id)}"
             case ScopeKind.USER:
-                return f"u:{place}:{self._mark(scope.platform, scope.id)}"
+                return f"u:{place}:{self._hash(scope.platform, scope.id)}"
 
     def shared(self, who: Requester) -> list[str]:
         scopes = [Scope(ScopeKind.EVERYTHING), Scope(ScopeKind.PLATFORM, who.platform)]
@@ -70,7 +70,7 @@ class Keys:
         return [self.of(scope) for scope in scopes]
 
     def personal(self, who: Requester) -> list[str]:
-        """Counters of the person: wherever they are that person, and in this workspace."""
+        """Return the person's counters: across all workspaces (or the team of their id), and in this workspace."""
         _, team, user_id = person_key(who)
         places = dict.fromkeys([team, who.workspace_id or team])
         return [self.of(Scope(ScopeKind.USER, who.platform, place, user_id)) for place in places]
@@ -81,7 +81,7 @@ def sponsor_key(sponsor_id: str) -> str:
 
 
 def sponsored_key(counter: str) -> str:
-    """The counter of that part of `counter` which sponsors paid."""
+    """Return the counter of the part of `counter` that sponsors paid."""
     return f"g:{counter}"
 
 
@@ -94,20 +94,20 @@ def _safe(part: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundLimit:
     limit: Limit
     counter: str
     opens_at: float | None = None
-    """Set for sponsors alone; other limits open when their window ends."""
+    """Set for sponsors only; other limits open when their window ends."""
 
     minus: str = ""
-    """A counter of what others paid for; it is part of `counter` and does not count here."""
+    """A counter of what sponsors paid; it is included in `counter` and is subtracted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    bounds: tuple[Bound, ...]
-    slots: tuple[Bound, ...]
+    bounds: tuple[BoundLimit, ...]
+    slots: tuple[BoundLimit, ...]
     counters: tuple[str, ...]
     slot_counters: tuple[str, ...]
     sponsor_id: str = ""
@@ -115,29 +115,31 @@ class Plan:
 
 @dataclass(slots=True)
 class Rules:
-    """One snapshot. `plan` answers are remembered, for they depend on nothing else."""
+    """One snapshot. Plans are cached, since they depend on nothing else."""
 
     version: str
-    book: RuleSet
-    keys: Keys
+    rule_set: RuleSet
+    keys: CounterNames
     pauses: frozenset[str] = frozenset()
     sponsors: Mapping[tuple[str, str, str], tuple[Sponsor, ...]] = field(default_factory=dict)
     stale_at: float = float("inf")
-    """When an extra ends that is part of this."""
+    """When the first extra ends."""
     _plans: dict[tuple[object, ...], Plan] = field(default_factory=dict)
 
     def paused(self, who: Requester) -> Literal["operator", "moderator"] | None:
         if "" in self.pauses:
             return "operator"
-        return "moderator" if who.workspace_id and place_key(who.platform, who.workspace_id) in self.pauses else None
+        return (
+            "moderator" if who.workspace_id and workspace_key(who.platform, who.workspace_id) in self.pauses else None
+        )
 
     def sponsor(self, who: Requester, now: float) -> Sponsor | None:
-        """The budget that pays for this channel now; of several, the one that ends first."""
+        """Return the budget that pays for this channel now; of several, the one that ends first."""
         found = self.sponsors.get((who.platform, who.workspace_id, who.channel_id), ())
         return min((one for one in found if one.pays(now)), key=lambda one: one.ends_at, default=None)
 
     def plan(self, who: Requester, model: str | None = None) -> Plan:
-        """What applies to a job of this model (None: of any) when the requester pays out of their own limits."""
+        """Return what applies to a job of this model (None: of any model) if the requester's own limits pay."""
         identity = (who.platform, who.workspace_id, who.channel_id, who.user_id, who.role_ids, model)
         plan = self._plans.get(identity)
         if plan is None:
@@ -147,10 +149,10 @@ class Rules:
         return plan
 
     def sponsored(self, who: Requester, sponsor: Sponsor, model: str | None = None) -> Plan:
-        """What applies when a sponsor pays: everything but the member's default daily money, and the budget.
+        """Return what applies if a sponsor pays: its budget, and all limits except the member's default daily money.
 
-        Every counter of the person moves as well, so that no rule by person is lifted; what the sponsor paid is
-        counted apart, for the default daily money is not used up by it.
+        The person's counters count it as well, so that no limit per person is bypassed. What the sponsor paid is also
+        counted separately, since it does not use up the default daily money.
         """
         own = self.plan(who, model)
         scope = Scope(ScopeKind.CHANNEL, sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
@@ -158,39 +160,39 @@ class Rules:
         counter = sponsor_key(sponsor.id)
         kept = tuple(bound for bound in own.bounds if not _is_default_money(bound.limit))
         return Plan(
-            bounds=(Bound(budget, counter, sponsor.ends_at), *kept),
+            bounds=(BoundLimit(budget, counter, sponsor.ends_at), *kept),
             slots=own.slots,
             counters=(*own.counters, counter, sponsored_key(self.keys.personal(who)[0])),
             slot_counters=own.slot_counters,
             sponsor_id=sponsor.id,
         )
 
-    def _bound(self, limit: Limit) -> Bound:
+    def _bound(self, limit: Limit) -> BoundLimit:
         counter = self.keys.of(limit.scope)
         if limit.model:
             counter = f"m:{limit.model}:{counter}"
-        return Bound(limit, counter, minus=sponsored_key(counter) if _is_default_money(limit) else "")
+        return BoundLimit(limit, counter, minus=sponsored_key(counter) if _is_default_money(limit) else "")
 
     def _plan(self, who: Requester, model: str | None) -> Plan:
-        bounds = [self._bound(one) for one in self.book.limits_for(who) if model is None or one.counts(model)]
+        bounds = [self._bound(one) for one in self.rule_set.limits_for(who) if model is None or one.counts(model)]
         counters = [*self.keys.shared(who), *self.keys.personal(who)]
-        # A role's pot, and a model's, counts the jobs that it limits, not everything its members do elsewhere.
-        pots = dict.fromkeys(bound.counter for bound in bounds if bound.counter not in counters)
+        # The counter of a role or a model counts only the jobs that it limits, not all jobs of its members.
+        all_counters = tuple(dict.fromkeys([*counters, *(bound.counter for bound in bounds)]))
         return Plan(
             bounds=tuple(bound for bound in bounds if bound.limit.measure is not Measure.RUNNING),
             slots=tuple(bound for bound in bounds if bound.limit.measure is Measure.RUNNING),
-            counters=(*counters, *pots),
-            slot_counters=(*counters, *pots),
+            counters=all_counters,
+            slot_counters=all_counters,
         )
 
 
 def _is_default_money(limit: Limit) -> bool:
-    """Whether this is the daily money that every member has unless the operator ruled otherwise."""
+    """Whether this is the default daily money of every member."""
     by_person = limit.scope.kind is ScopeKind.USER and limit.source == "default"
     return by_person and (limit.measure, limit.window) == (Measure.USD, Window.DAY)
 
 
-def place_key(platform: str, workspace_id: str) -> str:
+def workspace_key(platform: str, workspace_id: str) -> str:
     return f"{platform}:{workspace_id}"
 
 
@@ -200,7 +202,7 @@ def rules_version(connection: Connection) -> str:
 
 
 def rules_of(rows: Iterable[Any]) -> Iterator[Rule]:
-    """The rows of `ledger_limits` as rules, but for those that only a newer release beside this one can count."""
+    """Parse rows of `ledger_limits`; rows that only a newer release running beside this one knows are skipped."""
     for row in rows:
         try:
             yield _rule(row)
@@ -209,23 +211,23 @@ def rules_of(rows: Iterable[Any]) -> Iterator[Rule]:
 
 
 def _rule(row: Any) -> Rule:
-    by_operator = row.platform.startswith(OPERATORS)
+    by_operator = row.platform.startswith(OPERATOR_PREFIX)
     return Rule(
         ScopeKind(row.scope),
         Measure(row.measure),
         Window(row.window),
         row.amount,
         "operator" if by_operator else "moderator",
-        row.platform.removeprefix(OPERATORS),
+        row.platform.removeprefix(OPERATOR_PREFIX),
         row.workspace_id,
         row.scope_id,
         model=row.model,
     )
 
 
-def load_rules(connection: Connection, version: str, operator: Sequence[Rule], keys: Keys, now: float) -> Rules:
+def load_rules(connection: Connection, version: str, operator: Sequence[Rule], keys: CounterNames, now: float) -> Rules:
     moderators: dict[WorkspaceKey, list[Rule]] = {}
-    at_run_time: list[Rule] = []  # first, so that they win over the file's and the defaults of the same exactness
+    at_run_time: list[Rule] = []  # first, so that they override equally specific rules of the file and the defaults
     for rule in rules_of(connection.execute(select(t.limits))):
         if rule.source == "operator":
             at_run_time.append(rule)
@@ -241,5 +243,5 @@ def load_rules(connection: Connection, version: str, operator: Sequence[Rule], k
     running = select(e.platform, e.workspace_id, e.user_id, e.amount_nanousd, e.ends_at).where(e.ends_at > now)
     extras = [ExtraAllowance(*row) for row in connection.execute(running)]
     stale_at = min((extra.ends_at for extra in extras), default=float("inf"))
-    book = RuleSet((*at_run_time, *operator), moderators, extras)
-    return Rules(version, book, keys, pauses, sponsors, stale_at)
+    rule_set = RuleSet((*at_run_time, *operator), moderators, extras)
+    return Rules(version, rule_set, keys, pauses, sponsors, stale_at)

@@ -1,4 +1,4 @@
-"""The ledger on SQLite and PostgreSQL: the calls, batched; and the sweep for holds whose job is gone."""
+"""The ledger's calls, batched, and the sweep for holds whose job is gone."""
 
 import secrets
 import time
@@ -19,10 +19,9 @@ from core.ports.ownership import owner_token
 from core.storage import tables_ledger as t
 from core.storage.database import Database
 from core.storage.group_commit import Batcher
-from core.storage.ledger import reserve as decide
-from core.storage.ledger import rows
-from core.storage.ledger.operations import Ask, Change, run
-from core.storage.ledger.rules import VERSION, Keys, Rules, load_rules, rules_version
+from core.storage.ledger import reserve, rows
+from core.storage.ledger.operations import AdmitCall, HoldCall, run
+from core.storage.ledger.rules import VERSION, CounterNames, Rules, load_rules, rules_version
 from core.storage.ledger.transaction import LedgerDatabase
 from core.storage.ledger.unit_of_work import Hold, LedgerSettings, LedgerSnapshot
 
@@ -31,21 +30,21 @@ log = structlog.get_logger(__name__)
 _MAX_BATCH = 128
 _MAX_QUEUE = 20_000
 _RULES_FRESH_S = 2.0
-"""How old the rules behind the cheap `paused` check may be; a hold always checks the newest."""
+"""How old the rules for `paused` may be; a hold always checks the current ones."""
 
 _BALANCES_KEPT_S = 40 * 86_400
-"""Windows that ended longer ago are dropped from the projection; the entries stay."""
+"""Balances of windows that ended longer ago are deleted; the entries are kept."""
 
 _MAX_SWEPT = 10_000
-"""Holds looked at in one sweep; the next one goes on with the rest."""
+"""Holds checked in one sweep; the next one continues with the rest."""
 
 _SALT = "salt"
 
 
 class SqlLedger:
-    """The one authority on what may be spent: holds, settlements and releases, correct under repeats and races.
+    """Decides what may be spent: holds, settlements and releases, correct under repeated and concurrent calls.
 
-    Raises LedgerUnavailable when the database is away. `close` waits for what is being written.
+    Raises LedgerUnavailable when the database is not available. `close` waits for pending writes.
     """
 
     def __init__(self, database: LedgerDatabase | Database, clock: Clock, settings: LedgerSettings) -> None:
@@ -57,33 +56,33 @@ class SqlLedger:
         self._batches = Batcher(self._run, max_batch=_MAX_BATCH, away=(LedgerUnavailable,))
 
     async def hold(self, request: HoldRequest) -> HoldAnswer:
-        """Check and hold all limits that apply, or none. Raises LimitReached, TooManyWaiting, Paused."""
-        return cast(HoldAnswer, await self._call(Ask(request.key, request)))
+        """Hold the amount on all limits that apply, or on none. Raises LimitReached, TooManyWaiting, Paused."""
+        return cast(HoldAnswer, await self._call(AdmitCall(request.key, request)))
 
     async def admit(self, key: str) -> HoldAnswer:
-        """Ask for a waiting hold's turn. Raises LedgerUnavailable where nothing is held under this key."""
-        return cast(HoldAnswer, await self._call(Ask(key)))
+        """AdmitCall for a slot for a waiting hold. Raises LedgerUnavailable if nothing is held under this key."""
+        return cast(HoldAnswer, await self._call(AdmitCall(key)))
 
     async def touch(self, keys: Sequence[str]) -> None:
         if keys:
-            await self._call(Change("", lambda book: book.touched.update(keys)))
+            await self._call(HoldCall("", lambda snapshot: snapshot.touched.update(keys)))
 
     async def settle(self, key: str, *, amount_nanousd: int, megapixels: Decimal, real: bool = True) -> None:
-        """Turn the hold into this charge, once; `real` False: nothing was spent, whatever was held. Raises NotOwner."""
+        """Turn the hold into this charge, once. With `real` False nothing was spent. Raises NotOwner."""
 
-        def work(book: LedgerSnapshot) -> bool:
-            return decide.settle(book, key, amount_nanousd, megapixels, real=real)
+        def work(snapshot: LedgerSnapshot) -> bool:
+            return reserve.settle(snapshot, key, amount_nanousd, megapixels, real=real)
 
-        if not await self._call(Change(key, work, owner_token(key))):
+        if not await self._call(HoldCall(key, work, owner_token(key))):
             log.warning("settle_without_hold", job=key)
 
     async def release(self, key: str) -> None:
-        """Give the hold back in full. Repeats do nothing; a settled hold stays settled."""
-        await self._call(Change(key, lambda book: decide.release(book, key, "release"), owner_token(key)))
+        """Release the hold in full. Repeated calls do nothing; a settled hold stays settled."""
+        await self._call(HoldCall(key, lambda snapshot: reserve.release(snapshot, key, "release"), owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
-        """Make a settled charge this much by an `adjust` entry; returns the difference in nano-dollars."""
-        work = Change(key, lambda book: decide.correct(book, key, amount_nanousd, megapixels, note))
+        """HoldCall a settled charge to this amount by an `adjust` entry; returns the difference in nano-dollars."""
+        work = HoldCall(key, lambda snapshot: reserve.correct(snapshot, key, amount_nanousd, megapixels, note))
         return cast(int, await self._call(work))
 
     async def holds(self, keys: Sequence[str]) -> Mapping[str, Hold]:
@@ -91,33 +90,35 @@ class SqlLedger:
         return {row.key: rows.hold_of(row) for row in found}
 
     async def statuses(self, requester: Requester, model: str | None = None) -> tuple[LimitStatus, ...]:
-        """Every limit that applies to this person here (and to jobs of this model), with use; narrowest first."""
+        """Return every limit that applies to this person here (and to this model), with use, narrowest first."""
         if self.settings.play_money:
             return ()
         await self.keys()
 
         def look(connection: Connection) -> tuple[LimitStatus, ...]:
-            book = self._book(self.rules(connection))
-            plans = decide.plans(book, requester, model)
+            snapshot = self._snapshot(self.rules(connection))
+            plans = reserve.payment_plans(snapshot, requester, model)
             bounds = [bound for plan in plans for bound in (*plan.bounds, *plan.slots)]
-            book.balances = rows.read_balances(connection, {key for b in bounds for key in book.rows_of(b)})
-            paying = next((p for p in plans if p.sponsor_id and book.status(p.bounds[0]).left > 0), plans[-1])
-            return tuple(map(book.status, (*paying.bounds, *paying.slots)))
+            snapshot.balances = rows.read_balances(
+                connection, {key for b in bounds for key in snapshot.balance_keys(b)}
+            )
+            paying = next((p for p in plans if p.sponsor_id and snapshot.status(p.bounds[0]).left > 0), plans[-1])
+            return tuple(map(snapshot.status, (*paying.bounds, *paying.slots)))
 
         return await self.database.run_read(look)
 
     async def paused(self, requester: Requester) -> Literal["operator", "moderator"] | None:
-        """Who has paused new jobs here; cheap, and at most two seconds behind."""
+        """Return who paused new jobs here; cheap, and at most two seconds old."""
         if self._rules is None or time.monotonic() - self._rules_at > _RULES_FRESH_S:
             await self.keys()
             await self.database.run_read(self.rules)
         return self._rules.paused(requester) if self._rules is not None else None
 
     async def sweep(self, is_alive: Callable[[str], Awaitable[bool]], *, older_than_s: float = 120) -> int:
-        """Give back holds whose job is gone, and extend those whose job lives. Returns how many were gone.
+        """Release holds whose job is gone, and extend those whose job lives. Returns how many were released.
 
-        Only holds that nobody made, asked for or touched in the last `older_than_s` are looked at, so what runs in
-        this process and is touched regularly costs nothing here.
+        Checks only holds that were not made, polled or touched in the last `older_than_s`, so that running jobs, which
+        are touched regularly, cost nothing.
         """
         now, h = self.clock.now(), t.holds.c
         quiet = h.expires_at <= now + self.settings.hold_ttl_s - older_than_s
@@ -127,8 +128,8 @@ class SqlLedger:
             if await is_alive(key):
                 living.append(key)
                 continue
-            release = partial(decide.release, key=key, kind="expire" if expires_at <= now else "release")
-            released = await self._call(Change(key, release))
+            release = partial(reserve.release, key=key, kind="expire" if expires_at <= now else "release")
+            released = await self._call(HoldCall(key, release))
             gone += bool(released)
             log.warning("hold_without_job", job=key, given_back=bool(released))
         await self.touch(living)
@@ -140,20 +141,20 @@ class SqlLedger:
     async def close(self) -> None:
         await self._batches.close()
 
-    async def keys(self) -> Keys:
-        """Counter names under this installation's salt, which the first process makes."""
+    async def keys(self) -> CounterNames:
+        """Return the counter names under this installation's salt, which the first process creates."""
         if self._keys is None:
-            self._keys = Keys(await self.database.write(_salt))
+            self._keys = CounterNames(await self.database.write(_salt))
         return self._keys
 
-    _keys: Keys | None = None
+    _keys: CounterNames | None = None
 
     def rules(self, connection: Connection) -> Rules:
-        """The newest rules, read again only after a change."""
+        """Return the current rules, read again only after a change."""
         assert self._keys is not None, "keys() comes first"
         version = rules_version(connection)
         now = self.clock.now()
-        rules = self._rules  # decisions are made in the writer's thread too, which may change it meanwhile
+        rules = self._rules  # a local copy, since the writer thread may replace it meanwhile
         if rules is None or rules.version != version or now >= rules.stale_at:
             rules = self._rules = load_rules(connection, version, self.settings.rules, self._keys, now)
         self._rules_at = time.monotonic()
@@ -162,24 +163,24 @@ class SqlLedger:
     def forget_rules(self) -> None:
         self._rules_at = float("-inf")
 
-    async def _call(self, op: Ask | Change) -> object:
+    async def _call(self, op: AdmitCall | HoldCall) -> object:
         if len(self._batches) >= _MAX_QUEUE:
             raise LedgerUnavailable
         try:
             return await self._batches.call(op)
-        except (SQLAlchemyError, ArithmeticError) as error:  # a number that no column takes
+        except (SQLAlchemyError, ArithmeticError) as error:  # a number that does not fit its column
             log.error("ledger_call_refused", job=op.key, kind=type(error).__name__)
             raise LedgerUnavailable from error
 
-    async def _run(self, ops: Sequence[Ask | Change]) -> Sequence[object]:
+    async def _run(self, ops: Sequence[AdmitCall | HoldCall]) -> Sequence[object]:
         await self.keys()
 
         def work(connection: Connection) -> Sequence[object]:
-            return run(connection, self._book(self.rules(connection)), ops)
+            return run(connection, self._snapshot(self.rules(connection)), ops)
 
         return await self.database.write(work)
 
-    def _book(self, rules: Rules) -> LedgerSnapshot:
+    def _snapshot(self, rules: Rules) -> LedgerSnapshot:
         now, zone = self.clock.now(), self.settings.zone
         return LedgerSnapshot(
             now=now,

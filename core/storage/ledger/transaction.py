@@ -1,8 +1,8 @@
-"""Transactions of the ledger: one at a time over all processes, retried a bounded number of times.
+"""Transactions of the ledger: one at a time over all processes, with a limited number of retries.
 
-Every decision reads and moves the counters of "everything", so on PostgreSQL row locks would queue all writers on that
-one row anyway. One transaction-scoped advisory lock gives the same order, cannot deadlock, and also covers rows that
-do not exist yet; micro-batches make it cheap. On SQLite `BEGIN IMMEDIATE` does the same.
+Every decision reads and changes the counters of the global limits, so on PostgreSQL row locks would serialize all
+writers anyway. One transaction-scoped advisory lock does the same, cannot deadlock, and also covers rows that do not
+exist yet; batching makes it cheap. On SQLite `BEGIN IMMEDIATE` does the same.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _LOCK_ID = 7_313_840_219
-"""Any number that nothing else in the database uses as an advisory lock."""
+"""Any number that is not used for another advisory lock."""
 
 _LOCK_WAIT_MS = 8_000
 _READERS = 4
@@ -34,19 +34,19 @@ _LOCK = text("""
                              set_config('enable_seqscan', 'off', true))
     SELECT pg_advisory_xact_lock(:id) FROM settings
 """)
-"""A plan from when a table was small is kept while it grows, and would read it whole; each query here has its index."""
+"""Sequential scans are off, since a plan cached while a table was small is kept; each query has an index."""
 
 _TROUBLE = (SQLAlchemyError, *DRIVER_ERRORS)
 
 
 def _is_refused(error: BaseException) -> bool:
-    """Whether a value was refused. asyncpg refuses some itself, which SQLAlchemy wraps in a plain DBAPIError."""
+    """Whether a value was rejected. asyncpg rejects some itself, which SQLAlchemy wraps in a plain DBAPIError."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
     return isinstance(error, DataError | IntegrityError) or isinstance(cause, asyncpg.DataError)
 
 
 class LedgerDatabase:
-    """Runs pieces of work in transactions and turns every trouble with the database into LedgerUnavailable."""
+    """Runs functions in transactions; every database failure becomes LedgerUnavailable."""
 
     def __init__(
         self, database: Database, *, pauses_s: tuple[float, ...] = (0.05, 0.2, 0.8), attempt_s: float = 10.0
@@ -57,7 +57,7 @@ class LedgerDatabase:
         self._readers = asyncio.Semaphore(_READERS)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` alone and commit. It may run several times, each time on a fresh transaction."""
+        """Run `work` exclusively and commit. It may run several times, each time in a new transaction."""
 
         def alone(connection: Connection) -> T:
             if not self._db.is_sqlite:
@@ -78,7 +78,7 @@ class LedgerDatabase:
                 async with asyncio.timeout(self._attempt_s), slots or nullcontext():
                     return await attempt()
             except _TROUBLE as error:
-                if _is_refused(error):  # what was written is wrong, not the database: another try meets the same
+                if _is_refused(error):  # the values are wrong, so a retry would fail too
                     raise
                 log.warning("ledger_database_trouble", kind=type(error).__name__, final=pause_s is None)
                 if pause_s is None:

@@ -1,6 +1,6 @@
-"""One batch's working copy of the ledger in memory: holds, balances, and everything that has to be written.
+"""One batch's in-memory copy of the ledger: holds, balances, and everything that has to be written.
 
-Decisions are made on it by plain functions; nothing here waits or touches the database.
+Plain functions decide on it; nothing here waits or accesses the database.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, Rule, Span
 from core.domain.models import DEFAULT_MODEL
 from core.domain.money import PIXELS_PER_MEGAPIXEL
-from core.storage.ledger.rules import NOW, Bound, Rules, balance_key
+from core.storage.ledger.rules import NOW, BoundLimit, Rules, balance_key
 
 HoldState: TypeAlias = Literal["waiting", "running", "settled", "released", "expired"]
 OPEN: frozenset[HoldState] = frozenset({"waiting", "running"})
 _POSTED = ("used_nanousd", "held_nanousd", "used_px", "held_px", "used_jobs", "held_jobs")
-_WHO = ("platform", "workspace_id", "channel_id", "user_id", "user_name")
+_REQUESTER = ("platform", "workspace_id", "channel_id", "user_id", "user_name")
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Balance:
 
 @dataclass(slots=True)
 class Hold:
-    """A row of `ledger_holds`. `windows` are pairs of window name and end, fixed when the hold was made."""
+    """A row of `ledger_holds`. `windows` are pairs of window name and end, fixed when the hold is made."""
 
     key: str
     requester: Requester
@@ -74,7 +74,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """What the operator set. `play_money`: nothing is limited, so no limits are shown."""
+    """The operator's settings. With `play_money` nothing is limited, so no limits are shown."""
 
     rules: Sequence[Rule]
     zone: ZoneInfo
@@ -86,7 +86,7 @@ class LedgerSettings:
 
 @dataclass(slots=True)
 class LedgerSnapshot:
-    """The working copy. `balances` holds the rows that were read; `deltas` what must be added to the stored ones."""
+    """`balances` are the rows that were read; `deltas` are to be added to the stored rows."""
 
     now: float
     day: str
@@ -102,7 +102,7 @@ class LedgerSnapshot:
     touched: set[str] = field(default_factory=set)
 
     def balance(self, counter: str, window: str) -> Balance:
-        """A row that was read before (absent rows count nothing)."""
+        """Return a row that was read before (a missing row is zero)."""
         return self.balances.setdefault(balance_key(counter, window), Balance())
 
     def post(self, counters: Iterable[str], windows: Iterable[tuple[str, float | None]], change: Balance) -> None:
@@ -118,7 +118,7 @@ class LedgerSnapshot:
                 if known is not None:
                     known.add(change)
 
-    def move(self, hold: Hold, state: HoldState) -> None:
+    def set_state(self, hold: Hold, state: HoldState) -> None:
         if not hold.play:
             change = Balance()
             for at, step in ((hold.state, -1), (state, 1)):
@@ -130,9 +130,9 @@ class LedgerSnapshot:
         self.changed[hold.key] = hold
 
     def record(self, hold: Hold, kind: str, step: str, change: Balance, note: str = "") -> None:
-        """Append an entry and post it to the windows of the instant at which the hold was made.
+        """Append an entry and post it to the windows at the time when the hold was made.
 
-        Only the entry of the hold itself names its counters and windows; those that follow it inherit them.
+        Only the hold's own entry lists counters and windows; later entries of the job have the same.
         """
         first = kind == "hold"
         self.entries.append(
@@ -143,7 +143,7 @@ class LedgerSnapshot:
                 "at": self.now,
                 **{name: getattr(hold, name) for name in ("held_at", "day", "play", "sponsor_id", "model")},
                 **{name: getattr(change, name) for name in _POSTED},
-                **columns_of(hold.requester),
+                **requester_columns(hold.requester),
                 "roles": hold.requester.role_ids if first else (),
                 "counters": hold.counters if first else (),
                 "windows": hold.windows if first else (),
@@ -154,13 +154,13 @@ class LedgerSnapshot:
             self.post(hold.counters, hold.windows, change)
         self.changed[hold.key] = hold
 
-    def span_of(self, bound: Bound) -> Span:
+    def span_of(self, bound: BoundLimit) -> Span:
         return next(span for span in self.spans if span.window is bound.limit.window)
 
-    def rows_of(self, bound: Bound) -> list[str]:
+    def balance_keys(self, bound: BoundLimit) -> list[str]:
         return [balance_key(name, self.span_of(bound).key) for name in (bound.counter, bound.minus) if name]
 
-    def status(self, bound: Bound) -> LimitStatus:
+    def status(self, bound: BoundLimit) -> LimitStatus:
         span = self.span_of(bound)
         row = self.balance(bound.counter, span.key)
         opens_at = bound.opens_at if bound.opens_at is not None else span.ends_at
@@ -172,7 +172,7 @@ class LedgerSnapshot:
 
 
 def amounts(row: Balance, measure: Measure) -> tuple[int, int]:
-    """Used and held in the measure's unit; megapixels are rounded up."""
+    """Return used and held in the measure's unit; megapixels are rounded up."""
     match measure:
         case Measure.USD:
             return row.used_nanousd, row.held_nanousd
@@ -188,6 +188,6 @@ def _megapixels(pixels: int) -> int:
     return math.ceil(pixels / PIXELS_PER_MEGAPIXEL)
 
 
-def columns_of(who: Any) -> dict[str, Any]:
-    """The columns of a requester, but for the roles; also of a row that has them."""
-    return {name: getattr(who, name) for name in _WHO}
+def requester_columns(who: Any) -> dict[str, Any]:
+    """Return the columns of a requester, or of a row that has them, except the roles."""
+    return {name: getattr(who, name) for name in _REQUESTER}

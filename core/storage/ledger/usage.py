@@ -1,4 +1,4 @@
-"""What was spent, as sums and as rows, for reports, export and reconciliation. Only reads."""
+"""Read what was spent, as sums and as rows, for reports, export and reconciliation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class SqlUsage:
 
     async def member_days(self, wanted: UsageFilter) -> Sequence[MemberDay]:
         e = t.entries.c
-        # Outside a workspace, ids that are unique only within a team are told apart by it.
+        # In reports over all workspaces, ids that are unique only within a team are prefixed with it.
         apart = e.platform.in_(TEAM_SCOPED) & (not wanted.workspace_id)
         person = case((apart, e.workspace_id + ":" + e.user_id), else_=e.user_id)
         query = (
@@ -54,14 +54,14 @@ class SqlUsage:
         ]
 
     async def held(self, wanted: UsageFilter) -> int:
-        """Nano-dollars held now for jobs that are not over, whenever they began."""
+        """Return the nano-dollars that are held now, whenever the jobs began."""
         h = t.holds.c
         amount = func.coalesce(func.sum(h.amount_nanousd), 0)
         query = select(amount).where(t.IS_OPEN, *_filter(t.holds, wanted, days=False))
         return int((await self.database.rows(query))[0][0])
 
     async def charged_jobs(self, wanted: UsageFilter) -> Sequence[ChargedJob]:
-        """Every charged job, oldest first, with the provider's request where the job is still stored."""
+        """Return every charged job, oldest first, with the provider's request if the job is still stored."""
         h = t.holds.c
         who = (h.platform, h.workspace_id, h.channel_id, h.user_id, h.user_name)
         amounts = (h.amount_nanousd, h.charged_nanousd, h.charged_px)
