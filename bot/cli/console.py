@@ -1,7 +1,7 @@
-"""What every command shares: exit codes, the two streams, and how notices and findings look in a terminal.
+"""Shared by all commands: exit codes, output streams, and how notices and findings are printed.
 
 Results go to standard output, everything else to standard error, so that output can be piped. Nothing that is printed
-is read as markup, and control characters are left out: names, captions and answers of services come from others.
+is interpreted as markup, and control characters are removed, since names, captions and responses come from others.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Exit(IntEnum):
 
 
 class CommandError(NotUsable):
-    """Ends a command with one plain sentence and this exit code."""
+    """Ends a command with one sentence and an exit code."""
 
     def __init__(self, sentence: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(sentence)
@@ -50,8 +50,8 @@ class CommandError(NotUsable):
 
 
 @contextmanager
-def refused_by_disk(what: str) -> Iterator[None]:
-    """An OSError within becomes a CommandError that begins with `what`, such as `a.png cannot be written`."""
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn an OSError into a CommandError that begins with `what`, such as `a.png cannot be written`."""
     try:
         yield
     except OSError as error:
@@ -59,28 +59,28 @@ def refused_by_disk(what: str) -> Iterator[None]:
 
 
 class _Plain(Console):
-    """Prints text as it is, without control characters."""
+    """Prints text verbatim, without control characters."""
 
-    def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(clean(text, len(text)), **how)
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(clean(text, len(text)), **options)
 
 
-_AS_IT_IS: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
-out = _Plain(**_AS_IT_IS)
-err = _Plain(stderr=True, **_AS_IT_IS)
+_VERBATIM: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+out = _Plain(**_VERBATIM)
+err = _Plain(stderr=True, **_VERBATIM)
 
 _COLOURS = {"error": "red", "refusal": "yellow", "info": "cyan"}
 _MARKS = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "problem": ("✘", "red")}
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """One line of plain parts and of parts with a style: `styled("Open ", (address, "bold"))`."""
+    """Make one line of plain and styled parts: `styled("Open ", (address, "bold"))`."""
     pairs = ((part, "") if isinstance(part, str) else part for part in parts)
     return Text.assemble(*((clean(text, len(text)), style) for text, style in pairs))
 
 
 def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]], right: Iterable[str] = ()) -> Table:
-    """A table without lines; the columns named by `right` are set to the right."""
+    """Make a table without lines; the columns named in `right` are right-aligned."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -101,7 +101,7 @@ def code_of(error: UpscaleError | None) -> Exit:
 
 
 def say(notice: Notice, prefix: str = "") -> None:
-    """A notice on standard error: what happened, whether it cost anything, what to do, the reference."""
+    """Print a notice to standard error: what happened, whether it cost anything, what to do, the reference."""
     more = [part for part in (notice.charged, notice.advice) if part]
     if notice.opens_at is not None:
         more.append(f"Opens again {moment(notice.opens_at)}.")
@@ -119,21 +119,21 @@ def print_finding(finding: Finding, console: Console) -> None:
 
 
 def moment(at: float | None) -> str:
-    """Unix seconds as local date and time; `-` for None."""
+    """Format unix seconds as local date and time; `-` for None."""
     return "-" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def operator() -> Requester:
-    """Whoever sits at this terminal: may do anything."""
+    """Return the user of this terminal, who may do anything."""
     try:
         name = getpass.getuser()
-    except (KeyError, OSError):  # a container's numeric user has no name
+    except (KeyError, OSError):  # the numeric user of a container has no name
         name = "operator"
     return Requester(PLATFORM, user_id=name, user_name=name, is_moderator=True, is_operator=True)
 
 
 async def ask(question: str) -> bool:
-    """A yes-or-no question on the terminal; no where there is none. Can be cancelled while it waits."""
+    """Ask a yes-or-no question; no if standard input is not a terminal. Can be cancelled while it waits."""
     if not sys.stdin.isatty():
         return False
     err.print(f"{question} [y/N] ", end="")
@@ -152,7 +152,7 @@ async def ask(question: str) -> bool:
 
 
 def opens_app(work: Callable[..., Awaitable[Exit | None]], **fixed: Any) -> Callable[..., None]:
-    """`work(app, …)` as a command of its parameters that are not fixed; it ends with the exit code that it returns."""
+    """Make a command of `work(app, …)`, with its parameters except `fixed`; the returned exit code ends it."""
 
     def command(**given: Any) -> None:
         from bot.cli.session import in_app
@@ -163,7 +163,7 @@ def opens_app(work: Callable[..., Awaitable[Exit | None]], **fixed: Any) -> Call
 
 
 def parameter_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with a flag for every parameter in the place of its `**given`; values arrive as typed."""
+    """Give the command a flag for every model parameter instead of its `**given`; values are passed as typed."""
     helps = {name: f"{parameter_hint(name, 'en')}: {allowed_text(name, 'en', ALL)}{_default(name)}" for name in SPECS}
     helps["preset"] = ", ".join(PRESETS)
     flags = {name: Annotated[str, typer.Option(f"--{name}", help=text)] for name, text in helps.items()}
@@ -176,7 +176,7 @@ def _described(
     without: Container[str],
     flags: Mapping[str, Any] | None = None,
 ) -> Callable[..., None]:
-    """`command` with the name, the words and the parameters of `by` but some, and these flags, for typer to read."""
+    """Give `command` the name, docstring and parameters of `by`, except `without`, plus these flags, for typer."""
     hints = get_type_hints(by, localns={"App": object}, include_extras=True)
     parameters = [
         one.replace(annotation=hints[one.name])

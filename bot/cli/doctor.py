@@ -1,6 +1,6 @@
-"""`python -m bot doctor`: looks at everything the bot needs and says, for each, what was seen and how to mend it.
+"""`python -m bot doctor`: check everything the bot needs, and print each finding with its fix.
 
-Changes nothing and spends nothing. Platforms are examined by their own adapters (`examine` in the adapter's package).
+Changes nothing and spends nothing. Adapters check their own platforms (`examine` in the adapter's package).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,17 +38,17 @@ from core.upscalers.fal import FalUpscaler
 if TYPE_CHECKING:
     from bot.app import App
 
-_CHECK_LIMIT_S = 20.0
+_CHECK_TIMEOUT_S = 20.0
 _LOW_CREDIT_NANOUSD = 5_000_000_000
 _CLOCK_LIMIT_S = 30.0
-"""Slack refuses requests signed more than five minutes away, fal's webhooks likewise; half a minute is a warning."""
-_DISK_LIMIT_BYTES = 2_000_000_000
+"""Slack requests and fal's webhooks are refused if their signature is more than five minutes off."""
+_LOW_DISK_BYTES = 2_000_000_000
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 async def examine(app: App, *, as_json: bool = False) -> Exit:
-    """Run every check and print the findings as they come; Failed if any is a problem."""
+    """Run every check and print the findings as they come; FAILED if any is a problem."""
     found = []
     async for finding in findings(app):
         found.append(finding)
@@ -63,7 +64,6 @@ def print_json(found: Sequence[Finding]) -> None:
 
 
 async def findings(app: App) -> AsyncIterator[Finding]:
-    """All findings, area by area. A check that hangs or breaks is itself a finding."""
     s = app.settings
     checks: list[tuple[str, Check]] = [
         ("the settings", lambda: _settings(s)),
@@ -75,18 +75,18 @@ async def findings(app: App) -> AsyncIterator[Finding]:
         ("the clock", lambda: _clock(s)),
     ]
     for platform in s.platforms:
-        look = getattr(platform.package, "examine", None)
-        if platform.settings.enabled and look is not None:
-            checks.append((platform.name, lambda look=look, p=platform: look(p.settings, s.public_url)))  # type: ignore[misc]
+        check = getattr(platform.package, "examine", None)
+        if platform.settings.enabled and check is not None:
+            checks.append((platform.name, partial(check, platform.settings, s.public_url)))
     for name, check in checks:
         for finding in await bounded(name, check):
             yield finding
 
 
 async def bounded(name: str, check: Check) -> Sequence[Finding]:
-    """The findings of this check; one that hangs or breaks is itself a finding."""
+    """Run a check; a timeout or an error in it is a finding as well."""
     try:
-        async with asyncio.timeout(_CHECK_LIMIT_S):
+        async with asyncio.timeout(_CHECK_TIMEOUT_S):
             return await check()
     except TimeoutError:
         return [Finding("problem", f"Checking {name} took too long.", "Try again; look at the network.")]
@@ -116,7 +116,7 @@ async def _data(s: Settings) -> Sequence[Finding]:
         return [Finding("problem", f"{s.data_dir} cannot be written to.", "Give this user the right, or set DATA_DIR.")]
     free = shutil.disk_usage(s.data_dir).free
     what = f"{s.data_dir} can be written to; {free / 1e9:.1f} GB are free."
-    if free < _DISK_LIMIT_BYTES:
+    if free < _LOW_DISK_BYTES:
         return [Finding("warning", what, "Images are kept RETENTION_DAYS; lower it, or make room.")]
     return [Finding("ok", what)]
 
@@ -142,7 +142,7 @@ async def _objects(s: Settings) -> Sequence[Finding]:
 
 
 async def _workers() -> Sequence[Finding]:
-    """What this machine's kernel enforces on the processes that read strangers' pictures."""
+    """Check which restrictions this kernel enforces on the processes that decode pictures."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "core.images.confinement", cwd=Path(core.images.confinement.__file__).parents[2],
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
@@ -217,13 +217,12 @@ async def _credit(upscaler: FalUpscaler) -> Sequence[Finding]:
 
 
 async def _clock(s: Settings) -> Sequence[Finding]:
-    """Against the Date of the services that are used anyway; without any there is nothing to compare with."""
-    address = s.fal_rest_url if s.backend == "fal" else None
-    if address is None:
+    """Compare the clock with fal's Date header, if fal is used."""
+    if s.backend != "fal":
         return [Finding("ok", f"The clock says {time.strftime('%Y-%m-%d %H:%M:%S %Z')}.")]
     try:
         timeout = aiohttp.ClientTimeout(total=10)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.head(address) as answer:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.head(s.fal_rest_url) as answer:
             theirs = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
         return [Finding("warning", "The clock could not be compared.", "Check the network.")]

@@ -1,4 +1,4 @@
-"""Which arguments are pictures and which are parameters, and what a result's file is called. Copies results out."""
+"""Sort arguments into pictures and parameters, name result files, and copy results to them."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bot.cli.console import CommandError, refused_by_disk
+from bot.cli.console import CommandError, disk_errors
 from core.domain.media_types import MIME, SUFFIXES, SavedAs, suffix_for
 from core.domain.parameters.values import LINK
 from core.domain.untrusted_text import clean_line
@@ -20,18 +20,18 @@ from core.storage.files.private_folder import give_usual_rights
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"])
 _RESULT_NAME = re.compile(r"\.\d+(\.\d+)?x$")
 _SAVED_AS: dict[str, SavedAs] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-_MOST_PIPED_BYTES = 1_000_000_000
-"""An endless pipe must not fill the disk; MAX_INPUT_BYTES is judged later, with its own words."""
+_MAX_PIPED_BYTES = 1_000_000_000
+"""An endless pipe must not fill the disk; MAX_INPUT_BYTES is checked later."""
 
 PIPE = Path("-")
-"""Where a file is named: standard input, and after `-o` standard output."""
+"""Standard input, or standard output after `-o`."""
 
 _RESULTS = ("image/png", "image/jpeg", "image/webp")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What was typed: pictures (files or links) in order, and the parameters among them as one text."""
+class Arguments:
+    """The command's arguments: pictures (files or links) in order, and the other words as one text."""
 
     pictures: tuple[Path | str, ...]
     text: str
@@ -39,7 +39,7 @@ class Order:
 
 @contextmanager
 def without_pipe(arguments: Sequence[str], out: Path | None) -> Iterator[list[str]]:
-    """The arguments with a file in the place of `-`, which holds what came on standard input. Raises CommandError."""
+    """Replace `-` in the arguments by a file with the content of standard input. Raises CommandError."""
     if str(PIPE) not in arguments:
         yield list(arguments)
         return
@@ -52,13 +52,13 @@ def without_pipe(arguments: Sequence[str], out: Path | None) -> Iterator[list[st
         with path.open("wb") as file:
             while chunk := sys.stdin.buffer.read(1 << 20):
                 file.write(chunk)
-                if file.tell() > _MOST_PIPED_BYTES:
+                if file.tell() > _MAX_PIPED_BYTES:
                     raise CommandError("Standard input does not end; pipe one image.")
         yield [str(path) if argument == str(PIPE) else argument for argument in arguments]
 
 
-def read_arguments(arguments: Sequence[str]) -> Order:
-    """Sort arguments into pictures and parameters. Raises CommandError for a file that is not there."""
+def read_arguments(arguments: Sequence[str]) -> Arguments:
+    """Sort arguments into pictures and parameters. Raises CommandError for a missing file."""
     pictures: list[Path | str] = []
     words: list[str] = []
     for argument in arguments:
@@ -75,11 +75,11 @@ def read_arguments(arguments: Sequence[str]) -> Order:
             words.append(argument)
     if not pictures:
         raise CommandError("Name at least one image: python -m bot upscale FILE [parameters]")
-    return Order(tuple(pictures), " ".join(words))
+    return Arguments(tuple(pictures), " ".join(words))
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """By name, without those in folders below and without results of earlier calls (`name.2x.png`)."""
+    """List a folder's pictures by name, without subfolders and results of earlier calls (`name.2x.png`)."""
     named = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and path.is_file())
     found = [path for path in named if not _RESULT_NAME.search(path.stem)]
     if not found:
@@ -92,16 +92,16 @@ def title(picture: Path | str) -> str:
 
 
 def _name(picture: Path | str) -> str:
-    """The file's own name; of a link what its path ends in, without what no file may be called."""
-    return (
-        picture.name if isinstance(picture, Path) else clean_line(Path(unquote(urlsplit(picture).path)).name) or "image"
-    )
+    """Return the file's name, or the last part of a link's path, cleaned so that it can be a file's name."""
+    if isinstance(picture, Path):
+        return picture.name
+    return clean_line(Path(unquote(urlsplit(picture).path)).name) or "image"
 
 
 def result_path(picture: Path | str, factor: float, mime: str, out: Path | None, *, many: bool) -> Path:
-    """Where the result goes: next to the picture as `name.2x.png`, or where `-o` says (a file, or a folder).
+    """Return the result's path: next to the picture as `name.2x.png`, or as `-o` says (a file, or a folder).
 
-    A result of a link goes into the current folder. With several pictures `-o` is always a folder.
+    The result of a link goes into the current folder. With several pictures `-o` is always a folder.
     """
     name = Path(_name(picture))
     default = f"{name.stem}.{factor:g}x{suffix_for(mime)}"
@@ -111,24 +111,23 @@ def result_path(picture: Path | str, factor: float, mime: str, out: Path | None,
 
 
 def wanted_format(out: Path | None, mime: str, *, many: bool) -> SavedAs | None:
-    """What a result of type `mime` is to be converted to for the file that `-o` names; None to leave it as it is."""
+    """Return the format to convert a result of type `mime` to for the file that `-o` names; None: no conversion."""
     wanted = None if out is None or many or out.is_dir() else _SAVED_AS.get(out.suffix.lower())
     return wanted if wanted is not None and MIME[wanted] != mime else None
 
 
-def tells_another_kind(path: Path, mime: str) -> bool:
-    """Whether the file's name promises another kind of picture than it holds."""
+def has_wrong_suffix(path: Path, mime: str) -> bool:
     kinds = {suffix: mime for mime, suffix in SUFFIXES.items()} | {".jpeg": "image/jpeg", ".tiff": "image/tiff"}
     return kinds.get(path.suffix.lower(), mime) != mime
 
 
-def refuse_taken(order: Order, factor: float, out: Path | None) -> None:
-    """Raise CommandError, before anything is paid, where a result's file exists already or two would be one."""
+def check_results_are_new(arguments: Arguments, factor: float, out: Path | None) -> None:
+    """Raise CommandError, before anything is paid, if a result's file exists already or two have the same name."""
     if out == PIPE:
         return
     seen: set[Path] = set()
-    many = len(order.pictures) > 1
-    for picture in order.pictures:
+    many = len(arguments.pictures) > 1
+    for picture in arguments.pictures:
         candidates = {result_path(picture, factor, mime, out, many=many) for mime in _RESULTS}
         taken = [path for path in candidates if path.exists()]
         if taken:
@@ -139,13 +138,13 @@ def refuse_taken(order: Order, factor: float, out: Path | None) -> None:
 
 
 def free_path(path: Path) -> Path:
-    """`path`, or `path` with -1, -2 … before its ending where that appeared meanwhile: a paid result is never lost."""
+    """Return `path`, or `path` with -1, -2 … before its suffix if it was created meanwhile."""
     tries = [path, *(path.with_stem(f"{path.stem}-{n}") for n in range(1, 1000))]
     return next(candidate for candidate in tries if not candidate.exists())
 
 
-def hand_out(source: Path, dest: Path) -> None:
-    """Copy a picture to where a person wants it; `dest` is whole or absent, and not more private than their files."""
+def copy_out(source: Path, dest: Path) -> None:
+    """Copy a picture for a person: `dest` appears complete, with the permissions of their own files."""
     if dest == PIPE:
         with source.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
@@ -158,6 +157,6 @@ def hand_out(source: Path, dest: Path) -> None:
 
 
 def digest_of(picture: Path) -> bytes:
-    """SHA-256 of its bytes. Raises CommandError."""
-    with refused_by_disk(f"{picture} cannot be read"), picture.open("rb") as file:
+    """Return the SHA-256 of a file. Raises CommandError."""
+    with disk_errors(f"{picture} cannot be read"), picture.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -1,4 +1,4 @@
-"""`python -m bot job REF`: everything known about one reference, in plain words; `history`; and a job's receipt."""
+"""`python -m bot job REF` prints everything known about a reference; also `history`, and a job's receipt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bot.cli.console import CommandError, Exit, err, moment, operator, out, styled
-from bot.cli.files import hand_out, title
+from bot.cli.files import copy_out, title
 from core.domain.errors import to_json
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bot.app import App
 
 _LOOKALIKES = str.maketrans("oil", "011")
-"""References have no o, i or l; whoever reads one aloud may still hear them."""
+"""References have no o, i or l, but people may read or hear them."""
 
 _STATES = {
     JobState.AWAITING_CONFIRMATION: "waits for its requester to agree to the price",
@@ -84,7 +84,7 @@ async def _save_result(app: App, job: Job, target: Path) -> Exit | None:
     if path.exists():
         raise CommandError(f"{path} exists; name another file.")
     try:
-        await asyncio.to_thread(hand_out, kept, path)
+        await asyncio.to_thread(copy_out, kept, path)
     except FileNotFoundError:
         err.print(f"The image of {job.id} is no longer on this machine.")
         return Exit.FAILED
@@ -148,7 +148,7 @@ def _times(job: Job) -> Iterator[tuple[str, str]]:
         yield "price until", moment(job.confirm_by_at)
     if job.finished_at is not None:
         yield "ended at", f"{moment(job.finished_at)}, after {duration(job.finished_at - job.created_at, 'en')}"
-    elif job.updated_at:  # a restored one has been taken in hand by nobody yet
+    elif job.updated_at:  # 0 for a restored job that no process has run yet
         yield "last change", moment(job.updated_at)
 
 
@@ -192,7 +192,7 @@ def _provider(job: Job) -> Iterator[tuple[str, str]]:
 def print_result(
     picture: Path | str, job: Job, path: Path | None, left: tuple[LimitStatus, ...], *, json: bool, to: Console = out
 ) -> None:
-    """The receipt of a job that ended. `path` is None where there is no picture; then only JSON is printed."""
+    """Print the receipt of a job that ended. If there is no picture (`path` is None), print only JSON."""
     if json:
         typer.echo(json_module.dumps(as_json(picture, job, path), ensure_ascii=False), file=to.file)
     elif path is not None and job.result is not None:
@@ -205,7 +205,7 @@ def print_result(
 
 
 def as_json(picture: Path | str, job: Job, path: Path | None) -> dict[str, Any]:
-    """One job as a flat record. Money is US dollars; sizes are pixels and bytes; absent values are null."""
+    """Return a flat record of a job. Money is US dollars; sizes are pixels and bytes; missing values are null."""
     result, receipt = job.result, job.receipt
     return {
         "input": str(picture),

@@ -1,4 +1,4 @@
-"""The commands about money: `usage`, and who may spend what: `quota`, `limits` and `allow`."""
+"""Commands about money and who may spend it: `usage`, `quota`, `limits`, `allow`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, err, moment, opens_app, operator, out, refused_by_disk, styled, table_of
+from bot.cli.console import CommandError, disk_errors, err, moment, opens_app, operator, out, styled, table_of
 from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, JobNotFound
@@ -55,7 +55,7 @@ async def usage(
             _print_rows((name, "USD", "jobs", "MP", "share"), rows, shares)
     if chart is not None:
         drawn = await app.service.budgets.usage_chart(report, locale="en", dark=False)
-        with refused_by_disk(f"{chart} cannot be written"):
+        with disk_errors(f"{chart} cannot be written"):
             shutil.move(drawn, chart)
         err.print(f"Chart written to {chart}.")
 
@@ -79,7 +79,7 @@ Per = Annotated[Window, typer.Option(help="Over which time")]
 
 
 def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "", *, named: bool = False) -> Requester:
-    """The operator, acting there; empty: for the bot as a whole. `named`: CommandError where no workspace is named."""
+    """Return the operator acting in a workspace, or for the whole bot. `named`: a workspace is required."""
     if named and not (platform and workspace):
         raise CommandError(
             "Name the workspace: --platform discord|slack and --workspace ID. "
@@ -180,7 +180,7 @@ quota.command("resume", help="Take new jobs again, in one workspace or everywher
 
 
 def read_amount(text: str, measure: Measure) -> int:
-    """`5`, `$2.50`, `2,5` in the measure's unit (nano-dollars for money). Raises CommandError."""
+    """Parse `5`, `$2.50` or `2,5` in the measure's unit (nano-dollars for money). Raises CommandError."""
     try:
         return amount_of(text, measure)
     except InvalidParameters as wrong:

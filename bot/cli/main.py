@@ -26,10 +26,9 @@ Settings come from the environment and .env; .env.example documents them all.
 
 
 class _Plain(TyperGroup):
-    """Says what is wrong with an argument without the words of the library that judges it."""
+    """Removes pydantic's phrases from the messages about wrong arguments."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Raises BadParameter."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as wrong:
@@ -56,7 +55,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Options that stand before any command."""
+    """Options before the command."""
 
 
 Role = Literal["all", "chat", "worker"]
@@ -152,7 +151,7 @@ def upscale(
     fields = {name: value for name, value in given.items() if value}
     with without_pipe(arguments, out) as named:
         options = Options(read_arguments(named), fields, out, force, yes, json)
-        leave(in_app(lambda app: work(app, options), takes_over=True))  # a command that was killed is taken up again
+        leave(in_app(lambda app: work(app, options), takes_over=True))  # resumes the jobs of a killed command
 
 
 for work in (usage, job, history, limits, allow):
@@ -160,7 +159,7 @@ for work in (usage, job, history, limits, allow):
 
 
 def main() -> None:
-    """Run the command line; every expected failure is one sentence on standard error and an exit code."""
+    """Run the command line. Expected failures are printed as one sentence and become an exit code."""
     try:
         cli(prog_name="python -m bot")
     except NotUsable as error:

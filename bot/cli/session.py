@@ -1,4 +1,4 @@
-"""Opens the application for one command, or to serve; what stops a start becomes one plain sentence."""
+"""Open the application for one command, or to serve. What prevents the start becomes one plain sentence."""
 
 import asyncio
 import tempfile
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def read_settings(**given: str) -> Settings:
-    """The settings; warnings are said on standard error. Raises SettingsError with every mistake."""
+    """Read the settings and print their warnings to standard error. Raises SettingsError with every mistake."""
     found = settings.load(**given)
     for warning in found.warnings:
         err.print(styled((warning, "yellow")))
@@ -34,7 +34,7 @@ def read_settings(**given: str) -> Settings:
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made in this folder, which is made first where it is not there."""
+    """Whether files can be created in this folder; creates it if it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -44,7 +44,7 @@ def writable(folder: Path) -> bool:
 
 
 def secrets_of(found: Settings) -> list[str]:
-    """Every secret in the settings, for the log's redaction."""
+    """Return every secret in the settings, to redact them in logs."""
     models = [found, *(platform.settings for platform in found.platforms)]
     values = [value for model in models for value in vars(model).values()]
     return [value.get_secret_value() for value in values if hasattr(value, "get_secret_value")]
@@ -52,7 +52,7 @@ def secrets_of(found: Settings) -> list[str]:
 
 @contextmanager
 def plain_errors(found: Settings) -> Iterator[None]:
-    """What can go wrong with the folder or the database of these settings becomes a CommandError of one sentence."""
+    """Turn errors of the data folder and the database into a CommandError with one sentence."""
     if not writable(found.data_dir):
         raise CommandError(f"DATA_DIR={found.data_dir} cannot be written to; name a folder that can.")
     try:
@@ -65,7 +65,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
 
 @asynccontextmanager
 async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> AsyncIterator[App]:
-    """The started application. Raises NotUsable with one sentence where it cannot be started."""
+    """Start the application, and close it at the end. Raises NotUsable with one sentence if it cannot start."""
     with plain_errors(found):
         app = App(found, serve=serve, takes_over=takes_over)
         await app.__aenter__()
@@ -76,7 +76,7 @@ async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> A
 
 
 def in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False) -> T:
-    """Run `work` in an opened application, with quiet logs, and return what it returns."""
+    """Run `work` in a started application, with logs of errors only, and return its result."""
     found = read_settings()
     level = found.log_level if found.log_level in ("debug", "error") else "error"
     logs.configure(level, found.log_format, secrets_of(found))
@@ -88,14 +88,14 @@ def in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False) -> 
     return asyncio.run(go())
 
 
-_KEY_CHECK_S = 5.0
-_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (which no browser can open)
+_KEY_CHECK_TIMEOUT_S = 5.0
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (no browser can open these)
 
 
 def run_bot(**given: str) -> int:
-    """Serve until SIGTERM or SIGINT, by the settings `given` before all others; the exit code.
+    """Serve until SIGTERM or SIGINT; `given` overrides other settings. Returns the exit code.
 
-    Raises NotUsable with one sentence where it cannot start.
+    Raises NotUsable with one sentence if it cannot start.
     """
     found = read_settings(**given)
     hide_memory()
@@ -116,16 +116,15 @@ async def _serve(found: Settings) -> int:
 
 
 async def _refused(upscaler: FalUpscaler) -> bool:
-    """Whether fal says no to the key. A fal that does not answer in time stops no start."""
+    """Whether fal refuses the key. If fal does not answer in time, the start continues."""
     try:
-        async with asyncio.timeout(_KEY_CHECK_S):
+        async with asyncio.timeout(_KEY_CHECK_TIMEOUT_S):
             return await upscaler.check_key() == "refused"
     except TimeoutError:
         return False
 
 
 def _greet(found: Settings, port: int) -> None:
-    """Two lines for whoever has just typed `make run`."""
     host = "127.0.0.1" if found.web_host in _ANY_ADDRESS else found.web_host
     host = f"[{host}]" if ":" in host else host
     models = {
@@ -133,12 +132,10 @@ def _greet(found: Settings, port: int) -> None:
         "local": "a small model on this machine (no account, play money)",
         "sandbox": "the sandbox model (no AI, play money)",
     }
-    model = models[found.backend]
-    err.print(styled(("upscale-bot", "bold"), f" runs with {model}."))
+    err.print(styled(("upscale-bot", "bold"), f" runs with {models[found.backend]}."))
     err.print(styled("Open ", (f"http://{host}:{port}", "bold"), " in a browser. Stop with Ctrl-C."))
 
 
 def _connected(platform: str) -> None:
-    """Said when it is true, and not when it is only configured; the page has a line of its own."""
-    if platform not in ("web", "cli"):
+    if platform not in ("web", "cli"):  # `_greet` has printed the page's address
         err.print(styled("Connected to ", (platform.capitalize(), "bold"), "."))

@@ -1,6 +1,6 @@
-"""`python -m bot setup` asks for the keys, checks each answer live, and writes `.env`; `invite` and `slack-manifest`.
+"""`python -m bot setup` asks for the keys, checks each answer live, and writes `.env`; also `invite`, `slack-manifest`.
 
-The platforms bring their own questions, links and manifest; none is named here.
+The adapters provide the questions, links and manifest of their platforms.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import typer
 from dotenv import set_key
 
 from bot import settings
-from bot.cli.console import CommandError, err, out, print_finding, refused_by_disk, styled
+from bot.cli.console import CommandError, disk_errors, err, out, print_finding, styled
 from bot.cli.doctor import bounded, key_finding
 from bot.cli.session import read_settings
 from bot.providers import fal_config
@@ -26,9 +26,9 @@ from core.ports import Credential, Finding, NotUsable, SystemClock
 from core.upscalers.fal import FalUpscaler
 
 _TRIES = 3
-_AROUND = re.compile(r"""^\W*(?:bot|bearer|key)\s+|[\s'"`“”]""", re.IGNORECASE)
-"""What is copied along with a key, and never is in one."""
-_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
+_NOT_OF_KEY = re.compile(r"""^\W*(?:bot|bearer|key)\s+|[\s'"`“”]""", re.IGNORECASE)
+"""Text that is often copied together with a key, and is never part of one."""
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
 Ask = Callable[[str, Credential], str]
 
 _FAL = (
@@ -57,11 +57,11 @@ _PLACES = (
 
 
 Area = tuple[str, Sequence[Credential], Callable[[Settings], Any]]
-"""What is asked together and checked together: its title, the questions, the check."""
+"""Questions that are asked and checked together: title, questions, check."""
 
 
-def _typed(prompt: str, credential: Credential) -> str:
-    """A line; a secret is not shown while it is typed, and is read as it is where there is no terminal."""
+def _read_line(prompt: str, credential: Credential) -> str:
+    """Read a line. On a terminal, a secret is not shown while it is typed."""
     if credential.secret and sys.stdin.isatty():
         return getpass.getpass(prompt)
     try:
@@ -70,13 +70,13 @@ def _typed(prompt: str, credential: Credential) -> str:
         return ""
 
 
-def run_setup(ask: Ask = _typed, path: Path = Path(".env")) -> None:
-    """Go through fal and every platform; what was accepted is written after each, so that nothing is asked twice."""
+def run_setup(ask: Ask = _read_line, path: Path = Path(".env")) -> None:
+    """Set up fal and every platform. Accepted answers are written after each, so that none is lost."""
     err.print("Press Enter to skip a question or to keep what is set already. Keys are not shown while you type.\n")
     for area in _areas(settings.load()):
         accepted = _go_through(area, ask)
         if accepted:
-            with refused_by_disk(f"{path} cannot be written"):
+            with disk_errors(f"{path} cannot be written"):
                 write_env(path, accepted)
             os.environ.update(accepted)
             err.print(f"Saved in {path}.\n")
@@ -102,7 +102,7 @@ def _checker(name: str, examine: Any) -> Callable[[Settings], Any]:
 
 
 def _go_through(area: Area, ask: Ask) -> dict[str, str]:
-    """Ask and check until it works or is given up; the accepted answers."""
+    """Ask and check up to three times; returns the accepted answers."""
     title, credentials, check = area
     err.print(styled((title, "bold")))
     for attempt in range(_TRIES):
@@ -112,7 +112,7 @@ def _go_through(area: Area, ask: Ask) -> dict[str, str]:
                 err.print(f"  {number}. {step}")
             answer = ask(f"  {credential.variable} ({credential.title}): ", credential).strip()
             if credential.secret:
-                answer = _AROUND.sub("", answer)
+                answer = _NOT_OF_KEY.sub("", answer)
             if answer:
                 answers[credential.variable] = answer
         if not answers or _accepted(title, check, answers):
@@ -122,7 +122,7 @@ def _go_through(area: Area, ask: Ask) -> dict[str, str]:
 
 
 def _accepted(title: str, check: Callable[[Settings], Any], answers: dict[str, str]) -> bool:
-    """Say what the check finds; whether nothing is wrong."""
+    """Print the findings of the check; returns whether there is no problem."""
     try:
         found = settings.load(**{name.lower(): answer for name, answer in answers.items()})
         findings = asyncio.run(bounded(title, lambda: check(found)))
@@ -147,20 +147,19 @@ async def _check_places(found: Settings) -> Sequence[Finding]:
 
 
 def write_env(path: Path, values: Mapping[str, str]) -> None:
-    """Set these variables: in the line that sets them already, else at the end. For its owner only (0600).
+    """Set these variables: in the line that sets them already, else at the end. The file gets mode 0600.
 
-    Each is written whole or not at all. Raises OSError.
+    Each is written completely or not at all. Raises OSError.
     """
     path.touch(mode=0o600)
     path.chmod(0o600)
     for name, value in values.items():
-        set_key(
-            path, name, value, quote_mode="never" if _PLAIN.fullmatch(value) else "always", encoding=encoding_of(path)
-        )
+        quote_mode = "never" if _UNQUOTED.fullmatch(value) else "always"
+        set_key(path, name, value, quote_mode=quote_mode, encoding=encoding_of(path))
 
 
 def print_invites() -> None:
-    """The links of every platform that has some and is set up, with what each permission is for."""
+    """Print the invite links of every platform that is set up, with the reason for each permission."""
     found = read_settings()
     offered = [(platform, make) for platform, make in _offering(found, "invite_links") if platform.settings.enabled]
     if not offered:
@@ -177,7 +176,7 @@ def print_invites() -> None:
 
 
 def print_manifest() -> None:
-    """The manifest, alone on standard output, so that it can be piped."""
+    """Print only the manifest to standard output, so that it can be piped."""
     found = read_settings()
     for platform, make in _offering(found, "manifest"):
         try:

@@ -1,4 +1,4 @@
-"""The operator's commands that look after what is stored: `reconcile`, `purge`, `backup`, `restore`."""
+"""The operator's maintenance commands: `reconcile`, `purge`, `backup`, `restore`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, ask, err, moment, opens_app, out, refused_by_disk, table_of
+from bot.cli.console import CommandError, Exit, ask, disk_errors, err, moment, opens_app, out, table_of
 from core.domain.money import usd
 from core.presentation import file_size
 
@@ -68,7 +68,7 @@ def _print(found: Comparison, days: int) -> None:
     rows = [_row(difference) for difference in found.differences]
     if rows and out.is_terminal:
         out.print(table_of(("what", "when", "job", "request id", "ours", "billed"), rows))
-    elif rows:  # a pipe or a file has no width, and an id that is cut is none
+    elif rows:  # a pipe or a file has no width, and ids must not be truncated
         out.print("\n".join(map("\t".join, rows)))
 
 
@@ -128,7 +128,7 @@ async def backup(
         raise CommandError(f"{file} exists; name another file.")
     data_dir = app.settings.data_dir
     folders = [data_dir / name for name in PICTURE_FOLDERS] if images else []
-    with refused_by_disk(f"{file} cannot be written"):
+    with disk_errors(f"{file} cannot be written"):
         found = await write_backup(app.database, file, version=VERSION, key_file=data_dir / KEY_FILE, folders=folders)
     with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
     with_images = f", {found.pictures} files of images" if images else ""
@@ -193,7 +193,7 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
 
 
 def _vault(found: Settings, file: Path) -> tuple[str | None, Vault]:
-    """The key that the backup brings, where one is to be written, and the vault to open its rows with."""
+    """Return the backup's key, if it must be written, and the vault that decrypts the backup's rows."""
     from bot.settings import secret
     from core.storage import backup as stored
     from core.storage.encryption import Vault
@@ -206,7 +206,7 @@ def _vault(found: Settings, file: Path) -> tuple[str | None, Vault]:
 
 
 def _put_key(path: Path, key: str) -> None:
-    """Write the backup's key; one that was there is kept beside it under a name of its own."""
+    """Write the backup's key; an existing key file is renamed and kept."""
     if path.exists():
         if path.read_text() == key:
             return

@@ -1,7 +1,7 @@
-"""`python -m bot upscale`: enlarge files from a terminal through the same service as every chat.
+"""`python -m bot upscale`: enlarge files from a terminal, through the same service as the chat platforms.
 
-Shows the same stages as bars, asks before dear jobs, writes the result next to the picture, and prints the receipt.
-Ctrl-C cancels and says what that costs; a second one leaves the jobs to the next start.
+Shows progress bars, asks before expensive jobs, writes the result next to the picture, and prints the receipt. Ctrl-C
+cancels and says what that costs; a second Ctrl-C leaves the jobs to the next start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli import files
-from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, err, operator, out, refused_by_disk, say
+from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, disk_errors, err, operator, out, say
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
@@ -39,26 +39,26 @@ from core.presentation.texts.progress_texts import cancel_pending_text, stage_te
 if TYPE_CHECKING:
     from bot.app import App
 
-_AGREES_TO_ANYTHING_NANOUSD = 10**15
-"""`--yes`: a million dollars; the limits still hold."""
+_ANY_PRICE_NANOUSD = 10**15
+"""`--yes`: a million dollars; the limits still apply."""
 _HANDED_OUT = "handed_out"
-"""In the notes of a job whose picture was written where the command said."""
+"""Delivery state of a job whose picture was written to its file."""
 
-_MOST_REPEATS = 1000
-_AT_ONCE = 10
-"""Pictures of a folder; the others wait here instead of being refused for want of room in the queue."""
+_MAX_REPEATS = 1000
+_CONCURRENCY = 10
+"""Pictures of a folder that run at once; the others wait here, since the service would refuse them."""
 
 _QUALITY = 95
-"""Of a JPEG or a WebP that `-o` asks for."""
+"""Quality of a JPEG or a WebP that `-o` asks for."""
 
 _SEVERITY = (Exit.FAILED, Exit.BUDGET, Exit.CANCELLED, Exit.USAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the command was called. `out` is a file, or a folder for several pictures."""
+    """The command's options. `out` is a file, or a folder for several pictures."""
 
-    order: files.Order
+    arguments: files.Arguments
     fields: Mapping[str, str] = field(default_factory=dict)
     out: Path | None = None
     force: bool = False
@@ -67,32 +67,32 @@ class Options:
 
 
 async def upscale(app: App, options: Options) -> Exit:
-    """Enlarge every picture; the worst outcome is the command's."""
+    """Enlarge every picture; returns the worst exit code."""
     try:
         defaults = await app.service.accounts.defaults(operator())
         models = app.service.models
-        asked = parse(options.order.text, options.fields, models, model=defaults.get("model"))
+        asked = parse(options.arguments.text, options.fields, models, model=defaults.get("model"))
     except InvalidParameters as error:
         say(app.service.notice(error, "en", who=operator()))
         return Exit.USAGE
     factor = models.resolve(asked, defaults).factor
     if not options.force:
-        files.refuse_taken(options.order, factor, options.out)
-    if options.out == files.PIPE and len(options.order.pictures) > 1:
+        files.check_results_are_new(options.arguments, factor, options.out)
+    if options.out == files.PIPE and len(options.arguments.pictures) > 1:
         raise CommandError("Only one image fits into standard output; name a folder with -o.")
     if options.out is not None:
-        folder = options.out if options.out.is_dir() or len(options.order.pictures) > 1 else options.out.parent
+        folder = options.out if options.out.is_dir() or len(options.arguments.pictures) > 1 else options.out.parent
         if not writable(folder):
             raise CommandError(f"{folder} cannot be written to; name another file or folder with -o.")
     run = _Run(app, options)
     async with run.interruptible():
         with run.bars:
-            outcomes = await asyncio.gather(*(run.one(picture) for picture in options.order.pictures))
+            outcomes = await asyncio.gather(*(run.one(picture) for picture in options.arguments.pictures))
     return next((code for code in _SEVERITY if code in outcomes), Exit.OK)
 
 
 class _Run:
-    """One call of the command: its bars, its jobs, and who may ask a question now."""
+    """One call of the command: its progress bars and jobs, and a lock for questions."""
 
     def __init__(self, app: App, options: Options) -> None:
         self.app = app
@@ -109,14 +109,14 @@ class _Run:
             disable=not err.is_terminal,
         )
         self._asking = asyncio.Lock()
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_CONCURRENCY)
         self._running: dict[str, Job] = {}
         self._interrupts = 0
         self._interrupted = asyncio.Event()
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def one(self, picture: Path | str) -> Exit:
-        async with self._room:
+        async with self._slots:
             return await self._one(picture)
 
     async def _one(self, picture: Path | str) -> Exit:
@@ -142,44 +142,44 @@ class _Run:
             requester=self.actor,
             source=source,
             reply=ReplyAddress(PLATFORM),
-            text=self.options.order.text,
+            text=self.options.arguments.text,
             fields=dict(self.options.fields),
             unsafe_place=True,
-            confirmed_nanousd=_AGREES_TO_ANYTHING_NANOUSD if self.options.yes else 0,
+            confirmed_nanousd=_ANY_PRICE_NANOUSD if self.options.yes else 0,
         )
 
     async def _key(self, picture: Path | str) -> str:
-        """The same for the same command on the same picture until that is handed out.
+        """Return the same key for the same command on the same picture until its result is written.
 
-        So a command that was killed, or whose machine went down, is not paid again when it is typed again.
+        So a command that was killed, or whose machine went down, is not paid for again when it is repeated.
         """
-        asked = json.dumps([self.options.order.text, dict(self.options.fields)], sort_keys=True)
+        asked = json.dumps([self.options.arguments.text, dict(self.options.fields)], sort_keys=True)
         digest = hashlib.sha256(f"{asked}\n{picture if isinstance(picture, str) else ''}".encode())
         if isinstance(picture, Path):
             digest.update(await asyncio.to_thread(files.digest_of, picture))
         store = self.app.ctx.store
-        for number in range(_MOST_REPEATS):
+        for number in range(_MAX_REPEATS):
             key = f"{PLATFORM}:{digest.hexdigest()[:32]}-{number}"
             job = await store.get(job_id_for(key))
             if job is None or not job.state.terminal:
                 return key
-            lies_here = job.state is JobState.SUCCEEDED and not job.images_deleted
-            if lies_here and not (await store.delivery_state(job.id)).get(_HANDED_OUT):
+            is_kept = job.state is JobState.SUCCEEDED and not job.images_deleted
+            if is_kept and not (await store.delivery_state(job.id)).get(_HANDED_OUT):
                 return key
         return f"{PLATFORM}:{secrets.token_hex(12)}"
 
     async def _uploaded(self, picture: Path) -> Source:
-        """A copy in the data folder, so that the job can be carried on when the original is gone."""
+        """Copy the picture into the data folder, so that the job can be resumed when the original is gone."""
         folder = self.app.settings.data_dir / "uploads"
         copy = folder / f"{PLATFORM}-{secrets.token_hex(12)}"
 
-        with refused_by_disk(f"{picture} cannot be read"):
+        with disk_errors(f"{picture} cannot be read"):
             await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
             await asyncio.to_thread(shutil.copyfile, picture, copy)
         return Source("upload", path=f"uploads/{copy.name}", name=picture.name)
 
     async def _follow(self, job: Job, bar: TaskID) -> Job:
-        """Show every event until the job ends; returns its last snapshot."""
+        """Show every event until the job ends; returns the ended job."""
         async for event in self.app.service.watch(job.id):
             job = event.job
             if job.state is JobState.AWAITING_CONFIRMATION:
@@ -196,7 +196,7 @@ class _Run:
         self.bars.update(bar, description=text, total=total, completed=progress.percent or 0)
 
     async def _agree(self, job: Job) -> None:
-        """Ask about the price, one question at a time; no answer is a no."""
+        """Ask about the price, one question at a time. No answer counts as no."""
         if job.quote is None:
             return
         asked = _question(job.quote)
@@ -214,7 +214,7 @@ class _Run:
         await self._stop(job)
 
     async def _answer(self, question: str) -> bool:
-        """The answer, or no as soon as Ctrl-C is pressed."""
+        """Ask; no as soon as Ctrl-C is pressed."""
         asking = asyncio.create_task(ask(question))
         await first_of(asking, self._interrupted.wait())
         asking.cancel()
@@ -226,7 +226,7 @@ class _Run:
             print_result(picture, job, None, (), json=self.options.json)
             say(notice, f"{files.title(picture)}: ")
             return Exit.CANCELLED if job.state is JobState.CANCELLED else code_of(job.error)
-        many = len(self.options.order.pictures) > 1
+        many = len(self.options.arguments.pictures) > 1
         path = files.result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
         path = path if self.options.force else files.free_path(path)
         media = JobMedia(self.app.ctx)
@@ -234,8 +234,8 @@ class _Run:
         wanted = files.wanted_format(self.options.out, file.mime, many=many)
         if wanted is not None:
             file = await media.converted(job, saved_as=wanted, quality=_QUALITY)
-        await asyncio.to_thread(files.hand_out, file.path, path)
-        if files.tells_another_kind(path, file.mime):
+        await asyncio.to_thread(files.copy_out, file.path, path)
+        if files.has_wrong_suffix(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.ctx.store.change_delivery_state(job.id, {_HANDED_OUT: True})
         left = await self.app.service.limits.applying(self.actor)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bot.cli.console import CommandError
-from bot.cli.files import Order, free_path, read_arguments, refuse_taken, result_path
+from bot.cli.files import Arguments, check_results_are_new, free_path, read_arguments, result_path
 from bot.cli.jobs import as_json
 from bot.cli.limits import _print_limits, _print_rows, read_amount
 from bot.cli.main import cli
@@ -35,9 +35,9 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pictures_and_parameters_may_be_mixed() -> None:
-    order = read_arguments(["cat.png", "3x", "dog.jpg", "--guidance=2", "https://example.com/a.png", "seed=7"])
-    assert order.pictures == (Path("cat.png"), Path("dog.jpg"), "https://example.com/a.png")
-    assert order.text == "3x --guidance=2 seed=7"
+    arguments = read_arguments(["cat.png", "3x", "dog.jpg", "--guidance=2", "https://example.com/a.png", "seed=7"])
+    assert arguments.pictures == (Path("cat.png"), Path("dog.jpg"), "https://example.com/a.png")
+    assert arguments.text == "3x --guidance=2 seed=7"
 
 
 def test_a_folder_stands_for_its_pictures() -> None:
@@ -95,18 +95,18 @@ def test_the_result_lies_next_to_the_picture_or_where_it_is_wanted(
 
 
 def test_nothing_is_overwritten_and_that_is_said_before_paying() -> None:
-    order = Order((Path("cat.png"),), "")
-    refuse_taken(order, 2, None)
+    arguments = Arguments((Path("cat.png"),), "")
+    check_results_are_new(arguments, 2, None)
     Path("cat.2x.jpg").write_bytes(b"x")
     with pytest.raises(CommandError, match="--force"):
-        refuse_taken(order, 2, None)
-    refuse_taken(order, 3, None)
+        check_results_are_new(arguments, 2, None)
+    check_results_are_new(arguments, 3, None)
 
 
 def test_two_results_of_one_name_are_refused_beforehand() -> None:
-    order = Order((Path("cat.png"), Path("a/cat.jpg")), "")
+    arguments = Arguments((Path("cat.png"), Path("a/cat.jpg")), "")
     with pytest.raises(CommandError, match="Two of the results"):
-        refuse_taken(order, 2, Path("out"))
+        check_results_are_new(arguments, 2, Path("out"))
 
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten_either() -> None:
