@@ -1,4 +1,4 @@
-"""The composition root: every part is made here, by plain constructor calls, and started, drained and closed in order.
+"""The composition root: makes every part by plain constructor calls, and starts, drains and closes them in order.
 
 An `App` is made without touching the network or the database; `start` opens it; `run` serves until a signal. Knows
 everything, decides nothing.
@@ -66,7 +66,8 @@ from core.storage.obligations import SqlObligations
 from core.storage.state import SqlAppState, adopt_key
 
 _DAY_S = 86_400
-_GOODBYE_S = 1.5
+_MIN_DRAIN_S = 1.5
+"""So long requests are still answered, with the advice to try again."""
 _OLD_ENGINE = "jobs.db"
 
 log = structlog.get_logger(__name__)
@@ -208,8 +209,10 @@ class App:
         )
 
     async def start(self) -> None:
-        """Open everything: database first, doors to the outside last."""
-        for number in (signal.SIGTERM, signal.SIGINT) if self.serve else ():  # a stop during the start is no abort
+        """Open everything: the database first, connections to the outside last."""
+        for number in (
+            (signal.SIGTERM, signal.SIGINT) if self.serve else ()
+        ):  # a signal during the start ends it in order
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await migrate(self.database)
         await adopt_key(self.database, self.vault)
@@ -233,17 +236,17 @@ class App:
             self.own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
 
     def _forget_old_engine(self) -> None:
-        """Delete what the job engine of older releases kept beside a SQLite file; the jobs' rows say everything."""
+        """Delete the SQLite file of the job engine of older releases; everything needed is in the jobs' rows."""
         if Path(self.database.engine.url.database or "").name != _OLD_ENGINE:
             for end in ("", "-wal", "-shm"):
                 (self.settings.data_dir / f"{_OLD_ENGINE}{end}").unlink(missing_ok=True)
 
     def own(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run it beside everything else until the end."""
+        """Run a task until the app closes."""
         self._tasks.append(asyncio.create_task(work, name=name))
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, then drain; the exit code. Raises NotUsable where a platform refuses us."""
+        """Serve until SIGTERM or SIGINT, then drain; returns the exit code. Raises NotUsable if a platform refuses."""
         await self.stopping.wait()
         await self.drain()
         if self._refused:
@@ -255,19 +258,18 @@ class App:
         self.stopping.set()
 
     async def drain(self) -> None:
-        """Answer new requests with "restarting", let short steps end, hand the rest over. Within SHUTDOWN_GRACE_S."""
+        """Answer new requests with "restarting" and let short steps end, within SHUTDOWN_GRACE_S."""
         log.info("draining", jobs=len(self.pipeline.jobs_here))
         self.stopping.set()
         self.service.drain()
         self.health.draining = True
         most_s = max(0.0, self.settings.shutdown_grace_s - 8)
-        # Long enough that whoever asks just now is told to come back, instead of finding nobody.
-        await asyncio.gather(self.pipeline.settle_down(most_s), asyncio.sleep(min(_GOODBYE_S, most_s)))
+        await asyncio.gather(self.pipeline.settle_down(most_s), asyncio.sleep(min(_MIN_DRAIN_S, most_s)))
 
     async def close(self) -> None:
-        """Undo `start`, in reverse; a part that breaks keeps no other open. Unfinished jobs are left for others."""
+        """Close everything, even if a part fails. Unfinished jobs are left to other processes."""
         self.service.drain()
-        # Replies work as long as jobs do; an adapter that keeps a connection for them brings a `close`.
+        # Jobs need the adapters for their replies; an adapter with a connection of its own has a `close`.
         both = (*self.adapters.values(), *self.ctx.other_providers.values())
         own = [close for part in both if (close := getattr(part, "close", None)) is not None]
         first = (self._end_tasks, self.http.stop, self.pipeline.hand_over, self.engine.close, self.alerts.close, *own)

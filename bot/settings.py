@@ -1,8 +1,8 @@
-"""Everything the operator can set, read once: the only place that reads the environment and `.env`.
+"""All settings, read once. The only module that reads the environment and `.env`.
 
 Field names are the environment's names in lower case; `.env.example` documents each with its default and unit, and a
-test holds the two together. Adapters bring their own settings, found by walking the `adapters` package, so a new
-platform changes nothing here. Secrets are `SecretStr` and never part of a sentence.
+test compares the two. Adapters have their own settings, found in the `adapters` package, so a new platform changes
+nothing here. Secrets are `SecretStr` and never part of a message.
 """
 
 import importlib
@@ -31,21 +31,21 @@ from core.net.host_check import BareHost
 
 Dollars = Decimal
 NO_LIMIT = frozenset({"", "none", "off"})
-"""What an operator writes for "no such limit"; for the limits alone, an empty value is not the same as unset."""
+"""Values for "no such limit". Only for limits, an empty value is not the same as an unset one."""
 
 
 @runtime_checkable
 class AdapterSettings(Protocol):
-    """What the application asks of an adapter's settings; the rest is between them and their adapter."""
+    """The part of an adapter's settings that the application uses."""
 
     @property
     def enabled(self) -> bool:
-        """Whether the credentials are there, so that the platform is started."""
+        """Whether the credentials are set, so that the platform is started."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """One folder of `adapters`: its validated settings, and the package, whose `create` imports the SDK."""
+    """An adapter: its validated settings, and its package, whose `create` imports the SDK."""
 
     name: str
     settings: AdapterSettings
@@ -62,27 +62,27 @@ def _split(value: Any) -> Any:
 
 
 _IDS = {"discord": r"\d+", "slack": "[A-Z][A-Z0-9]*"}
-"""What ids look like there. One that is none could never match anybody."""
+"""Patterns of ids. Any other text could never match anybody."""
 
 
-def _place(said: str, *, of_people: bool) -> str:
-    """One entry of the lists of who may spend. Raises ValueError for what could never match anybody."""
-    platform, *ids = said.split(":")
+def _place(entry: str, *, of_people: bool) -> str:
+    """Check an entry of ALLOWED_WORKSPACES or ALLOWED_USERS. Raises ValueError if it could never match anybody."""
+    platform, *ids = entry.split(":")
     platform = platform.lower() if ids else ""
     is_id = re.compile(_IDS.get(platform, "|".join(_IDS.values()))).fullmatch
     team_scoped = of_people and platform in TEAM_SCOPED
     known = platform_names()
-    if said == EVERYBODY:
-        return said
-    well_formed = re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", said) and len(ids) <= 1 + team_scoped
-    if not well_formed or (platform in {"", *known} and not all(map(is_id, ids or [said]))):
+    if entry == EVERYBODY:
+        return entry
+    well_formed = re.fullmatch(r"[A-Za-z0-9]+(:[A-Za-z0-9]+){0,2}", entry) and len(ids) <= 1 + team_scoped
+    if not well_formed or (platform in {"", *known} and not all(map(is_id, ids or [entry]))):
         example = "discord:1234 or slack:T0123:U0123" if of_people else "discord:1234 or slack:T0123"
-        raise ValueError(f"must be ids such as {example}, not “{said[:40]}”")
+        raise ValueError(f"must be ids such as {example}, not “{entry[:40]}”")
     if ids and platform not in known:
         raise ValueError(f"names a platform that is not there, “{platform[:40]}”; there is {', '.join(known)}")
     if team_scoped and len(ids) < 2:
-        raise ValueError(f"needs the team too, as {platform}:T0123:U0123, not “{said[:40]}”")
-    return ":".join((platform, *ids)) if ids else said
+        raise ValueError(f"needs the team too, as {platform}:T0123:U0123, not “{entry[:40]}”")
+    return ":".join((platform, *ids)) if ids else entry
 
 
 def _known_models(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,16 +91,16 @@ def _known_models(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _must(good: Callable[[Any], object], wrong: str) -> AfterValidator:
-    """Takes what `good` says something to; `wrong` is what is said of anything else."""
+def _must(accepts: Callable[[Any], object], message: str) -> AfterValidator:
+    """Refuse a value with `message` unless `accepts` returns something true."""
 
-    def judge(value: Any) -> Any:
+    def check(value: Any) -> Any:
         with suppress(KeyError, ValueError, OSError):
-            if good(value):
+            if accepts(value):
                 return value
-        raise ValueError(wrong)
+        raise ValueError(message)
 
-    return AfterValidator(judge)
+    return AfterValidator(check)
 
 
 AnyCase, Split = BeforeValidator(_any_case), BeforeValidator(_split)
@@ -192,21 +192,21 @@ class Settings(BaseModel):
     platforms: tuple[Platform, ...] = Field(default=(), exclude=True)
     """Filled by `load`; not a setting."""
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
-    """Sentences about `.env` that are worth saying but stop nothing."""
+    """Warnings about `.env`."""
 
     @property
     def backend(self) -> Literal["fal", "local", "sandbox"]:
-        """The provider of the models: as set, else fal where there is a key, else this machine."""
+        """The provider of the models: as set, else fal if there is a key, else this machine."""
         return self.upscale_backend or ("fal" if self.fal_key else "local")
 
     @cached_property
     def offered(self) -> Models:
-        """The models on offer, as `MODELS` lists them, else all of the provider's."""
+        """The offered models: those in `MODELS`, else all of the provider's."""
         return ALL.for_provider(self.backend, self.models)
 
     @cached_property
     def database(self) -> str:
-        """The database's address; may hold a password, so never log it."""
+        """The database's address. It may contain a password, so never log it."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{(self.data_dir / 'bot.db').as_posix()}"
@@ -222,17 +222,16 @@ class Settings(BaseModel):
 
 
 def nanousd(dollars: Decimal) -> int:
-    """US dollars to integer nano-dollars, exactly (settings allow at most nine decimals)."""
+    """Convert US dollars to nano-dollars, exactly (settings allow at most nine decimals)."""
     return int(dollars * NANOUSD_PER_USD)
 
 
 def secret(value: SecretStr | None) -> str | None:
-    """The secret in clear, for whoever must send it; None where it is not set."""
     return value.get_secret_value() if value is not None else None
 
 
 def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
-    """What is `given`, else the environment, else `.env`. Raises SettingsError with all mistakes."""
+    """Read the settings: `given`, else the environment, else `.env`. Raises SettingsError with all mistakes."""
     problems = unreadable_lines(env_file)
     if problems:
         raise SettingsError(problems)
@@ -252,13 +251,13 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
     }
     found_here = {"data_dir": own.data_dir.expanduser().absolute()}  # workers run in folders of their own
     parts = [platform.settings for platform in platforms]
-    told = (warning for part in parts for warning in getattr(part, "warnings", ()))
-    warnings = (*misspelt(typed, known), *in_clear([own, *parts]), *told)
+    of_adapters = (warning for part in parts for warning in getattr(part, "warnings", ()))
+    warnings = (*misspelt(typed, known), *in_clear([own, *parts]), *of_adapters)
     return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": warnings})
 
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:
-    """All variables by lower-case name, empty ones left out (but for limits), and every name that is set."""
+    """Return all variables by lower-case name, without empty ones (except limits), and every name that is set."""
     from_file = DotEnvSettingsSource(BaseSettings, env_file, encoding_of(env_file)).env_vars if env_file else {}
     merged = {**from_file, **EnvSettingsSource(BaseSettings).env_vars}
     values = {name.lower(): (value or "").strip() for name, value in merged.items()}
@@ -273,7 +272,7 @@ def platform_names() -> list[str]:
 
 
 def _packages() -> list[tuple[str, Any]]:
-    """Every platform's package: it must export `Settings` and `create`."""
+    """Import every adapter's package, which exports `Settings` and `create`."""
     return [(name, importlib.import_module(f"adapters.{name}")) for name in platform_names()]
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in the settings as plain sentences, one per variable. Shows no value that might be a secret."""
+"""Explain mistakes in the settings, one sentence per variable. Shows no value that might be a secret."""
 
 import codecs
 import difflib
@@ -26,7 +26,7 @@ _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less tha
 
 
 class SettingsError(NotUsable):
-    """The settings cannot be used. `problems` are sentences for the operator; none holds a secret."""
+    """The settings cannot be used. `problems` are sentences for the operator, without secrets."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -38,7 +38,7 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> list[str]:
 
 
 def misspelt(written: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
-    """A warning for each name in `.env` or the environment that is not known but looks like one that is."""
+    """Return a warning for each unknown name in `.env` or the environment that looks like a known one."""
     warnings = []
     for name in written:
         close = difflib.get_close_matches(name, known, n=5, cutoff=0.7) if name not in known else []
@@ -49,14 +49,14 @@ def misspelt(written: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
 
 
 def _likeness(written: str, known: str) -> float:
-    """Of letters, and more where a name is shortened or has a word too many: QUOTA_TZ, FAL_API_KEY."""
+    """Similarity of letters, higher if one name is a shortened form of the other: QUOTA_TZ, FAL_API_KEY."""
     short, long = sorted((written, known), key=len)
     rest = iter(long)
     return difflib.SequenceMatcher(None, written, known).ratio() + 0.1 * all(letter in rest for letter in short)
 
 
 def encoding_of(env_file: Path | str | None) -> str:
-    """UTF-16 where the file begins as PowerShell lets it begin, else UTF-8."""
+    """Return UTF-16 if the file begins with its byte order mark, as PowerShell writes it, else UTF-8."""
     if not env_file or not Path(env_file).is_file():
         return "utf-8"
     with Path(env_file).open("rb") as file:
@@ -64,7 +64,7 @@ def encoding_of(env_file: Path | str | None) -> str:
 
 
 def unreadable_lines(env_file: Path | str | None) -> list[str]:
-    """A sentence for each line of `.env` that is neither NAME=value nor a comment; shows nothing of the line."""
+    """Return a sentence for each line of `.env` that is neither NAME=value nor a comment, without the line's text."""
     if not env_file or not Path(env_file).is_file():
         return []
     path = Path(env_file)
@@ -81,7 +81,7 @@ def unreadable_lines(env_file: Path | str | None) -> list[str]:
 
 
 def in_clear(models: Iterable[Any]) -> tuple[str, ...]:
-    """A warning for each service's address to which keys would be sent over plain http, off this machine."""
+    """Return a warning for each service on another machine to which keys would be sent over plain http."""
     warnings = []
     for model in models:
         for name, value in vars(model).items():
@@ -112,7 +112,7 @@ def _sentence(detail: ErrorDetails, kind: type[BaseModel]) -> str:
 
 
 def _wanted(detail: ErrorDetails) -> str:
-    """What the variable must be, from pydantic's kind of error."""
+    """Describe what the variable must be, from pydantic's error type."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "literal_error":
         return str(context.get("expected", "another value")).replace("'", "")
@@ -127,7 +127,7 @@ def _wanted(detail: ErrorDetails) -> str:
 
 
 def _given(detail: ErrorDetails, kind: type[BaseModel], field: str) -> str:
-    """The value as written, unless it could be, or hold, a secret."""
+    """Quote the value, unless it could be or contain a secret."""
     shown = str(detail.get("input", ""))
     info = kind.model_fields.get(field)
     harmless = info is not None and not _is_secret(info.annotation) and "://" not in shown

@@ -1,4 +1,4 @@
-"""What release 0.2.0 needs that 0.1.0 did not have, in one revision; those of its making were never released
+"""Changes of release 0.2.0 since 0.1.0, in one revision; the revisions between were never released
 
 Revision ID: 0009
 Revises: 0001
@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 
 def _ownership() -> None:
-    """Who carries a job on, and how far its paid call got. An empty mark: only the sealed half tells, as in 0.1.0."""
+    """Owners of jobs, and submit marks. With an empty mark only the encrypted part has it, as in 0.1.0."""
     op.create_table(
         "replicas",
         sa.Column("name", sa.String(40), primary_key=True),
@@ -95,7 +95,7 @@ def _extras() -> None:
 
 
 def _limits_of_models(connection: sa.Connection) -> None:
-    """The model is part of the primary key, so the table, of a few rows, is made anew."""
+    """Recreate the table, which has few rows, since the model becomes part of the primary key."""
     rows = connection.execute(sa.text("SELECT * FROM ledger_limits")).mappings().all()
     op.drop_table("ledger_limits")
     key = {"platform": 20, "workspace_id": 64, "scope": 12, "scope_id": 128, "measure": 12, "window": 8}
@@ -112,9 +112,9 @@ def _limits_of_models(connection: sa.Connection) -> None:
 
 
 def _whole_identity(connection: sa.Connection) -> None:
-    """Saved defaults, rules and sponsored use of people whose ids are unique only in a team, under team and id.
+    """Store defaults, rules and sponsored use of people whose ids are unique only in a team under team and id.
 
-    What cannot be given to exactly one team is given to nobody, but an operator's rule to every team.
+    What does not belong to exactly one team is dropped, except an operator's rule, which applies to every team.
     """
     teams: dict[str, set[str]] = defaultdict(set)
     for name in ("jobs", "ledger_entries"):
@@ -164,7 +164,7 @@ def _rules(connection: sa.Connection, teams: dict[str, set[str]]) -> None:
 
 
 def _sponsored(connection: sa.Connection) -> None:
-    """What sponsors paid of a person's use, under the person's counter in their team."""
+    """Move what sponsors paid for a person to the person's counter in their team."""
     balances = sa.table("ledger_balances", sa.column("key"))
     keys = set(connection.execute(sa.select(balances.c.key).where(balances.c.key.like("%u:slack:%"))).scalars())
     for key in [key for key in keys if key.startswith("g:u:slack::")]:

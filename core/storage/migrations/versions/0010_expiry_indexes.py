@@ -1,4 +1,4 @@
-"""Indexes for what is forgotten by its time, and for a job's incidents
+"""Indexes for deleting expired rows, and for a job's incidents
 
 Revision ID: 0010
 Revises: 0009

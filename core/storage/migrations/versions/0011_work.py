@@ -1,9 +1,9 @@
-"""Our own record of what is under way, instead of the job engine's of another library
+"""A table of running work, instead of the tables of another library's job engine
 
-A job that is under way belongs to the process that its row names. Where that process is gone it is taken at once by
-whoever starts; where it still runs, in a rolling upgrade, it is left to it until then.
+A running job belongs to the process that its row names. If that process is gone, the next one to start takes the job
+over; if it still runs, in a rolling upgrade, it keeps the job until it ends.
 
-Which alerts were sent is small state as well.
+Alerts that were sent move to `app_state` as well.
 
 Revision ID: 0011
 Revises: 0010
@@ -45,12 +45,12 @@ def upgrade() -> None:
     op.execute(_UNDER_WAY)
     op.drop_table("handed_over")
     _alerts(op.get_bind())
-    if op.get_bind().dialect.name == "postgresql":  # for processes of 0.2.0 that still run: what nobody has in hand
+    if op.get_bind().dialect.name == "postgresql":  # processes of 0.2.0 that still run look for unowned work here
         op.execute("CREATE VIEW handed_over AS SELECT job_id, part, at FROM work WHERE owner = ''")
 
 
 def _alerts(connection: sa.Connection) -> None:
-    """Those that were sent become claims of small state, under the names that `core.budgets.alerts` gives them."""
+    """Turn sent alerts into claims in `app_state`, under the names that `core.budgets.alerts` uses."""
     add = sa.text("INSERT INTO app_state (area, key, value, updated_at, expires_at) VALUES ('alert', :key, '', 0, :at)")
     sent = "SELECT key, max(level) AS level, max(claimed_at) AS at FROM ledger_alerts WHERE sent GROUP BY key"
     for row in connection.execute(sa.text(sent)).all():
