@@ -68,6 +68,5 @@ def brands_of(head: bytes) -> set[bytes]:
 
 
 def media_type_of(head: bytes) -> str:
-    """Return the media type of an image that begins with `head`, else `application/octet-stream`."""
     kind = sniff(head)
     return "application/octet-stream" if kind is None else MIME[kind]

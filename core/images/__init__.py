@@ -1,5 +1,4 @@
-"""Pixel work, done in processes of its own so that no codec can hurt the bot.
+"""Image processing in separate processes, so that no codec can crash or block the bot.
 
-`pool` runs in the bot and talks to `worker` processes; everything else in this package runs inside a worker.
-Nothing outside `core.images.service` needs to import from here. Nothing in here knows jobs, money, chat or the network.
+`service` is the interface. `pool` runs in the bot and talks to `worker` processes, which run `operations`.
 """

@@ -1,11 +1,11 @@
-"""What the kernel keeps a worker process from: secrets, network, other files and other processes.
+"""Sandboxes a worker process: the kernel denies it secrets, network, other files and other processes.
 
-`confine` is called by the worker itself, after its imports and before it looks at a stranger's bytes. Each measure that
-this machine lacks is left out; `python -m core.images.confinement` confines itself and prints what is enforced.
-Landlock (Linux 5.13 and newer) lets it open only what is below named paths; its numbers are of the kernel's
-`include/uapi/linux/landlock.h` (read 2026-11-28). A seccomp filter (x86-64 and 64-bit ARM; call numbers are of the
-kernel's tables) denies sockets, new processes and looking into others, not threads: codecs use them. Standard library
-only.
+The worker calls `confine` after its imports and before it reads untrusted bytes. Measures that the machine lacks are
+skipped; `python -m core.images.confinement` confines itself and prints what is enforced.
+Landlock (Linux 5.13 and newer) allows opening only what is below given paths; constants are from the kernel's
+`include/uapi/linux/landlock.h` (read 2026-11-28). A seccomp filter (x86-64 and 64-bit ARM; call numbers from the
+kernel's tables) denies sockets, new processes and access to others, but not threads, which codecs use. Standard
+library only.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ _CLONE: Final = {"x86_64": 56, "aarch64": 220}
 _CLONE3: Final = 435
 _CLONE_THREAD: Final = 0x10000
 _TO_SELF_ONLY: Final = {"x86_64": (62, 234), "aarch64": (129, 131)}
-"""kill and tgkill: how a process aborts itself."""
+"""kill and tgkill, with which a process aborts itself."""
 
 _PRLIMIT: Final = {"x86_64": 302, "aarch64": 261}
 _X32_BIT: Final = 0x40000000
@@ -71,7 +71,7 @@ class _Program(ctypes.Structure):
 
 
 def _deny_calls() -> bool:
-    """Whether the seccomp filter holds from now on. Needs no_new_privs."""
+    """Install the seccomp filter; return whether it is active. Needs no_new_privs."""
     machine = platform.machine()
     if sys.platform != "linux" or machine not in _ARCHITECTURES:
         return False
@@ -103,7 +103,7 @@ def _program(machine: str, pid: int) -> list[_Instruction]:
 
 
 def _unless(number: int, test: _Instruction) -> list[_Instruction]:
-    """This call only where `test` holds for its first argument."""
+    """Allow this call only if `test` holds for its first argument."""
     return [
         (_EQUAL, 0, 4, number),
         (_LOAD, 0, 0, _ARGUMENT_AT),
@@ -134,14 +134,15 @@ _SCOPES_FROM: Final = 6
 
 
 def landlock_version() -> int:
-    """Landlock's version in this kernel; 0 where it has none or it is switched off."""
+    """Return the kernel's Landlock version; 0 if missing or disabled."""
     found = int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
     return max(0, found)
 
 
 def _restrict(read: Sequence[Path], write: Sequence[Path]) -> bool:
-    """Whether this thread, and every one that it starts, is restricted now. No TCP, no signals to others either,
-    where the kernel's Landlock knows them. Paths that do not exist are passed over.
+    """Restrict this thread, and those that it starts, by Landlock; return whether that worked.
+
+    Also denies TCP and signals to others where the version supports that. Missing paths are ignored.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     known = landlock_version()
@@ -182,39 +183,39 @@ MISSING: Final = {
     "files": "other files",
     "dies_first": "outliving the bot when memory runs out",
 }
-"""Each measure, with what a worker is not kept from where it is missing."""
+"""Each measure, and what a worker can do where it is missing."""
 
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 def confine(*, read: Iterable[Path] = (), write: Iterable[Path] | None = None) -> list[str]:
-    """Confine this process for good; the names of the measures that hold, of `MISSING`.
+    """Confine this process permanently; return the names of the active measures, which are keys of `MISSING`.
 
-    Beside the system's libraries and fonts, and this Python's, only what is below `read` and `write` can be opened
-    from now on; `write` None leaves files alone. Call it before a second thread starts.
+    Besides the libraries and fonts of the system and of Python, only paths below `read` and `write` can be opened
+    afterwards; with `write` None files are not restricted. Must be called before a second thread starts.
     """
-    held: list[str] = []
+    active: list[str] = []
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-        held.append("dies_first")
+        active.append("dies_first")
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform != "linux":
-        return held
+        return active
     if _prctl(_PR_SET_NO_NEW_PRIVS, 1):
-        held.append("no_new_privileges")
+        active.append("no_new_privileges")
     if hide_memory():
-        held.append("not_dumpable")
+        active.append("not_dumpable")
     if write is not None and _restrict([*_libraries(), *read], list(write)):
-        held.append("files")
+        active.append("files")
     if _deny_calls():
-        held.append("system_calls")
-    return held
+        active.append("system_calls")
+    return active
 
 
 def hide_memory() -> bool:
-    """No other process of this user reads this one's memory or environment, and no core dump is written."""
+    """Deny other processes of this user access to this one's memory and environment; return whether that worked."""
     return sys.platform == "linux" and _prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -223,7 +224,7 @@ def _prctl(option: int, value: int) -> bool:
 
 
 def _libraries() -> list[Path]:
-    """What a codec or Python may still load. Only libraries and fonts: a data folder may lie beside them."""
+    """Paths from which a codec or Python may load. Subfolders only, because a data folder may be beside them."""
     prefixes = {"/usr", "/usr/local", sys.prefix, sys.base_prefix, sys.exec_prefix}
     found = [Path(prefix) / part for prefix in sorted(prefixes) for part in ("lib", "lib64", "share")]
     found += [Path(entry) for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))]

@@ -1,6 +1,6 @@
-"""What is known about pictures, and the limits they are held against, as frozen data.
+"""Facts of images and their limits, as frozen data.
 
-Shared by both sides of the pipe; must stay free of libvips, pydantic and asyncio, so that a worker starts fast.
+Used by the bot and the workers; must not import libvips, pydantic or asyncio, so that a worker starts fast.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ FittedKind = Literal["original", "lossless_webp", "webp", "jpeg", "preview"]
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What a picture may be. Sources of the defaults: the product's specification, section 2; the 14,142 px a side
-    is what fal's toolkit validates for an output (facts of 2026-11-22).
+    """Limits of an image. The defaults are from the product's specification, section 2; 14,142 px a side is what
+    fal's toolkit validates for an output (facts of 2026-11-22).
     """
 
     input_bytes: int = 50_000_000
@@ -28,9 +28,9 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
-    """What the file sent to the model may be.
+    """Limits of the file sent to the model.
 
-    fal's toolkit stops downloading an input at 50 MiB (facts of 2026-11-22); PNG is aimed lower, to keep uploads short.
+    fal's toolkit stops downloading an input at 50 MiB (facts of 2026-11-22). PNG has lower limits, for short uploads.
     """
 
     max_bytes: int = 50 * 1024 * 1024
@@ -40,10 +40,10 @@ class ModelLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """A picture as its bytes tell, never as its name does. Width and height are upright (orientation applied).
+    """Facts from an image's bytes, never from its name. Width and height are upright (orientation applied).
 
-    `has_alpha` says that there is an alpha channel; `is_transparent` that some pixel really lets the ground through
-    (the same as `has_alpha` where the pixels were not looked at). `frames` counts frames or pages.
+    `is_transparent`: some pixel is not opaque; equal to `has_alpha` if the pixels were not decoded. `frames` counts
+    frames or pages.
     """
 
     format: Format
@@ -59,10 +59,10 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one worker process may use. A job over a bound ends with its worker; the next job gets a new one.
+    """Resource limits of one worker process. A job that exceeds one ends with its worker; the next gets a new one.
 
-    `cpu_s` is per job. `address_space_bytes` holds the largest honest decode that cannot stream (a 64-megapixel
-    interlaced 16-bit PNG with alpha: 512 MB) twice. `file_bytes` bounds every single file that a worker writes.
+    `cpu_s` is per job. `address_space_bytes` has room for twice the largest legitimate decode that cannot stream (a
+    64-megapixel interlaced 16-bit PNG with alpha: 512 MB). `file_bytes` limits each file that a worker writes.
     """
 
     address_space_bytes: int = 2 * 1024**3
@@ -73,7 +73,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """The file for the model. `source` is what came in; `notes` are what the member should be told about."""
+    """The file for the model, made from `source`. `notes` are changes that the member should know of."""
 
     path: Path
     mime: str
@@ -87,10 +87,10 @@ class PreparedImage:
 
 @dataclass(frozen=True, slots=True)
 class WrittenImage:
-    """A picture that was made of another; `kind` says what was done to it.
+    """An image that was made from another, as `kind`.
 
-    `rows` counts a comparison's: with 2 the most changed part stands below the most detailed one. `network_share`
-    (0 to 1) is how much of the network's difference to Lanczos is in an enlargement. `left` and `top` place a crop.
+    `rows` is 2 for a comparison with the most changed part below the most detailed one. `network_share` (0 to 1) is
+    how much of the network's difference to Lanczos is in an enlargement. `left` and `top` are the origin of a crop.
     """
 
     path: Path
@@ -107,7 +107,7 @@ class WrittenImage:
 
 @dataclass(frozen=True, slots=True)
 class StrippedResult:
-    """A result with true facts (after cleaning) and the SHA-256 of its bytes."""
+    """A result after its metadata was removed, with the SHA-256 of its bytes."""
 
     path: Path
     facts: ImageFacts

@@ -1,6 +1,6 @@
-"""The files of one piece of pixel work, in a folder of their own: all that its worker can open.
+"""A folder with the files of one image job, the only ones that its worker can open.
 
-Inputs are linked into it (copied where the disks differ), what the worker made is moved out when it is done.
+Inputs are hard-linked into it (copied across disks); outputs are moved out afterwards.
 """
 
 import os
@@ -15,10 +15,10 @@ _LINK_TRIES: Final = 3
 
 
 class JobFolder:
-    """Blocking; each call is a few system calls, and a copy only from another disk."""
+    """Blocking; each call is a few system calls, plus a copy if the disks differ."""
 
     def __init__(self, scratch: Path, args: Mapping[str, Any]) -> None:
-        """Raises OSError where an input is missing."""
+        """Raises OSError if an input is missing."""
         self._folder = scratch / "job"
         self._real = {name: Path(args[name]) for name in (*_INPUTS, *_OUTPUTS) if args.get(name)}
         self._folder.mkdir()
@@ -30,8 +30,8 @@ class JobFolder:
         self._inputs = {name: (self._folder / name).stat().st_ino for name in _INPUTS if name in self._real}
         self.args = {**args, **{name: str(self._folder / name) for name in self._real}}
 
-    def hand_back(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Move what was made, or changed in place, to where it belongs; the answer with real paths."""
+    def collect_outputs(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Move files that were made, or changed in place, to their real paths; return the answer with those paths."""
         result = answer.get("result")
         if result is not None:
             for name, inode in self._inputs.items():
@@ -51,12 +51,12 @@ class JobFolder:
 
 
 def link_or_copy(source: Path, dest: Path) -> None:
-    """The same bytes under another name: a link where the disk allows it, else a copy. Raises OSError."""
+    """Hard-link `source` to `dest`, or copy it if that is not possible. Raises OSError."""
     dest.unlink(missing_ok=True)
     for _ in range(_LINK_TRIES):
         try:
             os.link(source, dest)
-        except FileNotFoundError:  # also where `source` is replaced just then: the old file has no name to add one to
+        except FileNotFoundError:  # also if `source` is replaced at this moment, because the old file has no name left
             source.stat()
         except OSError:
             break

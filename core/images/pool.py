@@ -1,6 +1,6 @@
-"""The bot's side of the pipe: a few worker processes, started when needed, ended when idle, replaced when they fail.
+"""The pool of worker processes: started on demand, stopped when idle, replaced when they fail.
 
-Never touches a picture itself: paths go in, small JSON comes out. One event loop owns a pool.
+Only paths and small JSON are exchanged with a worker. A pool belongs to one event loop.
 """
 
 import asyncio
@@ -29,31 +29,31 @@ log = structlog.get_logger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 _ANSWER_LIMIT_BYTES = 1 << 20
 READY = b"ready\n"
-"""What a worker says once it can take a job."""
+"""Written by a worker once it accepts jobs."""
 
-_GOODBYE_S = 2.0
+_STOP_TIMEOUT_S = 2.0
 _SCRATCH_PREFIX = "imaging-"
 _SCRATCH_STALE_S = 3600.0
-"""Each job changes its worker's folder, and takes minutes at most; idle workers end within minutes too."""
+"""A worker's folder changes with each job; jobs take minutes at most, and idle workers stop within minutes."""
 
 _MEMORY_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT, signal.SIGTRAP})
-"""SIGKILL is the kernel out of memory, SIGXCPU our CPU bound, and glib aborts by the other two for want of memory."""
+"""SIGKILL: the kernel's OOM killer; SIGXCPU: our CPU limit; the other two: glib aborts when out of memory."""
 
 
 class WorkerDied(Exception):
-    """The worker ended in the middle of a job. `costly` where a bound or the want of memory ended it."""
+    """The worker ended during a job. `over_limit`: because of a resource limit or a lack of memory."""
 
-    def __init__(self, *, costly: bool) -> None:
+    def __init__(self, *, over_limit: bool) -> None:
         super().__init__("image worker died")
-        self.costly = costly
+        self.over_limit = over_limit
 
 
 class WorkerFault(OSError):
-    """Something unforeseen in a worker or on the way to it; its kind, for the log, and the number of an OSError."""
+    """An unexpected error in a worker or of the pipe: `errno` of an OSError, and as `strerror` its kind for the log."""
 
 
 class NoWorker(WorkerFault):
-    """A worker could not be started: no picture's fault, and only the operator can mend it."""
+    """A worker could not be started, which only the operator can fix."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,14 +62,14 @@ class _Worker:
     scratch: Path
     jobs_left: int
     retiring: asyncio.TimerHandle | None = None
-    """Runs while it is idle."""
+    """The idle timeout."""
     ready: bool = False
 
-    async def ask(self, line: bytes) -> dict[str, Any]:
-        """One job. Raises WorkerDied, NoWorker."""
+    async def run(self, line: bytes) -> dict[str, Any]:
+        """Run one job. Raises WorkerDied, NoWorker."""
         reader, writer = self.process.stdout, self.process.stdin
         if reader is None or writer is None:
-            raise WorkerDied(costly=False)
+            raise WorkerDied(over_limit=False)
         try:
             writer.write(line)
             await writer.drain()
@@ -83,22 +83,21 @@ class _Worker:
         code = await self.process.wait()
         if not self.ready:
             raise NoWorker(errno.ECHILD, f"ended with {code}")
-        raise WorkerDied(costly=-code in _MEMORY_SIGNALS)
+        raise WorkerDied(over_limit=-code in _MEMORY_SIGNALS)
 
-    async def end(self) -> None:
-        """Ends the process whatever it is doing, and removes its scratch files."""
+    async def stop(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         if self.process.stdin is not None:
             self.process.stdin.close()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_S):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self.process.wait()
         await asyncio.to_thread(shutil.rmtree, self.scratch, True)
 
 
 class WorkerPool:
-    """At most `workers` processes; a job waits for a free one. Not safe across event loops."""
+    """At most `workers` processes; a job waits for a free one."""
 
     def __init__(
         self, *, workers: int, jobs_per_worker: int, idle_s: float, bounds: Bounds, scratch: Path | None
@@ -108,14 +107,14 @@ class WorkerPool:
         self._permits = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
-        self._enders: set[asyncio.Task[None]] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
         self.stats: Counter[str] = Counter()
-        """Since the start; `peak_bytes` is the largest resident size that a worker has reported."""
+        """Counts since the start; `peak_bytes` is the largest resident size that a worker reported."""
 
     async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
-        """Runs one job. Raises WorkerDied, WorkerFault (NoWorker too), what the worker refuses, ImageTooCostly for one
-        that passed its wall time, Draining once closed; TimeoutError if no worker came free.
+        """Run one job. Raises WorkerDied, WorkerFault, NoWorker, the worker's refusal, ImageTooCostly after
+        `timeout_s`, Draining once closed, and TimeoutError if no worker became free.
         """
         if self._closed:
             raise Draining
@@ -130,18 +129,18 @@ class WorkerPool:
 
     async def _run(self, op: str, args: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
-            worker = self._waiting_one() or await self._start()
+            worker = self._idle_worker() or await self._start()
         except OSError as error:
             raise NoWorker(error.errno, type(error).__name__) from error
         if self._closed:
-            self._end_soon(worker)
+            self._stop_in_background(worker)
             raise Draining
         healthy = False
         try:
             folder = await asyncio.to_thread(JobFolder, worker.scratch, args)
             async with asyncio.timeout(timeout_s):
-                answer = await worker.ask(json.dumps({"op": op, "args": folder.args}).encode() + b"\n")
-            answer = await asyncio.to_thread(folder.hand_back, answer)
+                answer = await worker.run(json.dumps({"op": op, "args": folder.args}).encode() + b"\n")
+            answer = await asyncio.to_thread(folder.collect_outputs, answer)
             healthy = True
         except TimeoutError as error:
             self.stats["too_slow"] += 1
@@ -158,7 +157,7 @@ class WorkerPool:
         except OSError as error:
             raise WorkerFault(error.errno, type(error).__name__) from error
         finally:
-            self._give_back(worker, healthy=healthy)
+            self._release(worker, healthy=healthy)
         self.stats["jobs"] += 1
         self.stats["peak_bytes"] = max(self.stats["peak_bytes"], int(answer.get("peak_bytes", 0)))
         if "fault" in answer:
@@ -170,15 +169,15 @@ class WorkerPool:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def _waiting_one(self) -> _Worker | None:
-        """The worker that was used last, so that the others may grow old; one that ended by itself is passed over."""
+    def _idle_worker(self) -> _Worker | None:
+        """Take the idle worker that was used last, so that the others reach their idle timeout; skip dead ones."""
         while self._idle:
             worker = self._idle.pop()
             if worker.retiring is not None:
                 worker.retiring.cancel()
             if worker.process.returncode is None:
                 return worker
-            self._end_soon(worker)
+            self._stop_in_background(worker)
         return None
 
     async def _start(self) -> _Worker:
@@ -198,45 +197,45 @@ class WorkerPool:
         self.stats["started"] += 1
         return worker
 
-    def _give_back(self, worker: _Worker, *, healthy: bool) -> None:
+    def _release(self, worker: _Worker, *, healthy: bool) -> None:
         worker.jobs_left -= 1
         if not healthy or worker.jobs_left <= 0 or self._closed:
-            self._end_soon(worker)
+            self._stop_in_background(worker)
             return
         worker.retiring = asyncio.get_running_loop().call_later(self._idle_s, self._retire, worker)
         self._idle.append(worker)
 
     def _retire(self, worker: _Worker) -> None:
         self._idle.remove(worker)
-        self._end_soon(worker)
+        self._stop_in_background(worker)
 
-    def _end_soon(self, worker: _Worker) -> None:
-        """Never awaited where it is called, so that a cancelled caller cannot leave a process behind."""
+    def _stop_in_background(self, worker: _Worker) -> None:
+        """Stop a worker in a task, so that a cancelled caller cannot leave a process behind."""
         self._all.discard(worker)
-        task = asyncio.get_running_loop().create_task(worker.end(), name="image-worker-end")
-        self._enders.add(task)
-        task.add_done_callback(self._enders.discard)
+        task = asyncio.get_running_loop().create_task(worker.stop(), name="image-worker-end")
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     async def close(self) -> None:
-        """Ends every process, those at work too (their callers get Draining), and waits until they are gone."""
+        """Stop all processes, including busy ones (their callers get Draining), and wait for them."""
         if self._closed:
             return
         self._closed = True
-        while self._waiting_one() is not None:  # which stops its timer
+        while self._idle_worker() is not None:  # cancels its idle timeout
             pass
         for worker in list(self._all):
-            self._end_soon(worker)
-        async with asyncio.timeout(3 * _GOODBYE_S):
-            for _ in range(self._workers):  # each caller has seen its worker end, or never gets one
+            self._stop_in_background(worker)
+        async with asyncio.timeout(3 * _STOP_TIMEOUT_S):
+            for _ in range(self._workers):  # until no caller uses a worker
                 await self._permits.acquire()
             for _ in range(self._workers):
                 self._permits.release()
-            while self._enders:
-                await asyncio.wait(self._enders)
+            while self._stopping:
+                await asyncio.wait(self._stopping)
 
 
 def _new_scratch(parent: Path | None) -> Path:
-    """A fresh folder for the owner only; those of dead processes are removed."""
+    """Make a folder that only its owner can read; remove those of dead processes."""
     if parent is not None:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in parent.glob(f"{_SCRATCH_PREFIX}*"):
@@ -247,7 +246,7 @@ def _new_scratch(parent: Path | None) -> Path:
 
 
 def _environment(scratch: Path, bounds: Bounds) -> dict[str, str]:
-    """All that a worker is told of the world: no key, no token. Large unpacked pictures go to its own scratch."""
+    """The worker's environment, without any secret. libvips' temporary files go to the worker's scratch folder."""
     return {
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))]),

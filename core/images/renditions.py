@@ -1,6 +1,6 @@
-"""Pictures of finished jobs in the shapes that platforms need, made once and kept beside the result.
+"""Renditions of finished jobs' images in the forms that platforms need.
 
-Same question, same file: a delivery that is tried again costs no second encoding.
+Each is made once and cached beside the result, so that a repeated delivery does not encode again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class JobMedia:
         self._ctx = ctx
 
     async def original(self, job: Job) -> MediaFile:
-        """The full result; fetched again from the provider if this machine does not have it. Raises ResultExpired."""
+        """The full result, fetched again from the provider if it is not on this machine. Raises ResultExpired."""
         if job.result is None:
             raise ResultExpired
         path = await ensure_result(self._ctx, job)
@@ -34,7 +34,7 @@ class JobMedia:
         return MediaFile(path, r.mime, "original", r.width_px, r.height_px, path.stat().st_size)
 
     async def source(self, job: Job) -> MediaFile:
-        """The upright picture that went into the job, as the model got it. Raises ResultExpired where it is gone."""
+        """The job's input as sent to the model. Raises ResultExpired if it no longer exists."""
         if job.input is None or job.images_deleted:
             raise ResultExpired
         await ensure_input(self._ctx, job)
@@ -44,7 +44,7 @@ class JobMedia:
         return MediaFile(path, mime, "original", job.input.width_px, job.input.height_px, size)
 
     async def fit(self, job: Job, *, max_bytes: int) -> MediaFile:
-        """The best shape of the result within `max_bytes`; a look at a part is shown beside the original, at 100 %."""
+        """The best form of the result within `max_bytes`; for a preview job, the comparison if it fits."""
         if previewed_job_id(job) and (beside := await self.compare(job)).bytes <= max_bytes:
             return dataclasses.replace(beside, shape="original")
         full = await self.original(job)
@@ -52,10 +52,10 @@ class JobMedia:
             return full
 
         fit = self._ctx.images.fit
-        return await self._kept(job, f"fit-{max_bytes}", lambda out: fit(full.path, out.parent, max_bytes))
+        return await self._cached(job, f"fit-{max_bytes}", lambda out: fit(full.path, out.parent, max_bytes))
 
     async def converted(self, job: Job, *, saved_as: SavedAs, quality: int) -> MediaFile:
-        """The full result in another format, made in the requester's turn; of each format the newest is kept."""
+        """The full result in another format, subject to the requester's fair share; one per format is cached."""
         full = await self.original(job)
         if full.mime == MIME[saved_as] and (saved_as == "png" or quality >= 100):
             return full
@@ -67,50 +67,47 @@ class JobMedia:
             return await self._ctx.images.convert(full.path, out, saved_as, quality)
 
         async with self._ctx.running.admission.pixels.slot(Share.of(job.requester)):
-            return await self._kept(job, name, make)
+            return await self._cached(job, name, make)
 
     async def preview(self, job: Job, *, max_side_px: int, max_bytes: int, of: PictureOf = "result") -> MediaFile:
         full = await self._picture(job, of)
-
         make = partial(self._ctx.images.preview, full.path, max_side_px=max_side_px, max_bytes=max_bytes)
         name = "preview" if of == "result" else f"preview-{of}"
-        return await self._kept(job, f"{name}-{max_side_px}-{max_bytes}", make)
+        return await self._cached(job, f"{name}-{max_side_px}-{max_bytes}", make)
 
     async def tiles(self, job: Job, *, of: PictureOf = "result") -> TileSet:
-        """The picture in tiles. The set's note is written last, so a set that was cut short is cut again."""
+        """The image as tiles. The JSON file is written last, so an incomplete set is made again."""
         folder = self._ctx.files.folder(job.id)
-        note, out = folder / f"tiles-{of}.json", folder / f"tiles-{of}"
-        async with self._ctx.running.lock(f"tiles-{of}:{job.id}"):  # the longest: they hold up nothing but themselves
-            if not note.exists():
+        facts_file, out = folder / f"tiles-{of}.json", folder / f"tiles-{of}"
+        async with self._ctx.running.lock(f"tiles-{of}:{job.id}"):  # slow, so it has a lock of its own
+            if not facts_file.exists():
                 full = await self._picture(job, of)
                 levels, suffix = await self._ctx.images.tiles(full.path, out, tile_px=TILE_PX)
-                note.write_text(json.dumps({"halvings": levels - 1, "suffix": suffix}))
-            known = json.loads(note.read_text())
-        mime = "image/png" if known["suffix"] == ".png" else "image/jpeg"
-        return TileSet(out, mime, known["suffix"], known["halvings"])
+                facts_file.write_text(json.dumps({"halvings": levels - 1, "suffix": suffix}))
+            cached = json.loads(facts_file.read_text())
+        mime = "image/png" if cached["suffix"] == ".png" else "image/jpeg"
+        return TileSet(out, mime, cached["suffix"], cached["halvings"])
 
     async def _picture(self, job: Job, of: PictureOf) -> MediaFile:
         return await (self.original(job) if of == "result" else self.source(job))
 
     async def compare(self, job: Job) -> MediaFile:
         before, after = await self.source(job), await self.original(job)
+        return await self._cached(job, "compared", partial(self._ctx.images.compare, before.path, after.path))
 
-        return await self._kept(job, "compared", partial(self._ctx.images.compare, before.path, after.path))
-
-    async def _kept(self, job: Job, name: str, make: Callable[[Path], Awaitable[WrittenImage]]) -> MediaFile:
-        """The file made earlier under this name, else made now."""
+    async def _cached(self, job: Job, name: str, make: Callable[[Path], Awaitable[WrittenImage]]) -> MediaFile:
         folder = self._ctx.files.folder(job.id)
-        note = folder / f"{name}.json"
+        facts_file = folder / f"{name}.json"
         async with self._ctx.running.lock(f"media:{job.id}"):
-            if note.exists():
-                facts = json.loads(note.read_text())
-                known = MediaFile(path=folder / facts.pop("name"), **facts)
-                if known.path.exists():
-                    return known
+            if facts_file.exists():
+                facts = json.loads(facts_file.read_text())
+                cached = MediaFile(path=folder / facts.pop("name"), **facts)
+                if cached.path.exists():
+                    return cached
             made = await make(folder / name)
             file = MediaFile(made.path, made.mime, made.kind, made.width_px, made.height_px, made.bytes, made.rows)
             facts = {k: v for k, v in dataclasses.asdict(file).items() if k != "path"}
-            note.write_text(json.dumps({"name": made.path.name, **facts}))
+            facts_file.write_text(json.dumps({"name": made.path.name, **facts}))
             return file
 
 

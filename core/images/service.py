@@ -1,8 +1,8 @@
-"""What a picture is and how it changes: the one door to all pixel work.
+"""The interface to all image processing.
 
-Every method hands a path to a worker process and comes back with small facts; the event loop never touches pixels,
-and a codec that crashes, hangs or swells costs one worker. Paths are files on this machine's disk; what a method
-writes is complete when it returns. Refusals arrive as `InputError`s of `core.domain.errors`.
+Every method sends a path to a worker process and returns small facts; a codec that crashes, hangs or uses too much
+memory costs one worker. Files that a method writes are complete when it returns. Bad images raise an `InputError` of
+`core.domain.errors`.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from core.images.facts import (
     StrippedResult,
     WrittenImage,
 )
+from core.images.memory_estimate import is_heavy
 from core.images.pool import NoWorker, WorkerDied, WorkerFault, WorkerPool
-from core.images.weight import is_heavy
 from core.net.file_sink import disk_is_full
 
 __all__ = [
@@ -37,15 +37,15 @@ __all__ = [
 
 
 def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: float = 4.0) -> float | None:
-    """The largest factor from 1 to `below`, in hundredths, whose output keeps both limits; None if not even 1."""
+    """Return the largest factor from 1 to `below`, in hundredths, whose output keeps both limits, or None."""
     by_side = limits.max_output_side_px / max(width_px, height_px)
     bound = min(below, by_side, math.sqrt(limits.output_pixels / (width_px * height_px)))
-    # Found after a step or two: only the rounding up of the sides is undone here.
+    # Found within a step or two, which compensate for the rounding up of the sides.
     return money.largest_factor(bound, lambda f: _fits(*money.largest_output_size(width_px, height_px, f), limits))
 
 
 def check_output(width_px: int, height_px: int, factor: float, limits: ImageLimits) -> None:
-    """Raises OutputTooLarge, with the largest factor that fits, where the result would pass a limit."""
+    """Raise OutputTooLarge, with the largest factor that fits, if the result would exceed a limit."""
     out_width_px, out_height_px = money.largest_output_size(width_px, height_px, factor)
     if not _fits(out_width_px, out_height_px, limits):
         raise OutputTooLarge(
@@ -62,12 +62,11 @@ def _fits(width_px: int, height_px: int, limits: ImageLimits) -> bool:
 
 
 class ImageService(AbstractAsyncContextManager["ImageService"]):
-    """Pixel work, at most `workers` pieces at a time. Processes start with the first piece and end after `idle_s`.
+    """Image jobs, at most `workers` at a time. Processes start on demand and stop after `idle_s`.
 
-    `timeout_s` bounds work on a stranger's file, `result_timeout_s` work on a result; `queue_timeout_s` the wait for
-    a free worker (TimeoutError after it). A full disk is a StorageFull; what else is nobody's fault but ours arrives as
-    `WorkerFault`, which nobody should expect; `no_worker` is called where none can be started. `scratch` is where
-    workers put large temporary files (default: the system's place for them).
+    `timeout_s` limits jobs on untrusted files, `result_timeout_s` those on results, and `queue_timeout_s` the wait for
+    a free worker (TimeoutError). A full disk raises StorageFull, an unexpected error WorkerFault. `no_worker` is called
+    if no worker can be started. `scratch` is the folder for temporary files (default: the system's).
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         self.limits = limits or ImageLimits()
         self._model = model or ModelLimits()
         self._timeout_s, self._result_timeout_s, self._queue_timeout_s = timeout_s, result_timeout_s, queue_timeout_s
-        self._own_limits, self._roomy_limits = asdict(self.limits), asdict(self._roomy)
+        self._limits_json, self._result_limits_json = asdict(self.limits), asdict(self._result_limits)
         self._no_worker = no_worker
         self._heavy = asyncio.Lock()
         self._pool = WorkerPool(
@@ -100,29 +99,29 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         await self.close()
 
     async def close(self) -> None:
-        """Ends all workers, and waits for it. Work in progress fails with Draining."""
+        """Stop all workers. Jobs in progress raise Draining."""
         await self._pool.close()
 
     async def probe(self, path: Path, *, decode: bool = True) -> ImageFacts:
-        """What the file is. With `decode` every pixel is read once, so that a truncated file is refused; without,
-        only headers are looked at. Raises InputError.
+        """Read facts of an image. With `decode` every pixel is read, so that a truncated file is refused; without,
+        only headers are read. Raises InputError.
         """
         return ImageFacts(**await self._job("probe", self._timeout_s, path=path, decode=decode))
 
     async def prepare(self, path: Path, out_path: Path) -> PreparedImage:
-        """Writes what the model gets: upright, opaque, 8 bits, first frame, no metadata, profile kept.
+        """Write the file for the model: upright, opaque, 8 bits, sRGB, first frame, no metadata.
 
-        The pixels of an untransformed JPEG or PNG are the file's own, never recompressed; anything else becomes PNG,
-        or JPEG at quality 95 where a PNG would be unwieldy. Checks everything that `probe` checks. Raises InputError.
+        A JPEG or PNG that needs no conversion is not recompressed; anything else becomes PNG, or JPEG at quality 95 if
+        the PNG would be too large. Checks everything that `probe` checks. Raises InputError.
         """
         found = await self._job("prepare", self._timeout_s, path=path, out=out_path, model=asdict(self._model))
         found |= {"notes": tuple(found["notes"]), "source": ImageFacts(**found["source"])}
         return PreparedImage(out_path, **found)
 
     async def enlarge(self, path: Path, out_path: Path, factor: float, *, network: bool = False) -> WrittenImage:
-        """Enlarges by Lanczos, and with `network` by a small one too, as far as that helps this picture.
+        """Enlarge by Lanczos, with `network` mixed with a neural network as far as that helps this image.
 
-        PNG in, PNG out; anything else becomes JPEG. Raises InputError (OutputTooLarge too).
+        A PNG becomes a PNG, anything else a JPEG. Raises InputError (also OutputTooLarge).
         """
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
@@ -130,12 +129,12 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         return WrittenImage(out_path, **await self._job("enlarge", self._result_timeout_s, **args))
 
     async def strip_result(self, path: Path) -> StrippedResult:
-        """Makes sure that a downloaded result is a whole picture, and takes its metadata out, in place, losslessly.
+        """Check that a downloaded result is complete, and remove its metadata, in place and losslessly.
 
-        Whole means that the file's structure is complete to its end (kinds without a checkable structure are read).
-        The limits are those of an output, with a little room, not those of an input. Raises InputError.
+        Complete means that the file's structure reaches its end; formats without a checkable structure are decoded.
+        The limits are those of an output plus a quarter. Raises InputError.
         """
-        roomy = replace(self._roomy, input_pixels=self.limits.output_pixels * 5 // 4)
+        roomy = replace(self._result_limits, input_pixels=self.limits.output_pixels * 5 // 4)
         found = await self._result_job("strip_result", path=path, limits=asdict(roomy))
         return StrippedResult(path, ImageFacts(**found["facts"]), found["sha256"])
 
@@ -148,10 +147,10 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         size_px: tuple[int, int] | None = None,
         dpi: tuple[float, float] | None = None,
     ) -> StrippedResult:
-        """Makes a stripped result, in place, sRGB and exactly `size_px` (by reduction), with what `source` had.
+        """Convert a stripped result, in place, to sRGB and, by reduction, to exactly `size_px`.
 
-        That is its alpha, enlarged, if `transparent` (the file becomes a PNG then), and its density, unless `dpi` gives
-        another. Raises InputError: ImageTooSmall for a size that it would have to be enlarged to. Whole either way.
+        Restores the alpha of `source`, enlarged, if `transparent` (which makes it a PNG), and its density, unless
+        `dpi` is given. Raises InputError (ImageTooSmall if `size_px` is larger than the result); the file stays whole.
         """
         found = await self._result_job(
             "postprocess", path=result.path, source=source, transparent=transparent, size_px=size_px, dpi=dpi
@@ -159,19 +158,19 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         return StrippedResult(result.path, ImageFacts(**found["facts"]), found["sha256"]) if found else result
 
     async def crop_detail(self, path: Path, out_path: Path, factor: float) -> WrittenImage:
-        """Writes the most detailed part of an upright picture, as a PNG, for a look at it before the whole is paid.
+        """Write the most detailed part of an upright image as a PNG, for a preview job.
 
-        Enlarged by `factor` it has at most 1,000,000 pixels, as `output_size` counts. Raises InputError.
+        Enlarged by `factor` it has at most 1,000,000 pixels, by `largest_output_size`. Raises InputError.
         """
         return WrittenImage(out_path, **await self._result_job("crop_detail", path=path, out=out_path, factor=factor))
 
     async def blank(self, path: Path) -> Literal["black", "flat"] | None:
-        """Whether the whole picture has one colour, as placeholders do. Reads every pixel. Raises InputError."""
+        """Check whether the image has a single colour, as placeholders do. Reads every pixel. Raises InputError."""
         found: dict[str, Literal["black", "flat"] | None] = await self._result_job("blank", path=path)
         return found["blank"]
 
     async def fit(self, path: Path, out_dir: Path, max_bytes: int) -> WrittenImage:
-        """The best form of a result within `max_bytes`: itself, lossless WebP, JPEG/WebP from quality 80, else reduced.
+        """Make the best form within `max_bytes`: the file itself, lossless WebP, JPEG/WebP from quality 80, or reduced.
 
         Files are made in `out_dir`, which must exist; the caller removes them. Raises InputError.
         """
@@ -179,48 +178,48 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         return WrittenImage(**{**found, "path": Path(found["path"])})
 
     async def convert(self, path: Path, out_path: Path, saved_as: SavedAs, quality: int) -> WrittenImage:
-        """The whole result in another format; `quality` (1-100) is JPEG's and WebP's. Raises InputError."""
+        """Write the image in another format; `quality` (1-100) is for JPEG and WebP. Raises InputError."""
         args = {"path": path, "out": out_path, "saved_as": saved_as, "quality": quality}
         return WrittenImage(out_path, **await self._result_job("convert", **args))
 
     async def preview(self, path: Path, out_path: Path, *, max_side_px: int, max_bytes: int) -> WrittenImage:
-        """A reduced picture that keeps both limits: JPEG, or PNG where it is transparent. Raises InputError."""
+        """Write a reduced image within both limits: JPEG, or PNG if it is transparent. Raises InputError."""
         args = {"path": path, "out": out_path, "max_side_px": max_side_px, "max_bytes": max_bytes}
         return WrittenImage(out_path, **await self._result_job("preview", **args))
 
     async def tiles(self, path: Path, out_dir: Path, *, tile_px: int) -> tuple[int, str]:
-        """Cuts the picture into tiles at every halving of its size: how many levels, and the
-        ending of the tiles' names. Raises InputError.
+        """Cut the image into tiles at every halving of its size. Returns the number of levels and the tiles' file name
+        suffix. Raises InputError.
         """
         found = await self._result_job("tiles", path=path, out=out_dir, tile_px=tile_px)
         return int(found["levels"]), str(found["suffix"])
 
     async def similarity(self, before: Path, after: Path) -> Similarity:
-        """How much of the structure of `before` its enlargement kept. Raises InputError."""
+        """Measure how much of the structure of `before` its enlargement kept. Raises InputError."""
         return Similarity(**await self._result_job("similarity", before=before, after=after))
 
     async def compare(self, before: Path, after: Path, out_path: Path) -> WrittenImage:
-        """Writes before and after of the most detailed and the most changed part, side by side at 100 %, at most 550 px
+        """Write before and after of the most detailed and the most changed part, side by side at 100 %, at most 550 px
         wide and high, under 4 MB. Raises InputError.
         """
         return WrittenImage(out_path, **await self._result_job("compare", before=before, after=after, out=out_path))
 
     @property
-    def _roomy(self) -> ImageLimits:
-        """What a result, or a picture that was accepted before, may be."""
+    def _result_limits(self) -> ImageLimits:
+        """Limits of a result, or of an input that was accepted before."""
         pixels = max(self.limits.output_pixels * 5 // 4, self.limits.input_pixels)
         return ImageLimits(input_bytes=1 << 62, input_pixels=pixels, min_side_px=1)
 
     async def _result_job(self, op: str, **args: Any) -> dict[str, Any]:
-        """A result was paid for: a worker killed from outside in the middle of it is worth one more try."""
-        return await self._job(op, self._result_timeout_s, 2, **{"limits": self._roomy_limits, **args})
+        """Run a job on a result. Results were paid for, so if the worker dies the job is tried once more."""
+        return await self._job(op, self._result_timeout_s, 2, **{"limits": self._result_limits_json, **args})
 
     async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
-        """One call, or two where the first worker died under it. Raises what the error tree has for it.
+        """Run a job, and map the pool's errors to the error tree.
 
-        Heavy pictures go one at a time, so that the workers' memory adds up to one heavy share and light ones.
+        Heavy images run one at a time, so that the workers' memory adds up to one heavy share and light ones.
         """
-        args = {"limits": self._own_limits, **args}
+        args = {"limits": self._limits_json, **args}
         try:
             async with AsyncExitStack() as turn:
                 if await asyncio.to_thread(is_heavy, args):
@@ -230,7 +229,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         except WorkerDied as died:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)
-            raise (ImageTooCostly() if died.costly else DamagedImage(detail="codec_crash")) from died
+            raise (ImageTooCostly() if died.over_limit else DamagedImage(detail="codec_crash")) from died
         except WorkerFault as fault:
             if disk_is_full(fault):
                 raise StorageFull(reason="disk") from fault

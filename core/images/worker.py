@@ -1,8 +1,7 @@
-"""One worker process: reads one job a line from its standard input, answers one line each, until the input ends.
+"""The worker process: reads one job per line from standard input and answers each with one line, until the input ends.
 
-Started by `pool`, never by hand. Its environment is emptied, and the kernel keeps it from sockets, other processes and
-files that are not its own (`core.images.confinement`). It ends itself when the bot does. Whatever a codec does to this
-process, the bot sees at most a closed pipe.
+Started by `pool` with an environment without secrets, and confined by the kernel (`core.images.confinement`). It exits
+when the bot does. Whatever a codec does to this process, the bot sees at most a closed pipe.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ from core.images.confinement import confine
 from core.images.facts import Bounds, ImageLimits, ModelLimits
 from core.images.operations import enlarge as enlarging
 from core.images.operations import prepare as preparing
-from core.images.operations.decoders.pillow import forget
+from core.images.operations.decoders.pillow import clear_cache
 from core.images.operations.delivery import compare as comparing
 from core.images.operations.delivery import fit as fitting
 from core.images.operations.delivery import postprocess as postprocessing
@@ -32,7 +31,7 @@ from core.images.operations.probe import HEAD_BYTES, sniff
 from core.images.operations.refusals import Refused, from_codec
 
 _NICENESS = 5
-"""Pixel work yields to the bot's event loop when both want the same core."""
+"""Workers yield to the bot's event loop on the same core."""
 
 OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "probe": preparing.probe,
@@ -54,12 +53,12 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
     "limits": lambda value: ImageLimits(**value),
     "model": lambda value: ModelLimits(**value),
 }
-"""Of arguments that JSON has no type for, by name."""
+"""Converters from JSON, by argument name."""
 
 
 def main() -> None:
     bounds = Bounds(**json.loads(sys.argv[1]))
-    # The real standard output for answers only; a library that prints goes to standard error instead.
+    # Standard output is for answers only; a library that prints is redirected to standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _limit(bounds)
@@ -76,13 +75,13 @@ def main() -> None:
 
 
 def _limit(bounds: Bounds) -> None:
-    """Limits on this process. A system that does not know one of them (macOS) goes without it."""
+    """Limit this process. Limits that the system does not know (macOS) are skipped."""
     os.nice(_NICENESS)
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     os.umask(0o077)
-    # Over the size of a file: an error to answer with, instead of this signal.
+    # A file that is too large raises an error instead of this signal.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     for kind, limit in (
         (resource.RLIMIT_CORE, 0),
@@ -95,21 +94,21 @@ def _limit(bounds: Bounds) -> None:
 
 
 def _allow_cpu(cpu_s: int) -> None:
-    """The kernel ends this process when the next job has used this much more processor time than all before it."""
+    """Let the kernel kill this process once the next job has used `cpu_s` of processor time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + cpu_s, hard))
 
 
 def _read_jobs(jobs: queue.SimpleQueue[str]) -> None:
-    """Runs beside the work, so that the end of the bot ends a long decode at once."""
+    """Read in a thread, so that the process exits with the bot even during a long decode."""
     for line in sys.stdin:
         jobs.put(line)
     os._exit(0)
 
 
 def _answer(job: dict[str, Any]) -> dict[str, Any]:
-    """The result, the refusal, or the kind of what was unforeseen (told on, never hidden), as one JSON object."""
+    """Run the job; return its result, the refusal, or the kind of an unexpected exception."""
     try:
         body: dict[str, Any] = {"result": _result(job["op"], job["args"])}
     except Refused as refusal:
@@ -122,18 +121,17 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _result(op: str, args: dict[str, Any]) -> dict[str, Any]:
-    """Raises Refused, also for what a codec said, and whatever else an operation does."""
     try:
         return OPERATIONS[op](**{name: _TYPES.get(name, lambda given: given)(value) for name, value in args.items()})
     except pyvips.Error as error:
         with Path(args["path"] if "path" in args else args["after"]).open("rb") as file:
             raise from_codec(error, sniff(file.read(HEAD_BYTES))) from error
     finally:
-        forget()
+        clear_cache()
 
 
 def _peak_bytes() -> int:
-    """This process's largest resident size. Not `ru_maxrss`, which begins with the size of the bot that forked it."""
+    """Return the peak resident size. Not `ru_maxrss`, which starts with the size of the bot that forked it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -13,8 +13,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from bot.settings import Settings
+from core.images.memory_estimate import HEAVY_BYTES
 from core.images.service import Bounds, ImageService
-from core.images.weight import HEAVY_BYTES
 
 ROOT = Path(__file__).parents[2]
 UNIT = (ROOT / "deploy" / "upscale-bot.service").read_text()

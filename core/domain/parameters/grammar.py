@@ -158,7 +158,6 @@ class _Scanner:
         return self._hold(address) + match[0][len(address) :].strip(".,;:!?')’")
 
     def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Match here and advance past the match."""
         if found := pattern.match(self.text, self.at):
             self.at = found.end()
         return found
@@ -236,7 +235,6 @@ class _Scanner:
             self.strays.append(self._unheld(word))
 
     def _named(self, name: str, switch: bool) -> None:
-        """Handle `factor 3`: a known name followed by its value."""
         word = self._peek()
         fits = as_bool(word) is not None if switch else bool(_NUMERIC.fullmatch(word) or _FACTOR.fullmatch(word))
         self._put(name, self._take_next() if fits else "")

@@ -57,7 +57,6 @@ def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
 
 
 def _bare(word: str) -> str:
-    """Remove surrounding Markdown and brackets, except from links."""
     return word if "://" in word else word.strip(_DECORATION)
 
 

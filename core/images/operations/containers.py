@@ -1,11 +1,10 @@
-"""What a file is made of, kind by kind: the one reader of chunks, segments, blocks, boxes and directories.
+"""Iterates over the parts of image files: chunks, segments, blocks, boxes and directories.
 
-Each walker gives a part at a time as (kind, start, end), reads a few bytes of it, and decodes nothing. A walk ends
-where the file is cut; a broken structure raises struct.error or IndexError.
+Each iterator yields (kind, start, end) per part, reads a few bytes of it, and decodes nothing. It ends where the file
+is truncated; a broken structure raises struct.error or IndexError.
 
-Files of millions of tiny parts are cheap to send and take a codec minutes: 12 million JPEG segments 46 s, 100,000 TIFF
-directories 11 s. So parts are counted before a codec walks them; the bounds are far above what cameras and programs
-write.
+Millions of tiny parts are cheap to send but take a codec minutes: 12 million JPEG segments 46 s, 100,000 TIFF
+directories 11 s. So parts are counted before a codec runs; the limits are far above what cameras and programs write.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ _HOLDERS: Final = {
     b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": 6, b"iref": 4, b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0,
     b"stbl": 0,
 }  # fmt: skip
-"""Boxes that hold boxes, and how many bytes stand before those."""
+"""Boxes that contain boxes, and how many bytes precede those."""
 
 _MARKER: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _MARKER_OR_FILL: Final = re.compile(_MARKER.pattern + rb"|\xff\xff(?=\xff)")
@@ -38,7 +37,6 @@ _MARKER_OR_FILL: Final = re.compile(_MARKER.pattern + rb"|\xff\xff(?=\xff)")
 
 @contextlib.contextmanager
 def mapped(path: Path) -> Iterator[Data]:
-    """The file's bytes, read as they are asked for."""
     with path.open("rb") as file:
         if not path.stat().st_size:
             yield b""
@@ -48,7 +46,7 @@ def mapped(path: Path) -> Iterator[Data]:
 
 
 def png_chunks(data: Data) -> Parts:
-    """Whole chunks, up to and with IEND."""
+    """Complete chunks, up to and including IEND."""
     at, kind = 8, b""
     while at + 12 <= len(data) and kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -60,9 +58,9 @@ def png_chunks(data: Data) -> Parts:
 
 
 def jpeg_segments(data: Data) -> Parts:
-    """Marker segments, up to and with EOI; entropy-coded data belongs to its SOS. Two bytes of fill are a part too.
+    """Marker segments, up to and including EOI; entropy-coded data belongs to its SOS. Fill bytes are parts too.
 
-    Stray bytes between segments are passed over, as every decoder does.
+    Stray bytes between segments are skipped, as every decoder does.
     """
     at = 2
     while (found := _MARKER_OR_FILL.search(data, at)) is not None:
@@ -80,7 +78,7 @@ def jpeg_segments(data: Data) -> Parts:
 
 
 def gif_blocks(data: Data) -> Parts:
-    """Frames, extensions and, as parts of their own, the sub-blocks of both."""
+    """Frames, extensions and, as separate parts, the sub-blocks of both."""
     at = 13 + _palette_bytes(data[10])
     while at < len(data) and data[at] != 0x3B:
         kind, start = data[at], at
@@ -97,7 +95,7 @@ def _palette_bytes(flags: int) -> int:
 
 
 def riff_chunks(data: Data) -> Parts:
-    """Chunks of a WebP, with their padding; the last may end behind the file."""
+    """Chunks of a WebP, including padding; the last may end after the file."""
     at = 12
     while at + 8 <= len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -107,7 +105,7 @@ def riff_chunks(data: Data) -> Parts:
 
 
 def hides_alpha(path: Path) -> bool:
-    """Whether a still WebP's lossless picture has alpha that the file's head does not tell; browsers show it."""
+    """Whether a still lossless WebP has alpha that its VP8X header does not declare; browsers show it."""
     with mapped(path) as data:
         if data[12:16] != b"VP8X" or data[WEBP_FLAGS] & (WEBP_ALPHA | _WEBP_MOVES):
             return False
@@ -116,7 +114,7 @@ def hides_alpha(path: Path) -> bool:
 
 
 def boxes(data: Data) -> Parts:
-    """Boxes of an AVIF or HEIC, those in the ones that only hold others included; from the body's start on."""
+    """Boxes of an AVIF or HEIC, including those in container boxes. `start` is that of the body."""
     at, ends = 0, [len(data)]
     while ends:
         if at + 8 > ends[-1]:
@@ -135,7 +133,7 @@ def boxes(data: Data) -> Parts:
 
 
 def first_box(path: Path, kind: bytes, beginning: bytes = b"") -> bytes:
-    """The body of an AVIF's or HEIC's first box of this kind that begins so; nothing where there is none."""
+    """Return the body of the first box of this kind that starts with `beginning`, or empty bytes."""
     with mapped(path) as data:
         for found, start, end in boxes(data):
             if found == kind and data[start : start + len(beginning)] == beginning:
@@ -144,7 +142,7 @@ def first_box(path: Path, kind: bytes, beginning: bytes = b"") -> bytes:
 
 
 def tiff_directories(data: Data, first: int | None = None) -> Parts:
-    """Each once, from its first entry on; of another chain than the file's own with `first`."""
+    """The entries of each directory in the chain at offset `first` (default: the file's own), each once."""
     order = "<" if data[:2] == b"II" else ">"
     large = data[2:4] in (b"+\x00", b"\x00+")
     offset, number, entry_bytes = ("Q", "Q", 20) if large else ("I", "H", 12)
@@ -163,10 +161,10 @@ MAX_JPEG_SEGMENTS: Final = 10_000
 MAX_TIFF_DIRECTORIES: Final = 1_000
 MAX_FRAMES: Final = 10_000
 MAX_PARTS: Final = 400_000
-"""Chunks of a PNG or a WebP, sub-blocks of a GIF: 50 MB in sub-blocks of 255 bytes are 200,000."""
+"""PNG or WebP chunks, or GIF sub-blocks: 50 MB in sub-blocks of 255 bytes are 200,000."""
 
 MAX_BOXES: Final = 20_000
-"""Of an AVIF or HEIC: a phone's 64 megapixels in tiles of 512 have a thousand."""
+"""In AVIF or HEIC: a phone's 64 megapixels in tiles of 512 have a thousand."""
 
 _BOUNDS: Final[dict[Format, tuple[Callable[[Data], Parts], int, Any]]] = {
     "jpeg": (jpeg_segments, MAX_JPEG_SEGMENTS, ()),
@@ -177,20 +175,20 @@ _BOUNDS: Final[dict[Format, tuple[Callable[[Data], Parts], int, Any]]] = {
     "avif": (boxes, MAX_BOXES, ()),
     "heic": (boxes, MAX_BOXES, ()),
 }
-"""How each kind is walked, how many parts it may have, and which of them are frames."""
+"""By format: the iterator, the limit on parts, and the kind of part that is a frame."""
 
 
 def check_parts(data: Data, kind: Format) -> None:
-    """Raises Refused (image_too_costly) past a bound; a broken structure is left for the codec to judge."""
+    """Raise Refused (image_too_costly) above a limit; a broken structure is left to the codec."""
     if kind not in _BOUNDS or not data:
         return
-    walk, most, frame = _BOUNDS[kind]
+    iterate, max_parts, frame = _BOUNDS[kind]
     parts = frames = 0
     try:
-        for part, _, _ in walk(data):
+        for part, _, _ in iterate(data):
             parts += 1
             frames += part == frame
-            if parts > most or frames > MAX_FRAMES:
+            if parts > max_parts or frames > MAX_FRAMES:
                 raise Refused("image_too_costly")
     except (struct.error, IndexError):
         return

@@ -1,4 +1,4 @@
-"""Enlargement by Lanczos, as a lazy libvips graph."""
+"""Enlarges by Lanczos, as a lazy libvips pipeline."""
 
 import math
 from typing import Any
@@ -12,11 +12,12 @@ _CACHE_ROWS = 32
 
 
 def enlarge(image: VipsImage, scale_x: float, scale_y: float) -> VipsImage:
-    """An 8-bit image larger by factors from 1 up, by Lanczos with 3 lobes, streaming.
+    """Enlarge an 8-bit image by factors from 1 up, by Lanczos with 3 lobes, streaming.
 
-    libvips itself enlarges by a bicubic filter whatever it is asked for. So: to the next whole factor by the sampled
-    kernel, each phase normalised so that flat areas stay flat, across and then down; then libvips' own Lanczos
-    reduction to the exact size. As fast as libvips' bicubic (48 megapixels: 2.5 s of one core, with the encoding).
+    libvips enlarges by a bicubic filter, whatever kernel it is given. So the image is enlarged to the next whole factor
+    by the sampled kernel, horizontally and then vertically, each phase normalised so that flat areas stay flat; then
+    libvips reduces it by Lanczos to the exact size. As fast as libvips' bicubic (48 megapixels: 2.5 s of one core,
+    including the encoding).
     """
     width, height = round(image.width * scale_x), round(image.height * scale_y)
     whole = math.ceil(max(scale_x, scale_y) - 1e-9)
@@ -28,14 +29,14 @@ def enlarge(image: VipsImage, scale_x: float, scale_y: float) -> VipsImage:
         image = image.crop(0, (_LOBES + 1) * whole, image.width, rows * whole).copy(interpretation=mode)
     if (image.width, image.height) == (width, height):
         return image
-    # The reduction asks for rows more than once.
+    # The reduction reads rows more than once.
     return _whole_rows(image).resize(width / image.width, vscale=height / image.height, kernel="lanczos3")
 
 
 def _wider(image: VipsImage, whole: int) -> VipsImage:
-    """One convolution for each phase between two pixels, woven together as bands and unfolded into columns.
+    """Run one convolution per phase between two pixels, join them as bands and unfold those into columns.
 
-    Whole rows, because libvips 8.18 unfolds a tile that begins between two woven pixels with its bands out of step.
+    In whole rows, because libvips 8.18 unfolds a tile that begins between two interleaved pixels wrongly.
     """
     places = range(-_LOBES, _LOBES + 1)
     phases = []
@@ -46,12 +47,12 @@ def _wider(image: VipsImage, whole: int) -> VipsImage:
 
 
 def _whole_rows(image: VipsImage) -> VipsImage:
-    """Made in strips over the full width, each once, and kept while the next step asks for it again."""
+    """Compute in strips over the full width, each once, and cache them while the next step reads them again."""
     return image.linecache(tile_height=_CACHE_ROWS, access="sequential", threaded=True)
 
 
 def _taller(image: VipsImage, whole: int) -> VipsImage:
-    """Rows cannot be woven as a stream; so black rows go between, and the taps know where they are."""
+    """Insert black rows, which the taps take into account, because rows cannot be interleaved in a stream."""
     block = pyvips.Image.black(image.width, whole).draw_rect(255, 0, whole // 2, image.width, 1, fill=True)
     spread = image.zoom(1, whole) & block.copy_memory().replicate(1, image.height)
     count = 2 * _LOBES * whole + 1

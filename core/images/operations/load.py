@@ -1,7 +1,7 @@
-"""From a path to a libvips image and its true facts. The loader is chosen by the bytes; no other one ever runs.
+"""Loads a path as a libvips image, with facts. The loader is chosen by the file's bytes; no other one ever runs.
 
-Order matters: bytes, kind and declared size are judged before a codec is started, the codec's own header before a
-pixel is decoded, and `verify` decodes every pixel, in a stream, to be sure that the file is whole.
+Order matters: file size, format and declared dimensions are checked before a codec starts, and the codec's header
+before a pixel is decoded. `verify` decodes every pixel, in a stream, to check that the file is complete.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import probe
 from core.images.operations.containers import WEBP_ALPHA, WEBP_FLAGS, check_parts, first_box, hides_alpha, mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
-from core.images.operations.metadata import hides_first_frame, png_head
+from core.images.operations.metadata import default_image_is_no_frame, png_header_chunks
 from core.images.operations.refusals import Refused, from_codec
 
 VipsImage = Any
@@ -29,7 +29,7 @@ _LOADERS: dict[Format, str] = {
 
 
 def kind_of(path: Path, limits: ImageLimits) -> Format:
-    """The format, after the checks that need no codec. Raises Refused."""
+    """Return the format after all checks that need no codec. Raises Refused."""
     size_bytes = path.stat().st_size
     if size_bytes > limits.input_bytes:
         raise Refused("file_too_large", bytes=size_bytes, limit_bytes=limits.input_bytes)
@@ -50,8 +50,8 @@ def _check_size(width_px: int, height_px: int, limits: ImageLimits) -> None:
 
 
 def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
-    """A lazy image, as stored (see `upright`). `stream` reads rows once, from top to bottom, in bounded memory;
-    otherwise libvips unpacks to memory, or to a file of its own above 32 MiB. Raises Refused.
+    """Return a lazy image as stored (see `upright`). `stream` reads rows once, from top to bottom, in bounded memory;
+    otherwise libvips decodes to memory, or above 32 MiB to a temporary file. Raises Refused.
     """
     if kind == "bmp":
         return bmp.load(path)
@@ -61,19 +61,18 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         return tiff.load(path, stream=stream)
     if kind == "ico":
         return pillow.load_by_pillow(path, kind)
-    if (kind == "png" and hides_first_frame(path)) or (kind == "avif" and av1.is_limited_grey(path)):
+    if (kind == "png" and default_image_is_no_frame(path)) or (kind == "avif" and av1.is_limited_grey(path)):
         return pillow.load_by_pillow(path, kind, frame=1 if kind == "png" else 0)
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
         access = "sequential" if stream else "random"
         if kind == "webp" and hides_alpha(path):
-            told = bytearray(path.read_bytes())
-            told[WEBP_FLAGS] |= WEBP_ALPHA
-            return pyvips.Image.webpload_buffer(bytes(told), access=access, fail_on="error")
+            data = bytearray(path.read_bytes())
+            data[WEBP_FLAGS] |= WEBP_ALPHA
+            return pyvips.Image.webpload_buffer(bytes(data), access=access, fail_on="error")
         image = loader(str(path), access=access, fail_on="error")
-        if (
-            kind == "avif" and image.hasalpha() and first_box(path, b"prem")
-        ):  # dimmed by their alpha, which libvips passes over
+        # libvips ignores that an AVIF's colours are premultiplied.
+        if kind == "avif" and image.hasalpha() and first_box(path, b"prem"):
             image = image.unpremultiply().rint().cast(image.format)
         return _on_canvas(path, image) if kind == "gif" else image
     except pyvips.Error as error:
@@ -81,7 +80,7 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
 
 
 def _on_canvas(path: Path, image: VipsImage) -> VipsImage:
-    """A GIF's first frame, transparent where it leaves its canvas free, as a browser shows it (libvips: black)."""
+    """Make the canvas outside a GIF's first frame transparent, as browsers do (libvips: black)."""
     if image.hasalpha():
         return image
     with mapped(path) as data:
@@ -94,13 +93,13 @@ def _on_canvas(path: Path, image: VipsImage) -> VipsImage:
 
 
 def orientation_of(image: VipsImage) -> int:
-    """EXIF's 1 to 8; anything else counts as 1."""
+    """Return EXIF's 1 to 8; anything else counts as 1."""
     value = image.get("orientation") if image.get_typeof("orientation") else 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def upright(path: Path, kind: Format) -> VipsImage:
-    """The image as it is meant to be seen; streams where it already stands upright."""
+    """Load with the orientation applied; streams if there is nothing to rotate."""
     image = load(path, kind)
     if orientation_of(image) == 1:
         return image
@@ -108,7 +107,7 @@ def upright(path: Path, kind: Format) -> VipsImage:
 
 
 def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool | None = None) -> ImageFacts:
-    """What the header tells. Nothing is decoded."""
+    """Collect the facts in the header; nothing is decoded."""
     orientation = orientation_of(image)
     sides = (image.width, image.height) if orientation < 5 else (image.height, image.width)
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
@@ -127,20 +126,20 @@ def facts_of(path: Path, kind: Format, image: VipsImage, *, is_transparent: bool
 
 
 def _animation_frames(path: Path, kind: Format) -> int:
-    """Animated PNG and AVIF say so in their head; the decoders ignore it and read the still picture."""
+    """Count frames of animated PNG and AVIF, of which the decoders read the still image only."""
     if kind not in ("png", "avif", "heic"):
         return 0
     if kind == "png":
-        return int.from_bytes(png_head(path).get(b"acTL", b"")[:4], "big")
+        return int.from_bytes(png_header_chunks(path).get(b"acTL", b"")[:4], "big")
     with mapped(path) as data:
         return probe.sequence_frames(data)
 
 
 def verify(image: VipsImage, kind: Format) -> bool:
-    """Decodes everything once and says whether a pixel is transparent. Raises Refused for a broken file.
+    """Decode everything and return whether any pixel is transparent. Raises Refused for a broken file.
 
-    The mean of one band needs every row and costs nothing beside the decoding; alpha that averages to its exact
-    maximum is opaque everywhere (a double holds the sum exactly).
+    The mean of one band reads every row and costs little; alpha whose mean is its exact maximum is opaque everywhere
+    (a double holds the sum exactly).
     """
     try:
         if not image.hasalpha():
@@ -153,7 +152,7 @@ def verify(image: VipsImage, kind: Format) -> bool:
 
 
 def examine(path: Path, limits: ImageLimits, *, decode: bool = False) -> tuple[ImageFacts, VipsImage]:
-    """Facts of an acceptable picture, of a whole one with `decode`, and its header's image (spent if it was decoded).
+    """Check an image, with `decode` all its pixels; return its facts and the lazy image (consumed if decoded).
 
     Raises Refused.
     """

@@ -1,7 +1,7 @@
-"""Metadata out at byte level, for formats whose pixels need not be touched for it.
+"""Removes metadata at byte level, without decoding pixels.
 
-A plan lists what of the file stays: ranges of it, and a few bytes of our own. It works from a list of what is known
-to be harmless, so that a vendor's unknown block (often a place, a name or a preview) goes too. Never decodes pixels.
+A plan lists the parts of the new file: ranges of the old one, and bytes of our own. Only parts that are known to be
+harmless are kept, so that unknown vendor blocks (often a location, a name or a preview) are removed too.
 """
 
 import os
@@ -28,11 +28,11 @@ _JPEG_TABLES: Final = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _COPY_CHUNK_BYTES: Final = 1 << 20
 
 
-def plan_of(path: Path, format_name: str, orientation: int = 1) -> Plan:
-    """The file without metadata; one range where nothing has to go.
+def clean_plan(path: Path, format_name: str, orientation: int = 1) -> Plan:
+    """Plan the file without metadata; a single range if nothing has to be removed.
 
-    `format_name` is `png`, `jpeg` or `webp`. Orientation other than 1 is kept, as the only EXIF entry, because
-    without it the picture would lie on its side. An animated PNG becomes its first frame. Raises Refused.
+    `format_name` is `png`, `jpeg` or `webp`. An orientation other than 1 is kept as the only EXIF entry. An animated
+    PNG becomes its first frame. Raises Refused.
     """
     with containers.mapped(path) as data:
         try:
@@ -53,18 +53,18 @@ def write(plan: Plan, path: Path, out: Path) -> None:
 
 
 def rewrite(path: Path, plan: Plan) -> None:
-    """Replaces the file, at once, by what the plan makes of it."""
-    fresh = path.with_name(f"{path.name}.rewritten")
+    """Replace the file atomically by the planned one."""
+    new_file = path.with_name(f"{path.name}.rewritten")
     try:
-        write(_merged(plan), path, fresh)
-        shutil.copymode(path, fresh)
-        os.replace(fresh, path)
+        write(_merged(plan), path, new_file)
+        shutil.copymode(path, new_file)
+        os.replace(new_file, path)
     finally:
-        fresh.unlink(missing_ok=True)
+        new_file.unlink(missing_ok=True)
 
 
 def _merged(plan: Plan) -> Plan:
-    """Adjacent ranges joined, so that an untouched file is one range."""
+    """Join adjacent ranges, so that an unchanged file is one range."""
     merged: Plan = []
     for piece in plan:
         last = merged[-1] if merged else None
@@ -76,12 +76,11 @@ def _merged(plan: Plan) -> Plan:
 
 
 def _exif(orientation: int) -> bytes:
-    """A TIFF block that holds the orientation and nothing else."""
     return b"II*\x00\x08\x00\x00\x00" + struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
-def _whole(parts: containers.Parts, last: object) -> containers.Parts:
-    """Raises Refused behind the last part if it is not the one that ends such a file."""
+def _complete(parts: containers.Parts, last: object) -> containers.Parts:
+    """Yield all parts, then raise Refused unless the last is of kind `last`."""
     kind = None
     for kind, start, end in parts:
         yield kind, start, end
@@ -90,10 +89,10 @@ def _whole(parts: containers.Parts, last: object) -> containers.Parts:
 
 
 def _plan_png(data: containers.Data, orientation: int) -> Plan:
-    """Chunks that describe pixels and colour stay; the file ends with IEND."""
+    """Keep chunks of pixels and colours, up to IEND."""
     plan: Plan = [(0, 8)]
-    for kind, start, end in _whole(containers.png_chunks(data), b"IEND"):
-        if kind in _PNG_KEPT and (kind[0] & 0x20 == 0 or _sound(data, start, end)):
+    for kind, start, end in _complete(containers.png_chunks(data), b"IEND"):
+        if kind in _PNG_KEPT and (kind[0] & 0x20 == 0 or _has_valid_crc(data, start, end)):
             plan.append((start, end))
         if kind == b"IHDR" and orientation != 1:
             plan.append(_png_chunk(b"eXIf", _exif(orientation)))
@@ -101,10 +100,10 @@ def _plan_png(data: containers.Data, orientation: int) -> Plan:
 
 
 def write_png_density(path: Path, per_metre: tuple[int, ...] | None) -> None:
-    """In place: this pHYs (dots per metre across and down) right behind the header, or none."""
+    """Set pHYs (dots per metre, horizontal and vertical) in place, or remove it."""
     plan: Plan = [(0, 8)]
     with containers.mapped(path) as data:
-        for kind, start, end in _whole(containers.png_chunks(data), b"IEND"):
+        for kind, start, end in _complete(containers.png_chunks(data), b"IEND"):
             if kind != b"pHYs":
                 plan.append((start, end))
             if kind == b"IHDR" and per_metre:
@@ -112,26 +111,26 @@ def write_png_density(path: Path, per_metre: tuple[int, ...] | None) -> None:
     rewrite(path, plan)
 
 
-def png_head(path: Path) -> dict[bytes, bytes]:
-    """A PNG's words on colours, density and animation: chunks before the pixels whose sum is right."""
+def png_header_chunks(path: Path) -> dict[bytes, bytes]:
+    """Return a PNG's chunks on colours, density and animation that precede the pixels and have a valid CRC."""
     found: dict[bytes, bytes] = {}
     with containers.mapped(path) as data:
         for kind, start, end in containers.png_chunks(data):
             if kind == b"IDAT":
                 break
-            if kind in _PNG_HEAD and _sound(data, start, end):
+            if kind in _PNG_HEAD and _has_valid_crc(data, start, end):
                 found.setdefault(kind, data[start + 8 : end - 4])
     return found
 
 
-def hides_first_frame(path: Path) -> bool:
-    """Whether the plain picture of an animated PNG is none of its frames: for programs that know no animation."""
-    head = png_head(path)
+def default_image_is_no_frame(path: Path) -> bool:
+    """Whether an animated PNG's default image, for programs without animation support, is not one of its frames."""
+    head = png_header_chunks(path)
     return b"acTL" in head and b"fcTL" not in head
 
 
-def _sound(data: containers.Data, start: int, end: int) -> bool:
-    """Whether a chunk's sum is right. Decoders pass over one that may be missing and is not."""
+def _has_valid_crc(data: containers.Data, start: int, end: int) -> bool:
+    """Check a chunk's CRC. Decoders ignore optional chunks with a wrong one."""
     return zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
 
 
@@ -140,11 +139,11 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _plan_jpeg(data: containers.Data, orientation: int) -> Plan:
-    """Tables, frames and scans stay, with JFIF, ICC and Adobe's colour marker; the file ends with EOI."""
+    """Keep tables, frames, scans, JFIF, ICC and Adobe's colour marker, up to EOI."""
     exif = b"Exif\x00\x00" + _exif(orientation)
     wanted = b"" if orientation == 1 else b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     plan: Plan = [(0, 2)]
-    for marker, start, end in _whole(containers.jpeg_segments(data), containers.EOI):
+    for marker, start, end in _complete(containers.jpeg_segments(data), containers.EOI):
         if marker == containers.FILL:
             continue
         if marker not in (0x01, containers.SOI, containers.EOI) and (end > len(data) or end < start + 4):
@@ -164,7 +163,7 @@ def _plan_jpeg(data: containers.Data, orientation: int) -> Plan:
 
 
 def _jfif(data: containers.Data, start: int, end: int) -> Plan:
-    """The JFIF header without the small preview that it may carry."""
+    """Return the JFIF header without its thumbnail."""
     if data[start + 4 : start + 9] != b"JFIF\x00" or end - start < 18:
         return []
     if end - start == 18:
@@ -173,7 +172,7 @@ def _jfif(data: containers.Data, start: int, end: int) -> Plan:
 
 
 def _plan_webp(data: containers.Data, orientation: int) -> Plan:
-    """Picture, colour and animation chunks stay; the header's flags and length are made to agree."""
+    """Keep image, colour and animation chunks, and adapt the header's flags and length."""
     body: Plan = []
     total = 8 + int.from_bytes(data[4:8], "little")
     if total > len(data) + 1:

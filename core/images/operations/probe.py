@@ -1,6 +1,6 @@
-"""What kind of file some bytes are, and how large a picture they declare, before any codec sees them.
+"""Detects the format and declared size of an image before any codec runs.
 
-Must not decode anything and must not trust a declared length further than the bytes at hand.
+Must not decode anything, and must not trust a declared length beyond the available bytes.
 """
 
 import itertools
@@ -17,8 +17,7 @@ HEAD_BYTES = 512
 _JPEG_LS = 0xF7
 _MAX_STRAY_BYTES = 1 << 16
 _MAX_STEPS = 10_000
-"""Of a walk through a head, which the bot itself takes too."""
-
+"""Parts of a header that are read; the bot's own process reads them too."""
 
 _OTHER_PICTURES: Final = {
     "jxl": rb"\xff\x0a|\0\0\0\x0cJXL ",
@@ -56,11 +55,11 @@ _OTHER_FILES: Final = {
     "program": rb"\x7fELF|MZ",
     "html": rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)?(?i:<!doctype html|<html|<head|<body)",
 }
-"""Names of what is no picture that can be read here, and how it begins."""
+"""Other files by name, with a pattern of their beginning."""
 
 
 def sniff(head: bytes) -> Format:
-    """The picture format of a file that begins with `head`. Raises Refused: unsupported_format or not_an_image."""
+    """Return the image format of a file that begins with `head`. Raises Refused: unsupported_format or not_an_image."""
     if not head:
         raise Refused("not_an_image", detected="empty")
     if (kind := known_format(head)) is not None:
@@ -74,7 +73,7 @@ def sniff(head: bytes) -> Format:
 
 
 def declared_size(data: containers.Data, picture: Format) -> tuple[int, int] | None:
-    """Width and height as stored (not yet upright), from the header alone; None where only a codec can tell."""
+    """Return width and height as stored (not upright) from the header; None if only a codec can tell."""
     try:
         if data[12:16] == b"CgBI":
             raise Refused("unsupported_format", format="png (Apple's CgBI)")
@@ -94,7 +93,7 @@ def declared_size(data: containers.Data, picture: Format) -> tuple[int, int] | N
 
 
 def _gif_size(data: containers.Data) -> tuple[int, int]:
-    """A first frame that is larger than its canvas enlarges it, as in browsers."""
+    """A first frame that exceeds the canvas enlarges it, as in browsers."""
     screen = struct.unpack_from("<HH", data, 6)
     left, top, width, height = first_gif_frame(data)
     return max(screen[0], left + width), max(screen[1], top + height)
@@ -122,9 +121,9 @@ def _webp_size(head: containers.Data) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: containers.Data) -> tuple[int, int] | None:
-    """By the frame header; None where none is found soon, for the decoder to judge.
+    """Read the frame header; None if it is not found near the beginning, which is left to the decoder.
 
-    Raises Refused for samples of more than 8 bits, a height told behind the pixels, and JPEG-LS: no browser shows them.
+    Raises Refused for more than 8 bits, a height after the pixels (DNL), and JPEG-LS, which no browser shows.
     """
     at, stray_bytes = 2, 0
     for marker, start, end in itertools.islice(containers.jpeg_segments(data), _MAX_STEPS):
@@ -143,15 +142,15 @@ def _jpeg_size(data: containers.Data) -> tuple[int, int] | None:
 
 
 def first_gif_frame(data: containers.Data) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the first frame; nothing where there is none near.
+    """Return left, top, width and height of the first frame; zeros if it is not near the beginning.
 
-    Raises Refused for one without an area or any palette.
+    Raises Refused for a frame without area or palette.
     """
     try:
         for kind, start, _ in itertools.islice(containers.gif_blocks(data), _MAX_STEPS):
             if kind == containers.GIF_FRAME:
                 left, top, width, height, flags = struct.unpack_from("<HHHHB", data, start + 1)
-                if not width or not height or not (flags | data[10]) & 0x80:  # browsers show nothing, or black
+                if not width or not height or not (flags | data[10]) & 0x80:  # browsers show nothing or black
                     raise Refused("flat_image")
                 return left, top, width, height
             if kind not in (containers.GIF_EXTENSION, containers.GIF_DATA):
@@ -162,7 +161,7 @@ def first_gif_frame(data: containers.Data) -> tuple[int, int, int, int]:
 
 
 def largest_item(data: containers.Data) -> tuple[int, int] | None:
-    """The largest width and height that an AVIF or HEIC names for a picture in it, tiles and previews included."""
+    """Return the largest declared size of any image in an AVIF or HEIC, including tiles and previews."""
     sizes = [
         struct.unpack_from(">II", data, at + 4)
         for kind, at, end in containers.boxes(data)
@@ -172,7 +171,7 @@ def largest_item(data: containers.Data) -> tuple[int, int] | None:
 
 
 def sequence_frames(data: containers.Data) -> int:
-    """How many frames an AVIF or HEIC sequence counts in its head (at least 2); 1 for a still picture."""
+    """Return the frame count of an AVIF or HEIC sequence (at least 2); 1 for a still image."""
     if not brands_of(data[:HEAD_BYTES]) & {b"avis", b"hevc", b"hevx", b"msf1"}:
         return 1
     counts = (

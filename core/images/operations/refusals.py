@@ -1,4 +1,4 @@
-"""How a worker says no: a code and facts of the error tree, without importing it (it would slow each start)."""
+"""A worker's refusal: code and facts of the error tree, without importing that, which would slow each start."""
 
 import errno
 from typing import Any
@@ -10,7 +10,7 @@ _UNSUPPORTED = (
 
 
 class Refused(Exception):
-    """Becomes the error of `core.domain.errors` with this code on the other side of the pipe."""
+    """Becomes the error of `core.domain.errors` with this code in the bot."""
 
     def __init__(self, code: str, **facts: Any) -> None:
         super().__init__(code)
@@ -24,16 +24,16 @@ def damaged(detail: str) -> Refused:
 
 
 def from_codec(error: Exception, format_name: str) -> Refused:
-    """What libvips' text means for a person. Its wording was read from libvips 8.18 by feeding it broken files.
+    """Map libvips' error text; the phrases were found by feeding broken files to libvips 8.18.
 
-    Raises OSError where the disk, not the picture, is at fault.
+    Raises OSError if the disk, not the image, is the cause.
     """
     text = str(error).lower()
     if "no space left" in text or "write error" in text or "file too large" in text:
         raise OSError(errno.ENOSPC, "an image could not be written")
     if "out of memory" in text or "memory allocation" in text or "security limit" in text:
         return Refused("image_too_costly")
-    text = text.replace("unsupported marker type", "marker")  # of a file that only begins like a JPEG
+    text = text.replace("unsupported marker type", "marker")  # a file that only begins like a JPEG
     if any(mark in text for mark in _UNSUPPORTED):
         return Refused("unsupported_format", format=format_name)
     if any(mark in text for mark in ("premature end", "end of file", "unexpected end", "bytes, expected", "bad seek")):

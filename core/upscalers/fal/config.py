@@ -76,6 +76,5 @@ class FalConfig:
 
 
 def backup_of(url: URL) -> URL | None:
-    """Return the same address on fal's backup domain, or None if there is none."""
     host = BACKUP_HOSTS.get(url.host or "")
     return url.with_host(host) if host is not None and url.scheme == "https" else None

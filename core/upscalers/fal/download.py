@@ -150,13 +150,15 @@ class Downloader:
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         reply_s = self._config.reply_timeout_s
         timeout = timeout_for(self._config, total_s=2 * reply_s + max_bytes / 100_000, silence_s=reply_s / 2)
-        own = self._config.may_fetch_from(str(url))
+        is_trusted = self._config.may_fetch_from(str(url))
         guard = Guard(HostSet(frozenset()))
-        if not own:
+        if not is_trusted:
             guard.check_url(url)
         try:
             async with AsyncExitStack() as stack:
-                session = self._transport.session if own else await stack.enter_async_context(guarded_session(guard))
+                session = (
+                    self._transport.session if is_trusted else await stack.enter_async_context(guarded_session(guard))
+                )
                 call = session.get(url, headers=headers, allow_redirects=False, timeout=timeout)
                 yield await stack.enter_async_context(call)
         except NETWORK_ERRORS as error:
@@ -189,7 +191,6 @@ class Downloader:
 
 
 def guarded_session(guard: Guard) -> aiohttp.ClientSession:
-    """Make a session for one fetch from an untrusted host."""
     return aiohttp.ClientSession(
         connector=GuardedConnector(guard),
         headers={"User-Agent": USER_AGENT},

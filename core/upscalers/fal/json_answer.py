@@ -168,7 +168,6 @@ class EventLines:
         self._dropping = False
 
     def feed(self, chunk: bytes) -> Iterator[RemoteStatus]:
-        """Yield the statuses that this chunk completes."""
         *lines, rest = (self._rest + chunk).split(b"\n")
         if len(rest) > MAX_LINE_BYTES:
             rest, self._dropping = b"", True

@@ -56,7 +56,6 @@ class PlatformApi:
         return await self._transport.read("GET", url, attempts=2)
 
     async def check_key(self) -> Literal["ok", "refused", "unreachable"]:
-        """Check whether fal accepts the API key, by a call that costs nothing."""
         try:
             answer = await self._ask_price(self._config.models.default)
         except ProviderUnavailable:
@@ -119,7 +118,6 @@ class PlatformApi:
         return _nanousd(answer.at("credits", "current_balance")) if answer.ok else None
 
     async def takes_work_again(self, halted: ProviderHalted) -> bool:
-        """Check whether this halt is over, by the cheapest call."""
         return await self.check_key() == "ok" if halted.kind == "key" else (await self.credit() or 0) > 0
 
     async def erase(self, request_id: str) -> None:

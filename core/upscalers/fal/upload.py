@@ -62,7 +62,6 @@ class Uploader:
             return await self._by_storage(path, mime, name)
 
     async def _to_cdn(self, path: Path, mime: str, name: str) -> str:
-        """Upload and return the file's address. Raises ProviderUnavailable."""
         headers = {
             "Authorization": await self._authorization(),
             "Content-Type": mime,

@@ -85,7 +85,6 @@ class _Watch:
         self._not_found_since: float | None = None
 
     def end(self) -> None:
-        """End the wait now, because a webhook reported the end of the request."""
         self._ended.set()
         if self._end_stream is not None:
             self._end_stream()

@@ -84,7 +84,6 @@ class SandboxUpscaler:
         return record.request_id
 
     async def find(self, staged_url: str, *, since: float, model: ModelSpec = _FIRST) -> ports.SearchResult:
-        """Find the request with this staged image; always conclusive."""
         for record in await asyncio.to_thread(self._store.all_records):
             if is_staged(record.inputs.get("image_url"), staged_url):
                 return ports.SearchResult(record.request_id, conclusive=True)
@@ -175,7 +174,6 @@ class SandboxUpscaler:
         }
 
     async def result(self, request_id: str, model: ModelSpec = _FIRST) -> ModelOutput:
-        """Implement `core.ports.Upscaler.result`."""
         record = await self._load(request_id)
         if record is not None and record.finished_at is None:
             raise errors.ProviderUnavailable
@@ -207,7 +205,6 @@ class SandboxUpscaler:
         self._notify_queue_changed()
 
     async def fetch(self, url: str, dest: Path, *, max_bytes: int) -> None:
-        """Copy the result to `dest`. Raises ResultExpired."""
         path = self._store.file_at(url)
         if path is None:
             raise errors.ModelFailed(kind="foreign_result_address")

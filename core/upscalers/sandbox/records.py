@@ -54,7 +54,6 @@ class RequestStore:
             return None
 
     def all_records(self) -> list[Record]:
-        """Return all requests, oldest first."""
         found = [self.load(path.stem) for path in self._requests.glob("*.json")]
         return sorted((r for r in found if r is not None), key=lambda r: (r.created_at, r.request_id))
 

@@ -1,4 +1,4 @@
-"""The machine's clock may be put forward or back while the bot runs: nothing waits an hour, nothing is over at once."""
+"""Changes of the machine's clock while the bot runs neither prolong nor cut short a wait."""
 
 import pytest
 
@@ -9,7 +9,7 @@ NOON = 1_000_000.0
 
 
 class Machine:
-    """Its own clock, and the seconds that pass whatever anybody sets that to."""
+    """The machine's wall clock, which can be set, and its monotonic seconds."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.wall, self.awake_s = NOON, 50.0
@@ -18,7 +18,7 @@ class Machine:
         self.clock = SystemClock()
 
     def passes(self, seconds: float) -> float:
-        """By how much the bot's clock moves meanwhile."""
+        """Return by how much the bot's clock advances in this time."""
         before = self.clock.now()
         self.wall, self.awake_s = self.wall + seconds, self.awake_s + seconds
         return self.clock.now() - before

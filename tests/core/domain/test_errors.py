@@ -1,4 +1,4 @@
-"""The tree of errors: complete, drawn as it is, and storable."""
+"""The error tree: documented completely, and storable as JSON."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ STATUS = LimitStatus(
 
 
 def _samples(hint: Any) -> list[Any]:
-    """A few values of a field's type, so that every alternative is met."""
+    """Sample values of a field's type that cover every alternative."""
     origin = get_origin(hint)
     if origin is Literal:
         return list(get_args(hint))
@@ -43,7 +43,7 @@ def _samples(hint: Any) -> list[Any]:
 
 
 def _from_core(hint: Any) -> list[Any]:
-    """Values for any further frozen dataclass a leaf may carry."""
+    """Sample values for any other dataclass in a field."""
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         return [hint(**{field.name: _samples(hints[field.name])[0] for field in dataclasses.fields(hint)})]
@@ -53,7 +53,7 @@ def _from_core(hint: Any) -> list[Any]:
 
 
 def examples(leaf: type[UpscaleError]) -> list[UpscaleError]:
-    """Errors of this leaf in which every alternative of every field is met at least once."""
+    """Errors of this class that cover every alternative of every field."""
     hints = get_type_hints(leaf)
     choices = {field.name: _samples(hints[field.name]) for field in dataclasses.fields(leaf)}
     rounds = max((len(values) for values in choices.values()), default=1)
@@ -74,7 +74,7 @@ STORED_CODES = """
     provider_halted provider_busy provider_unavailable submit_not_sent submit_unknown request_lost result_expired
     delivery_refused place_refused delivery_unavailable
 """
-"""Databases hold these, and programs read them: a class may get another name only if its code stays."""
+"""Databases and API clients hold these: a class may be renamed only if its code stays."""
 
 
 def test_every_leaf_has_the_code_that_is_stored_for_it() -> None:

@@ -1,4 +1,4 @@
-"""A Slack user id is unique only within its team; private work is nobody else's."""
+"""Identity across Slack teams, and access to private jobs."""
 
 import dataclasses
 

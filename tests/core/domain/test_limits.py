@@ -1,4 +1,4 @@
-"""Windows, which limits apply to whom, and what still fits."""
+"""Windows, the limits that apply to a person, and the largest factor within them."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""A provider's numbers have a range: whatever it says, nobody is charged more than can be meant."""
+"""A provider's absurd prices and bills are never charged."""
 
 import time
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Words around parameters are no mistake; what looks like a parameter is."""
+"""Ordinary words around parameters are ignored; what looks like a parameter is reported."""
 
 import pytest
 

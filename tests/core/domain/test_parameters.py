@@ -171,7 +171,7 @@ def test_every_valid_set_reads_back_from_its_text(chosen: Parameters) -> None:
 
 
 def valid(chosen: Parameters) -> None:
-    """Every value is of its own type and inside its range."""
+    """Check that every value has its type and is in its range."""
     for name, known in MODELS.of(chosen).inputs.items():
         value = getattr(chosen, name)
         if value is None:

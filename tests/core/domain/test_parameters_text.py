@@ -1,4 +1,4 @@
-"""The grammar of what people type."""
+"""Parsing of typed parameters."""
 
 import sys
 from types import FrameType

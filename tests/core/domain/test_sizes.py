@@ -1,4 +1,4 @@
-"""Any picture and any wanted size: the promised size, or the reason why not; an amount is never passed."""
+"""Target sizes for any image: the exact size or a refusal; an amount is never exceeded."""
 
 import math
 
@@ -34,7 +34,7 @@ def aimed(to: str, model: ModelSpec, width_px: int, height_px: int, limits: Imag
 
 
 def check_answer(found: float, width_px: int, height_px: int, limits: ImageLimits) -> None:
-    """The result keeps all limits, or the refusal offers a factor that does, if there is one."""
+    """Check that the result keeps all limits, or that the refusal offers a factor that does, if any."""
     try:
         check_output(width_px, height_px, found, limits)
     except OutputTooLarge as error:

@@ -1,4 +1,4 @@
-"""A request made from an earlier job by a button."""
+"""Requests that buttons make from earlier jobs."""
 
 import pytest
 

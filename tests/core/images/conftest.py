@@ -1,4 +1,4 @@
-"""What most tests of pixel work share: a loop for each file, and in it a service whose worker serves the whole file."""
+"""Shared fixtures: one event loop and one image service per test module."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def image_service() -> AsyncIterator[ImageService]:
 
 @dataclass(frozen=True)
 class Bench:
-    """A service, and a folder for its files."""
+    """An image service and a folder for its files."""
 
     service: ImageService
     folder: Path
@@ -38,7 +38,7 @@ class Bench:
         return path
 
     async def prepare(self, data: bytes) -> tuple[PreparedImage, bytes]:
-        """What the model gets of a file, and that file's bytes."""
+        """Prepare a file for the model; also return the prepared bytes."""
         source, out = self.file(data), self.folder / "out"
         made = await self.service.prepare(source, out)
         written = out.read_bytes()
@@ -57,6 +57,6 @@ def bench(image_service: ImageService, tmp_path: Path) -> Bench:
 
 @pytest.fixture
 async def fresh_bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    """With a worker of its own, whose memory is only what this test used."""
+    """A service with its own worker, whose memory was used by this test only."""
     async with ImageService(workers=1) as made:
         yield Bench(made, tmp_path)

@@ -1,4 +1,4 @@
-"""ICC profiles, made by code."""
+"""Builds ICC profiles."""
 
 import struct
 from collections.abc import Callable
@@ -9,17 +9,17 @@ _CURVE_POINTS = 4096
 
 
 def fixed(*values: float) -> bytes:
-    """Numbers as ICC writes them."""
+    """Encode numbers as s15Fixed16."""
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 
 def xyz(values: tuple[float, ...]) -> bytes:
-    """A tag that holds a colour."""
+    """An XYZ tag."""
     return b"XYZ \0\0\0\0" + fixed(*values)
 
 
 def profile(tags: dict[bytes, bytes], version: int, kind: bytes) -> bytes:
-    """An RGB profile of these tags, against XYZ."""
+    """An RGB profile with these tags and XYZ as connection space."""
     at = 132 + 12 * len(tags)
     index = struct.pack(">I", len(tags))
     for name, body in tags.items():
@@ -31,7 +31,7 @@ def profile(tags: dict[bytes, bytes], version: int, kind: bytes) -> bytes:
 
 
 def display(primaries: tuple[float, ...], white: tuple[float, float], curve: Callable[[float], float]) -> bytes:
-    """Of version 2: a matrix to D50 and one curve for all three colours."""
+    """A version 2 profile with a matrix to D50 and one curve for all three colours."""
     points = [round(min(1.0, max(0.0, curve(i / (_CURVE_POINTS - 1)))) * 65535) for i in range(_CURVE_POINTS)]
     trc = b"curv\0\0\0\0" + struct.pack(f">I{_CURVE_POINTS}H", _CURVE_POINTS, *points)
     name = b"made by code\0"

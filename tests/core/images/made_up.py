@@ -1,4 +1,4 @@
-"""The project's own corpus, made by code: every kind that is promised, with what its numbers mean."""
+"""The generated corpus: every supported format, with its expected RGBA."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ _ARITHMETIC = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxOUlNSMj5aYVpQ"
     "YEpRUk//yQALCAAQABABAREA/8wABgAQEAX/2gAIAQEAAD8A/wB4cUbln/uJJIZ26eq4W4lV1d8VBom3zNz/2Q=="
 )
-"""A grey ramp of 16 by 16, by libjpeg-turbo's cjpeg -arithmetic: nothing else here writes them."""
+"""A grey ramp of 16 by 16, by libjpeg-turbo's cjpeg -arithmetic: no other library here writes such files."""
 
 LINEAR = pictures.colour_profile("p3", lambda value: value)
 PROFILES = ("p3", "adobe", "prophoto", "monitor", "bt2020")
@@ -152,7 +152,7 @@ def _of_hdr(transfer: int) -> Pixels:
 
 
 def _with_spoilt_profile(plain: bytes) -> bytes:
-    """Passed over by every decoder that checks the sum."""
+    """A chunk that every decoder ignores because of its CRC."""
     with_profile = pictures.encoded(SCENE, "PNG", icc_profile=pictures.colour_profile("p3"))
     body = pictures.png_chunks(with_profile)[b"iCCP"]
     return pictures.png_with(plain, pictures.png_chunk(b"iCCP", body)[:-4] + b"abcd")
@@ -259,13 +259,13 @@ def _high_efficiency() -> Iterator[tuple[str, Made]]:
 
 
 def with_codes(data: bytes, primaries: int, transfer: int) -> bytes:
-    """An AVIF or HEIC whose box names other colours (codes of ITU-T H.273)."""
+    """An AVIF or HEIC whose colr box has other codes (ITU-T H.273)."""
     at = data.index(b"colrnclx") + 8
     return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
 
 
 def codes_in_the_stream(data: bytes, primaries: int, transfer: int) -> bytes:
-    """An AVIF that names its colours in the AV1 sequence header alone."""
+    """An AVIF that describes its colours in the AV1 sequence header only."""
     data = data.replace(b"colrnclx", b"freenclx")
     at = data.index(b"mdat") + 4
     stream = f"{int.from_bytes(data[at : at + 32]):0256b}"

@@ -1,4 +1,4 @@
-"""The TIFFs of the project's own corpus, and what all of it is made from."""
+"""The TIFFs of the generated corpus, and its source images."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from tests.core.images import pictures
 
 Pixels = np.ndarray[Any, Any]
 Made = tuple[bytes, Pixels | None]
-"""A file, and its RGBA in sRGB; None where Pillow reads it rightly."""
+"""A file and its RGBA in sRGB; None if Pillow reads it correctly."""
 
 SCENE = pictures.scene()
 RGB = np.asarray(SCENE).astype(float)
@@ -73,7 +73,7 @@ def plain_tiffs() -> Iterator[tuple[str, Made]]:
 
 
 def small_copy_first(*, inner: bool, photometric: str = "rgb") -> bytes:
-    """As cameras and scanners write it; the picture itself follows, or hangs below the copy."""
+    """As cameras and scanners write it: a thumbnail first, and the image after or below it."""
     out = io.BytesIO()
     whole = np.asarray(SCENE) if photometric == "rgb" else np.asarray(SCENE.convert("L"))
     with tifffile.TiffWriter(out) as file:
@@ -132,13 +132,13 @@ def odd_tiffs() -> Iterator[tuple[str, Made]]:
 
 
 def packed(numbers: Pixels, bits: int) -> bytes:
-    """Rows of numbers, each of so many bits from the highest down."""
+    """Pack rows of numbers, from the highest bit down."""
     spread = (numbers[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1
     return np.packbits(spread.astype(np.uint8).reshape(len(numbers), -1), axis=1).tobytes()
 
 
 def _floats_of_24_bits(values: Pixels) -> bytes:
-    """Rounded down: sign, 7 bits of exponent and 16 of mantissa."""
+    """24-bit floats, rounded down: sign, 7 bits of exponent and 16 of mantissa."""
     bits = values.astype("<f4").view("<u4").astype(np.int64)
     small = np.where(values > 0, ((bits >> 23) - 127 + 63 << 16) | (bits & 0x7FFFFF) >> 7, 0)
     return small.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
@@ -152,7 +152,7 @@ def _raw_tiff(
     *more: tuple[int, int, tuple[int, ...]],
     compression: int = 1,
 ) -> bytes:
-    """One strip of 96 by 64 behind the header."""
+    """A TIFF of 96 by 64 with one strip after the header."""
     size = len(data) + (len(data) & 1)
     entries = [
         (256, 4, (96,)), (257, 4, (64,)), (258, 3, (bits,) * samples), (259, 3, (compression,)),

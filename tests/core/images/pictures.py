@@ -1,4 +1,4 @@
-"""Pictures for tests, made in code: honest ones, awkward ones and hostile ones."""
+"""Generated images for tests: ordinary, unusual and hostile ones."""
 
 import functools
 import io
@@ -18,7 +18,7 @@ SECRET = b"taken at home"
 
 
 def scene(width_px: int = 96, height_px: int = 64, mode: str = "RGB") -> Image.Image:
-    """Gradients, an edge and some noise: no two corners alike, so that a wrong turn shows."""
+    """Gradients, an edge and some noise; all corners differ, so that a wrong rotation is detected."""
     y, x = np.mgrid[0:height_px, 0:width_px]
     noise = np.random.default_rng(7).integers(0, 24, (height_px, width_px))
     red = x * 200 // max(1, width_px - 1) + noise
@@ -38,7 +38,7 @@ def see_through(width_px: int = 96, height_px: int = 64, *, opaque: bool = False
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """The picture as a file of this kind (Pillow's name)."""
+    """Encode the image in this format (Pillow's name)."""
     out = io.BytesIO()
     picture.save(out, kind, **options)
     return out.getvalue()
@@ -46,12 +46,12 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
 
 @functools.cache
 def icc() -> bytes:
-    """A real profile; always the same bytes, although a new one would carry the time."""
+    """A real profile without a time stamp."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def exif(orientation: int = 1, *, gps: bool = True) -> bytes:
-    """EXIF with a place, a text and an orientation."""
+    """EXIF with a location, a text and an orientation."""
     data = Image.Exif()
     data[0x0112] = orientation
     data[0x010E] = SECRET.decode()
@@ -61,7 +61,7 @@ def exif(orientation: int = 1, *, gps: bool = True) -> bytes:
 
 
 def exif_of_300_dpi() -> bytes:
-    """EXIF with a density alone."""
+    """EXIF with a density only."""
     data = Image.Exif()
     data[0x011A], data[0x011B], data[0x0128] = 300.0, 300.0, 2
     return data.tobytes()
@@ -85,7 +85,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Kind to bodies, joined."""
+    """Chunk bodies by kind, joined."""
     found: dict[bytes, bytes] = {}
     at = 8
     while at < len(data):
@@ -97,26 +97,26 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def png_with(data: bytes, *extra: bytes) -> bytes:
-    """The PNG with chunks put right after its header."""
+    """Insert chunks after the PNG's header."""
     return data[:33] + b"".join(extra) + data[33:]
 
 
 def png_declaring(width_px: int, height_px: int, body: bytes = b"") -> bytes:
-    """A header that promises any size, and hardly anything behind it."""
+    """A header with any size and hardly any data."""
     header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
     idat = png_chunk(b"IDAT", body or zlib.compress(bytes(64)))
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + idat + png_chunk(b"IEND", b"")
 
 
 def jpeg_with_frame(marker: bytes, *, bits: int = 8, height_px: int = 64) -> bytes:
-    """A JPEG whose frame header says it is of another kind, as only few programs read them."""
+    """A JPEG with the frame header of a rare variant."""
     data = encoded(scene(), "JPEG")
     at = data.index(b"\xff\xc0")
     return data[:at] + marker + data[at + 2 : at + 4] + struct.pack(">BH", bits, height_px) + data[at + 7 :]
 
 
 def apples_png() -> bytes:
-    """As Xcode writes them: a chunk before the header, and bare deflate data."""
+    """A PNG of Xcode: a chunk before the header, and raw deflate data."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = packer.compress(bytes(64 * (1 + 4 * 64))) + packer.flush()
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 6, 0, 0, 0))
@@ -125,7 +125,7 @@ def apples_png() -> bytes:
 
 
 def icon(frames: list[tuple[int, Image.Image]]) -> bytes:
-    """An ICO of PNGs, each with the bits a pixel that its directory gives it."""
+    """An ICO of PNGs, each with the bits per pixel of its directory entry."""
     table, body = struct.pack("<HHH", 0, 1, len(frames)), b""
     for bits, picture in frames:
         data = encoded(picture, "PNG")
@@ -136,7 +136,7 @@ def icon(frames: list[tuple[int, Image.Image]]) -> bytes:
 
 
 def deflate_bomb() -> bytes:
-    """A small picture whose data unpacks to 200 MB."""
+    """A small image whose data decompresses to 200 MB."""
     packer = zlib.compressobj(9)
     body = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
     return png_declaring(64, 64, body)
@@ -206,7 +206,7 @@ def colour_profile(name: str, curve: Curve | None = None) -> bytes:
 
 
 def as_srgb(picture: Image.Image, profile: bytes) -> np.ndarray[Any, Any]:
-    """What the picture's numbers mean, by Pillow's own colour management."""
+    """Convert to sRGB by Pillow's colour management."""
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -257,7 +257,7 @@ def bmp_of(bits: int, rows: bytes, *, compression: int = 0, masks: tuple[int, ..
 
 
 def heic(picture: Image.Image, **options: Any) -> bytes:
-    """HEVC-coded HEIF, as phones make it, nearly lossless."""
+    """HEVC-coded HEIF, as from phones, nearly lossless."""
     out = io.BytesIO()
     pillow_heif.from_pillow(picture).save(out, quality=100, chroma=444, **options)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The model gets sRGB that means what the file means, whatever its colour space and samples are."""
+"""Conversion to sRGB from every colour space and sample type."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a codec that an attacker has taken over may do: nothing but its pictures. Each attack is tried for real."""
+"""The sandbox of a worker: each attack by a compromised codec is really tried."""
 
 import asyncio
 import dataclasses
@@ -17,9 +17,9 @@ import pytest
 
 from core.domain.errors import ImageTooCostly
 from core.images.confinement import MISSING, landlock_version
+from core.images.memory_estimate import is_heavy
 from core.images.pool import WorkerFault
 from core.images.service import ImageService
-from core.images.weight import is_heavy
 from tests.core.images import pictures
 
 ATTACKS = {
@@ -96,7 +96,7 @@ async def test_a_worker_opens_the_files_of_its_own_job_and_no_others(tmp_path: P
                 "op": "probe",
                 "args": {"path": str(other), "decode": False, "limits": dataclasses.asdict(image_service.limits)},
             }
-            answer = await worker.ask(json.dumps(asked).encode() + b"\n")
+            answer = await worker.run(json.dumps(asked).encode() + b"\n")
             assert answer["fault"] == "PermissionError 13"
         with pytest.raises(WorkerFault):
             await image_service.probe(tmp_path / "none")
@@ -141,7 +141,7 @@ def test_only_what_is_unpacked_whole_is_heavy(data: bytes, heavy: bool, tmp_path
 
 
 class CountingWorker:
-    """In the place of a process: work that takes a few turns of a thread, and how much of it ran at once."""
+    """Replaces a process by work in threads, and records how much of it ran concurrently."""
 
     process = SimpleNamespace(returncode=None)
     jobs_left = 100
@@ -151,7 +151,7 @@ class CountingWorker:
         self.scratch = scratch
         scratch.mkdir()
 
-    async def ask(self, _line: bytes) -> dict[str, Any]:
+    async def run(self, _line: bytes) -> dict[str, Any]:
         CountingWorker.now += 1
         CountingWorker.most = max(self.most, self.now)
         for _turn in range(5):

@@ -1,4 +1,4 @@
-"""The project's own corpus, made by code: every kind is accepted, none is called damaged, all keep their colours."""
+"""The generated corpus: every file is accepted and keeps its colours."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The local model: on average better than a centred Lanczos, never much worse, and honest about what it did."""
+"""The local model: better than Lanczos on average, never much worse, and it reports what it did."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, there are facts or a refusal; the worker lives on."""
+"""Any bytes give facts or a refusal, and the worker survives."""
 
 import asyncio
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Bench:
         self.image_service = ImageService(workers=1, timeout_s=20.0)
 
     def outcome(self, data: bytes) -> PreparedImage | InputError:
-        """What becomes of a file with these bytes."""
+        """Prepare a file with these bytes."""
         source, out = self.folder / "in", self.folder / "out"
         source.write_bytes(data)
         try:

@@ -1,4 +1,4 @@
-"""Files that browsers and other programs read without a word: none of them is called damaged here."""
+"""Unusual files that browsers and other programs accept are accepted."""
 
 import struct
 import sys

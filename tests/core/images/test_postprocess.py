@@ -1,4 +1,4 @@
-"""A result is finished: sRGB, to size, with the transparency and the density of its source."""
+"""Finishing a result: sRGB, exact size, and the transparency and density of its source."""
 
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from tests.core.images.conftest import Bench
 
 
 def _logo(colour: tuple[int, int, int]) -> Image.Image:
-    """A disc of one colour on nothing, soft at its edge."""
+    """A disc of one colour with a soft edge on a transparent background."""
     mask = Image.new("L", (480, 240))
     ImageDraw.Draw(mask).ellipse((60, 20, 420, 220), fill=255)
     picture = Image.new("RGBA", (96, 48), (*colour, 0))
@@ -26,7 +26,7 @@ def _logo(colour: tuple[int, int, int]) -> Image.Image:
 async def _round(
     bench: Bench, data: bytes, factor: float, kind: str = "PNG", *, transparent: bool = True
 ) -> tuple[StrippedResult, Image.Image, np.ndarray[Any, Any]]:
-    """Prepared, enlarged as a model would, and restored; with what the model saw."""
+    """Prepare, enlarge like a model, and postprocess; also return what the model saw."""
     source, sent, back = bench.file(data), bench.folder / "sent", bench.folder / "back"
     await bench.service.prepare(source, sent)
     await bench.service.enlarge(sent, back, factor)

@@ -1,4 +1,4 @@
-"""What the model is sent: the file's own pixels where possible, upright, opaque, and without a word about anybody."""
+"""The file for the model: upright, opaque, without metadata, and not re-encoded where possible."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a file is, and which files are refused."""
+"""Detection of formats, and refusals."""
 
 import asyncio
 import struct

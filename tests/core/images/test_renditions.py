@@ -1,4 +1,4 @@
-"""Shapes of a result: made once and kept, fetched again where this machine lacks the file, gone when deleted."""
+"""Renditions of a result: cached, fetched again if this machine lacks the file, deleted with the job."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""Results: enlarged, cleaned, fitted into bytes, previewed and compared."""
+"""Results: enlarge, strip, fit into a number of bytes, preview and compare."""
 
 from pathlib import Path
 

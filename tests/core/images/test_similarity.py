@@ -1,4 +1,4 @@
-"""How far a result changed is measured, told truly, and shown where it is most."""
+"""Similarity of a result, and the comparison of the part that changed most."""
 
 from pathlib import Path
 

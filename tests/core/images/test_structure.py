@@ -1,4 +1,4 @@
-"""Files of very many tiny parts are refused by counting, before a codec walks them."""
+"""Files with very many parts are refused before a codec runs."""
 
 import struct
 from pathlib import Path
@@ -56,7 +56,7 @@ def png_of_chunks(number: int) -> bytes:
 
 
 def heif_of_boxes(number: int, brand: bytes, *, inside: bool) -> bytes:
-    """Empty boxes behind the head, or nested where the properties of pictures stand."""
+    """Empty boxes after the header, or nested in the item properties."""
     boxes = struct.pack(">I4s", 8, b"free") * number
     if inside:
         for name, more in ((b"ipco", b""), (b"iprp", b""), (b"meta", bytes(4))):
@@ -110,7 +110,7 @@ def test_what_cameras_and_programs_write_passes_and_what_is_broken_is_left_to_th
 
 
 class CountedReads(bytes):
-    """How often it was read."""
+    """Counts reads."""
 
     reads: int
 
@@ -129,7 +129,7 @@ class CountedReads(bytes):
     ],
 )
 def test_a_head_of_very_many_parts_is_not_walked_to_its_end(kind: Format, data: bytes) -> None:
-    """The bot itself reads heads too, to share memory out."""
+    """The bot reads headers too, to estimate memory."""
     file = CountedReads(data)
     declared_size(file, kind)
     assert 0 < file.reads <= 100_000

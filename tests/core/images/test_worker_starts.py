@@ -1,4 +1,4 @@
-"""A worker that cannot be started is told from one that a picture was too much for."""
+"""A worker that cannot be started is distinguished from one that an image was too large for."""
 
 import asyncio
 import errno

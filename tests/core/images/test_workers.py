@@ -1,4 +1,4 @@
-"""Whatever happens to a worker happens to the worker only."""
+"""Failures of a worker do not affect the bot or other workers."""
 
 import asyncio
 import errno
@@ -47,14 +47,14 @@ def _picture(tmp_path: Path) -> Path:
 
 
 def _endless(tmp_path: Path) -> Path:
-    """A named pipe without a writer: whoever opens it hangs, as in a codec that never comes back."""
+    """A named pipe without a writer: opening it hangs, like a codec that never returns."""
     path = tmp_path / "endless"
     os.mkfifo(path)
     return path
 
 
 async def _at_work(image_service: ImageService, path: Path) -> tuple[asyncio.Task[object], psutil.Process]:
-    """A call that hangs in its worker. The second thread of a worker is the one that takes jobs in."""
+    """A call that hangs in its worker, whose second thread reads jobs."""
     task: asyncio.Task[object] = asyncio.create_task(image_service.probe(path))
     return task, await _started()
 
@@ -160,7 +160,7 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
 
 
 def _interlaced(width_px: int, height_px: int) -> bytes:
-    """An interlaced 16-bit RGBA PNG must be held whole: 8 bytes a pixel, from a file of a few hundred KB."""
+    """An interlaced 16-bit RGBA PNG is decoded whole: 8 bytes per pixel, from a file of a few hundred KB."""
     packer = zlib.compressobj(1)
     body = b""
     for x0, y0, dx, dy in (

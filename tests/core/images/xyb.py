@@ -1,4 +1,4 @@
-"""A JPEG in XYB, as jpegli writes them: its ICC profile holds a lookup table, cubes and a matrix."""
+"""A JPEG in XYB, as jpegli writes it: its ICC profile has a lookup table, cubes and a matrix."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ _SCALES = np.array([22.995788804, 1.183000077, 1.502141333])
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """The picture, with a profile without which its colours are nonsense."""
+    """The image with the profile that its colours need."""
     unit = np.asarray(picture) / 255.0
     light = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
     roots = np.cbrt(light @ _OPSIN.T + _BIAS) - _BIAS ** (1 / 3)

@@ -1,4 +1,4 @@
-"""An emulated fal and the backend pointed at it."""
+"""Fixture: the fal emulator and a backend that uses it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

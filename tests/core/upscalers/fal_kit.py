@@ -1,4 +1,4 @@
-"""What the tests of the fal backend share: a picture, a backend pointed at the emulator."""
+"""Shared helpers of the fal backend's tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,23 +55,23 @@ def inputs(image_url: str, model: ModelSpec = MODELS.default, **changes: Any) ->
 
 
 async def no_op() -> None:
-    """An `on_sending` with nothing to do."""
+    """An `on_sending` that does nothing."""
 
 
 async def submitted(upscaler: FalUpscaler, folder: Path, job_id: str = "0123456789ab", **changes: Any) -> str:
-    """Stage a picture and submit it; returns the request id."""
+    """Stage and submit an image; return the request id."""
     url = await upscaler.stage(await asyncio.to_thread(picture, folder), "image/png", job_id=job_id)
     return await upscaler.submit(inputs(url, **changes), job_id=job_id, on_sending=no_op)
 
 
 async def statuses(upscaler: FalUpscaler, request_id: str) -> list[RemoteStatus]:
-    """Everything `watch` says, within a bound."""
+    """All statuses of `watch`, with a timeout."""
     async with asyncio.timeout(20):
         return [status async for status in upscaler.watch(request_id)]
 
 
 async def completed(upscaler: FalUpscaler, folder: Path, **changes: Any) -> str:
-    """Submit a picture and watch it to its end, whatever that is; returns the request id."""
+    """Submit an image and watch it to its end; return the request id."""
     request_id = await submitted(upscaler, folder, **changes)
     await statuses(upscaler, request_id)
     return request_id
@@ -79,7 +79,7 @@ async def completed(upscaler: FalUpscaler, folder: Path, **changes: Any) -> str:
 
 @dataclass(frozen=True)
 class Rig:
-    """An emulated fal, the backend pointed at it, and a folder for pictures."""
+    """The fal emulator, a backend that uses it, and a folder for images."""
 
     fal: FalEmulator
     upscaler: FalUpscaler

@@ -1,4 +1,4 @@
-"""What the tests of the sandbox share: a sandbox without workers, and requests on their way through it."""
+"""Shared helpers of the sandbox's tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,16 +19,16 @@ from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
 SLOW = Pace(base_s=10_000, per_megapixel_s=0, limit_s=10_000)
-"""Never over in real time; a `JumpingClock` with a long nap stands still."""
+"""Never over in real time; used with a `JumpingClock` that stands still."""
 
 
 def sized(width_px: int, height_px: int, size_bytes: int = 0) -> Any:
-    """What is known of a picture, as far as the sandbox looks at it."""
+    """The facts of an image that the sandbox uses."""
     return SimpleNamespace(width_px=width_px, height_px=height_px, mime="image/png", bytes=size_bytes)
 
 
 class QuickImages:
-    """Enlarges in this process; raises what it is told to."""
+    """Enlarges in this process, or raises a given error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

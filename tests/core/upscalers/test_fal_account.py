@@ -1,4 +1,4 @@
-"""The account: prices, lost requests, bills, credit, and the global halt that heals by itself."""
+"""The account: prices, lost requests, bills, credit, and the circuit breaker."""
 
 import asyncio
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Files from fal, and from wherever else it leaves them: cut transfers, faults that pass, addresses never asked."""
+"""Downloads: interrupted transfers, temporary failures, and addresses that are never fetched."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ JOB = "0123456789ab"
 
 
 async def finished(fal: FalEmulator, folder: Path, side_px: int = 256) -> tuple[str, bytes]:
-    """A result's address and its bytes."""
+    """A result's URL and its bytes."""
     async with backend(fal) as upscaler:
         url = await upscaler.stage(picture(folder, side_px, side_px), "image/png", job_id=JOB)
         request_id = await upscaler.submit(inputs(url), job_id=JOB, on_sending=no_op)
@@ -36,7 +36,7 @@ async def test_a_download_is_the_file(rig: Rig) -> None:
 
 
 def etag_of(fal: FalEmulator, url: str) -> str:
-    """What aiohttp's file server calls the file."""
+    """The ETag of aiohttp's file server."""
     stat = fal.files[url.removeprefix(fal.cdn_url)].path.stat()
     return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
 
@@ -166,7 +166,7 @@ async def test_a_result_in_another_public_store_is_fetched_without_the_key_after
     elsewhere = "https://storage.googleapis.com" + url.removeprefix(rig.fal.cdn_url)
 
     def session(_guard: Guard) -> aiohttp.ClientSession:
-        """What the guard lets through, led to the emulator: a connection without TLS to its own port."""
+        """Redirect what the guard allows to the emulator: without TLS and to its own port."""
         return aiohttp.ClientSession(connector=ToEmulator(URL(rig.fal.cdn_url).port or 0))
 
     monkeypatch.setattr(download, "guarded_session", session)

@@ -1,4 +1,4 @@
-"""The emulator itself: fal's own client gets along with it, and it is stricter than our client needs."""
+"""The emulator itself: fal-client works with it, and it is stricter than our client needs."""
 
 import asyncio
 import json

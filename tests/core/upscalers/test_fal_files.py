@@ -1,4 +1,4 @@
-"""Files to fal: lifetimes, names, keys that stay home, faults of either way, memory."""
+"""Uploads: lifetimes, names, no key to storage hosts, failures of both ways, memory."""
 
 import json
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Every model of the table through fal's queue, as its page has it; and one more by one file."""
+"""Every model through fal's queue as documented, and a new model by one TOML file."""
 
 import asyncio
 from pathlib import Path
@@ -30,7 +30,7 @@ creativity = { low = 0, high = 1, default = 0.35 }
 [words]
 en = { name = "Clarity", about = "sharpens" }
 """
-"""All that there is to write for another model."""
+"""All that a new model needs."""
 
 
 async def run(upscaler: FalUpscaler, model: ModelSpec, models: Models, text: str, folder: Path) -> ModelOutput:

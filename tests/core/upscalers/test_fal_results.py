@@ -1,4 +1,4 @@
-"""Results, errors and cancels: every documented ending reaches its leaf, with what it cost."""
+"""Results, errors and cancels: every documented outcome maps to its error and its bill."""
 
 from decimal import Decimal
 from pathlib import Path

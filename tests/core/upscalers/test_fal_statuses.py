@@ -1,4 +1,4 @@
-"""Status objects and log lines: percent where one is told, never an exception."""
+"""Status objects and log lines: percentages, and never an exception."""
 
 import json
 

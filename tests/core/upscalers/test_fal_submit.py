@@ -1,4 +1,4 @@
-"""The paid call: one POST whatever happens, and the right word about what became of it."""
+"""The paid call: one POST whatever happens, and the right error."""
 
 import asyncio
 from pathlib import Path

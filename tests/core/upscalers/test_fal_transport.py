@@ -1,4 +1,4 @@
-"""The layer under everything: where the key may go, the backup domain, what is counted, what of the SDK is used."""
+"""The transport: where the key may be sent, the backup domain, metrics, and use of the SDK."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""Waiting for a request: the stream, what happens when it breaks, and how few requests that takes."""
+"""Waiting for a request: the stream, its failures, and the number of requests."""
 
 import asyncio
 from collections.abc import AsyncIterator

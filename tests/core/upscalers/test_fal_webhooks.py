@@ -1,4 +1,4 @@
-"""Webhooks: only fal's signature counts, only for the request it names, and repeats change nothing."""
+"""Webhooks: signatures, request ids and repeated deliveries."""
 
 import asyncio
 import json

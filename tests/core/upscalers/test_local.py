@@ -1,4 +1,4 @@
-"""The local model as a provider: the sandbox's queue and records, real work, and a caption that says what ran."""
+"""The local model as a backend: the sandbox's queue and records, real enlargement, and a true caption."""
 
 import asyncio
 from pathlib import Path
@@ -21,7 +21,7 @@ JOB = "0123456789ab"
 
 
 class Held:
-    """Image work that ends when it is told to."""
+    """An image service whose jobs end on demand."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The sandbox model: fal's rules, real pixels, play money, and requests that outlive their process."""
+"""The sandbox: fal's rules, real images, play money, and requests that survive their process."""
 
 import asyncio
 import multiprocessing

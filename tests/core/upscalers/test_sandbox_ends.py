@@ -1,4 +1,4 @@
-"""How a request of the sandbox ends but by its result: cancelled, erased, or by a disk that is full for a while."""
+"""Requests of the sandbox that end without a result: cancelled, erased, or delayed by a full disk."""
 
 import asyncio
 from pathlib import Path

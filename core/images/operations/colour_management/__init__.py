@@ -1,1 +1,1 @@
-"""What a file's numbers mean as sRGB: profiles, primaries, curves, and the conversion of samples."""
+"""Conversion to sRGB: profiles, primaries, transfer curves and sample formats."""

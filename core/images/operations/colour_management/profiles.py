@@ -1,4 +1,4 @@
-"""In which colours a file's numbers are meant: by its own ICC profile, or by what its header says.
+"""Determines a file's colour space from its ICC profile or its header.
 
 Codes of primaries and transfer curves are those of ITU-T H.273 (cICP in PNG, nclx in AVIF and HEIC).
 """
@@ -25,25 +25,25 @@ from core.images.operations.colour_management.tone_mapping import (
 )
 from core.images.operations.containers import first_box
 from core.images.operations.decoders.av1 import colour_codes
-from core.images.operations.metadata import png_head
+from core.images.operations.metadata import png_header_chunks
 
 _LAST_INTENT = 3
-_LARGEST_PROFILE_BYTES = 4_000_000
+_MAX_PROFILE_BYTES = 4_000_000
 _SAME_MEAN, _SAME_MAX = 0.5, 4
+"""Differences (of 255) below which a profile counts as sRGB."""
+
+ColourSpace = bytes | Hdr | Sdr
 
 
-Meaning = bytes | Hdr | Sdr
-
-
-def meaning_of(path: Path, kind: Format, image: Any) -> Meaning | None:
-    """The profile or header that holds for this picture; None where its numbers are sRGB, or nothing is known."""
+def colour_space_of(path: Path, kind: Format, image: Any) -> ColourSpace | None:
+    """Return the profile or header that applies to this image; None if it is sRGB, or unknown."""
     profile = bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else b""
     if kind == "png":
-        chunks = png_head(path)
+        chunks = png_header_chunks(path)
         codes = chunks.get(b"cICP", b"")
         if len(codes) == 4 and codes[3] and codes[0] in PRIMARIES and codes[1] in (*_CURVES, 13, PQ, HLG):
-            return of_codes(codes[0], codes[1])
-        if not profile and image.bands < 3:  # libpng leaves a profile for RGB out where the picture is grey
+            return colour_space_from_codes(codes[0], codes[1])
+        if not profile and image.bands < 3:  # libpng ignores an RGB profile of a grey image
             profile = _unpacked(chunks.get(b"iCCP", b""))
         if b"iCCP" not in chunks or not profile:
             return None if chunks.get(b"sRGB", b"\xff")[0] <= _LAST_INTENT else _of_gamma(chunks)
@@ -53,15 +53,14 @@ def meaning_of(path: Path, kind: Format, image: Any) -> Meaning | None:
 
 
 def _unpacked(chunk: bytes) -> bytes:
-    """The profile in a PNG's iCCP; nothing where it cannot be unpacked."""
     try:
-        return zlib.decompressobj().decompress(chunk.partition(b"\0")[2][1:], _LARGEST_PROFILE_BYTES)
+        return zlib.decompressobj().decompress(chunk.partition(b"\0")[2][1:], _MAX_PROFILE_BYTES)
     except zlib.error:
         return b""
 
 
 def _embedded(image: Any, profile: bytes) -> bytes | None:
-    """The file's own profile, if it is one for samples like these (for grey ones of RGB too) and differs from sRGB."""
+    """Return the profile if it matches the samples (an RGB profile also matches grey) and differs from sRGB."""
     bands = image.bands - 1 if image.hasalpha() else image.bands
     space = b"CMYK" if image.interpretation == "cmyk" else b"RGB " if bands >= 3 else b"GRAY"
     own = profile[16:20]
@@ -71,7 +70,7 @@ def _embedded(image: Any, profile: bytes) -> bytes | None:
 
 
 def is_srgb(profile: bytes, space: bytes) -> bool:
-    """Whether the profile changes nothing worth a conversion; also said of one that cannot be read."""
+    """Whether the profile is equal enough to sRGB to ignore it; also True if it cannot be read."""
     ramp = pyvips.Image.identity()
     if space == b"CMYK":
         before = pyvips.Image.black(1, 1, bands=4).copy(interpretation="cmyk")
@@ -95,9 +94,9 @@ def is_srgb(profile: bytes, space: bytes) -> bool:
 
 
 def to_srgb_by(image: Any, profile: bytes) -> Any:
-    """8-bit sRGB of 8- or 16-bit samples, without a profile afterwards. Lazy.
+    """Convert 8- or 16-bit samples to 8-bit sRGB and drop the profile. Lazy.
 
-    Black point compensated, so that rich black is black; Chromium 156 does not, and shows it as (47, 40, 56).
+    With black point compensation, so that rich black is black; Chromium 156 shows it as (47, 40, 56).
     """
     image = image.copy()
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
@@ -107,7 +106,7 @@ def to_srgb_by(image: Any, profile: bytes) -> Any:
 
 
 def _of_gamma(chunks: dict[bytes, bytes]) -> Sdr | None:
-    """A PNG's gAMA, with cHRM where it is given (which means nothing alone)."""
+    """Use a PNG's gAMA, with cHRM if given (which means nothing alone)."""
     gamma = int.from_bytes(chunks.get(b"gAMA", b"")[:4], "big") / 100_000
     if not 0.05 <= gamma <= 20:
         return None
@@ -126,19 +125,19 @@ def _of_gamma(chunks: dict[bytes, bytes]) -> Sdr | None:
 
 
 def _of_header(path: Path, image: Any) -> Hdr | Sdr | None:
-    """By the box of an AVIF or HEIC that names primaries and curve, else by the AV1 stream itself.
+    """Use the colr box of an AVIF or HEIC, else the AV1 stream itself.
 
-    The curves of video for SDR count as sRGB there, as browsers show them.
+    SDR video curves count as sRGB here, as in browsers.
     """
     words = first_box(path, b"colr", b"nclx")
     codes = struct.unpack_from(">HH", words, 4) if len(words) >= 8 else (2, 2)
     if codes == (2, 2):
         codes = colour_codes(path, image.width, image.height) or codes
-    return of_codes(codes[0], 13 if codes[1] in _VIDEO else codes[1])
+    return colour_space_from_codes(codes[0], 13 if codes[1] in _VIDEO else codes[1])
 
 
-def of_codes(primaries: int, transfer: int) -> Hdr | Sdr | None:
-    """None where both codes mean sRGB, or are unknown or unspecified."""
+def colour_space_from_codes(primaries: int, transfer: int) -> Hdr | Sdr | None:
+    """Return None if both codes mean sRGB, or are unknown or unspecified."""
     if transfer in (PQ, HLG):
         return Hdr(primaries, transfer)
     curve = _CURVES.get(transfer)
@@ -150,7 +149,7 @@ def of_codes(primaries: int, transfer: int) -> Hdr | Sdr | None:
 
 
 def srgb_curve(value: float) -> float:
-    """Light of an sRGB number, both 0 to 1."""
+    """Convert an sRGB value to linear light, both 0 to 1."""
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
@@ -162,5 +161,4 @@ _CURVES: Final[dict[int, Curve]] = {
     7: lambda value: value / 4 if value < 0.0913 else ((value + 0.1115) / 1.1115) ** (1 / 0.45),
     8: lambda value: value,
 }
-
-"""By code; video's as screens show it (ITU-R BT.1886)."""
+"""By code; those of video as displays show it (ITU-R BT.1886)."""

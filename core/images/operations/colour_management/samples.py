@@ -1,4 +1,4 @@
-"""Samples of any type and colour space as 8-bit sRGB: what the model gets, and what a result is compared with."""
+"""Converts samples of any type and colour space to 8-bit sRGB."""
 
 import math
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import pyvips
 
 from core.domain.media_types import Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations import load as opening
-from core.images.operations.colour_management.profiles import Meaning, meaning_of, to_srgb_by
+from core.images.operations import load as loading
+from core.images.operations.colour_management.profiles import ColourSpace, colour_space_of, to_srgb_by
 from core.images.operations.colour_management.tone_mapping import as_srgb
 from core.images.operations.decoders.tiff import MIN_IS_WHITE
 
@@ -22,30 +22,30 @@ _WHITES: Final[dict[str, tuple[float, ...]]] = {
     "short": (255.0, 32767.0),
     "char": (127.0,),
 }
-"""What may count as white in samples that are no plain 8 or 16 bits, least first."""
+"""Candidates for white in samples that are not unsigned 8 or 16 bits, in ascending order."""
 
 _DARKEST_SHARE = 1 / 16
 _OVERSHOOT = 0.25
-"""Floats this share of white below 0 come from sharpening or a wider colour space: they are black."""
+"""Floats below 0 by up to this share of white come from sharpening or a wider colour space, and are black."""
 
 _FINISHED_SPACES = ("lab", "labs", "labq", "lch", "xyz", "yxy", "hsv")
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How a file's numbers become sRGB: by a profile or a header (None: they are sRGB), after scaling to `white`."""
+    """How samples become sRGB: by `profile` (None: they are sRGB), after scaling from `black`–`white`."""
 
-    profile: Meaning | None
+    profile: ColourSpace | None
     black: float = 0.0
     white: float = 0.0
 
 
 def rendering_of(path: Path, kind: Format, image: Any) -> Rendering:
-    """Reads the whole file once more where the range of its samples must be known."""
-    profile = meaning_of(path, kind, image)
+    """Determine the conversion. Reads all pixels if the range of the samples must be known."""
+    profile = colour_space_of(path, kind, image)
     if image.format not in _WHITES or image.interpretation in _FINISHED_SPACES:
         return Rendering(profile)
-    colours = _split(opening.load(path, kind))[0]
+    colours = _split(loading.load(path, kind))[0]
     table = colours.stats()
     darkest, brightest = _range(image.format, table(0, 0)[0], table(1, 0)[0])
     if image.get_typeof(MIN_IS_WHITE):
@@ -67,15 +67,15 @@ def _range(sample: str, low: float, high: float) -> tuple[float, float]:
 
 
 def to_srgb(image: Any, rendering: Rendering) -> Any:
-    """8 bits, grey or RGB, with alpha where the picture has it, without a profile. Lazy; an sRGB JPEG is unchanged."""
+    """Convert to 8 bits, grey or RGB, keeping alpha, without a profile. Lazy; an sRGB JPEG is unchanged."""
     colours, alpha = _split(image)
     if colours.interpretation in _FINISHED_SPACES:
         colours = colours.colourspace("srgb")
     elif colours.format in _WHITES:
         span = rendering.white - rendering.black or 1.0
         scaled = ((colours - rendering.black) * (65535 / span) + 0.5).cast("ushort")
-        deep = "grey16" if colours.bands < 3 else "rgb16"
-        colours = scaled.copy(interpretation="cmyk" if colours.interpretation == "cmyk" else deep)
+        space = "grey16" if colours.bands < 3 else "rgb16"
+        colours = scaled.copy(interpretation="cmyk" if colours.interpretation == "cmyk" else space)
     colours = _rgb(colours, rendering.profile)
     colours = colours if alpha is None else colours.bandjoin(alpha)
     if colours.get_typeof("icc-profile-data"):
@@ -84,7 +84,7 @@ def to_srgb(image: Any, rendering: Rendering) -> Any:
     return colours
 
 
-def _rgb(colours: Any, profile: Meaning | None) -> Any:
+def _rgb(colours: Any, profile: ColourSpace | None) -> Any:
     if colours.interpretation == "cmyk":
         profile = profile if isinstance(profile, bytes) else None
         return to_srgb_by(colours, profile) if profile is not None else _plain_cmyk(_bytes(colours))
@@ -92,17 +92,17 @@ def _rgb(colours: Any, profile: Meaning | None) -> Any:
         colours = colours[0:3] if colours.bands > 3 else colours[0]
     if profile is not None and not isinstance(profile, bytes):
         return as_srgb(colours, profile)
-    wide = colours.format == "ushort"
+    is_16_bit = colours.format == "ushort"
     if profile is None:
         return _bytes(colours).copy(interpretation="b-w" if colours.bands == 1 else "srgb")
     if colours.bands == 1 and profile[16:20] == b"RGB ":
         colours = colours.bandjoin([colours, colours])
-    names = ("grey16", "rgb16") if wide else ("b-w", "srgb")
+    names = ("grey16", "rgb16") if is_16_bit else ("b-w", "srgb")
     return to_srgb_by(colours.copy(interpretation=names[colours.bands == 3]), profile)
 
 
 def _plain_cmyk(inks: Any) -> Any:
-    """Without a profile: each ink takes its light away, as browsers show it, so that K alone is black."""
+    """Convert CMYK without a profile as browsers do: each ink absorbs its light, so that K alone is black."""
     light = 255 - inks
     return ((light[0:3] * light[3]) / 255).rint().cast("uchar").copy(interpretation="srgb")
 
@@ -112,7 +112,7 @@ def _bytes(image: Any) -> Any:
 
 
 def _split(image: Any) -> tuple[Any, Any | None]:
-    """Colours, and alpha as 8 bits."""
+    """Split into colours, and alpha as 8 bits."""
     if not image.hasalpha():
         return image, None
     count = image.bands - 1
@@ -123,23 +123,24 @@ def _split(image: Any) -> tuple[Any, Any | None]:
     return image.extract_band(0, n=count).copy(interpretation=image.interpretation), _bytes(alpha)
 
 
-def shown(path: Path, kind: Format) -> Any:
-    """The upright picture as `to_srgb` makes it. Lazy."""
-    return to_srgb(opening.upright(path, kind), rendering_of(path, kind, opening.load(path, kind)))
+def upright_srgb(path: Path, kind: Format) -> Any:
+    """Load the upright image as `to_srgb` converts it. Lazy."""
+    return to_srgb(loading.upright(path, kind), rendering_of(path, kind, loading.load(path, kind)))
 
 
-def opened(path: Path, limits: ImageLimits) -> tuple[ImageFacts, Any]:
-    """Facts of an acceptable picture, and it as `shown`. Raises Refused."""
-    facts, _ = opening.examine(path, limits)
-    return facts, shown(path, facts.format)
+def open_srgb(path: Path, limits: ImageLimits) -> tuple[ImageFacts, Any]:
+    """Check an image; return its facts and `upright_srgb`. Raises Refused."""
+    facts, _ = loading.examine(path, limits)
+    return facts, upright_srgb(path, facts.format)
 
 
-def small_of(path: Path, facts: ImageFacts, side_px: int) -> Any:
-    """As `shown`, at most about twice the asked longest side, as a JPEG's reader reduces it for nothing. Lazy, to be
-    read once, from top to bottom.
+def reduced_srgb(path: Path, facts: ImageFacts, side_px: int) -> Any:
+    """Like `upright_srgb`, with the longest side at most about twice `side_px`; JPEG is reduced while decoding.
+
+    Lazy, to be read once, from top to bottom.
     """
     longest = max(facts.width_px, facts.height_px)
-    image = opening.load(path, facts.format)
+    image = loading.load(path, facts.format)
     rendering = rendering_of(path, facts.format, image)
     if facts.format == "jpeg" and longest >= side_px * 4:
         shrink = next(s for s in (8, 4, 2) if longest // s >= side_px * 2)
@@ -150,12 +151,11 @@ def small_of(path: Path, facts: ImageFacts, side_px: int) -> Any:
     return small if facts.orientation == 1 else small.copy_memory().autorot()
 
 
-def flat(image: Any) -> Any:
-    """Over white, without alpha. Wants 8 bits."""
+def over_white(image: Any) -> Any:
     return image.flatten(background=255) if image.hasalpha() else image
 
 
-def spread(image: Any) -> float:
-    """The largest range of any band. Reads every pixel."""
+def value_range(image: Any) -> float:
+    """Return the largest range of values in any band. Reads every pixel."""
     table = image.stats()
     return max(float(table(1, band)[0] - table(0, band)[0]) for band in range(1, image.bands + 1))

@@ -1,9 +1,9 @@
-"""Numbers that a header explains, by primaries and a curve, as sRGB; HDR ones (PQ and HLG) as browsers show them.
+"""Converts samples with given primaries and transfer curve to sRGB; HDR (PQ and HLG) as browsers show it.
 
-HDR goes by the reference white tone mapping of SMPTE ST 2094-50.
-Diffuse white is 203 nits (ITU-R BT.2408) and the peak 1,000; white becomes half of sRGB's light, what is above it rolls
-off along a Bézier curve up to the peak. The brightest colour decides how far all three are darkened, so hues stay.
-Chromium 156 shows the same within 0.6 of 255 on average (measured over random colours).
+HDR uses the reference white tone mapping of SMPTE ST 2094-50. Diffuse white is 203 nits (ITU-R BT.2408) and the peak
+1,000. White becomes half of sRGB's light, and brighter values roll off along a Bézier curve up to the peak. All three
+components are scaled by the brightest one's factor, so that hues stay. Chromium 156 shows the same within 0.6 of 255 on
+average (measured over random colours).
 """
 
 import array
@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyvips
 
 Primaries = tuple[float, ...]
-"""x and y of red, green and blue."""
+"""Chromaticities x and y of red, green and blue."""
 
 D50: Final = (0.9642, 1.0, 0.8249)
 D65: Final = (0.3127, 0.3290)
@@ -37,40 +37,39 @@ PRIMARIES: Final[dict[int, Primaries]] = {
 """By code of ITU-T H.273."""
 
 WHITES: Final = {4: (0.310, 0.316), 8: (0.310, 0.316), 10: (1 / 3, 1 / 3), 11: (0.314, 0.351)}
-"""By the same codes, where it is not D65."""
+"""White points by the same codes, where not D65."""
 
 _BRADFORD: Final = [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 
 
 def matrix(rows: Iterable[Iterable[float]]) -> Any:
-    """As libvips has them."""
     return pyvips.Image.new_from_array([list(row) for row in rows])
 
 
 def lightness(primaries: Primaries, white: tuple[float, float] = D65) -> list[float]:
-    """The share of each primary in the luminance of white. Raises ZeroDivisionError or pyvips.Error for nonsense."""
-    shares = _raw(primaries).matrixinvert().matrixmultiply(matrix([value] for value in _of_xy(*white)))
+    """Each primary's share of the luminance of white. Raises ZeroDivisionError or pyvips.Error for invalid values."""
+    shares = _primaries_to_xyz(primaries).matrixinvert().matrixmultiply(matrix([value] for value in _xyz_of_xy(*white)))
     return [shares(0, row)[0] for row in range(3)]
 
 
 def to_xyz(primaries: Primaries, white: tuple[float, float] = D65) -> Any:
-    """The matrix from light to XYZ under D50 (Bradford). Raises as `lightness`."""
+    """The matrix from linear light to XYZ under D50 (Bradford adaptation). Raises like `lightness`."""
     bradford = matrix(_BRADFORD)
-    came, to = (bradford.matrixmultiply(matrix([value] for value in xyz)) for xyz in (_of_xy(*white), D50))
-    adapted = _diagonal(to(0, i)[0] / came(0, i)[0] for i in range(3)).matrixmultiply(bradford)
-    light = _raw(primaries).matrixmultiply(_diagonal(lightness(primaries, white)))
+    source, target = (bradford.matrixmultiply(matrix([value] for value in xyz)) for xyz in (_xyz_of_xy(*white), D50))
+    adapted = _diagonal(target(0, i)[0] / source(0, i)[0] for i in range(3)).matrixmultiply(bradford)
+    light = _primaries_to_xyz(primaries).matrixmultiply(_diagonal(lightness(primaries, white)))
     return bradford.matrixinvert().matrixmultiply(adapted).matrixmultiply(light)
 
 
-def _raw(primaries: Primaries) -> Any:
-    return matrix(zip(*(_of_xy(*primaries[i : i + 2]) for i in (0, 2, 4)), strict=True))
+def _primaries_to_xyz(primaries: Primaries) -> Any:
+    return matrix(zip(*(_xyz_of_xy(*primaries[i : i + 2]) for i in (0, 2, 4)), strict=True))
 
 
 def _diagonal(values: Iterable[float]) -> Any:
     return matrix([value * (i == j) for j in range(3)] for i, value in enumerate(values))
 
 
-def _of_xy(x: float, y: float) -> tuple[float, float, float]:
+def _xyz_of_xy(x: float, y: float) -> tuple[float, float, float]:
     return x / y, 1.0, (1 - x - y) / y
 
 
@@ -95,14 +94,14 @@ class Hdr:
 
 @dataclass(frozen=True, slots=True)
 class Sdr:
-    """A matrix from light to XYZ under D50, and the light of a number, both 0 to 1."""
+    """The matrix from linear light to XYZ under D50, and the curve from a sample to light, both 0 to 1."""
 
     matrix: Any
     curve: Curve
 
 
 def as_srgb(image: Any, meaning: Hdr | Sdr) -> Any:
-    """8-bit sRGB of an image of 8 or 16 bits, grey or RGB. Lazy."""
+    """Convert an image of 8 or 16 bits, grey or RGB, to 8-bit sRGB. Lazy."""
     image = image.bandjoin([image, image]) if image.bands == 1 else image
     curve = meaning.curve if isinstance(meaning, Sdr) else _pq if meaning.transfer == PQ else _hlg
     count = 65536 if image.format == "ushort" else 256
@@ -113,18 +112,18 @@ def as_srgb(image: Any, meaning: Hdr | Sdr) -> Any:
 
 
 def _tone_mapped(light: Any, hdr: Hdr) -> Any:
-    """XYZ of light: PQ's relative to diffuse white, HLG's of the scene, 0 to 1."""
+    """Tone map to XYZ. `light` is relative to diffuse white for PQ, and scene light from 0 to 1 for HLG."""
     primaries, white = PRIMARIES.get(hdr.primaries, SRGB), WHITES.get(hdr.primaries, D65)
     if hdr.transfer == HLG:
         light = light * light.recomb(matrix([lightness(primaries, white)])) ** 0.2 * _PEAK
     wide = light.recomb(to_xyz(primaries, white)).recomb(to_xyz(BT2020).matrixinvert())
     brightest = wide[0].bandrank([wide[1], wide[2]], index=2)
-    shown = wide * (brightest > 1).ifthenelse(_rolled_off(brightest) / brightest, _WHITE)
-    return shown.recomb(to_xyz(BT2020))
+    mapped = wide * (brightest > 1).ifthenelse(_rolled_off(brightest) / brightest, _WHITE)
+    return mapped.recomb(to_xyz(BT2020))
 
 
 def _rolled_off(light: Any) -> Any:
-    """The quadratic Bézier curve from diffuse white to the peak; 1 above it."""
+    """The quadratic Bézier curve from diffuse white to the peak; 1 above the peak."""
     middle = 1 - _BEND + _BEND / _WHITE
     bent, steep = _PEAK - 2 * middle + 1, 2 * (middle - 1)
     above = (light > _PEAK).ifthenelse(_PEAK, (light > 1).ifthenelse(light, 1))

@@ -1,1 +1,1 @@
-"""Readers of kinds that libvips cannot read in our build."""
+"""Decoders for formats that our build of libvips cannot read, or reads wrongly."""

@@ -1,6 +1,6 @@
-"""What an AVIF says of its samples that libvips does not tell.
+"""Reads AVIF properties that libvips does not expose.
 
-Some name their colours in the AV1 stream's sequence header alone (AV1 specification, 5.5).
+Some files describe their colours in the AV1 sequence header only (AV1 specification, 5.5).
 """
 
 import io
@@ -16,22 +16,20 @@ _GREY: Final = 0x10
 _FULL_RANGE: Final = 0x80
 
 _OBU: Final = re.compile(rb"(?:mdat|\x12\x00)\x0a([\x05-\x7f])")
-"""A sequence header of one length byte, at the data's beginning or behind a temporal delimiter."""
+"""A sequence header with one length byte, at the start of the data or after a temporal delimiter."""
 
 _MAX_TRIES: Final = 64
-
-
 _Take = Callable[[int], int]
 
 
 def _reader(data: bytes) -> _Take:
-    """Reads numbers of so many bits from the highest down; zeros behind the end."""
+    """Return a reader of big-endian bit fields; zeros after the end."""
     bits = io.StringIO("".join(f"{byte:08b}" for byte in data))
     return lambda count: int(bits.read(count).ljust(count, "0"), 2)
 
 
 def colour_codes(path: Path, width_px: int, height_px: int) -> tuple[int, int] | None:
-    """Primaries and transfer by code, of the first coloured stream of this size; None where no stream names them."""
+    """Return the codes of primaries and transfer of the first coloured stream of this size that has them, or None."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     for found, _ in zip(_OBU.finditer(head), range(_MAX_TRIES), strict=False):
@@ -42,7 +40,7 @@ def colour_codes(path: Path, width_px: int, height_px: int) -> tuple[int, int] |
 
 
 def is_limited_grey(path: Path) -> bool:
-    """Whether an AVIF is grey from 16 to 235, which libheif takes for 0 to 255."""
+    """Whether an AVIF is grey in limited range (16 to 235), which libheif reads as full range."""
     config, colours = first_box(path, b"av1C"), first_box(path, b"colr", b"nclx")
     return len(config) > 2 and len(colours) > 10 and bool(config[2] & _GREY) and not colours[10] & _FULL_RANGE
 
@@ -70,7 +68,7 @@ def _sequence_header(take: _Take) -> tuple[tuple[int, int], tuple[int, int] | No
 
 
 def _operating_points(take: _Take) -> bool:
-    """Whether they were passed over; timing is found in films only."""
+    """Skip the operating points; False if there is timing information, which only videos have."""
     if take(1):
         return False
     delay_present = take(1)

@@ -1,7 +1,7 @@
-"""BMP for libvips, which has no reader of its own in our build.
+"""Decodes BMP, which our build of libvips cannot read.
 
-Rows are mapped and taken apart lazily, by masks or by palette, so nothing is decoded here but run lengths. Kinds that
-browsers do not show either are refused by name.
+Rows are mapped and unpacked lazily, by masks or palette; only run lengths are decoded in Python. Variants that browsers
+do not show are refused by name.
 """
 
 import struct
@@ -16,7 +16,7 @@ from core.images.operations.refusals import Refused, damaged, from_codec
 _HEAD_BYTES = 14 + 124
 _RGB, _RLE8, _RLE4, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = 0, 1, 2, 3, 4, 5, 6
 _RLE24: Final = -24
-"""OS/2's own, whose number means another thing elsewhere."""
+"""Our number for OS/2's RLE24, whose own number means JPEG in Windows files."""
 
 _OS2_BYTES: Final = 64
 _PLAIN_MASKS: Final = {
@@ -38,11 +38,11 @@ class _Header:
     profile: tuple[int, int]
     per_metre: tuple[int, int]
     palette: tuple[int, int, int]
-    """Where it begins, how many bytes a colour has, and how many colours there are at most."""
+    """Offset, bytes per colour, and the maximum number of colours."""
 
 
 def load(path: Path) -> Any:
-    """A lazy libvips image, upright, with 3 bands, or 4 where the header gives alpha a mask. Raises Refused."""
+    """Return a lazy image, upright, with 3 bands, or 4 if the header has a mask for alpha. Raises Refused."""
     with path.open("rb") as file:
         head = _parse(file.read(_HEAD_BYTES))
         if head.compression in (_JPEG, _PNG):
@@ -93,7 +93,7 @@ def _by_palette(path: Path, head: _Header) -> Any:
 
 
 def _colours(path: Path, head: _Header) -> list[bytes]:
-    """256 of them, the missing ones black; none are needed where pixels are colours."""
+    """Return 256 colours, missing ones black; an empty list for images without a palette."""
     if head.bits > 8:
         return []
     at, step, most = head.palette
@@ -107,7 +107,7 @@ def _colours(path: Path, head: _Header) -> list[bytes]:
 
 
 def _run_lengths(path: Path, head: _Header, table: list[bytes]) -> bytearray:
-    """Colours, bottom row first. What is skipped or cut is black, as browsers show it."""
+    """Decode to colours, bottom row first. Skipped or missing pixels are black, as in browsers."""
     width, height = head.width, abs(head.height)
     with path.open("rb") as file:
         file.seek(head.offset)
@@ -145,9 +145,9 @@ def _pixels(run: bytes, head: _Header, table: list[bytes]) -> bytes:
 
 
 def _put(out: bytearray, run: bytes, x: int, y: int, width: int) -> int:
-    shown = run[: 3 * max(0, width - x)]
+    visible = run[: 3 * max(0, width - x)]
     start = 3 * (y * width + x)
-    out[start : start + len(shown)] = shown
+    out[start : start + len(visible)] = visible
     return x + len(run) // 3
 
 
@@ -157,7 +157,7 @@ def _by_masks(path: Path, head: _Header) -> Any:
     bands = [_band(parts, mask) for mask in head.masks[:3]]
     if head.masks[3]:
         alpha = _band(parts, head.masks[3])
-        if alpha.max() > 0:  # all zero: a writer that left the mask and forgot the alpha; browsers show it opaque
+        if alpha.max() > 0:  # all zero comes from writers that do not fill alpha; browsers show it opaque
             bands.append(alpha)
     image = bands[0].bandjoin(bands[1:]).copy(interpretation="srgb")
     return image if head.height < 0 else image.flipver()
@@ -188,7 +188,7 @@ def _parse(head: bytes) -> _Header:
             compression = compression if size >= 20 else _RGB
             compression = _RLE24 if (size, bits, compression) == (_OS2_BYTES, 24, _JPEG) else compression
         masks = _PLAIN_MASKS.get(bits, (0, 0, 0, 0))
-        if bits == 32 and compression == _RGB and size >= 108:  # browsers honour its mask, and no other
+        if bits == 32 and compression == _RGB and size >= 108:  # browsers use its alpha mask, and no other
             masks = (*masks[:3], struct.unpack_from("<I", head, 66)[0])
         if compression in (_BITFIELDS, _ALPHA_BITFIELDS):
             red, green, blue = struct.unpack_from("<III", head, 54)

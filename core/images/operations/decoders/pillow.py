@@ -1,6 +1,7 @@
-"""Kinds that libvips' wheel cannot decode, by Pillow and by libheif's HEVC decoder. Wholly in memory.
+"""Decodes formats that libvips' wheel cannot, by Pillow and by libheif's HEVC decoder, whole in memory.
 
-Imported inside the functions: most workers never need them, and starting must stay fast. Sizes are judged before.
+Both are imported inside the functions, because most workers never need them and must start fast. The caller has
+checked the image's size.
 """
 
 import contextlib
@@ -19,13 +20,13 @@ _MODES = {
     "RGB": (3, "uchar", "srgb"), "RGBA": (4, "uchar", "srgb"), "CMYK": (4, "uchar", "cmyk"),
     "L": (1, "uchar", "b-w"), "LA": (2, "uchar", "b-w"), "I": (1, "int", "b-w"), "F": (1, "float", "b-w"),
 }  # fmt: skip
-"""Bands, sample type and colour space, as libvips calls them."""
+"""Bands, sample type and colour space in libvips' terms, by Pillow's mode."""
 
 _BITMAP_HEADER = b"\x28\0\0\0"
 
 
 def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) -> Any:
-    """One frame. `name` is said where it cannot be read; `cut` takes a file that ends early. Raises Refused."""
+    """Decode one frame. `name` is the format in a refusal; `cut` accepts a truncated file. Raises Refused."""
     from PIL import Image, ImageFile
 
     Image.MAX_IMAGE_PIXELS = None
@@ -34,7 +35,7 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
         source = _icon(path) if name == "ico" else path
         with warnings.catch_warnings(action="ignore"), Image.open(source) as file:
             file.seek(frame)
-            if hasattr(file, "ico"):  # the largest, and of those the one of most colours, as browsers show it
+            if hasattr(file, "ico"):  # the largest, and of those the one with most colours, as in browsers
                 icons = file.ico
                 best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
                 picture = _plain(icons.frame(best))
@@ -55,8 +56,9 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
 
 
 def _icon(path: Path) -> io.BytesIO:
-    """An icon or cursor as an icon whose directory tells each picture's own bits: a cursor's holds its hot spot there,
-    and Pillow takes transparency from where those bits say.
+    """Return an icon or cursor as an icon whose directory has each image's own bit depth.
+
+    A cursor has its hot spot there, and Pillow derives transparency from that field.
     """
     data = bytearray(path.read_bytes())
     is_cursor, data[2] = data[2] == 2, 1
@@ -70,7 +72,6 @@ def _icon(path: Path) -> io.BytesIO:
 
 
 def _plain(file: Any) -> Any:
-    """In a mode that libvips has too."""
     if file.mode in _MODES:
         return file
     if file.mode == "LAB":
@@ -90,19 +91,19 @@ def _plain(file: Any) -> Any:
 
 
 def heic_size(path: Path) -> tuple[int, int]:
-    """Width and height, upright, of the main picture. Nothing is decoded. Raises Refused."""
+    """Return the upright width and height of the main image without decoding it. Raises Refused."""
     with _opened(path) as file:
         return file.size[0], file.size[1]
 
 
 def load_heic(path: Path) -> Any:
-    """The main picture, upright, 8 or 16 bits. Raises Refused: `heic` as an unsupported kind where no decoder is."""
+    """Decode the main image, upright, 8 or 16 bits. Raises Refused, also if no decoder is installed."""
     state = path.stat()
     return _decoded_heic(path, state.st_size, state.st_mtime_ns)
 
 
 def heic_exif(path: Path) -> bytes | None:
-    """Of the main picture. Nothing is decoded. Raises Refused."""
+    """Return EXIF of the main image without decoding it. Raises Refused."""
     with _opened(path) as file:
         found: bytes | None = file.info.get("exif")
         return found
@@ -120,12 +121,12 @@ def _decoded_heic(path: Path, _size: int, _changed_ns: int) -> Any:
         if file.mode.startswith("RGBa"):
             image = image.unpremultiply().rint().cast(image.format)
         image = _with(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
-        image.remove("orientation")  # the container's own turn is made by now; EXIF repeats it
+        image.remove("orientation")  # libheif has applied the container's rotation, which EXIF repeats
         return image
 
 
-forget = _decoded_heic.cache_clear
-"""Drops the picture that was decoded last."""
+clear_cache = _decoded_heic.cache_clear
+"""Drop the image that was decoded last."""
 
 
 @contextlib.contextmanager
@@ -151,7 +152,7 @@ def _with(image: Any, blobs: dict[str, bytes | None], dpi: tuple[float, float] =
 
 
 def _refusal(error: Exception, name: str) -> Refused:
-    """Pillow says what it does not know by NotImplementedError and by these words."""
+    """Map Pillow's and libheif's exceptions, by type and text."""
     text = str(error).lower()
     marks = ("unsupported", "not support", "cannot identify", "unknown", "not available", "unrecognized", "error -2")
     if isinstance(error, NotImplementedError | KeyError) or any(mark in text for mark in marks):

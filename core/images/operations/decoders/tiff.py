@@ -1,7 +1,7 @@
-"""TIFF: its first directory, and layouts that libvips refuses or takes for others.
+"""Decodes TIFF, including layouts that libvips refuses or misreads.
 
-Samples of an odd number of bits, or of 24 or 64, are taken apart lazily: libtiff is told that each row is bytes, so
-that it undoes the compression, and the bytes are put together here. Planes that it cannot join are read one by one.
+Samples whose bits are no multiple of 8, or 24 or 64, are unpacked lazily: a copy of the file declares each row as
+bytes, so that libtiff only decompresses, and the samples are assembled here. Separate planes are read one by one.
 """
 
 import math
@@ -18,14 +18,14 @@ from core.images.operations.refusals import Refused, from_codec
 _BY_LIBVIPS: Final = {
     1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32809, 32895, 32908, 32909, 32946, 34661, 34676, 34677, 50001,
 }  # fmt: skip
-"""Compressions (tag 259) that libvips' wheel knows."""
+"""Compressions (tag 259) that libvips' wheel supports."""
 
 _OTHER_COMPRESSIONS: Final = {
     6: "old-style JPEG", 34925: "LZMA", 50000: "Zstandard", 33003: "JPEG 2000", 33004: "JPEG 2000",
     33005: "JPEG 2000", 34712: "JPEG 2000", 50002: "JPEG XL", 52546: "JPEG XL", 22610: "JPEG XR", 34934: "JPEG XR",
     34887: "LERC", 34892: "lossy JPEG", 34933: "PNG",
 }  # fmt: skip
-"""What people call the others; some of them Pillow reads."""
+"""Names of the others; Pillow reads some of them."""
 
 _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 258, 259, 262, 277
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
@@ -34,19 +34,19 @@ _INVERTED, _GREY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 4, 5,
 _COLOURS: Final = {_INVERTED: 1, _GREY: 1, _RGB: 3, _CMYK: 4}
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _SEPARATE: Final = 2
-_NOTHING: Final = (0, 1 << 32)
-"""No part of a list."""
+_NO_PART: Final = (0, 1 << 32)
+"""Selects no part of a list, see `Directory.copy`."""
 
 MIN_IS_WHITE: Final = "min-is-white"
-"""A field of ours on images whose least sample is the brightest."""
+"""Our field on images whose lowest sample is the brightest."""
 
 _ROWS: Final = 16
 _MAX_PLANES: Final = 8
 
 
 def load(path: Path, *, stream: bool) -> Any:
-    """The first page, or the picture of which that is a smaller copy. Raises Refused, naming what cannot be read."""
-    file, is_raw = tiff_directory.main(path)
+    """Load the first page, or the full image if that page is a thumbnail. Raises Refused."""
+    file, is_raw = tiff_directory.main_directory(path)
     if is_raw or path.open("rb").read(10)[8:] == b"CR":
         raise Refused("unsupported_format", format="raw")
     compression = file.one(_COMPRESSION)
@@ -66,22 +66,21 @@ def load(path: Path, *, stream: bool) -> Any:
 
 
 def _image(file: Directory, stream: bool) -> Any:
-    """The samples, side by side, whatever their layout."""
     samples, tiled = file.one(_SAMPLES), _TILE_WIDTH in file
     planes = samples if file.one(_PLANAR) == _SEPARATE else 1
-    if planes == 1 or not (tiled or _is_odd(file, 1)):
-        if not _is_odd(file, samples // planes):
+    if planes == 1 or not (tiled or _is_packed(file, 1)):
+        if not _is_packed(file, samples // planes):
             access = "sequential" if stream else "random"
             return pyvips.Image.tiffload(str(file.path), access=access, fail_on="error")
         return _unpacked(file, samples)
     if file.one(_PHOTOMETRIC) not in _COLOURS or planes > _MAX_PLANES:
         raise Refused("unsupported_format", format=f"tiff ({planes} planes)")
     read = [tiff_directory.read(_plane(file, i, planes)) for i in range(planes)]
-    bands = [_unpacked(f, 1) if _is_odd(f, 1) else pyvips.Image.tiffload(str(f.path), fail_on="error") for f in read]
+    bands = [_unpacked(f, 1) if _is_packed(f, 1) else pyvips.Image.tiffload(str(f.path), fail_on="error") for f in read]
     return bands[0].bandjoin(bands[1:]).copy(interpretation="multiband")
 
 
-def _is_odd(file: Directory, samples: int) -> bool:
+def _is_packed(file: Directory, samples: int) -> bool:
     bits = file.one(_BITS)
     return bits in (24, 64) or (bits % 8 != 0 and (bits not in (1, 2, 4) or samples > 1))
 
@@ -89,11 +88,11 @@ def _is_odd(file: Directory, samples: int) -> bool:
 def _plane(file: Directory, plane: int, planes: int) -> Path:
     values = {_SAMPLES: 1, _PLANAR: 1, _PHOTOMETRIC: _GREY, _BITS: file.one(_BITS), _FORMAT: file.one(_FORMAT)}
     parts = dict.fromkeys((_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), (plane, planes))
-    return file.copy(f"plane{plane}", values, {**parts, _EXTRA: _NOTHING})
+    return file.copy(f"plane{plane}", values, {**parts, _EXTRA: _NO_PART})
 
 
 def _coloured(image: Any, file: Directory) -> Any:
-    """Told which colours the samples are, and without those that mean nothing."""
+    """Set the colour space, and remove extra samples without meaning."""
     photometric = file.one(_PHOTOMETRIC)
     colours = _COLOURS.get(photometric, image.bands)
     if image.bands > colours and file.all(_EXTRA)[:1] == (0,):
@@ -126,28 +125,28 @@ def _unpacked(file: Directory, samples: int) -> Any:
     if samples > 1:
         image = image.bandfold(factor=samples)
     if photometric == _INVERTED and image.format == "ushort":  # of other kinds it is for the loader to say
-        image = (65535 - image).cast("ushort")
+        image = (65535 - image).cast("ushort")  # others are inverted by the loader
     return image.copy(interpretation="multiband")
 
 
 def _as_bytes(file: Directory, pixel_bits: int) -> Any:
-    """The file with its rows told to be so many grey samples of 8 bits."""
+    """Load a copy of the file that declares its rows as grey samples of 8 bits."""
     width, tile_width = file.one(_WIDTH), file.one(_TILE_WIDTH, 0)
     values = {_BITS: 8, _PHOTOMETRIC: _GREY, _SAMPLES: 1, _FORMAT: _UNSIGNED}
-    if tile_width:  # of a multiple of 16 pixels, so that they end with a byte
+    if tile_width:  # a multiple of 16 pixels, so that rows end with a byte
         values[_TILE_WIDTH] = tile_width * pixel_bits // 8
         width = math.ceil(width / tile_width) * tile_width
     values[_WIDTH] = math.ceil(width * pixel_bits / 8)
-    return pyvips.Image.tiffload(str(file.copy("bytes", values, {_EXTRA: _NOTHING})), fail_on="error")
+    return pyvips.Image.tiffload(str(file.copy("bytes", values, {_EXTRA: _NO_PART})), fail_on="error")
 
 
 def _in_order(parts: Any, file: Directory) -> Any:
-    """Three bytes as bands, the highest first."""
+    """Return three bytes as bands, the most significant first."""
     return parts if file.order == ">" else parts[2].bandjoin([parts[1], parts[0]])
 
 
 def _of_64_bits(rows: Any, file: Directory) -> Any:
-    """Floats as they are; of whole numbers the upper half."""
+    """Return floats unchanged, and of integers the upper 32 bits."""
     swapped, kind = file.order == ">", file.one(_FORMAT)
     parts = rows.bandfold(factor=8)
     if kind == _FLOAT:
@@ -159,14 +158,14 @@ def _of_64_bits(rows: Any, file: Directory) -> Any:
 
 
 def _of_24_bit_floats(parts: Any) -> Any:
-    """A sign, 7 bits of exponent and 16 of mantissa (TIFF Technical Note 3)."""
+    """Decode 1 sign bit, 7 bits of exponent and 16 of mantissa (TIFF Technical Note 3)."""
     exponent, mantissa = parts[0] & 127, parts[1] * 256.0 + parts[2]
     size = (mantissa / 65536 + (exponent > 0).ifthenelse(1, 0)) * (exponent - 63.0).math2_const("wop", [2])
     return (parts[0] > 127).ifthenelse(size * -1, size).cast("float")
 
 
 def _of_odd_bits(rows: Any, bits: int, file: Directory) -> Any:
-    """Samples of 16 bits, side by side, of samples packed from the highest bit down."""
+    """Unpack samples that are packed from the highest bit down to 16 bits."""
     group = math.lcm(bits, 8)
     group_bytes, count = group // 8, group // bits
     groups = math.ceil(rows.width / group_bytes)
@@ -176,11 +175,11 @@ def _of_odd_bits(rows: Any, bits: int, file: Directory) -> Any:
     for first in range(0, group, bits):
         value: Any = 0
         for i in range(first // 8, (first + bits - 1) // 8 + 1):
-            shift = first + bits - 8 * (i + 1)  # of this byte's last bit, within the sample
+            shift = first + bits - 8 * (i + 1)  # position of this byte's last bit in the sample
             lowest, highest = max(0, -shift), min(8, bits - shift)
             mask = (1 << highest) - (1 << lowest)
             value = value + (parts[i] & mask).cast("uint") * 2.0**shift
         bands.append((value * (65535 / ((1 << bits) - 1))).rint().cast("ushort"))
     joined = bands[0].bandjoin(bands[1:]) if count > 1 else bands[0]
-    # Whole rows, because libvips 8.18 unfolds a tile that begins between two woven samples out of step.
+    # Whole rows, because libvips 8.18 unfolds a tile that begins between two interleaved samples wrongly.
     return joined.linecache(tile_height=_ROWS, access="sequential", threaded=True).bandunfold(factor=count)

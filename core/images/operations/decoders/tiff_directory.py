@@ -1,4 +1,4 @@
-"""Directories of a TIFF or BigTIFF, and copies of a file in which it says something else."""
+"""Reads directories of a TIFF or BigTIFF, and writes copies of a file with a changed directory."""
 
 import contextlib
 import itertools
@@ -16,16 +16,16 @@ _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 _LONG: Final = 4
 _KIND, _PHOTOMETRIC, _INNER = 254, 262, 330
 _SMALLER: Final = 1
-_MOST: Final = 16
-"""Directories that are looked at."""
+_MAX_READ: Final = 16
+"""Directories that are read."""
 _OF_CAMERAS: Final = (32803, 34892)
-"""Photometric kinds: a colour filter's mosaic, and light before any rendering."""
+"""Photometric values of raw files: colour filter array, and linear raw."""
 _MAX_ENTRIES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Entries by tag, each as its type and its bytes; none where the file is broken."""
+    """Entries by tag as (type, bytes); empty if the file is broken."""
 
     path: Path
     order: str
@@ -36,7 +36,7 @@ class Directory:
         return tag in self.entries
 
     def all(self, tag: int) -> tuple[int, ...]:
-        """The whole numbers; none where the tag is missing, or holds something else."""
+        """Return the tag's integers; empty if the tag is missing or of another type."""
         kind, raw = self.entries.get(tag, (0, b""))
         return struct.unpack(f"{self.order}{len(raw) // _BYTES[kind]}{_CODES[kind]}", raw) if kind in _CODES else ()
 
@@ -44,9 +44,9 @@ class Directory:
         return (self.all(tag) or (default,))[0]
 
     def copy(self, name: str, values: Mapping[int, int], parts: Mapping[int, tuple[int, int]]) -> Path:
-        """A copy beside the file in which `values` are other, and of lists only one of so many equal parts stands.
+        """Copy the file, with `values` replaced and lists reduced to one of several equal `parts`; return its path.
 
-        Both by tag; a part is its number and how many there are. Raises OSError.
+        Both by tag; a part is (index, count). Raises OSError.
         """
         made = self.path.with_name(f"{self.path.name}.{name}.{self.path.stat().st_mtime_ns}")
         if made.exists():
@@ -85,14 +85,12 @@ def read(path: Path) -> Directory:
     return next(_directories(path))
 
 
-def main(path: Path) -> tuple[Directory, bool]:
-    """The directory of the picture itself, where a smaller copy of it stands first, and whether one of these is a
-    camera's raw data.
-    """
-    first, *others = itertools.islice(_directories(path), _MOST)
+def main_directory(path: Path) -> tuple[Directory, bool]:
+    """Return the directory of the full image, also if a thumbnail is first, and whether the file is camera raw."""
+    first, *others = itertools.islice(_directories(path), _MAX_READ)
     if not first.one(_KIND, 0) & _SMALLER:
         return first, first.one(_PHOTOMETRIC) in _OF_CAMERAS
-    others += [inner for at in first.all(_INNER)[:_MOST] for inner in itertools.islice(_directories(path, at), 1)]
+    others += [inner for at in first.all(_INNER)[:_MAX_READ] for inner in itertools.islice(_directories(path, at), 1)]
     whole = (directory for directory in others if directory.entries and not directory.one(_KIND, 0) & _SMALLER)
     found = next(whole, None)
     is_raw = any(directory.one(_PHOTOMETRIC) in _OF_CAMERAS for directory in others)
@@ -100,7 +98,7 @@ def main(path: Path) -> tuple[Directory, bool]:
 
 
 def _directories(path: Path, first: int | None = None) -> Iterator[Directory]:
-    """Of the file's chain, or of that which begins at `first`; an empty one where there is none."""
+    """Read the chain at offset `first` (default: the file's own); yields an empty directory if there is none."""
     with mapped(path) as data:
         order, large = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
         found = False

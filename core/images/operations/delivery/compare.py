@@ -1,10 +1,9 @@
-"""Before and after: how much of a picture's structure its enlargement kept, and both side by side at 100 %.
+"""Compares before and after: how much structure an enlargement kept, and both side by side at 100 %.
 
-They are shown where most detail is, found on a reduced grey copy in one stream, and where the picture changed most.
-Structure is that of the result, reduced to the source's size, against the source. Locally, it is the share of the
-variation that the result explains: the square of SSIM's structure term (Wang et al., 2004), which asks how alike two
-neighbourhoods vary, whatever their brightness and contrast. 100 % for a plain enlargement, about 95 where it was
-sharpened or recompressed hard, 30 for another picture.
+The comparison shows the part with most detail, found on a reduced grey copy in one stream, and the part that changed
+most. For the similarity the result is reduced to the source's size. Locally it is the share of the variation that the
+result explains: the square of SSIM's structure term (Wang et al., 2004), which ignores brightness and contrast. It is
+100 % for a plain enlargement, about 95 after sharpening or strong compression, and 30 for another image.
 """
 
 import importlib.util
@@ -17,24 +16,24 @@ from typing import Any, Final, NamedTuple
 import pyvips
 
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations import load as opening
-from core.images.operations.colour_management.samples import flat, opened, shown, small_of
+from core.images.operations import load as loading
+from core.images.operations.colour_management.samples import open_srgb, over_white, reduced_srgb, upright_srgb
 from core.images.operations.lanczos import enlarge
-from core.images.operations.prepare import save, written
+from core.images.operations.prepare import image_facts, save
 
 _SIDE_PX: Final = 768
-"""Both pictures are looked at in at most this size: a full-size look at 64 megapixels would take seconds."""
+"""Both images are compared at this size at most: 64 megapixels would take seconds."""
 
 _BLOCK_PX: Final = 8
 _C3: Final = (0.03 * 255) ** 2 / 2
-_PLACES: Final = (
+_GRID: Final = (
     ("top_left", "top", "top_right"), ("left", "centre", "right"), ("bottom_left", "bottom", "bottom_right"),
 )  # fmt: skip
 _DETAIL: Final = 100.0
-"""Variance at which a neighbourhood counts half; flat ones, in which nothing can be lost, count for nothing."""
+"""Variance at which a block has half the weight; flat blocks, which cannot lose anything, have none."""
 
-_EVEN: Final = 0.01
-"""A part that lost less than this, or hardly more than the whole, is not named."""
+_MIN_LOSS: Final = 0.01
+"""A ninth that lost less than this, or hardly more than the whole, is not reported."""
 
 
 def similarity(before: Path, after: Path, limits: ImageLimits) -> dict[str, Any]:
@@ -43,31 +42,31 @@ def similarity(before: Path, after: Path, limits: ImageLimits) -> dict[str, Any]
     whole = mean_lost / max(1e-6, detail)
     ninths = lost.resize(3 / lost.width, vscale=3 / lost.height, kernel="linear").tolist()
     cells = {
-        place: lost for names, row in zip(_PLACES, ninths, strict=True) for place, lost in zip(names, row, strict=True)
+        place: lost for names, row in zip(_GRID, ninths, strict=True) for place, lost in zip(names, row, strict=True)
     }
     worst = max(cells, key=cells.__getitem__)
-    stands_out = cells[worst] > max(_EVEN, 1.5 * mean_lost)
+    stands_out = cells[worst] > max(_MIN_LOSS, 1.5 * mean_lost)
     return {"percent": max(0, round(100 * (1 - whole))), "most_changed": worst if stands_out else None}
 
 
 def lost_structure(before: Path, after: Path, limits: ImageLimits) -> tuple[Any, float]:
-    """A map of what was lost, 0 to 1 for each block of the source, and how much there was to lose in the mean."""
-    facts, _ = opening.examine(before, limits)
+    """Return a map of the loss, 0 to 1 for each block of the source, and the mean weight of the blocks."""
+    facts, _ = loading.examine(before, limits)
     scale = min(1.0, _SIDE_PX / max(facts.width_px, facts.height_px))
     size = (max(1, round(facts.width_px * scale)), max(1, round(facts.height_px * scale)))
-    new_facts, _ = opening.examine(after, limits)
+    new_facts, _ = loading.examine(after, limits)
     return _lost(_grey(before, facts, size), _grey(after, new_facts, size))
 
 
 def _grey(path: Path, facts: ImageFacts, size: tuple[int, int]) -> Any:
-    image = flat(small_of(path, facts, max(size)))
+    image = over_white(reduced_srgb(path, facts, max(size)))
     if (image.width, image.height) != size:
         image = image.thumbnail_image(size[0], height=size[1], size="force")
     return image.colourspace("b-w")[0].cast("float").copy_memory()
 
 
 def _lost(x: Any, y: Any) -> tuple[Any, float]:
-    """Blocks are few, and an operation of libvips costs as much as a hundred of them in Python."""
+    """Loop in Python, because one libvips operation costs as much as a hundred blocks, and there are few."""
     block = max(1, min(_BLOCK_PX, x.width, x.height))
     both = x.bandjoin(y)
     means = both.bandjoin([both * both, x * y]).shrink(block, block)
@@ -93,15 +92,14 @@ class Region(NamedTuple):
 
 
 def most_detailed(image: Any, width: int, height: int) -> Region:
-    """Where a window of this size gathers most edge energy."""
     small = image.thumbnail_image(_SEARCH_SIDE_PX, height=_SEARCH_SIDE_PX, size="down", auto_rotate=False)
-    grey = flat(small).colourspace("b-w").copy_memory()
-    # The square root keeps one hard edge (a frame, a caption) from outweighing a whole field of texture.
-    return strongest(grey.sobel().cast("float") ** 0.5, (image.width, image.height), width, height)
+    grey = over_white(small).colourspace("b-w").copy_memory()
+    # The square root prevents one hard edge (a frame, a caption) from outweighing a textured area.
+    return max_energy_window(grey.sobel().cast("float") ** 0.5, (image.width, image.height), width, height)
 
 
-def strongest(energy: Any, full: tuple[int, int], width: int, height: int) -> Region:
-    """The window of `width` by `height` in a picture of size `full` that gathers most of a reduced map's energy."""
+def max_energy_window(energy: Any, full: tuple[int, int], width: int, height: int) -> Region:
+    """Return the window of `width` by `height` in an image of size `full` with most energy of a reduced map."""
     scale_x, scale_y = energy.width / full[0], energy.height / full[1]
     half_x = min(int(width * scale_x / 2), (energy.width - 1) // 2)
     half_y = min(int(height * scale_y / 2), (energy.height - 1) // 2)
@@ -115,28 +113,27 @@ def strongest(energy: Any, full: tuple[int, int], width: int, height: int) -> Re
 
 
 def crop_detail(path: Path, out: Path, factor: float, limits: ImageLimits) -> dict[str, Any]:
-    """Of the picture's own shape (at most 2 to 1), or the whole of a picture that is small enough."""
-    facts, image = opened(path, limits)
+    """Crop with the image's own aspect ratio (at most 2 to 1); a small image is not cropped."""
+    facts, image = open_srgb(path, limits)
     ratio = min(2.0, max(0.5, image.width / image.height))
     height = min(image.height, math.floor(math.sqrt(_OUTPUT_PIXELS / ratio) / factor))
-    width = min(image.width, _room(height, factor))
-    height = min(image.height, _room(width, factor))
+    width = min(image.width, _max_other_side(height, factor))
+    height = min(image.height, _max_other_side(width, factor))
     region = most_detailed(image, width, height)
-    save(shown(path, facts.format).crop(*region), out)
-    return written(out, "image/png", region.width, region.height, left=region.left, top=region.top)
+    save(upright_srgb(path, facts.format).crop(*region), out)
+    return image_facts(out, "image/png", region.width, region.height, left=region.left, top=region.top)
 
 
-def _room(side_px: int, factor: float) -> int:
-    """How long the other side may be, so that the enlarged rectangle keeps the bound."""
+def _max_other_side(side_px: int, factor: float) -> int:
     return math.floor(_OUTPUT_PIXELS // math.ceil(side_px * factor) / factor)
 
 
 _PANE_PX = 273
 _DIVIDER_PX = 4
-"""Two panes are 550 pixels, as wide as chats show a picture without reducing it."""
+"""Two panes are 550 pixels wide, which chats show without reducing."""
 
-_SEEN_LOSS = 0.2
-"""Of the structure of one neighbourhood; below it nobody would see a change."""
+_VISIBLE_LOSS = 0.2
+"""Loss of a block below which nobody would see a change."""
 
 _MARGIN_PX = 6
 _LABEL_DPI = 90
@@ -146,43 +143,43 @@ _PAPER = [24, 24, 27]
 
 
 def compare(before: Path, after: Path, out: Path, limits: ImageLimits) -> dict[str, Any]:
-    """One row, or two where another part changed more than that of most detail. JPEG where a PNG would be too large."""
-    facts, _ = opening.examine(after, limits)
-    old_facts, _ = opening.examine(before, limits)
+    """Write one row, or two if another part than the most detailed one changed most. JPEG if a PNG is too large."""
+    facts, _ = loading.examine(after, limits)
+    old_facts, _ = loading.examine(before, limits)
     rows = []
     for region in _regions(before, after, facts, limits):
-        new = _opaque(shown(after, facts.format).crop(*region))
+        new = _opaque(upright_srgb(after, facts.format).crop(*region))
         old = _same_region(before, old_facts, facts, region)
-        rows.append(_beside(_labelled(old, "before"), _labelled(new, "after"), "horizontal"))
-    picture = rows[0] if len(rows) == 1 else _beside(rows[0], rows[1], "vertical")
+        rows.append(_join_with_divider(_labelled(old, "before"), _labelled(new, "after"), "horizontal"))
+    picture = rows[0] if len(rows) == 1 else _join_with_divider(rows[0], rows[1], "vertical")
     mime = save(picture, out)
     if out.stat().st_size > _MAX_BYTES:
         mime = save(picture, out, "jpeg", 92)
-    return written(out, mime, picture.width, picture.height, kind="preview", rows=len(rows))
+    return image_facts(out, mime, picture.width, picture.height, kind="preview", rows=len(rows))
 
 
 def _regions(before: Path, after: Path, facts: ImageFacts, limits: ImageLimits) -> list[Region]:
     width, height = min(_PANE_PX, facts.width_px), min(_PANE_PX, facts.height_px)
-    detailed = most_detailed(shown(after, facts.format), width, height)
+    detailed = most_detailed(upright_srgb(after, facts.format), width, height)
     lost, _ = lost_structure(before, after, limits)
-    if lost.max() < _SEEN_LOSS:
+    if lost.max() < _VISIBLE_LOSS:
         return [detailed]
-    changed = strongest(lost, (facts.width_px, facts.height_px), width, height)
+    changed = max_energy_window(lost, (facts.width_px, facts.height_px), width, height)
     apart = abs(changed.left - detailed.left) > width // 2 or abs(changed.top - detailed.top) > height // 2
     return [detailed, changed] if apart else [detailed]
 
 
 def _same_region(path: Path, old: ImageFacts, new: ImageFacts, region: Region) -> Any:
-    """The region of the smaller picture, enlarged by Lanczos to the larger one's scale."""
+    """Return the region of the smaller image, enlarged by Lanczos to the scale of the larger one."""
     scale_x, scale_y = new.width_px / old.width_px, new.height_px / old.height_px
     if scale_x < 1 or scale_y < 1:
-        image = shown(path, old.format).thumbnail_image(new.width_px, height=new.height_px, size="force")
+        image = upright_srgb(path, old.format).thumbnail_image(new.width_px, height=new.height_px, size="force")
         return _opaque(image.crop(*region))
     left = max(0, math.floor(region.left / scale_x) - _MARGIN_PX)
     top = max(0, math.floor(region.top / scale_y) - _MARGIN_PX)
     right = min(old.width_px, math.ceil((region.left + region.width) / scale_x) + _MARGIN_PX)
     bottom = min(old.height_px, math.ceil((region.top + region.height) / scale_y) + _MARGIN_PX)
-    piece = _opaque(shown(path, old.format).crop(left, top, right - left, bottom - top))
+    piece = _opaque(upright_srgb(path, old.format).crop(left, top, right - left, bottom - top))
     large = enlarge(piece, scale_x, scale_y)
     x = min(round(region.left - left * scale_x), large.width - region.width)
     y = min(round(region.top - top * scale_y), large.height - region.height)
@@ -190,12 +187,11 @@ def _same_region(path: Path, old: ImageFacts, new: ImageFacts, region: Region) -
 
 
 def _opaque(piece: Any) -> Any:
-    """A small piece in memory, in three colours."""
-    return flat(piece).colourspace("srgb").copy_memory()
+    return over_white(piece).colourspace("srgb").copy_memory()
 
 
 def _labelled(pane: Any, label: str) -> Any:
-    """The label on a dark plate in the upper left corner, if the pane has room for it."""
+    """Draw the label on a dark rectangle in the upper left corner, if the pane has room for it."""
     text = _text(label)
     pad_x, pad_y = 10, 6
     width, height = text.width + 2 * pad_x, text.height + 2 * pad_y
@@ -207,7 +203,7 @@ def _labelled(pane: Any, label: str) -> Any:
 
 
 def _text(label: str) -> Any:
-    """Ink as a mask. The font is matplotlib's own copy, so that a machine without fonts writes the same."""
+    """Render a text as a mask. Uses matplotlib's font, so that a machine without fonts renders the same."""
     options: dict[str, Any] = {"dpi": _LABEL_DPI}
     found = importlib.util.find_spec("matplotlib")
     if found is not None and found.origin is not None:
@@ -217,7 +213,7 @@ def _text(label: str) -> Any:
     return pyvips.Image.text(label, font="DejaVu Sans Bold 10", **options)
 
 
-def _beside(first: Any, second: Any, direction: str) -> Any:
+def _join_with_divider(first: Any, second: Any, direction: str) -> Any:
     size = (_DIVIDER_PX, first.height) if direction == "horizontal" else (first.width, _DIVIDER_PX)
     divider = (pyvips.Image.black(*size) + _PAPER).cast("uchar").copy(interpretation="srgb")
     return first.join(divider, direction).join(second, direction)

@@ -1,8 +1,6 @@
-"""A result in the bytes that a place allows: the delivery ladder, reduced previews, and tiles for a viewer.
+"""Makes a result fit into a number of bytes; reduced previews; tiles for the viewer.
 
-Encoders are not tried blindly: a sample tells about how large each candidate would become, so that at
-most a few full encodes run, whatever the picture. The original's pixels are unpacked once (by libvips, to a file of
-its own when they are many) and read again for each try.
+The size of each candidate encoding is first estimated from a sample, so that few full encodes run.
 """
 
 import math
@@ -16,18 +14,18 @@ import pyvips
 
 from core.domain.media_types import SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
-from core.images.operations import load as opening
-from core.images.operations.colour_management.samples import flat, opened, shown, small_of
-from core.images.operations.prepare import save, written
+from core.images.operations import load as loading
+from core.images.operations.colour_management.samples import open_srgb, over_white, reduced_srgb, upright_srgb
+from core.images.operations.prepare import image_facts, save
 from core.images.operations.refusals import Refused
 
 _LOSSLESS_MAX_PIXELS = 40_000_000
-"""WebP's lossless encoder takes twice the memory of the other."""
+"""WebP's lossless encoder takes twice the memory of the lossy one."""
 
 _COLUMN_PX = 96
 _COLUMNS = 6
 _ESTIMATE_SLACK = 1.15
-"""How far an estimate may be over the limit and the encoder still be tried: samples err to both sides."""
+"""An estimate may exceed the limit by this factor, because estimates err to both sides."""
 _MAX_FULL_ENCODES = 5
 _PREVIEW_QUALITY = 85
 _PREVIEW_TRIES = 6
@@ -36,14 +34,14 @@ _RUNGS: tuple[tuple[FittedKind, int], ...] = (
     ("lossless_webp", 100), ("jpeg", 95), ("webp", 92), ("jpeg", 90), ("webp", 86), ("jpeg", 85), ("webp", 80),
     ("jpeg", 80),
 )  # fmt: skip
-"""Best first, with their qualities. WebP at a quality looks about like JPEG some points higher."""
+"""Candidates with their qualities, best first. WebP looks about like JPEG at some points more."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """The original: `fresh` gives its pixels as a new stream from the top, `samples` a small part of them in memory."""
+    """The original: `fresh` opens a new stream of its pixels, `samples` are a small part of them in memory."""
 
-    fresh: Callable[[], Any]
+    open_stream: Callable[[], Any]
     samples: Any
     width: int
     height: int
@@ -67,7 +65,7 @@ def _options(kind: FittedKind, quality: int) -> str:
 
 
 def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
-    facts, _ = opening.examine(path, limits)
+    facts, _ = loading.examine(path, limits)
     if facts.bytes <= max_bytes:
         return _fitted(path, facts.mime, "original", facts.width_px, facts.height_px)
     picture = _picture(path, facts)
@@ -79,41 +77,41 @@ def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[
             continue
         options = _options(kind, quality)
         out = out_dir / f"fit-{max_bytes}-{quality}{options.partition('[')[0]}"
-        picture.fresh().write_to_file(f"{out}[{options.partition('[')[2]}", keep="icc")
+        picture.open_stream().write_to_file(f"{out}[{options.partition('[')[2]}", keep="icc")
         encodes += 1
         if out.stat().st_size <= max_bytes:
             mime = "image/jpeg" if kind == "jpeg" else "image/webp"
             return _fitted(out, mime, kind, picture.width, picture.height)
         out.unlink()
     out = out_dir / f"fit-{max_bytes}-reduced"
-    mime, small = _shrunk(picture.fresh, out, max(picture.width, picture.height), max_bytes)
+    mime, small = _shrunk(picture.open_stream, out, max(picture.width, picture.height), max_bytes)
     return _fitted(out, mime, "preview", small.width, small.height)
 
 
 def _picture(path: Path, facts: ImageFacts) -> _Picture:
-    """Alpha that hides nothing is dropped, so that JPEG becomes possible."""
-    opaque = facts.has_alpha and not opening.verify(opening.load(path, facts.format), facts.format)
+    """Drop alpha that is opaque everywhere, so that JPEG becomes possible."""
+    opaque = facts.has_alpha and not loading.verify(loading.load(path, facts.format), facts.format)
 
-    def fresh() -> Any:
-        image = shown(path, facts.format)
-        return flat(image) if opaque else image
+    def open_stream() -> Any:
+        image = upright_srgb(path, facts.format)
+        return over_white(image) if opaque else image
 
-    return _Picture(fresh, _samples(fresh()), facts.width_px, facts.height_px)
+    return _Picture(open_stream, _samples(open_stream()), facts.width_px, facts.height_px)
 
 
 def convert(path: Path, out: Path, saved_as: SavedAs, quality: int, limits: ImageLimits) -> dict[str, Any]:
-    facts, image = opened(path, limits)
-    return written(out, save(image, out, saved_as, quality), facts.width_px, facts.height_px)
+    facts, image = open_srgb(path, limits)
+    return image_facts(out, save(image, out, saved_as, quality), facts.width_px, facts.height_px)
 
 
 def _fitted(path: Path, mime: str, kind: FittedKind, width_px: int, height_px: int) -> dict[str, Any]:
-    return written(path, mime, width_px, height_px, path=str(path), kind=kind)
+    return image_facts(path, mime, width_px, height_px, path=str(path), kind=kind)
 
 
 def _samples(image: Any) -> Any:
-    """A few full-height columns side by side, read in one stream; a small picture itself.
+    """Return a few full-height columns side by side, or a small image itself.
 
-    Columns, because a stream can only be read downwards, all parts at the same pace.
+    Columns, because a stream is read downwards over the full width.
     """
     if image.width <= _COLUMN_PX * _COLUMNS:
         return image.copy_memory()
@@ -123,18 +121,18 @@ def _samples(image: Any) -> Any:
 
 
 def preview(path: Path, out: Path, max_side_px: int, max_bytes: int, limits: ImageLimits) -> dict[str, Any]:
-    """A reduced picture, both limits kept: JPEG, or PNG where it is transparent (and JPEG over white if too large)."""
-    facts, _ = opening.examine(path, limits)
-    image = small_of(path, facts, max_side_px).copy_memory()
+    """Reduce to both limits: JPEG, or PNG if it is transparent (JPEG over white if that is too large)."""
+    facts, _ = loading.examine(path, limits)
+    image = reduced_srgb(path, facts, max_side_px).copy_memory()
     mime, small = _shrunk(lambda: image, out, max_side_px, max_bytes)
-    return written(out, mime, small.width, small.height, kind="preview")
+    return image_facts(out, mime, small.width, small.height, kind="preview")
 
 
-def _shrunk(fresh: Callable[[], Any], out: Path, max_side_px: int, max_bytes: int) -> tuple[str, Any]:
-    """Smaller and smaller until it fits. The MIME type and the picture written. Raises Refused after a few tries."""
+def _shrunk(open_stream: Callable[[], Any], out: Path, max_side_px: int, max_bytes: int) -> tuple[str, Any]:
+    """Reduce until it fits; return the MIME type and the image. Raises Refused after a few attempts."""
     side = max_side_px
     for attempt in range(_PREVIEW_TRIES):
-        small = fresh().thumbnail_image(side, height=side, size="down", auto_rotate=False)
+        small = open_stream().thumbnail_image(side, height=side, size="down", auto_rotate=False)
         mime = save(small, out, "png" if small.hasalpha() and attempt == 0 else "jpeg", _PREVIEW_QUALITY)
         size_bytes = out.stat().st_size
         if size_bytes <= max_bytes:
@@ -150,8 +148,8 @@ _PNG_TILE = ".png[compression=1,keep=icc]"
 
 
 def tiles(path: Path, out: Path, tile_px: int, limits: ImageLimits) -> dict[str, Any]:
-    """Writes `out/<level>/<x>_<y><suffix>`, level 0 being the smallest: one tile. Read in one stream."""
-    _, image = opened(path, limits)
+    """Write `out/<level>/<x>_<y><suffix>`; level 0 is a single tile."""
+    _, image = open_srgb(path, limits)
     work = out.with_name(f"{out.name}.part")
     made = work.with_name(f"{work.name}_files")
     shutil.rmtree(made, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The last step of a result: sRGB, the size that was asked for, and what the source had: transparency and density."""
+"""Finishes a result: sRGB, the requested size, and the source's transparency and density."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ import pyvips
 
 from core.domain.media_types import Format
 from core.images.facts import ImageFacts, ImageLimits
-from core.images.operations import load as opening
-from core.images.operations import metadata as pieces
+from core.images.operations import load as loading
+from core.images.operations import metadata
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.decoders.pillow import heic_exif
-from core.images.operations.prepare import has_no_density, mend, save, sha256_of
+from core.images.operations.prepare import has_no_density, repair, save, sha256_of
 from core.images.operations.refusals import Refused
-from core.images.operations.transparency import put_back
+from core.images.operations.transparency import restore_alpha
 
 _MM_PER_INCH = 25.4
 _SANE_DPI = (10.0, 10_000.0)
@@ -35,98 +35,98 @@ def postprocess(
     size_px: Sequence[int] | None,
     dpi: Sequence[float] | None,
 ) -> dict[str, Any]:
-    """New facts, or nothing where there was nothing to change. Other colours than sRGB, and kinds that chats do not
+    """Return the new facts, or an empty dict if nothing changed. Colours other than sRGB, and formats that chats do not
     show, are converted; a density is written to PNG and JPEG.
     """
-    facts, image = opening.examine(path, limits)
-    kind = None if source is None else opening.kind_of(source, limits)
+    facts, image = loading.examine(path, limits)
+    kind = None if source is None else loading.kind_of(source, limits)
     if dpi is None and source is not None and kind is not None:
-        with contextlib.suppress(Refused, pyvips.Error):  # it may be cut
+        with contextlib.suppress(Refused, pyvips.Error):  # it may be truncated
             dpi = density_of(source, kind)
     rendering = rendering_of(path, facts.format, image)
     if size_px is not None and list(size_px) == [facts.width_px, facts.height_px]:
         size_px = None
-    odd = rendering.profile is not None or facts.format not in _SHOWN_KINDS
-    odd = odd or image.interpretation not in _SHOWN_SPACES
-    if odd or size_px or transparent:
+    needs_conversion = rendering.profile is not None or facts.format not in _SHOWN_KINDS
+    needs_conversion = needs_conversion or image.interpretation not in _SHOWN_SPACES
+    if needs_conversion or size_px or transparent:
         _rewrite(path, facts, rendering, size_px, (source, kind) if transparent else None)
     elif dpi is None:
         return {}
     if dpi is not None:
-        write_density(path, opening.kind_of(path, limits), dpi)
-    facts, _ = opening.examine(path, limits)
+        write_density(path, loading.kind_of(path, limits), dpi)
+    facts, _ = loading.examine(path, limits)
     return {"facts": asdict(facts), "sha256": sha256_of(path)}
 
 
 def _rewrite(
     path: Path, facts: ImageFacts, rendering: Rendering, size_px: Sequence[int] | None, alpha_of: Any | None
 ) -> None:
-    image = to_srgb(opening.upright(path, facts.format), rendering)
+    image = to_srgb(loading.upright(path, facts.format), rendering)
     if size_px is not None:
         image = reduced(image, *size_px)
-    fresh, mended = (path.with_name(f"{path.name}.{name}") for name in ("processed", "mended"))
+    new_file, repaired = (path.with_name(f"{path.name}.{name}") for name in ("processed", "mended"))
     try:
         if alpha_of is not None:
-            image = _with_alpha(image, alpha_of[0], alpha_of[1], mended)
-        save(image, fresh, "jpeg" if facts.format == "jpeg" and alpha_of is None else "png")
-        os.replace(fresh, path)
+            image = _with_alpha(image, alpha_of[0], alpha_of[1], repaired)
+        save(image, new_file, "jpeg" if facts.format == "jpeg" and alpha_of is None else "png")
+        os.replace(new_file, path)
     finally:
-        mended.unlink(missing_ok=True)
+        repaired.unlink(missing_ok=True)
 
 
-def _with_alpha(image: Any, source: Path, kind: Format, mended: Path) -> Any:
-    """The alpha of a damaged source is that of what the model was sent."""
+def _with_alpha(image: Any, source: Path, kind: Format, repaired: Path) -> Any:
+    """Restore the alpha; of a damaged source, that of the repaired image which the model got."""
     try:
-        return put_back(image, source, kind)
+        return restore_alpha(image, source, kind)
     except pyvips.Error:
-        if mend(source, kind, mended) is None:
+        if repair(source, kind, repaired) is None:
             raise
-        return put_back(image, mended, "png")
+        return restore_alpha(image, repaired, "png")
 
 
 def reduced(image: Any, width_px: int, height_px: int) -> Any:
-    """Exactly this size, by Lanczos in linear light; alpha is weighed in. Raises Refused where it would be enlarged."""
+    """Reduce to exactly this size, by Lanczos in linear light with premultiplied alpha. Raises Refused if larger."""
     if width_px > image.width or height_px > image.height:
         raise Refused("image_too_small", width_px=image.width, height_px=image.height, min_side_px=width_px)
     return image.thumbnail_image(width_px, height=height_px, size="force", linear=True, auto_rotate=False)
 
 
 def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
-    """Dots per inch, across and down as the picture stands upright; None where the file gives none."""
-    if kind == "png" and b"pHYs" not in pieces.png_head(path):
+    """Return dots per inch, horizontal and vertical of the upright image; None if the file has none."""
+    if kind == "png" and b"pHYs" not in metadata.png_header_chunks(path):
         return None
     if kind in ("heic", "webp", "avif"):
         image = pyvips.Image.black(1, 1).copy()
         if exif := _exif_of(path, kind):
             image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
     else:
-        image = opening.load(path, kind)
+        image = loading.load(path, kind)
     if has_no_density(image) and kind != "png":
         return None
     found = (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
     if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
         return None
-    turned = kind not in ("heic", "avif") and opening.orientation_of(image) >= 5
+    turned = kind not in ("heic", "avif") and loading.orientation_of(image) >= 5
     return found[::-1] if turned else found
 
 
 def _exif_of(path: Path, kind: Format) -> bytes | None:
-    """In it alone these kinds tell a density."""
+    """Return EXIF, the only place of a density in these formats."""
     if kind == "heic":
         return heic_exif(path)
-    image = opening.load(path, kind)
+    image = loading.load(path, kind)
     return bytes(image.get("exif-data")) if image.get_typeof("exif-data") else None
 
 
 def write_density(path: Path, kind: Format, dpi: Sequence[float]) -> None:
-    """In place, at byte level; kinds that have no simple place for it stay as they are."""
+    """Write the density in place, at byte level; other formats than PNG and JPEG are unchanged."""
     if kind == "png":
-        pieces.write_png_density(path, tuple(round(d / 0.0254) for d in dpi))
+        metadata.write_png_density(path, tuple(round(d / 0.0254) for d in dpi))
     elif kind == "jpeg":
         density, size_bytes = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1])), path.stat().st_size
         with path.open("rb") as file:
             head = file.read(20)
         if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
-            pieces.rewrite(path, [(0, 13), density, (18, size_bytes)])
+            metadata.rewrite(path, [(0, 13), density, (18, size_bytes)])
         else:
-            pieces.rewrite(path, [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)])
+            metadata.rewrite(path, [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)])

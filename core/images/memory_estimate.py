@@ -1,6 +1,6 @@
-"""About how much memory decoding a file takes, from its header; so that heavy ones go one at a time.
+"""Estimates from a file's header how much memory decoding takes, so that heavy images run one at a time.
 
-An estimate for sharing memory out, not a bound: the bound is the worker's own (`Bounds.address_space_bytes`).
+The hard limit is the worker's own (`Bounds.address_space_bytes`).
 """
 
 import struct
@@ -14,24 +14,24 @@ from core.images.operations.refusals import Refused
 
 HEAVY_BYTES: Final = 128_000_000
 _UNPACKED_PER_BYTE: Final = 24
-"""Of kinds whose header does not tell their size."""
+"""For formats whose header does not contain the size."""
 
 _HEAD_BYTES: Final = 1 << 18
 _PNG_HEADER_BYTES: Final = 29
 _PNG_SAMPLES: Final = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 _BYTES_PER_PIXEL: Final[dict[Format, int]] = {"webp": 8, "gif": 8, "avif": 12, "heic": 12}
-"""Unpacked whole, beside what the codec keeps of it. Baseline JPEG and BMP stream."""
+"""Formats that are decoded whole, including the codec's own memory. Baseline JPEG and BMP stream."""
 
 _PROGRESSIVE_BYTES: Final = 6
-"""Coefficients of 2 bytes, of three colours."""
+"""2 bytes per coefficient, for three colours."""
 
 _NETWORK_BYTES: Final = 24
-"""Per pixel of the input: itself, strips of its doubling as numbers with a fraction, and the network's layers."""
+"""Per input pixel: itself, float strips of its doubled size, and the network's layers."""
 
 
 def decoded_bytes(path: Path, more_per_pixel: int = 0) -> int:
-    """0 for what streams row by row; reads a few bytes, so not for the event loop."""
-    if not path.is_file():  # a pipe would be waited for
+    """Return 0 for formats that stream. Blocking."""
+    if not path.is_file():  # reading a pipe would block
         return 0
     try:
         with path.open("rb") as file:
@@ -59,7 +59,7 @@ def _per_pixel(kind: Format, head: bytes) -> int:
 
 
 def is_heavy(args: Mapping[str, Any]) -> bool:
-    """Whether a job's pictures need more than a light share of memory."""
+    """Whether a job's images need more than a light share of memory. Blocking."""
     more = _NETWORK_BYTES if args.get("network") else 0
     paths = [Path(args[name]) for name in ("path", "source", "before", "after") if args.get(name)]
     return sum(decoded_bytes(path, more) for path in paths) > HEAVY_BYTES
