@@ -80,7 +80,7 @@ def amount_of(said: str | float | Decimal, measure: Measure) -> int:
     """
     text = str(said).strip().removeprefix("$").replace(",", ".")
     money = measure is Measure.USD
-    wrong = InvalidParameters.of("amount", str(said), *(("type", "5, 2.50") if money else ("range", "1, 2, 3 …")))
+    wrong = InvalidParameters.of("amount", str(said), "range", "5, 2.50 …" if money else "1, 2, 3 …")
     try:
         number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
     except InvalidOperation:

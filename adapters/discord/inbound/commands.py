@@ -152,6 +152,7 @@ def preset_autocomplete(
         named = {name: preset_choice(name, values, actor.locale) for name, values in presets.items()}
         found = {name: label for name, label in named.items() if typed.lower() in label.lower()}
         wanted = [name for name in found if not (own_only and name in PRESETS)]
+        wanted.sort(key=lambda name: not name.startswith(typed.lower()))
         return [app_commands.Choice(name=cut(found[name], CHOICE_MAX), value=name) for name in wanted]
 
     return offered

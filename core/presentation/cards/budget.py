@@ -79,10 +79,10 @@ def held_text(report: UsageReport, locale: str) -> str:
 
 
 def tightest_of_each(limits: Sequence[LimitStatus]) -> list[LimitStatus]:
-    """The money limits; of several with the same scope, window and model only the one with the least left."""
+    """The money limits; of several that read alike (kind of scope, window, model) only the one with the least left."""
     found: dict[tuple[object, ...], LimitStatus] = {}
     for status in limits:
-        key = (status.limit.scope, status.limit.window, status.limit.model)
+        key = (status.limit.scope.kind, status.limit.window, status.limit.model)
         if status.limit.measure is Measure.USD and (key not in found or status.left < found[key].left):
             found[key] = status
     return list(found.values())

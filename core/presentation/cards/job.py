@@ -80,7 +80,7 @@ def working(
         tr("Upscaling {factor}", locale, factor=factor_text(job.parameters.factor, locale)),
         job.source.name,
         bar=_done_share(progress),
-        paragraphs=(*lines(_beside_title(progress, stage, locale)), *ready),
+        paragraphs=(*_beside_title(progress, stage, locale), *ready),
         small=(
             *lines(
                 tr("If it takes longer than that, the image will be in /history.", locale) if late else "",
@@ -106,11 +106,14 @@ def received(job: Job, locale: str, *, shared: bool = False, named: bool = True)
     )
 
 
-def _beside_title(progress: Progress, stage: str, locale: str) -> str:
+def _beside_title(progress: Progress, stage: str, locale: str) -> tuple[Line, ...]:
     """The stage; only the percentage while upscaling, because the title already says that."""
-    if progress.stage != "upscaling" or progress.awaits is not None:
-        return stage
-    return percent(progress.percent / 100, locale) if progress.percent is not None else ""
+    if progress.awaits is not None:
+        until = Moment(progress.until_at or 0.0, "date_time")
+        return (fill(progress_texts.awaiting_text(progress.awaits, locale), time=until),)
+    if progress.stage != "upscaling":
+        return lines(stage)
+    return lines(percent(progress.percent / 100, locale)) if progress.percent is not None else ()
 
 
 def _about(job: Job, told: str, locale: str) -> str:

@@ -17,7 +17,8 @@ cancel_pending_text = partial(
 def stage_text(progress: Progress, locale: str) -> str:
     """`Waiting for the model, 3 requests ahead`, `Upscaling · 40 %` …; cards show the finish time."""
     if progress.awaits is not None:
-        return _awaiting(progress.awaits, progress.until_at or 0.0, locale)
+        until = formats.date_time(progress.until_at or 0.0, locale)
+        return awaiting_text(progress.awaits, locale).format(time=until)
     if progress.stage == "preparing":
         return tr("Reading the image", locale)
     if progress.stage == "turn":
@@ -39,35 +40,28 @@ def stage_text(progress: Progress, locale: str) -> str:
     return tr("Delivering", locale)
 
 
-def _awaiting(awaits: Awaited, until_at: float, locale: str) -> str:
-    time = formats.date_time(until_at, locale)
+def awaiting_text(awaits: Awaited, locale: str) -> str:
+    """What the job waits for; `{time}` in it is still to be filled with the end of the wait."""
     sentences: dict[Awaited, str] = {
-        "source": tr("Your image can't be fetched at the moment. Trying again until {time}.", locale, time=time),
-        "accept": tr(
-            "The upscaling service takes nothing new at the moment. Trying again until {time}.", locale, time=time
-        ),
+        "source": tr("Your image can't be fetched at the moment. Trying again until {time}.", locale),
+        "accept": tr("The upscaling service takes nothing new at the moment. Trying again until {time}.", locale),
         "search": tr(
             "The upscaling service's answer got lost. Looking for your request there until {time}; "
             "it is never paid for twice.",
             locale,
-            time=time,
         ),
         "answer": tr(
-            "The upscaling service does not answer at the moment. Nothing is lost; asking again until {time}.",
-            locale,
-            time=time,
+            "The upscaling service does not answer at the moment. Nothing is lost; asking again until {time}.", locale
         ),
         "file": tr(
             "The image is ready, but the upscaling service does not hand it over yet. Trying again until {time}.",
             locale,
-            time=time,
         ),
         "chat": tr(
             "The image is ready, but the chat does not take it yet. Trying again every few minutes until {time}.",
             locale,
-            time=time,
         ),
-        "start": tr("The upscaling service has not begun yet. Waiting until {time}.", locale, time=time),
+        "start": tr("The upscaling service has not begun yet. Waiting until {time}.", locale),
     }
     return sentences[awaits]
 

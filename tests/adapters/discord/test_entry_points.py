@@ -147,6 +147,10 @@ async def test_a_preset_of_ones_own_is_saved_offered_used_and_deleted(bot: Bot) 
     offered = await bot.discord.autocomplete("/upscale", "preset")
     assert [each["value"] for each in offered] == ["faithful", "balanced", "creative", "logo"]
     assert await bot.discord.autocomplete("/upscale", "preset", "creativity=0.2") == [offered[-1]]
+    assert [each["value"] for each in await bot.discord.autocomplete("/upscale", "preset", "lo")] == [
+        "logo",
+        "faithful",
+    ]
     assert await bot.discord.autocomplete("/settings delete", "name") == [offered[-1]]
     other = bot.discord.world.add_user("other")
     assert "logo" not in str(await bot.discord.autocomplete("/upscale", "preset", user=other))

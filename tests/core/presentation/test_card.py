@@ -8,7 +8,7 @@ import pytest
 
 from core.budgets.reports import UsageReport
 from core.domain import errors as e
-from core.domain.job import Delivery, JobState, Receipt
+from core.domain.job import Delivery, JobState, Progress, Receipt
 from core.domain.limits import Scope, ScopeKind
 from core.domain.models import ALL, MODELS
 from core.presentation import Card, Code, Mention, Moment, Strong, explain, fill, line_text, plain_summary
@@ -16,7 +16,7 @@ from core.presentation.cards import account, budget
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details
 from core.presentation.cards.help import form_fields, help_card
-from core.presentation.cards.job import failed, result
+from core.presentation.cards.job import failed, result, working
 from tests.fakes.cards import DAY_LIMIT, job
 
 
@@ -130,3 +130,20 @@ def test_a_preview_is_told_as_one_and_says_what_stands_beside_what_where_both_ar
     assert chat.title == page.title == "Preview · 2×"
     beside = "Before (left, enlarged 2×) and after (right), at 100%."
     assert [beside in [line_text(line) for line in card.small] for card in (chat, page)] == [True, False]
+
+
+def test_of_limits_that_read_alike_only_the_one_with_the_least_left_is_told() -> None:
+    scope = Scope(ScopeKind.USER, "discord", "9:42")
+    here = replace(DAY_LIMIT, limit=replace(DAY_LIMIT.limit, scope=scope, amount=DAY_LIMIT.limit.amount - 10**9))
+    assert DAY_LIMIT.limit.scope.kind is ScopeKind.USER
+    assert DAY_LIMIT.limit.scope != scope
+    report = UsageReport("user", "day", "UTC", "2027-01-15", "2027-01-15", 0, 0, 0, 0.0, (), (), None, False)
+    told = [line_text(line) for line in budget.usage(report, [DAY_LIMIT, here], "en").small]
+    assert told == [line_text(line) for line in budget.usage(report, [here], "en").small]
+    assert len(told) == 1
+
+
+def test_how_long_a_job_waits_is_told_as_a_moment_of_the_readers_own_clock() -> None:
+    waiting = working(job("en"), Progress("waiting", awaits="file", until_at=5e8), "en")
+    assert Moment(5e8, "date_time") in waiting.paragraphs[0]
+    assert "Trying again until Nov 5, 1985" in waiting.summary
