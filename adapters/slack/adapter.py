@@ -14,23 +14,23 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from adapters.slack.connection import app as bolt
 from adapters.slack.connection.drain_middleware import DrainMiddleware
 from adapters.slack.connection.log_redaction import web_client
-from adapters.slack.connection.socket_mode import Sockets, SocketTimes
-from adapters.slack.connection.task_group import Tasks
+from adapters.slack.connection.socket_mode import Sockets, SocketTimeouts
+from adapters.slack.connection.task_group import BackgroundTasks
 from adapters.slack.context import HandlerContext
-from adapters.slack.inbound.messages import forget
-from adapters.slack.inbound.time_limit import in_time
+from adapters.slack.inbound.messages import forget_workspace
+from adapters.slack.inbound.time_limit import with_time_limit
 from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team, scopes_of
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import APP_GONE, TOKEN_WRONG, TRANSIENT, code_of, in_the_cores_words
+from adapters.slack.outbound.errors import APP_GONE, TOKEN_WRONG, TRANSIENT, as_delivery_errors, code_of
 from adapters.slack.outbound.files import Uploader, download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
-from adapters.slack.outbound.rate_limit import Budget
-from adapters.slack.outbound.streaming import StreamProbe, TaskCards
+from adapters.slack.outbound.rate_limit import RateLimiter
+from adapters.slack.outbound.streaming import StreamSupport, TaskCards
 from adapters.slack.settings import TOKEN_FIX, Settings, secret
 from adapters.slack.setup import oauth
-from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.setup.installations import Install, Installations
 from adapters.slack.views.card import draw
 from core.domain.identity import Place
 from core.domain.job import Job, ReplyAddress, Source
@@ -51,35 +51,35 @@ class SlackAdapter:
     name = "slack"
     min_edit_interval_s = EDIT_INTERVAL_S
 
-    def __init__(self, settings: Settings, context: AdapterContext, *, times: SocketTimes | None = None) -> None:
+    def __init__(self, settings: Settings, context: AdapterContext, *, times: SocketTimeouts | None = None) -> None:
         self._settings = settings
         self._context = context
-        self._times = times or SocketTimes()
-        self._installs = Installs(context.state, context.clock)
+        self._times = times or SocketTimeouts()
+        self._installs = Installations(context.state, context.clock)
         self._oauth = oauth.OAuth(
             settings, self._installs, context.clock, (context.public_url or "").rstrip("/"), context.state
         )
         self._endpoint = bolt.HttpEndpoint(secret(settings.slack_signing_secret) or "")
-        self._budget = Budget(context.clock)
+        self._rate_limiter = RateLimiter(context.clock)
         self._ctx: HandlerContext | None = None
         self._session: aiohttp.ClientSession | None = None
         self._sockets: Sockets | None = None
-        self._streams: StreamProbe | None = None
+        self._streams: StreamSupport | None = None
         self._serving = False
-        self._looked_at: dict[str, float] = {}
+        self._checked_at: dict[str, float] = {}
         self._file_hosts = (*context.trusted_file_hosts, settings.api_host)
 
-    def _parts(self) -> HandlerContext:
+    def _handler_context(self) -> HandlerContext:
         """Everything that needs a running loop, made at its first use: replies may be wanted before `serve`."""
         if self._ctx is None:
             clock, context = self._context.clock, self._context
             timeout = aiohttp.ClientTimeout(total=30, connect=10)
             self._session = session = aiohttp.ClientSession(timeout=timeout)
-            api = SlackApi(session, self._settings.slack_api_url, self._installs, self._budget, clock)
-            api.on_revoked = self._perhaps_removed
-            people = UserCache(api, clock)
-            service, state, tasks = in_time(context.service), in_time(context.state), Tasks()
-            self._streams = StreamProbe(context.state)
+            api = SlackApi(session, self._settings.slack_api_url, self._installs, self._rate_limiter, clock)
+            api.on_revoked = self._check_removed
+            users = UserCache(api, clock)
+            service, state, tasks = with_time_limit(context.service), with_time_limit(context.state), BackgroundTasks()
+            self._streams = StreamSupport(context.state)
             self._ctx = HandlerContext(
                 settings=self._settings,
                 service=service,
@@ -88,10 +88,10 @@ class SlackAdapter:
                 clock=clock,
                 api=api,
                 installs=self._installs,
-                people=people,
+                users=users,
                 uploader=Uploader(api, session, clock),
                 tasks=tasks,
-                allowlist=in_time(context.allowlist) if context.allowlist is not None else None,
+                allowlist=with_time_limit(context.allowlist) if context.allowlist is not None else None,
                 own_hosts=frozenset(self._file_hosts),
             )
         return self._ctx
@@ -101,10 +101,10 @@ class SlackAdapter:
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Find out who we are, connect, and handle events until cancelled; then drain."""
-        ctx, gate = self._parts(), DrainMiddleware(self._parts())
+        ctx, drain = self._handler_context(), DrainMiddleware(self._handler_context())
         try:
             await self._open(events=True)
-            app = bolt.build(ctx, self._client(), gate)
+            app = bolt.build(ctx, self._client(), drain)
             self._endpoint.app = app
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew_tokens(), name="slack-renew")
@@ -113,13 +113,13 @@ class SlackAdapter:
                     app_token = secret(self._settings.slack_app_token)
                     self._sockets = Sockets(app, app_token, client, self._settings.slack_sockets, self._times)
                     group.create_task(self._sockets.run(), name="slack-sockets")
-                    await self._sockets.first.wait()
+                    await self._sockets.first_connected.wait()
                 self._serving = True
                 ready()
                 log.info("slack_ready", socket_mode=self._settings.socket_mode, workspaces=len(self._installs.all()))
         except asyncio.CancelledError:
             # Only now: after a mere breakdown this is started again, and replies of running jobs go on meanwhile.
-            gate.closed = True
+            drain.draining = True
             await ctx.tasks.close(grace_s=DRAIN_GRACE_S)
             await self.close()
             raise
@@ -128,7 +128,7 @@ class SlackAdapter:
             self._sockets = None
 
     async def serve_replies(self, ready: Callable[[], None]) -> None:
-        self._parts()
+        self._handler_context()
         try:
             await self._open(events=False)
             self._serving = True
@@ -147,17 +147,19 @@ class SlackAdapter:
         self._installs.renew = self._oauth.renew
         await self._installs.load()
         await self._log_in(events)
-        self._installs.opened()
+        self._installs.mark_loaded()
 
     async def _log_in(self, events: bool) -> None:
         if events and self._settings.socket_mode:
             app_token = secret(self._settings.slack_app_token)
-            await self._answered("SLACK_APP_TOKEN", lambda: self._client().apps_connections_open(app_token=app_token))
+            await self._call_with_retry(
+                "SLACK_APP_TOKEN", lambda: self._client().apps_connections_open(app_token=app_token)
+            )
         token = secret(self._settings.slack_bot_token)
         if not token:
             return
-        answer = await self._answered("SLACK_BOT_TOKEN", lambda: self._client(token).auth_test())
-        self._parts().api.granted[str(answer.get("team_id") or "")] = scopes_of(answer)
+        answer = await self._call_with_retry("SLACK_BOT_TOKEN", lambda: self._client(token).auth_test())
+        self._handler_context().api.granted_scopes[str(answer.get("team_id") or "")] = scopes_of(answer)
         org_wide = bool(answer.get("is_enterprise_install"))
         self._installs.add_fixed(
             Install(
@@ -169,7 +171,9 @@ class SlackAdapter:
             )
         )
 
-    async def _answered(self, name: str, call: Callable[[], Awaitable[AsyncSlackResponse]]) -> AsyncSlackResponse:
+    async def _call_with_retry(
+        self, name: str, call: Callable[[], Awaitable[AsyncSlackResponse]]
+    ) -> AsyncSlackResponse:
         """The answer to a call with the token of this name, asked again while Slack is away. Raises LoginRefused."""
 
         def pause_s(error: Exception, attempt: int) -> float | None:
@@ -188,33 +192,33 @@ class SlackAdapter:
         """Rotating tokens are renewed ahead of time, so that no request waits for it."""
         while True:
             for install in self._installs.all():
-                if install.due(self._context.clock.now()):
+                if install.renewal_due(self._context.clock.now()):
                     await self._renew(install)
             await asyncio.sleep(RENEW_EVERY_S)
 
     async def _renew(self, install: Install) -> None:
         try:
-            await self._installs.renewed(install)
+            await self._installs.ensure_renewed(install)
         except Exception as error:
             log.warning("slack_renewal_failed", workspace=install.key, kind=type(error).__name__)
 
-    async def _perhaps_removed(self, install: Install) -> None:
+    async def _check_removed(self, install: Install) -> None:
         """A call was refused as if the app were removed: ask once a minute, and believe only a clear answer."""
         now = self._context.clock.now()
-        if now - self._looked_at.get(install.key, -ALIVE_CHECK_S) < ALIVE_CHECK_S:
+        if now - self._checked_at.get(install.key, -ALIVE_CHECK_S) < ALIVE_CHECK_S:
             return
-        self._looked_at[install.key] = now
+        self._checked_at[install.key] = now
         try:
             await self._client(install.bot_token).auth_test()
         except SlackApiError as error:
             code = code_of(error)
             if code in APP_GONE or (code in TOKEN_WRONG and not self._installs.is_fixed(install.key)):
-                self._parts().tasks.spawn("removed", forget(self._parts(), install))
+                self._handler_context().tasks.spawn("removed", forget_workspace(self._handler_context(), install))
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             log.info("slack_removal_unclear", workspace=install.key)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
-        ctx = self._parts()
+        ctx = self._handler_context()
         notes = ReplyStateCache(state, ctx.clock)
         poster = Poster(ctx.api, address, notes, ctx.clock)
         deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes, ctx.service.can_share)
@@ -229,17 +233,17 @@ class SlackAdapter:
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         """A message that a reply had to leave. Raises DeliveryError."""
         team = Team(message["team"], message["enterprise"])
-        await remove_message(self._parts().api, team, message["channel"], message["ts"])
+        await remove_message(self._handler_context().api, team, message["channel"], message["ts"])
 
     async def _stop_job(self, job: Job) -> None:
         await self._context.service.cancel(job.id, job.requester)
 
     async def download(self, source: Source) -> Download:
-        return await download_of(source, self._parts().api, self._file_hosts)
+        return await download_of(source, self._handler_context().api, self._file_hosts)
 
     async def notify(self, workspace_id: str, channel_id: str, notice: Notice) -> None:
-        with in_the_cores_words():
-            await self._parts().api.post(Team(workspace_id), channel_id, draw(notice_card(notice, "en")))
+        with as_delivery_errors():
+            await self._handler_context().api.post(Team(workspace_id), channel_id, draw(notice_card(notice, "en")))
 
     async def place_facts(self, place: Place) -> PlaceFacts:
         """Own is the workspace (or org) of the configured token; the operators are that workspace's owners."""
@@ -250,7 +254,7 @@ class SlackAdapter:
         own = self._installs.is_fixed(install.key)
         if place.kind == "workspace":
             return PlaceFacts(own, install.name)
-        return PlaceFacts(own and (await self._parts().people.get(Team(team_id), user_id)).is_owner)
+        return PlaceFacts(own and (await self._handler_context().users.get(Team(team_id), user_id)).is_owner)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         found: list[web.AbstractRouteDef] = []

@@ -11,16 +11,16 @@ from typing import Any, TypeAlias
 import structlog
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.connection.task_group import Tasks
+from adapters.slack.connection.task_group import BackgroundTasks
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.batches import Batches, size_of
-from adapters.slack.inbound.translate import Where, where_of
-from adapters.slack.inbound.user_cache import ASK_TIMEOUT_S, UserCache
+from adapters.slack.inbound.translate import Origin, origin_of
+from adapters.slack.inbound.user_cache import LOOKUP_TIMEOUT_S, UserCache
 from adapters.slack.outbound.api_client import SlackApi
-from adapters.slack.outbound.errors import TRANSIENT, SlackAway, SlackError
+from adapters.slack.outbound.errors import TRANSIENT, SlackError, SlackUnavailable
 from adapters.slack.outbound.files import Uploader
 from adapters.slack.settings import Settings
-from adapters.slack.setup.installations import Installs
+from adapters.slack.setup.installations import Installations
 from adapters.slack.views.blocks import Content
 from adapters.slack.views.card import draw
 from core.accounts.allowlist import AllowList
@@ -37,26 +37,26 @@ from core.presentation.texts.request_texts import left_out_text
 
 log = structlog.get_logger(__name__)
 
-STORED_WITHIN_S = 2.6
+ACK_BUDGET_S = 2.6
 """Slack waits three seconds for an acknowledgement."""
-MAX_PICTURES = 10
-ASK_BEFORE_STORING_S = 1.5
+MAX_IMAGES = 10
+USER_LOOKUP_S = 1.5
 """Name, language and rights of somebody new; where Slack does not tell in time, the job goes on without, in English.
 
 Leaves a second of Slack's three to store the job; an event that is not stored by then comes again.
 """
 ANSWERED_AREA = "slack.answered"
-ANSWERED_FOR_S = 86_400.0
+ANSWERED_TTL_S = 86_400.0
 
 Fields = Mapping[str, str | int | float | bool]
-Told: TypeAlias = Content | Card | str
+HandlerResult: TypeAlias = Content | Card | str
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ImageRequest:
     """One action of a member that may become jobs. `event` is stable over redeliveries."""
 
-    where: Where
+    origin: Origin
     event: str
     text: str = ""
     files: Sequence[Mapping[str, Any]] = ()
@@ -64,9 +64,9 @@ class Order:
     fields: Fields = field(default_factory=dict)
     private: bool | None = None
     thread_ts: str | None = None
-    spoken: bool = False
+    has_prose: bool = False
     """The text may hold ordinary words around the parameters."""
-    may_come_again: bool = False
+    redeliverable: bool = False
     edited_ts: str = ""
     """When the member last changed the message; a mistake in each version is told."""
     agreed_nanousd: int | None = 0
@@ -81,33 +81,33 @@ class HandlerContext:
     state: AppState
     clock: Clock
     api: SlackApi
-    installs: Installs
-    people: UserCache
+    installs: Installations
+    users: UserCache
     uploader: Uploader
-    tasks: Tasks
+    tasks: BackgroundTasks
     allowlist: AllowList | None
     own_hosts: Collection[str]
     """host[:port] that serve Slack's files."""
 
-    def where(self, body: Mapping[str, Any], context: AsyncBoltContext) -> Where:
+    def origin(self, body: Mapping[str, Any], context: AsyncBoltContext) -> Origin:
         team_id = context.team_id or (body.get("team") or {}).get("id") or body.get("team_id") or ""
-        return where_of(body, str(team_id), str(context.enterprise_id or ""), self.clock.now())
+        return origin_of(body, str(team_id), str(context.enterprise_id or ""), self.clock.now())
 
-    def locale(self, where: Where) -> str:
+    def locale(self, origin: Origin) -> str:
         """The member's language as far as it is known without asking."""
-        person = self.people.cached(where.team_id, where.user_id)
+        person = self.users.cached(origin.team_id, origin.user_id)
         return person.locale if person is not None else "en"
 
-    async def stored(self, work: Coroutine[Any, Any, None]) -> bool:
+    async def finish_before_ack(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run `work` before the acknowledgement; False where it was not done in time.
 
         A process that dies in between leaves Slack's own warning, not silence.
         """
-        return await self.tasks.done_within(STORED_WITHIN_S, "stored", work)
+        return await self.tasks.done_within(ACK_BUDGET_S, "stored", work)
 
     # --- answers to one member; they never raise for what Slack does: whoever asked cannot be reached then ----------
 
-    async def tell(self, where: Where, told: Told) -> bool:
+    async def answer(self, origin: Origin, told: HandlerResult) -> bool:
         """Only `where.user_id` sees it (in a direct message: it is a message). False when no way was open.
 
         Through the response_url where there is one, else ephemerally, else directly.
@@ -115,54 +115,54 @@ class HandlerContext:
         if isinstance(told, str):
             told = plain_card(told, tone="done")
         content = draw(told) if isinstance(told, Card) else told
-        if where.response_url and await self.api.respond(where.response_url, content):
+        if origin.response_url and await self.api.respond(origin.response_url, content):
             return True
-        direct = where.channel_id if where.kind == "im" else ""
-        if where.channel_id and not direct:
-            at = where.channel_id, where.user_id
-            if await self.api.whisper(where.team, *at, content, where.thread_ts):
+        direct = origin.channel_id if origin.kind == "im" else ""
+        if origin.channel_id and not direct:
+            at = origin.channel_id, origin.user_id
+            if await self.api.send_ephemeral(origin.team, *at, content, origin.thread_ts):
                 return True
         try:
-            channel = direct or await self.api.direct_channel(where.team, where.user_id)
-            await self.api.post(where.team, channel, content, thread_ts=where.thread_ts if direct else "")
+            channel = direct or await self.api.direct_channel(origin.team, origin.user_id)
+            await self.api.post(origin.team, channel, content, thread_ts=origin.thread_ts if direct else "")
         except SlackError as error:
             log.warning("slack_answer_lost", error=error.error)
             return False
         return True
 
-    async def known(self, error: BaseException) -> UpscaleError:
+    async def to_domain_error(self, error: BaseException) -> UpscaleError:
         """As a member of the tree; what Slack refuses, or asks to wait for, is nobody's fault here.
 
         The unforeseen is logged once and becomes a reference.
         """
-        if isinstance(error, SlackAway):
+        if isinstance(error, SlackUnavailable):
             return PlatformBusy()
         if isinstance(error, SlackError):
             log.info("slack_action_refused", error=error.error)
             return PlatformBusy() if error.error in TRANSIENT else PlatformRefused()
         return await self.service.incidents.unforeseen("slack", error)
 
-    async def refusal(self, error: BaseException, locale: str, *, starts: bool = False) -> Notice:
+    async def refusal_notice(self, error: BaseException, locale: str, *, starts: bool = False) -> Notice:
         """What went wrong; of what `starts` no job not that none was started."""
-        known = await self.known(error)
+        known = await self.to_domain_error(error)
         told = self.service.notice(known, locale)
         return told if starts else notice_without_job(told, known, locale)
 
-    async def refuse(self, where: Where, error: BaseException, locale: str, *, starts: bool = True) -> None:
-        await self.tell(where, notice_card(await self.refusal(error, locale, starts=starts), locale))
+    async def answer_refusal(self, origin: Origin, error: BaseException, locale: str, *, starts: bool = True) -> None:
+        await self.answer(origin, notice_card(await self.refusal_notice(error, locale, starts=starts), locale))
 
-    async def answering(
-        self, where: Where, work: Callable[[Requester], Awaitable[Told | None]], *, starts: bool = True
+    async def run_and_answer(
+        self, origin: Origin, work: Callable[[Requester], Awaitable[HandlerResult | None]], *, starts: bool = True
     ) -> None:
         """Do `work` for whoever acts, and tell them what it returns, or why it was refused, as what `starts` a job."""
-        actor = await self.actor(where)
+        actor = await self.actor(origin)
         try:
             told = await work(actor)
         except Exception as error:
-            await self.refuse(where, error, actor.locale, starts=starts)
+            await self.answer_refusal(origin, error, actor.locale, starts=starts)
             return
         if told is not None:
-            await self.tell(where, told)
+            await self.answer(origin, told)
 
     # --- jobs of orders -----------------------------------------------------------------------------------------------
 
@@ -170,120 +170,124 @@ class HandlerContext:
     def batches(self) -> Batches:
         return Batches(self.service, self.state)
 
-    async def actor(self, where: Where, *, at_most_s: float = ASK_TIMEOUT_S) -> Requester:
-        person = await self.people.get(where.team, where.user_id, at_most_s=at_most_s)
-        return t.requester(where, person)
+    async def actor(self, origin: Origin, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Requester:
+        person = await self.users.get(origin.team, origin.user_id, timeout_s=timeout_s)
+        return t.requester(origin, person)
 
-    async def take(self, order: Order) -> None:
-        actor = await self.actor(order.where, at_most_s=ASK_BEFORE_STORING_S)
+    async def submit(self, request: ImageRequest) -> None:
+        actor = await self.actor(request.origin, timeout_s=USER_LOOKUP_S)
         try:
             presets = await self.service.accounts.presets(actor)
-            if order.spoken:
-                order = replace(order, text=without_ordinary_words(order.text, presets))
-            sources, private = self._sources(order, presets)
+            if request.has_prose:
+                request = replace(request, text=without_ordinary_words(request.text, presets))
+            sources, private = self._sources(request, presets)
             if not sources:
                 raise NoImage
-            requests = [self._request(order, actor, *source, private) for source in sources[:MAX_PICTURES]]
-            asked = len(requests) > 1 and await self._asked(order, requests)
-            for request in () if asked else requests:
-                await self.service.request(request)
+            requests = [self._request(request, actor, *source, private) for source in sources[:MAX_IMAGES]]
+            asked = len(requests) > 1 and await self._asked(request, requests)
+            for each in () if asked else requests:
+                await self.service.request(each)
             if words := left_out_text(len(requests), len(sources), (), actor.locale, offered=asked):
-                self.tasks.spawn("left_out", self.tell_once(order, lambda _: words, "left_out"))
+                self.tasks.spawn("left_out", self.answer_once(request, lambda _: words, "left_out"))
         except Exception as error:
-            self.tasks.spawn("explain", self._explain(order, error, actor.locale))
+            self.tasks.spawn("explain", self._refuse_once(request, error, actor.locale))
 
-    async def _asked(self, order: Order, requests: Sequence[UpscaleRequest]) -> bool:
+    async def _asked(self, request: ImageRequest, requests: Sequence[UpscaleRequest]) -> bool:
         """Whether these wait for the member to choose among them; then the question is asked, once."""
-        files = order.files[: len(requests)]
-        sizes = await asyncio.gather(*(size_of(self.api, order.where.team, file) for file in files))
+        files = request.files[: len(requests)]
+        sizes = await asyncio.gather(*(size_of(self.api, request.origin.team, file) for file in files))
         sizes += [None] * (len(requests) - len(sizes))
-        key = f"{order.where.team_id}:{order.event}:{order.edited_ts}"
-        card = await self.batches.question(key, requests, sizes, agreed_nanousd=order.agreed_nanousd)
+        key = f"{request.origin.team_id}:{request.event}:{request.edited_ts}"
+        card = await self.batches.question(key, requests, sizes, agreed_nanousd=request.agreed_nanousd)
         if card is None:
             return False
-        if not order.may_come_again or await self.claimed(key):
-            await self._ask(_in_thread(order), card, private=requests[0].private)
+        if not request.redeliverable or await self.claim_answer(key):
+            await self._ask(_in_thread(request), card, private=requests[0].private)
         return True
 
-    async def _ask(self, where: Where, card: Card, *, private: bool) -> None:
+    async def _ask(self, origin: Origin, card: Card, *, private: bool) -> None:
         """In the conversation, as a job's own question is; to the member alone where that is wished or refused."""
-        if where.channel_id and not private and not where.response_url:
+        if origin.channel_id and not private and not origin.response_url:
             try:
-                await self.api.post(where.team, where.channel_id, draw(card), thread_ts=where.thread_ts)
+                await self.api.post(origin.team, origin.channel_id, draw(card), thread_ts=origin.thread_ts)
             except SlackError as error:
                 log.info("slack_question_refused", error=error.error)
             else:
                 return
-        await self.tell(where, card)
+        await self.answer(origin, card)
 
-    def _sources(self, order: Order, presets: Presets) -> tuple[list[tuple[str, Source]], bool]:
+    def _sources(self, request: ImageRequest, presets: Presets) -> tuple[list[tuple[str, Source]], bool]:
         """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
-        found = [self._shown(number, file, order.where) for number, file in enumerate(order.files)]
-        links, private = list(order.links), bool(order.private)
+        found = [self._message_source(number, file, request.origin) for number, file in enumerate(request.files)]
+        links, private = list(request.links), bool(request.private)
         try:
-            parsed = parse(order.text, {}, self.service.models, presets=presets, lenient=True)
+            parsed = parse(request.text, {}, self.service.models, presets=presets, lenient=True)
             links += parsed.links
-            private = private or (order.private is None and bool(parsed.private))
+            private = private or (request.private is None and bool(parsed.private))
         except InvalidParameters:
             if not found:
                 raise
             # The core judges it, or knows the job already from before its words were edited.
         named = ((f"link{number}", link) for number, link in enumerate(links))
-        found += [(name, t.link_source(link, order.where, self.own_hosts)) for name, link in named]
+        found += [(name, t.link_source(link, request.origin, self.own_hosts)) for name, link in named]
         return found, private
 
-    def _shown(self, number: int, picture: Mapping[str, Any], where: Where) -> tuple[str, Source]:
+    def _message_source(self, number: int, picture: Mapping[str, Any], origin: Origin) -> tuple[str, Source]:
         """A picture of a message: a file by its id, or an address that a block or an unfurled link shows."""
         if picture.get("id"):
-            return str(picture["id"]), t.file_source(picture, where)
-        source = t.link_source(str(picture.get("link") or ""), where, self.own_hosts)
+            return str(picture["id"]), t.file_source(picture, origin)
+        source = t.link_source(str(picture.get("link") or ""), origin, self.own_hosts)
         return f"seen{number}", replace(source, name=str(picture.get("name") or "") or source.name)
 
-    def _request(self, order: Order, actor: Requester, item: str, source: Source, private: bool) -> UpscaleRequest:
+    def _request(
+        self, request: ImageRequest, actor: Requester, item: str, source: Source, private: bool
+    ) -> UpscaleRequest:
         return UpscaleRequest(
-            key=t.job_key(order.where.team_id, order.event, item),
+            key=t.job_key(request.origin.team_id, request.event, item),
             requester=actor,
             source=source,
-            reply=t.address(order.where, private=private, thread_ts=order.thread_ts),
-            text=order.text,
-            fields=order.fields,
+            reply=t.address(request.origin, private=private, thread_ts=request.thread_ts),
+            text=request.text,
+            fields=request.fields,
             private=private,
             unsafe_place=True,  # Slack has no age-restricted channels: the operator's rule alone decides
         )
 
-    async def _explain(self, order: Order, error: Exception, locale: str) -> None:
+    async def _refuse_once(self, request: ImageRequest, error: Exception, locale: str) -> None:
         """Tell once, even where the same event comes again to another process."""
-        if order.may_come_again:
-            key = f"{order.where.team_id}:{order.event}:{order.edited_ts}".removesuffix(":")
-            if not await self.claimed(key):
+        if request.redeliverable:
+            key = f"{request.origin.team_id}:{request.event}:{request.edited_ts}".removesuffix(":")
+            if not await self.claim_answer(key):
                 return
-        await self.refuse(_in_thread(order), error, locale)
+        await self.answer_refusal(_in_thread(request), error, locale)
 
-    async def tell_once(self, order: Order, text: Callable[[str], str], *about: str) -> None:
+    async def answer_once(self, request: ImageRequest, text: Callable[[str], str], *about: str) -> None:
         """Tell the member what `text` says in their language, even where the same event comes again."""
-        if not order.may_come_again or await self.claimed(":".join((order.where.team_id, order.event, *about))):
-            actor = await self.actor(order.where)
-            await self.tell(_in_thread(order), text(actor.locale))
+        if not request.redeliverable or await self.claim_answer(
+            ":".join((request.origin.team_id, request.event, *about))
+        ):
+            actor = await self.actor(request.origin)
+            await self.answer(_in_thread(request), text(actor.locale))
 
-    async def tell_limit(self, where: Where, most: int, total: int) -> None:
+    async def answer_pick_limit(self, origin: Origin, most: int, total: int) -> None:
         """A form cannot offer all of a message's pictures."""
-        actor = await self.actor(where)
-        await self.tell(where, left_out_text(most, total, (), actor.locale, offered=True))
+        actor = await self.actor(origin)
+        await self.answer(origin, left_out_text(most, total, (), actor.locale, offered=True))
 
-    async def claimed(self, key: str) -> bool:
+    async def claim_answer(self, key: str) -> bool:
         """Whether nobody has answered this yet. Rather said twice than not at all: the database may be what is away."""
         try:
-            return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_FOR_S)
+            return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_TTL_S)
         except Exception as error:
-            log.info("slack_answer_not_claimed", error=(await self.known(error)).code)
+            log.info("slack_answer_not_claimed", error=(await self.to_domain_error(error)).code)
             return True
 
-    async def presets(self, where: Where) -> Presets:
+    async def presets(self, origin: Origin) -> Presets:
         """Those that the member may name; everybody's where they cannot be read now: what is begun is judged again."""
         try:
-            return await self.service.accounts.presets(t.requester(where, t.Person()))
+            return await self.service.accounts.presets(t.requester(origin, t.SlackUser()))
         except Exception as error:
-            log.info("slack_presets_unread", error=(await self.known(error)).code)
+            log.info("slack_presets_unread", error=(await self.to_domain_error(error)).code)
             return PRESETS
 
     def text_is_parameters(self, text: str, presets: Presets = PRESETS) -> bool:
@@ -295,5 +299,5 @@ class HandlerContext:
         return True
 
 
-def _in_thread(order: Order) -> Where:
-    return replace(order.where, thread_ts=order.thread_ts) if order.thread_ts else order.where
+def _in_thread(request: ImageRequest) -> Origin:
+    return replace(request.origin, thread_ts=request.thread_ts) if request.thread_ts else request.origin

@@ -22,18 +22,18 @@ from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.commands import Commands
 from adapters.slack.inbound.messages import Events, NotStored
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Origin
 from adapters.slack.settings import secret
 
 log = structlog.get_logger(__name__)
 
 EVENTS_PATH = "/slack/events"
 MAX_BODY_BYTES = 1_000_000
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 """What bolt, and our own reading of who acted, raise for a payload that is not as it should be."""
 
 
-def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) -> AsyncApp:
+def build(ctx: HandlerContext, client: AsyncWebClient, drain: DrainMiddleware) -> AsyncApp:
     async def authorize(enterprise_id: str | None, team_id: str | None, user_id: str | None) -> AuthorizeResult | None:
         """From memory: no database and no `auth.test` before an acknowledgement. A stranger is looked up once."""
         install = ctx.installs.cached(team_id or "", enterprise_id or "")
@@ -55,14 +55,14 @@ def build(ctx: HandlerContext, client: AsyncWebClient, gate: DrainMiddleware) ->
             client=client,
             signing_secret=secret(ctx.settings.slack_signing_secret) or None,
             authorize=authorize,  # type: ignore[arg-type]
-            before_authorize=gate.__call__,
+            before_authorize=drain.__call__,
             attaching_function_token_enabled=False,
             process_before_response=True,
         )
     Commands(ctx).register(app)
     Events(ctx).register(app)
     # Whatever else is subscribed to, or comes as a new subtype, is taken and left alone.
-    app.event(re.compile(".*"))(_left_alone)
+    app.event(re.compile(".*"))(_ignore)
     app.error(_last_resort(ctx))
     return app
 
@@ -86,19 +86,19 @@ def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
         if isinstance(error, NotStored):
             return BoltResponse(status=503, body="")
         try:
-            where = ctx.where(body, context)
-        except UNREADABLE:
-            where = Where("", "")
-        if where.user_id:
-            ctx.tasks.spawn("last_resort", ctx.refuse(where, error, ctx.locale(where)))
+            origin = ctx.origin(body, context)
+        except MALFORMED:
+            origin = Origin("", "")
+        if origin.user_id:
+            ctx.tasks.spawn("last_resort", ctx.answer_refusal(origin, error, ctx.locale(origin)))
         else:
-            await ctx.known(error)
+            await ctx.to_domain_error(error)
         return BoltResponse(status=200, body="")
 
     return last_resort
 
 
-async def _left_alone(body: dict[str, Any]) -> None:
+async def _ignore(body: dict[str, Any]) -> None:
     """An event that nobody here needs; bolt has acknowledged it."""
 
 
@@ -123,7 +123,7 @@ class HttpEndpoint:
                 body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
             )
             return await to_aiohttp_response(await self.app.async_dispatch(received))
-        except UNREADABLE as error:  # what our listeners raise ends in the last resort
+        except MALFORMED as error:  # what our listeners raise ends in the last resort
             log.warning("slack_request_unreadable", kind=type(error).__name__)
             return web.Response(status=400, text="unreadable")
 

@@ -22,10 +22,10 @@ log = structlog.get_logger(__name__)
 
 _BLOCK: Shape = {"block_id": str, "type": str, "elements": [dict], "accessory": dict, "element": dict}
 _STATE: Shape = {"value": str, "selected_option": {"value": str}, "selected_options": [{"value": str}], "files": list}
-_WHO: Shape = {"id": str, "team_id": str, "name": str, "username": str}
-SHAPE: Shape = {
+_USER: Shape = {"id": str, "team_id": str, "name": str, "username": str}
+PAYLOAD_SHAPE: Shape = {
     "type": str, "command": str, "text": str, "callback_id": str, "trigger_id": str, "response_url": str,
-    "team_id": str, "user_id": str, "channel_id": str, "user": _WHO, "team": _WHO, "channel": _WHO,
+    "team_id": str, "user_id": str, "channel_id": str, "user": _USER, "team": _USER, "channel": _USER,
     "event": {"type": str, "subtype": str, "ts": str, "text": str, "files": [{"id": str}]},
     "message": {"ts": str, "thread_ts": str, "text": str, "blocks": [_BLOCK], "files": [{"id": str}]},
     "actions": [{"action_id": str, "block_id": str, "type": str, "value": str}],
@@ -33,7 +33,7 @@ SHAPE: Shape = {
              "state": {"values": {"*": {"*": _STATE}}}},
 }  # fmt: skip
 """What is read of Slack's payloads, by bolt and here."""
-_IDS: Shape = {"team_id": str, "enterprise_id": str, "user_id": str, "channel_id": str}
+CONTEXT_SHAPE: Shape = {"team_id": str, "enterprise_id": str, "user_id": str, "channel_id": str}
 """Of bolt's context."""
 
 
@@ -42,34 +42,34 @@ class DrainMiddleware:
     """bolt's `before_authorize`."""
 
     ctx: HandlerContext
-    closed: bool = False
+    draining: bool = False
 
     async def __call__(self, req: AsyncBoltRequest, next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
-        if not _made_readable(req):
+        if not _validate(req):
             log.warning("slack_payload_unreadable", type=str(req.body.get("type"))[:40])
             return BoltResponse(status=400, body="")
         body = req.body
-        if not (self.closed or self.ctx.service.draining) or body.get("type") == "url_verification":
+        if not (self.draining or self.ctx.service.draining) or body.get("type") == "url_verification":
             return await next()
         if body.get("type") == "event_callback":
             return BoltResponse(status=503, body="")
-        where = self.ctx.where(body, req.context)
-        told = explain(Draining(), self.ctx.locale(where)).text
+        origin = self.ctx.origin(body, req.context)
+        told = explain(Draining(), self.ctx.locale(origin)).text
         if "command" in body:
             return _json({"response_type": "ephemeral", "text": told})
         if body.get("type") == "view_submission":
             blocks = (body.get("view") or {}).get("blocks") or []
             fields = [str(block["block_id"]) for block in blocks if block.get("type") == "input"]
             return _json({"response_action": "errors", "errors": {fields[0]: told}} if fields else {})
-        if where.user_id:  # a button or shortcut: the word comes beside it
-            self.ctx.tasks.spawn("draining", self.ctx.tell(where, told))
+        if origin.user_id:  # a button or shortcut: the word comes beside it
+            self.ctx.tasks.spawn("draining", self.ctx.answer(origin, told))
         return BoltResponse(status=200, body="")
 
 
-def _made_readable(req: AsyncBoltRequest) -> bool:
+def _validate(req: AsyncBoltRequest) -> bool:
     """Leave out what cannot be stored; False for a payload of another shape, or too deep."""
     try:
-        if not (has_shape(req.body, SHAPE) and has_shape(req.context, _IDS)):
+        if not (has_shape(req.body, PAYLOAD_SHAPE) and has_shape(req.context, CONTEXT_SHAPE)):
             return False
         req.body = clean_json(req.body)
     except RecursionError:

@@ -20,7 +20,7 @@ from core.net.turns import Turns
 
 log = structlog.get_logger(__name__)
 
-LONGEST_PAUSE_S = 30.0
+MAX_PAUSE_S = 30.0
 FRAMES_AT_ONCE = 8
 """In one turn of the event loop, at 0.7 ms until the acknowledgement."""
 LARGE_FRAME_CHARS = 8_000
@@ -28,7 +28,7 @@ LARGE_FRAME_CHARS = 8_000
 
 
 @dataclass(frozen=True, slots=True)
-class SocketTimes:
+class SocketTimeouts:
     """How patient the watchdog is, in seconds; tests are less so."""
 
     connect_s: float = 12.0
@@ -47,10 +47,10 @@ class Sockets:
     app_token: str
     client: AsyncWebClient
     count: int
-    times: SocketTimes
-    first: asyncio.Event = field(default_factory=asyncio.Event)
-    turns: Turns = field(default_factory=lambda: Turns(FRAMES_AT_ONCE))
-    large: Turns = field(default_factory=lambda: Turns(per_iteration=1))
+    times: SocketTimeouts
+    first_connected: asyncio.Event = field(default_factory=asyncio.Event)
+    frame_turns: Turns = field(default_factory=lambda: Turns(FRAMES_AT_ONCE))
+    large_frame_turns: Turns = field(default_factory=lambda: Turns(per_iteration=1))
     _open: set[int] = field(default_factory=set)
 
     @property
@@ -60,9 +60,9 @@ class Sockets:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(self.count):
-                group.create_task(self._keep(number), name=f"slack-socket-{number}")
+                group.create_task(self._run_socket(number), name=f"slack-socket-{number}")
 
-    async def _keep(self, number: int) -> None:
+    async def _run_socket(self, number: int) -> None:
         """One connection for ever: build, watch, take down, pause, build anew."""
         pause_s = self.times.first_pause_s
         while True:
@@ -70,15 +70,15 @@ class Sockets:
             try:
                 if await self._connect(handler):
                     self._open.add(number)
-                    self.first.set()
+                    self.first_connected.set()
                     pause_s = self.times.first_pause_s
                     await self._watch(handler, number)
             finally:
                 self._open.discard(number)
-                await self._take_down(handler)
+                await self._close(handler)
             log.warning("slack_socket_rebuilt", socket=number, pause_s=pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+            pause_s = min(MAX_PAUSE_S, pause_s * 2)
 
     def _build(self, number: int) -> AsyncSocketModeHandler:
         handler = AsyncSocketModeHandler(
@@ -88,20 +88,20 @@ class Sockets:
             web_client=self.client,
             ping_interval=self.times.ping_s,
         )
-        take = functools.partial(self._take, str(number), handler.client.message_queue)
+        take = functools.partial(self._enqueue, str(number), handler.client.message_queue)
         handler.client.enqueue_message = take  # type: ignore[method-assign]
         return handler
 
-    async def _take(self, socket: str, queue: asyncio.Queue[str], frame: str) -> None:
+    async def _enqueue(self, socket: str, queue: asyncio.Queue[str], frame: str) -> None:
         """A few in each turn of the event loop. Meanwhile nothing more is read from this socket, so that a flood of
         frames waits with its sender; the SDK would read on, and begin hundreds at once.
         """
         if len(frame) > MAX_BODY_BYTES:
             log.warning("slack_frame_too_large", chars=len(frame))
             return
-        await self.turns.wait(socket)
+        await self.frame_turns.wait(socket)
         if len(frame) > LARGE_FRAME_CHARS:
-            await self.large.wait(socket)
+            await self.large_frame_turns.wait(socket)
         queue.put_nowait(frame)
 
     async def _connect(self, handler: AsyncSocketModeHandler) -> bool:
@@ -129,7 +129,7 @@ class Sockets:
             else:
                 self._open.discard(number)
 
-    async def _take_down(self, handler: AsyncSocketModeHandler) -> None:
+    async def _close(self, handler: AsyncSocketModeHandler) -> None:
         """Close within a bound, and end whatever the client leaves behind."""
         client = handler.client
         client.auto_reconnect_enabled = False

@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 MAX_RUNNING = 5000
 
 
-class Tasks:
+class BackgroundTasks:
     """Starts and owns tasks. What they raise is logged, never lost, never raised elsewhere."""
 
     def __init__(self) -> None:

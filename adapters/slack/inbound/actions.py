@@ -10,9 +10,9 @@ from typing import Any
 
 import structlog
 
-from adapters.slack.context import HandlerContext, Told
+from adapters.slack.context import HandlerContext, HandlerResult
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Origin
 from adapters.slack.outbound.errors import GONE, SlackError
 from adapters.slack.outbound.files import Upload, posts_of
 from adapters.slack.views.card import draw
@@ -30,9 +30,9 @@ from core.presentation.texts.request_texts import choose_images_text
 log = structlog.get_logger(__name__)
 
 CLICK_AREA = "slack.click"
-CLICK_ONCE_S = 3.0
-COMPARE_ONCE_S = 20.0
-BESIDE_AREA = "slack.beside"
+CLICK_LOCK_S = 3.0
+COMPARE_LOCK_S = 20.0
+EXTRAS_AREA = "slack.beside"
 """Messages and files of a job beside its result, by job id."""
 
 STARTING = frozenset({"confirm", "pick", "all", *CHANGES})
@@ -45,7 +45,7 @@ class Press:
     verb: str
     job_id: str
     argument: str
-    where: Where
+    origin: Origin
     trigger_id: str
     message_ts: str = ""
     value: str = ""
@@ -53,7 +53,7 @@ class Press:
     """Which entries of the message's list are ticked."""
 
 
-def press_of(body: dict[str, Any], where: Where) -> Press | None:
+def parse_press(body: dict[str, Any], origin: Origin) -> Press | None:
     """From a `block_actions` payload; None where it is not one of a job's buttons.
 
     Which message it came from, and what goes along with it, is believed only where the message shows that very button:
@@ -67,7 +67,7 @@ def press_of(body: dict[str, Any], where: Where) -> Press | None:
     rows = [block.get("elements") or [block.get("accessory") or {}] for block in message.get("blocks") or []]
     button = next((one for row in rows for one in row if one.get("action_id") == action_id), None)
     shown = (str(message.get("ts") or ""), str(button.get("value") or "")) if button else ("", "")
-    return Press(verb, job_id, argument, where, str(body.get("trigger_id") or ""), *shown, _picked(body))
+    return Press(verb, job_id, argument, origin, str(body.get("trigger_id") or ""), *shown, _picked(body))
 
 
 def _picked(body: dict[str, Any]) -> tuple[int, ...]:
@@ -79,12 +79,12 @@ def _picked(body: dict[str, Any]) -> tuple[int, ...]:
 async def handle(ctx: HandlerContext, press: Press) -> None:
     """Do it, and tell whoever pressed what there is to say, or why it is refused."""
     if (handler := _HANDLERS.get(press.verb)) is not None:
-        await ctx.answering(press.where, partial(handler, ctx, press), starts=press.verb in STARTING)
+        await ctx.run_and_answer(press.origin, partial(handler, ctx, press), starts=press.verb in STARTING)
 
 
-async def _once(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_ONCE_S) -> bool:
+async def _claim_click(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_LOCK_S) -> bool:
     """Whether this is not the same press again: within seconds, by the same person or on the same message."""
-    key = ":".join((press.where.team_id, *who, press.verb, press.job_id, press.argument))
+    key = ":".join((press.origin.team_id, *who, press.verb, press.job_id, press.argument))
     return await ctx.state.claim(CLICK_AREA, key, ttl_s=for_s)
 
 
@@ -92,25 +92,25 @@ async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     await ctx.service.confirm(press.job_id, actor)
 
 
-async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
+async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """Some or all of several pictures; the question becomes what has begun."""
     picked = press.picked if press.verb == "pick" else None
-    begun = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.where))
+    begun = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
     if begun is None:
         return plain_card(choose_images_text(actor.locale), tone="info")
-    if await ctx.api.respond(press.where.response_url, draw(begun), replace=True):
+    if await ctx.api.respond(press.origin.response_url, draw(begun), replace=True):
         return None
-    at = {"channel": press.where.channel_id, "ts": press.message_ts}
-    return None if await _tried(ctx, press, "chat.update", **at, **draw(begun).as_args()) else begun
+    at = {"channel": press.origin.channel_id, "ts": press.message_ts}
+    return None if await _try_call(ctx, press, "chat.update", **at, **draw(begun).as_args()) else begun
 
 
-async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
+async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     try:
         job = await ctx.service.cancel(press.job_id, actor)
     except TooLate as late:
         # A message that outlived its job: its post was never answered.
         if press.message_ts and JobState(late.state).terminal:
-            await _tried(ctx, press, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
+            await _try_call(ctx, press, "chat.delete", channel=press.origin.channel_id, ts=press.message_ts)
         raise
     if not job.state.terminal and job.remote is not None and job.remote.request_id:
         return progress_texts.cancel_pending_text(actor.locale)
@@ -120,13 +120,13 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Told |
 async def _dismiss(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """The first message of a job, which its result did not take away because nobody could find it."""
     await ctx.service.job(press.job_id, actor)
-    await _tried(ctx, press, "chat.delete", channel=press.where.channel_id, ts=press.message_ts)
+    await _try_call(ctx, press, "chat.delete", channel=press.origin.channel_id, ts=press.message_ts)
 
 
 async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    if await _once(ctx, press, actor.user_id):
-        key = t.job_key(press.where.team_id, f"press-{press.trigger_id}", press.job_id)
-        change, reply = Change.of(press.verb, press.argument), t.address(press.where)
+    if await _claim_click(ctx, press, actor.user_id):
+        key = t.job_key(press.origin.team_id, f"press-{press.trigger_id}", press.job_id)
+        change, reply = Change.of(press.verb, press.argument), t.address(press.origin)
         await ctx.service.repeat(press.job_id, actor, change, key=key, reply=reply)
 
 
@@ -136,62 +136,62 @@ async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Re
         raise JobNotFound
     known = await ctx.allowlist.decide(actor, press.job_id, verdict)
     told = draw(place_decision_card(known, actor.locale))
-    at: dict[str, Any] = {"channel": press.where.channel_id, "ts": press.message_ts, **told.as_args()}
-    await ctx.api.call(press.where.team, "chat.update", **at)
+    at: dict[str, Any] = {"channel": press.origin.channel_id, "ts": press.message_ts, **told.as_args()}
+    await ctx.api.call(press.origin.team, "chat.update", **at)
 
 
 async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """Before and after side by side, in the thread under the result."""
-    where = press.where
-    if not await _once(ctx, press, where.channel_id, press.message_ts, for_s=COMPARE_ONCE_S):
+    origin = press.origin
+    if not await _claim_click(ctx, press, origin.channel_id, press.message_ts, for_s=COMPARE_LOCK_S):
         return
     job = await ctx.service.job(press.job_id, actor)
     file = await ctx.media.compare(job)
     card = comparison(job, actor.locale, rows=file.rows)
     name = f"compare-{job.id}{suffix_for(file.mime)}"
-    file_id = await ctx.uploader.once(where.team, Upload(file.path, name, name, card.pictures[0].alt, file.bytes))
-    await ctx.uploader.wait_processed(where.team, file_id)
-    thread_ts = where.thread_ts or press.message_ts
-    posted = await ctx.api.post(where.team, where.channel_id, draw(card, image_id=file_id), thread_ts=thread_ts)
+    file_id = await ctx.uploader.send_once(origin.team, Upload(file.path, name, name, card.pictures[0].alt, file.bytes))
+    await ctx.uploader.wait_processed(origin.team, file_id)
+    thread_ts = origin.thread_ts or press.message_ts
+    posted = await ctx.api.post(origin.team, origin.channel_id, draw(card, image_id=file_id), thread_ts=thread_ts)
     # To be deleted with the job: it shows a part of both pictures.
-    beside = await ctx.state.get(BESIDE_AREA, job.id) or {}
-    messages = [*beside.get("messages", ()), [where.channel_id, str(posted["ts"])]]
-    await ctx.state.put(BESIDE_AREA, job.id, {"messages": messages, "files": [*beside.get("files", ()), file_id]})
+    extras = await ctx.state.get(EXTRAS_AREA, job.id) or {}
+    messages = [*extras.get("messages", ()), [origin.channel_id, str(posted["ts"])]]
+    await ctx.state.put(EXTRAS_AREA, job.id, {"messages": messages, "files": [*extras.get("files", ()), file_id]})
 
 
-async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
+async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """The images go, here, at fal and at Slack; then every message that showed them."""
     await ctx.service.delete(press.job_id, actor)
-    channel_id = press.where.channel_id
+    channel_id = press.origin.channel_id
     shown = [(channel_id, press.message_ts)] if press.message_ts and channel_id else []
-    beside = await ctx.state.get(BESIDE_AREA, press.job_id) or {}
-    shown += [(str(channel), str(ts)) for channel, ts in beside.get("messages", ())]
+    extras = await ctx.state.get(EXTRAS_AREA, press.job_id) or {}
+    shown += [(str(channel), str(ts)) for channel, ts in extras.get("messages", ())]
     carried = [name for name in press.value.split(",") if name]
     shown += [(channel_id, ts.removeprefix("m")) for ts in carried if ts.startswith("m")]
     files = [name for name in carried if not name.startswith("m")]
-    for file_id in dict.fromkeys([*files, *beside.get("files", ())]):
+    for file_id in dict.fromkeys([*files, *extras.get("files", ())]):
         shown += await _shares(ctx, press, file_id)
-        await _tried(ctx, press, "files.delete", file=file_id)
+        await _try_call(ctx, press, "files.delete", file=file_id)
     left = False
     for channel, ts in dict.fromkeys(shown):
-        if not await _tried(ctx, press, "chat.delete", channel=channel, ts=ts):
+        if not await _try_call(ctx, press, "chat.delete", channel=channel, ts=ts):
             left = True
             gone = draw(plain_card(deleted_text(actor.locale), tone="done"))
-            await _tried(ctx, press, "chat.update", channel=channel, ts=ts, **gone.as_args())
-    await ctx.state.delete(BESIDE_AREA, press.job_id)
+            await _try_call(ctx, press, "chat.update", channel=channel, ts=ts, **gone.as_args())
+    await ctx.state.delete(EXTRAS_AREA, press.job_id)
     return not_removed_text(actor.locale) if left else None
 
 
 async def _shares(ctx: HandlerContext, press: Press, file_id: str) -> list[tuple[str, str]]:
     try:
-        return posts_of((await ctx.api.call(press.where.team, "files.info", file=file_id)).get("file") or {})
+        return posts_of((await ctx.api.call(press.origin.team, "files.info", file=file_id)).get("file") or {})
     except SlackError:
         return []
 
 
-async def _tried(ctx: HandlerContext, press: Press, method: str, **args: Any) -> bool:
+async def _try_call(ctx: HandlerContext, press: Press, method: str, **args: Any) -> bool:
     try:
-        await ctx.api.call(press.where.team, method, **args)
+        await ctx.api.call(press.origin.team, method, **args)
     except SlackError as error:
         log.info("slack_not_deleted", job=press.job_id, method=method, error=error.error)
         return error.error in GONE
@@ -202,17 +202,17 @@ async def _share(ctx: HandlerContext, press: Press, actor: Requester) -> Card:
     return share_link_card(await ctx.service.share(press.job_id, actor), actor.locale)
 
 
-async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> Told | None:
+async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """A kept result again, to the member directly (or here, in a direct message)."""
-    if not await _once(ctx, press, actor.user_id):
+    if not await _claim_click(ctx, press, actor.user_id):
         return None
-    direct = press.where.kind == "im"
-    where = press.where if direct else replace(press.where, channel_id="", thread_ts="")
-    await ctx.service.redeliver(press.job_id, actor, reply=t.address(where))
+    direct = press.origin.kind == "im"
+    origin = press.origin if direct else replace(press.origin, channel_id="", thread_ts="")
+    await ctx.service.redeliver(press.job_id, actor, reply=t.address(origin))
     return None if direct else sending_directly_text(actor.locale)
 
 
-_HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[Told | None]]] = {
+_HANDLERS: dict[str, Callable[[HandlerContext, Press, Requester], Awaitable[HandlerResult | None]]] = {
     "admit": partial(_decide, "admit"),
     "refuse": partial(_decide, "refuse"),
     "confirm": _confirm,

@@ -14,22 +14,22 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.context import ANSWERED_AREA, HandlerContext, Order
+from adapters.slack.context import ANSWERED_AREA, HandlerContext, ImageRequest
 from adapters.slack.inbound import subcommands
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.modals import publish_home
-from adapters.slack.inbound.translate import Where, pictures_of
+from adapters.slack.inbound.translate import Origin, images_of
 from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
 from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
 from adapters.slack.outbound.files import posts_of
-from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.setup.installations import Install, Installations
 from core.domain.job import Requester
 from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
 from core.presentation.texts.request_texts import thread_unreadable_text
 
 log = structlog.get_logger(__name__)
 
-TAKEN_SUBTYPES = (None, "file_share", "thread_broadcast")
+HANDLED_SUBTYPES = (None, "file_share", "thread_broadcast")
 THREAD_WAIT_S = 1.2
 """Slack allows one look into a thread a minute to some apps; nobody waits for that."""
 FILE_BEFORE_S, LISTED = 3600.0, 20
@@ -57,7 +57,7 @@ class Events:
 
     async def mentioned(self, body: Body, context: AsyncBoltContext) -> None:
         """`@bot factor=3` with a picture, or words that are one of the subcommands."""
-        await self._take(body, context, in_thread=True)
+        await self._handle_message(body, context, in_thread=True)
 
     async def message(self, body: Body, context: AsyncBoltContext) -> None:
         """A direct message; or a message with a picture in a channel that mentions us."""
@@ -65,94 +65,94 @@ class Events:
         if event.get("subtype") == "message_changed" and (edited := _edited(event)):
             event = edited
             body = body | {"event": edited}
-        if event.get("subtype") not in TAKEN_SUBTYPES or event.get("bot_id") or not event.get("user"):
+        if event.get("subtype") not in HANDLED_SUBTYPES or event.get("bot_id") or not event.get("user"):
             return
         direct = event.get("channel_type") == "im"
         mentions_us = f"<@{context.bot_user_id}" in str(event.get("text") or "")
-        if direct or (mentions_us and pictures_of(event)):
-            await self._take(body, context, in_thread=not direct)
+        if direct or (mentions_us and images_of(event)):
+            await self._handle_message(body, context, in_thread=not direct)
 
-    async def _take(self, body: Body, context: AsyncBoltContext, *, in_thread: bool) -> None:
+    async def _handle_message(self, body: Body, context: AsyncBoltContext, *, in_thread: bool) -> None:
         event = body.get("event") or {}
         if event.get("bot_id"):
             return
-        where = self.ctx.where(body, context)
+        origin = self.ctx.origin(body, context)
         ts = str(event.get("ts") or "")
-        thread_ts = where.thread_ts or (ts if in_thread else "")
-        said = t.spoken(event.get("text"))
-        key = f"post-{where.channel_id}-{ts}"
-        files = pictures_of(event)
+        thread_ts = origin.thread_ts or (ts if in_thread else "")
+        said = t.without_mentions(event.get("text"))
+        key = f"post-{origin.channel_id}-{ts}"
+        files = images_of(event)
         name, rest = subcommands.subcommand(said)
         edited_ts = str((event.get("edited") or {}).get("ts") or "")
-        order = Order(
-            where, key, said, files, thread_ts=thread_ts, spoken=True, may_come_again=True, edited_ts=edited_ts
+        request = ImageRequest(
+            origin, key, said, files, thread_ts=thread_ts, has_prose=True, redeliverable=True, edited_ts=edited_ts
         )
         if name and not files:
-            self.ctx.tasks.spawn(name, self._once(order, name, rest))
+            self.ctx.tasks.spawn(name, self._answer_subcommand_once(request, name, rest))
         elif files or "://" in said:
-            await self._stored(self.ctx.take(order))
+            await self._finish_before_ack(self.ctx.submit(request))
         else:
-            await self._stored(self._take_without(order, ts, mentioned=in_thread))
+            await self._finish_before_ack(self._handle_without_image(request, ts, mentioned=in_thread))
 
-    async def _take_without(self, order: Order, ts: str, *, mentioned: bool) -> None:
+    async def _handle_without_image(self, request: ImageRequest, ts: str, *, mentioned: bool) -> None:
         """Nothing in the event: its files may be known all the same, a thread may have some above, or it is talk."""
-        where = order.where
-        if mentioned and (files := await attached(self.ctx.api, where, ts)):
-            await self.ctx.take(replace(order, files=files))
+        origin = request.origin
+        if mentioned and (files := await list_files_of(self.ctx.api, origin, ts)):
+            await self.ctx.submit(replace(request, files=files))
             return
-        presets = await self.ctx.presets(where)
-        text = without_ordinary_words(order.text, presets)
+        presets = await self.ctx.presets(origin)
+        text = without_ordinary_words(request.text, presets)
         asks = bool(text) and self.ctx.text_is_parameters(text, presets)
-        if asks and not where.thread_ts:
-            await self.ctx.take(order)
-        elif where.thread_ts and not is_small_talk(order.text, presets):
-            await self._take_above(order, ts, asks=asks)
+        if asks and not origin.thread_ts:
+            await self.ctx.submit(request)
+        elif origin.thread_ts and not is_small_talk(request.text, presets):
+            await self._submit_from_thread(request, ts, asks=asks)
         else:
-            self.ctx.tasks.spawn("help", self._help_now_and_then(order))
+            self.ctx.tasks.spawn("help", self._send_help_rarely(request))
 
-    async def _stored(self, work: Coroutine[Any, Any, None]) -> None:
-        if not await self.ctx.stored(work):
+    async def _finish_before_ack(self, work: Coroutine[Any, Any, None]) -> None:
+        if not await self.ctx.finish_before_ack(work):
             raise NotStored
 
-    async def _take_above(self, order: Order, ts: str, *, asks: bool) -> None:
+    async def _submit_from_thread(self, request: ImageRequest, ts: str, *, asks: bool) -> None:
         """A mention without a picture in a thread: the nearest picture above it, where we may read the thread."""
-        where = order.where
+        origin = request.origin
         try:
-            found = await nearest_above(self.ctx.api, where, ts, self.ctx.installs)
+            found = await nearest_images_above(self.ctx.api, origin, ts, self.ctx.installs)
         except SlackRefused as refusal:
             log.info("slack_thread_unread", error=refusal.error)
             if refusal.error == SCOPE_MISSING and asks:
-                needed = str(refusal.data.get("needed") or HISTORY_SCOPES[where.kind])
-                await self.ctx.tell_once(order, lambda locale: thread_unreadable_text(needed, locale))
+                needed = str(refusal.data.get("needed") or HISTORY_SCOPES[origin.kind])
+                await self.ctx.answer_once(request, lambda locale: thread_unreadable_text(needed, locale))
                 return
             found = []
         except SlackError as away:
             log.info("slack_thread_unread", error=away.error)
             found = []
         if found or asks:
-            await self.ctx.take(replace(order, files=found))
+            await self.ctx.submit(replace(request, files=found))
         else:
-            await self._help_now_and_then(order)
+            await self._send_help_rarely(request)
 
-    async def _once(self, order: Order, name: str, rest: str) -> None:
+    async def _answer_subcommand_once(self, request: ImageRequest, name: str, rest: str) -> None:
         """A subcommand typed as a message, answered once however often the event comes."""
-        if await self.ctx.claimed(f"{order.where.team_id}:{order.event}"):
-            await subcommands.answer(self.ctx, order.where, name, rest)
+        if await self.ctx.claim_answer(f"{request.origin.team_id}:{request.event}"):
+            await subcommands.answer(self.ctx, request.origin, name, rest)
 
-    async def _help_now_and_then(self, order: Order) -> None:
+    async def _send_help_rarely(self, request: ImageRequest) -> None:
         """Somebody talks to us without a picture: the help, but not after every "thank you"."""
-        where = order.where
-        key = f"help:{where.team_id}:{where.user_id}:{where.channel_id}"
+        origin = request.origin
+        key = f"help:{origin.team_id}:{origin.user_id}:{origin.channel_id}"
 
         async def help_once(_: Requester) -> None:
             if await self.ctx.state.claim(ANSWERED_AREA, key, ttl_s=HELP_AGAIN_S):
-                await subcommands.answer(self.ctx, where, "help", "")
+                await subcommands.answer(self.ctx, origin, "help", "")
 
-        await self.ctx.answering(where, help_once, starts=False)
+        await self.ctx.run_and_answer(origin, help_once, starts=False)
 
     async def home_opened(self, body: Body, context: AsyncBoltContext) -> None:
         if (body.get("event") or {}).get("tab") == "home":
-            self.ctx.tasks.spawn("home", publish_home(self.ctx, self.ctx.where(body, context)))
+            self.ctx.tasks.spawn("home", publish_home(self.ctx, self.ctx.origin(body, context)))
 
     # --------------------------------------------------------------------- removal
 
@@ -170,33 +170,33 @@ class Events:
         team_id = str(body.get("team_id") or context.team_id or "")
         enterprise_id = str(body.get("enterprise_id") or context.enterprise_id or "")
         install = self.ctx.installs.cached(team_id, enterprise_id)
-        await forget(self.ctx, install or Install(team_id, "", ""))
+        await forget_workspace(self.ctx, install or Install(team_id, "", ""))
 
 
-async def attached(api: SlackApi, where: Where, ts: str) -> list[dict[str, Any]]:
+async def list_files_of(api: SlackApi, origin: Origin, ts: str) -> list[dict[str, Any]]:
     """The files of a message whose event names none: `app_mention` leaves them out at times (marvin #1368)."""
     if not re.fullmatch(r"\d+(\.\d+)?", ts):
         return []
     since_s = f"{float(ts) - FILE_BEFORE_S:.0f}"
-    args: dict[str, Any] = {"channel": where.channel_id, "user": where.user_id, "ts_from": since_s, "count": LISTED}
+    args: dict[str, Any] = {"channel": origin.channel_id, "user": origin.user_id, "ts_from": since_s, "count": LISTED}
     try:
-        answer = await api.call(where.team, "files.list", max_wait_s=THREAD_WAIT_S, **args)
+        answer = await api.call(origin.team, "files.list", max_wait_s=THREAD_WAIT_S, **args)
     except SlackError as error:
         log.info("slack_files_not_listed", error=error.error)
         return []
     files = [file for file in answer.get("files") or () if file.get("id")]
-    return [file for file in files if (where.channel_id, ts) in posts_of(file)]
+    return [file for file in files if (origin.channel_id, ts) in posts_of(file)]
 
 
-async def nearest_above(api: SlackApi, where: Where, ts: str, installs: Installs) -> list[dict[str, Any]]:
+async def nearest_images_above(api: SlackApi, origin: Origin, ts: str, installs: Installations) -> list[dict[str, Any]]:
     """The pictures of the last message before `ts` in the thread that has any and is not ours. Raises SlackError."""
-    install = installs.cached(where.team_id, where.enterprise_id)
+    install = installs.cached(origin.team_id, origin.enterprise_id)
     ours = install.bot_user_id if install is not None else ""
     found: list[dict[str, Any]] = []
-    at = {"channel": where.channel_id, "ts": where.thread_ts, "latest": ts}
-    async for message in api.messages(where.team, "conversations.replies", max_wait_s=THREAD_WAIT_S, **at):
+    at = {"channel": origin.channel_id, "ts": origin.thread_ts, "latest": ts}
+    async for message in api.messages(origin.team, "conversations.replies", max_wait_s=THREAD_WAIT_S, **at):
         if message.get("ts") != ts and message.get("user") != ours:
-            found = pictures_of(message) or found
+            found = images_of(message) or found
     return found
 
 
@@ -212,11 +212,11 @@ def _edited(event: Body) -> Body | None:
     return {**message, "channel": event.get("channel"), "channel_type": event.get("channel_type")}
 
 
-async def forget(ctx: HandlerContext, install: Install) -> None:
+async def forget_workspace(ctx: HandlerContext, install: Install) -> None:
     """A workspace's access is gone: its token, what we know of its people, its jobs and its images."""
     log.info("slack_workspace_removed", workspace=install.key)
     if not ctx.installs.is_fixed(install.key):
         await ctx.installs.forget(install.key)
     for team_id in ctx.installs.teams_of(install.key):
-        ctx.people.forget(team_id)
+        ctx.users.forget(team_id)
         await ctx.service.accounts.forget_workspace(t.PLATFORM, team_id)

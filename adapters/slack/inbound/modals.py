@@ -10,7 +10,7 @@ import structlog
 
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.actions import Press
-from adapters.slack.inbound.translate import Where, declared_size
+from adapters.slack.inbound.translate import Origin, declared_size
 from adapters.slack.outbound.errors import VIEW_GONE, SlackError
 from adapters.slack.views import blocks as b
 from adapters.slack.views import messages as view
@@ -30,51 +30,51 @@ TRIGGER_LIFE_S = 2.0
 SHOWN_JOBS = 5
 
 
-async def open_now(ctx: HandlerContext, where: Where, body: Mapping[str, Any], shown: Block) -> str | None:
+async def open_modal(ctx: HandlerContext, origin: Origin, body: Mapping[str, Any], shown: Block) -> str | None:
     """Open the modal; its id. None, and a word to the member, where Slack would not."""
     trigger_id = str(body.get("trigger_id") or "")
     try:
         answer = await ctx.api.call(
-            where.team, "views.open", max_wait_s=TRIGGER_LIFE_S, trigger_id=trigger_id, view=shown
+            origin.team, "views.open", max_wait_s=TRIGGER_LIFE_S, trigger_id=trigger_id, view=shown
         )
     except SlackError as error:
         log.warning("slack_modal_refused", error=error.error)
-        ctx.tasks.spawn("slow", ctx.tell(where, form_text("slow", ctx.locale(where))))
+        ctx.tasks.spawn("slow", ctx.answer(origin, form_text("slow", ctx.locale(origin))))
         return None
     return str(answer["view"]["id"])
 
 
-async def update(ctx: HandlerContext, where: Where, view_id: str, shown: Block) -> bool:
+async def update_modal(ctx: HandlerContext, origin: Origin, view_id: str, shown: Block) -> bool:
     """Complete an open modal; False where Slack would not. The member may have closed it: then nothing happens."""
     try:
-        await ctx.api.call(where.team, "views.update", view_id=view_id, view=shown)
+        await ctx.api.call(origin.team, "views.update", view_id=view_id, view=shown)
     except SlackError as error:
         log.info("slack_modal_not_updated", error=error.error)
         return error.error == VIEW_GONE
     return True
 
 
-def form_of(ctx: HandlerContext, where: Where, locale: str = "", **known: Any) -> Block:
+def build_form(ctx: HandlerContext, origin: Origin, locale: str = "", **known: Any) -> Block:
     """The form as this bot offers it; `known` as `upscale_form.form` takes it."""
     service = ctx.service
-    locale = locale or ctx.locale(where)
-    return form.form(where, locale, allow_unsafe=service.allow_unsafe, models=service.models, **known)
+    locale = locale or ctx.locale(origin)
+    return form.form(origin, locale, allow_unsafe=service.allow_unsafe, models=service.models, **known)
 
 
-async def complete_form(ctx: HandlerContext, where: Where, view_id: str, pick: Sequence[Mapping[str, Any]]) -> None:
+async def complete_form(ctx: HandlerContext, origin: Origin, view_id: str, pick: Sequence[Mapping[str, Any]]) -> None:
     """Once the form is open: the member's language, own defaults as hints, and for several pictures the total."""
-    shown_locale = ctx.locale(where)
-    actor = await ctx.actor(where)
+    shown_locale = ctx.locale(origin)
+    actor = await ctx.actor(origin)
     try:
         own = await ctx.service.accounts.settings(actor)
         total, remark = await _total(ctx, actor, pick)
     except Exception as error:
         # The form stands without hints and total; what it starts is judged again.
-        log.info("slack_form_not_completed", error=(await ctx.known(error)).code)
+        log.info("slack_form_not_completed", error=(await ctx.to_domain_error(error)).code)
         return
     if own.defaults or own.presets or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
         known: dict[str, Any] = {"own": own, "pick": pick, "remark": remark, "total_nanousd": total}
-        await update(ctx, where, view_id, form_of(ctx, where, actor.locale, **known))
+        await update_modal(ctx, origin, view_id, build_form(ctx, origin, actor.locale, **known))
 
 
 async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
@@ -92,32 +92,32 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
 
 
 async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:
-    actor = await ctx.actor(press.where)
+    actor = await ctx.actor(press.origin)
     try:
         job = await ctx.service.job(press.job_id, actor)
         card = details(job, actor.locale, command=f"{ctx.settings.slack_command} {repeat_words(job)}")
     except Exception as error:
-        card = notice_card(await ctx.refusal(error, actor.locale), actor.locale)
-    if not await update(ctx, press.where, view_id, form.details_modal(actor.locale, card)):
-        await ctx.tell(press.where, card)
+        card = notice_card(await ctx.refusal_notice(error, actor.locale), actor.locale)
+    if not await update_modal(ctx, press.origin, view_id, form.details_modal(actor.locale, card)):
+        await ctx.answer(press.origin, card)
 
 
-async def open_defaults(ctx: HandlerContext, where: Where, body: Mapping[str, Any]) -> None:
+async def open_defaults(ctx: HandlerContext, origin: Origin, body: Mapping[str, Any]) -> None:
     """The one-line form for the member's own defaults; what is saved is filled in once it is open."""
-    view_id = await open_now(ctx, where, body, form.defaults_form(ctx.locale(where), {}))
+    view_id = await open_modal(ctx, origin, body, form.defaults_form(ctx.locale(origin), {}))
     if view_id is None:
         return
 
     async def fill(actor: Requester) -> None:
         if saved := await ctx.service.accounts.defaults(actor):
-            await update(ctx, where, view_id, form.defaults_form(actor.locale, saved))
+            await update_modal(ctx, origin, view_id, form.defaults_form(actor.locale, saved))
 
-    await ctx.answering(where, fill, starts=False)
+    await ctx.run_and_answer(origin, fill, starts=False)
 
 
-async def publish_home(ctx: HandlerContext, where: Where) -> bool:
+async def publish_home(ctx: HandlerContext, origin: Origin) -> bool:
     """Draw the Home tab anew; False where Slack would not. What cannot be had right now is left out."""
-    actor = await ctx.actor(where)
+    actor = await ctx.actor(origin)
     service, command = ctx.service, ctx.settings.slack_command
     try:
         report = await service.budgets.usage(actor, period="month")
@@ -128,7 +128,7 @@ async def publish_home(ctx: HandlerContext, where: Where) -> bool:
         log.info("slack_home_incomplete", reason=str(error))
         home = view.home(actor.locale, None, (), (), OwnSettings(), command, service.models)
     try:
-        await ctx.api.call(where.team, "views.publish", user_id=where.user_id, view=home)
+        await ctx.api.call(origin.team, "views.publish", user_id=origin.user_id, view=home)
     except SlackError as error:
         log.info("slack_home_refused", error=error.error)
         return False

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.slack.context import HandlerContext, Told
+from adapters.slack.context import HandlerContext, HandlerResult
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Origin
 from adapters.slack.outbound.files import Upload
 from adapters.slack.views import messages as view
 from adapters.slack.views.card import draw
@@ -46,18 +46,18 @@ def subcommand(text: str) -> tuple[str, str]:
     return "", text
 
 
-async def answer(ctx: HandlerContext, where: Where, name: str, rest: str) -> None:
+async def answer(ctx: HandlerContext, origin: Origin, name: str, rest: str) -> None:
     """Run one subcommand, or what a button of ours stands for, and tell the member what came of it."""
-    await ctx.answering(where, lambda actor: _told(ctx, where, actor, name, rest), starts=False)
+    await ctx.run_and_answer(origin, lambda actor: _run(ctx, origin, actor, name, rest), starts=False)
 
 
-async def _told(ctx: HandlerContext, where: Where, actor: Requester, name: str, rest: str) -> Told | None:
+async def _run(ctx: HandlerContext, origin: Origin, actor: Requester, name: str, rest: str) -> HandlerResult | None:
     service, command, locale = ctx.service, ctx.settings.slack_command, actor.locale
     match name:
         case "usage":
-            return await _usage(ctx, where, actor, rest)
+            return await _usage(ctx, origin, actor, rest)
         case "quota":
-            return await _quota(ctx, where, actor, rest)
+            return await _quota(ctx, origin, actor, rest)
         case "history":
             return view.history(await service.history(actor, limit=view.HISTORY_SHOWN, refused=False), locale)
         case "queue":
@@ -69,38 +69,38 @@ async def _told(ctx: HandlerContext, where: Where, actor: Requester, name: str, 
             # Also to delete: one press more, because it cannot be undone.
             return account.privacy(locale, keep_days=ctx.settings.retention_days)
         case "privacy" | "export":
-            return await _export(ctx, where, actor)
+            return await _export(ctx, origin, actor)
         case "erase":
             return account.erased(await service.accounts.erase(actor), locale)
     return view.help_of(service, command, locale, moderator=actor.is_moderator)
 
 
-async def _usage(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Told | None:
+async def _usage(ctx: HandlerContext, origin: Origin, actor: Requester, rest: str) -> HandlerResult | None:
     """The report with a table of its days, in one answer; without the table where Slack does not take one."""
-    period = t.spoken(rest).lower() or "month"
+    period = t.without_mentions(rest).lower() or "month"
     member = t.mentioned_user(rest)
     report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
-    name = (await ctx.people.get(where.team, member)).name or member if member and member != actor.user_id else ""
+    name = (await ctx.users.get(origin.team, member)).name or member if member and member != actor.user_id else ""
     content = draw(budget.usage(report, report.left, actor.locale, member=name))
     table = view.days_table(report, actor.locale)
-    if table and await ctx.tell(where, replace(content, blocks=[*content.blocks, table])):
+    if table and await ctx.answer(origin, replace(content, blocks=[*content.blocks, table])):
         return None
     return content
 
 
-async def _export(ctx: HandlerContext, where: Where, actor: Requester) -> str:
+async def _export(ctx: HandlerContext, origin: Origin, actor: Requester) -> str:
     """Everything stored about the member, as a ZIP in a direct message."""
     path = await ctx.service.accounts.export(actor)
     try:
-        channel = await ctx.api.direct_channel(where.team, where.user_id)
+        channel = await ctx.api.direct_channel(origin.team, origin.user_id)
         name, alt = "upscale-export.zip", line_text(account.exported(actor.locale, whole=True).paragraphs[0])
-        await ctx.uploader.once(where.team, Upload(path, name, name, alt, path.stat().st_size, channel))
+        await ctx.uploader.send_once(origin.team, Upload(path, name, name, alt, path.stat().st_size, channel))
     finally:
         path.unlink(missing_ok=True)
     return sent_directly_text(actor.locale)
 
 
-async def _quota(ctx: HandlerContext, where: Where, actor: Requester, rest: str) -> Card:
+async def _quota(ctx: HandlerContext, origin: Origin, actor: Requester, rest: str) -> Card:
     """`quota …`: do what the first word says; without one, show what applies to the member."""
     verb, _, words = rest.strip().partition(" ")
     service, channel = ctx.service.limits, t.mentioned_channel(words)
@@ -111,16 +111,16 @@ async def _quota(ctx: HandlerContext, where: Where, actor: Requester, rest: str)
             return _saved(await service.workspace_limits(actor), actor)
         case "set" | "clear" as does:
             limit = limit_words(words, DIALECT, needs_amount=does == "set")
-            scope_id = where.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
+            scope_id = origin.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
             wanted = replace(limit, scope_id=scope_id, amount=limit.amount if does == "set" else None)
             return _saved(await service.set_limit(actor, wanted), actor)
         case "pause" | "resume" as does:
             return await service.pause(actor, does == "pause")
         case "alerts":
             off = words.strip().lower() in ("off", "none")
-            return await service.set_alert_channel(actor, None if off else channel or where.channel_id)
+            return await service.set_alert_channel(actor, None if off else channel or origin.channel_id)
         case "sponsor":
-            return await _sponsor(service, actor, channel or where.channel_id, words)
+            return await _sponsor(service, actor, channel or origin.channel_id, words)
         case "add":  # `add @member $2 today`: more for a while
             return await service.add_extra(actor, *extra_words(words, DIALECT))
         case "history":

@@ -41,6 +41,6 @@ class _InTime:
         return limited
 
 
-def in_time(port: T) -> T:
+def with_time_limit(port: T) -> T:
     """The same port; a call without an answer after `LIMIT_S` raises StorageUnavailable."""
     return cast(T, _InTime(port))

@@ -26,7 +26,7 @@ _CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SlackUser:
     name: str = ""
     locale: str = "en"
     is_admin: bool = False
@@ -36,7 +36,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class Origin:
     """The place and person of one action, from any payload. `thread_ts` is where answers belong, if in a thread."""
 
     team_id: str
@@ -63,7 +63,7 @@ class Where:
         return "group" if self.channel_id.startswith("G") or self.channel_name == "privategroup" else "channel"
 
 
-def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: float) -> Where:
+def origin_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: float) -> Origin:
     event = body.get("event")
     if isinstance(event, dict):
         found = {"user_id": event.get("user"), "channel_id": event.get("channel"), "thread_ts": event.get("thread_ts"),
@@ -78,55 +78,57 @@ def where_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: flo
                  "channel_id": channel.get("id"), "channel_name": channel.get("name"),
                  "thread_ts": message.get("thread_ts"), "response_url": body.get("response_url"),
                  "user_team": user.get("team_id")}  # fmt: skip
-    return Where(team_id, enterprise_id, at=now, **{name: str(value or "") for name, value in found.items()})
+    return Origin(team_id, enterprise_id, at=now, **{name: str(value or "") for name, value in found.items()})
 
 
-def requester(where: Where, person: Person) -> Requester:
+def requester(origin: Origin, person: SlackUser) -> Requester:
     return Requester(
         platform=PLATFORM,
-        user_id=where.user_id,
-        user_name=clean_line(person.name or where.user_name),
-        workspace_id=where.team_id,
-        channel_id=where.channel_id,
+        user_id=origin.user_id,
+        user_name=clean_line(person.name or origin.user_name),
+        workspace_id=origin.team_id,
+        channel_id=origin.channel_id,
         is_moderator=person.is_admin,
         locale=person.locale,
-        is_outsider=(where.user_team not in ("", where.team_id)) if person.is_outsider is None else person.is_outsider,
-        org_id=where.enterprise_id,
+        is_outsider=(origin.user_team not in ("", origin.team_id))
+        if person.is_outsider is None
+        else person.is_outsider,
+        org_id=origin.enterprise_id,
     )
 
 
-def address(where: Where, *, private: bool = False, thread_ts: str | None = None) -> ReplyAddress:
+def address(origin: Origin, *, private: bool = False, thread_ts: str | None = None) -> ReplyAddress:
     """Where the job's message goes. Without a channel, or in private, it goes to the member directly."""
     data: dict[str, Any] = {
-        "team": where.team_id,
-        "enterprise": where.enterprise_id,
-        "user": where.user_id,
-        "channel": where.channel_id,
-        "kind": where.kind,
-        "thread_ts": where.thread_ts if thread_ts is None else thread_ts,
+        "team": origin.team_id,
+        "enterprise": origin.enterprise_id,
+        "user": origin.user_id,
+        "channel": origin.channel_id,
+        "kind": origin.kind,
+        "thread_ts": origin.thread_ts if thread_ts is None else thread_ts,
         "private": private,
     }
-    if where.response_url:
-        data |= {"response_url": where.response_url, "response_until": where.at + RESPONSE_URL_LIFE_S}
+    if origin.response_url:
+        data |= {"response_url": origin.response_url, "response_until": origin.at + RESPONSE_URL_LIFE_S}
     return ReplyAddress(PLATFORM, data)
 
 
-def file_source(file: Mapping[str, Any], where: Where) -> Source:
+def file_source(file: Mapping[str, Any], origin: Origin) -> Source:
     """A file of Slack's; what it is and where it lies is asked when it is fetched."""
     name = clean_line(str(file.get("name") or file.get("title") or ""))
-    data = {"file": str(file.get("id") or ""), "team": where.team_id, "enterprise": where.enterprise_id,
-            "member": where.user_id}  # fmt: skip
+    data = {"file": str(file.get("id") or ""), "team": origin.team_id, "enterprise": origin.enterprise_id,
+            "member": origin.user_id}  # fmt: skip
     return Source("attachment", name=name, data=data)
 
 
-def link_source(link: str, where: Where, own_hosts: Collection[str] = ()) -> Source:
+def link_source(link: str, origin: Origin, own_hosts: Collection[str] = ()) -> Source:
     """A typed link: a file of this Slack, or an address of the web. `own_hosts` (host[:port]) serve Slack's files."""
     file_id = _file_id(link, own_hosts)
     if file_id:
         name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        source = file_source({"id": file_id, "name": name}, where)
+        source = file_source({"id": file_id, "name": name}, origin)
         # A name of a file is no proof that its namer may see it: `files.download` asks who may.
-        return Source("attachment", name=name, data={**source.data, "by": where.user_id, "in": where.channel_id})
+        return Source("attachment", name=name, data={**source.data, "by": origin.user_id, "in": origin.channel_id})
     return Source("link", url=link, name=link.split("?")[0].rstrip("/").rsplit("/", 1)[-1][:80])
 
 
@@ -144,7 +146,7 @@ def _file_id(link: str, own_hosts: Collection[str]) -> str:
     return str(found[1]).upper() if found else ""
 
 
-def spoken(text: Any) -> str:
+def without_mentions(text: Any) -> str:
     """A message's text without mentions, for the parser."""
     return _USER.sub(" ", clean(str(text or ""), MAX_MESSAGE_CHARS)).strip()
 
@@ -187,42 +189,42 @@ def declared_size(file: Mapping[str, Any]) -> Size | None:
     return int(width), int(height)
 
 
-MOST_FOUND = 100
+MAX_IMAGES = 100
 MAX_DEPTH = 4
 """A forwarded message may hold a forwarded message; Slack itself nests no deeper than twice."""
 
-GONE = frozenset({"tombstone"})
+DELETED_MODES = frozenset({"tombstone"})
 
 
-def pictures_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def images_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Files (`id`) and addresses (`link`) in the order in which they are seen, each once."""
     found: dict[str, dict[str, Any]] = {}
-    for picture in _seen(message, 0):
+    for picture in _visible_images(message, 0):
         found.setdefault(str(picture.get("id") or picture.get("link")), picture)
-        if len(found) >= MOST_FOUND:
+        if len(found) >= MAX_IMAGES:
             break
     return list(found.values())
 
 
-def _seen(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+def _visible_images(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     if depth > MAX_DEPTH:
         return
     for file in _items(part.get("files")):
-        if file.get("id") and str(file.get("mode")) not in GONE:
+        if file.get("id") and str(file.get("mode")) not in DELETED_MODES:
             yield dict(file)
     for block in _items(part.get("blocks")):
-        yield from _in_block(block, 0)
+        yield from _images_in_block(block, 0)
     for attachment in _items(part.get("attachments")):
-        yield from _seen(attachment, depth + 1)
+        yield from _visible_images(attachment, depth + 1)
         for quoted in _items(attachment.get("message_blocks")):
             inner = quoted.get("message")
             if isinstance(inner, Mapping):
-                yield from _seen(inner, depth + 1)
+                yield from _visible_images(inner, depth + 1)
         if link := attachment.get("image_url") or attachment.get("thumb_url"):
-            yield _address(link, str(attachment.get("title") or attachment.get("fallback") or ""))
+            yield _link_image(link, str(attachment.get("title") or attachment.get("fallback") or ""))
 
 
-def _in_block(block: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+def _images_in_block(block: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     """Image blocks, pictures beside text, and those of cards, also within carousels and containers."""
     if depth > MAX_DEPTH:
         return
@@ -234,13 +236,13 @@ def _in_block(block: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
         if isinstance(file, Mapping) and file.get("id"):
             yield {"id": str(file["id"]), "name": name}
         elif link := (file.get("url") if isinstance(file, Mapping) else picture.get("image_url")):
-            yield _address(link, name)
+            yield _link_image(link, name)
     if block.get("type") in ("carousel", "container"):
         for inner in _items(block.get("elements")) + _items(block.get("child_blocks")):
-            yield from _in_block(inner, depth + 1)
+            yield from _images_in_block(inner, depth + 1)
 
 
-def _address(link: Any, name: str) -> dict[str, Any]:
+def _link_image(link: Any, name: str) -> dict[str, Any]:
     return {"link": str(link), "name": name[:80]}
 
 

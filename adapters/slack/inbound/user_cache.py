@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
-from adapters.slack.inbound.translate import Person
+from adapters.slack.inbound.translate import SlackUser
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import SlackError
 from core.ports import Clock
@@ -13,34 +13,34 @@ KEEP_S = 60.0
 """Rights that were taken away must not be used for longer."""
 
 MAX_KEPT = 20_000
-ASK_TIMEOUT_S = 6.0
+LOOKUP_TIMEOUT_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class UserCache:
     _api: SlackApi
     _clock: Clock
-    _known: OrderedDict[tuple[str, str], tuple[float, Person]] = field(default_factory=OrderedDict)
+    _known: OrderedDict[tuple[str, str], tuple[float, SlackUser]] = field(default_factory=OrderedDict)
 
-    def cached(self, team_id: str, user_id: str) -> Person | None:
+    def cached(self, team_id: str, user_id: str) -> SlackUser | None:
         """Without any waiting; None where unknown or too old."""
         found = self._known.get((team_id, user_id))
         return found[1] if found and self._clock.now() - found[0] < KEEP_S else None
 
-    async def get(self, team: Team, user_id: str, *, at_most_s: float = ASK_TIMEOUT_S) -> Person:
+    async def get(self, team: Team, user_id: str, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> SlackUser:
         """The member; an unknown one, in English and without rights, where Slack does not tell."""
         known = self.cached(team.team_id, user_id)
         if known is not None or not user_id:
-            return known or Person()
+            return known or SlackUser()
         try:
-            async with asyncio.timeout(at_most_s):
+            async with asyncio.timeout(timeout_s):
                 answer = await self._api.call(
-                    team, "users.info", max_wait_s=at_most_s, user=user_id, include_locale="true"
+                    team, "users.info", max_wait_s=timeout_s, user=user_id, include_locale="true"
                 )
         except (SlackError, TimeoutError):
             stale = self._known.get((team.team_id, user_id))
             # Stale rights are not granted: only the name and the language are kept.
-            return replace(stale[1], is_admin=False, is_owner=False) if stale else Person()
+            return replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
         person = _person(answer.get("user") or {}, team.team_id)
         self._known[(team.team_id, user_id)] = (self._clock.now(), person)
         while len(self._known) > MAX_KEPT:
@@ -52,14 +52,14 @@ class UserCache:
             del self._known[key]
 
 
-def _person(user: dict[str, object], team_id: str) -> Person:
+def _person(user: dict[str, object], team_id: str) -> SlackUser:
     profile = user.get("profile")
     shown = profile.get("display_name") or profile.get("real_name") if isinstance(profile, dict) else ""
     name = str(shown or user.get("real_name") or user.get("name") or "")
     admin = any(bool(user.get(key)) for key in ("is_admin", "is_owner", "is_primary_owner"))
     owner = any(bool(user.get(key)) for key in ("is_owner", "is_primary_owner"))
     outsider = _is_outsider(user, team_id)
-    return Person(name, str(user.get("locale") or "en"), admin and not outsider, owner and not outsider, outsider)
+    return SlackUser(name, str(user.get("locale") or "en"), admin and not outsider, owner and not outsider, outsider)
 
 
 def _is_outsider(user: dict[str, object], team_id: str) -> bool:

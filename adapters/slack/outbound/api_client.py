@@ -16,8 +16,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.outbound import errors
-from adapters.slack.outbound.rate_limit import Budget
-from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.outbound.rate_limit import RateLimiter
+from adapters.slack.setup.installations import Install, Installations
 from adapters.slack.views.blocks import Content
 from core.net.retry import Backoff, retry
 from core.ports import Clock
@@ -32,7 +32,7 @@ PROGRESS_WAIT_S = 7.0
 TRIES = 4
 FIRST_POLL_S = 0.08
 LONGEST_POLL_S = 3.0
-PAGE = 200
+PAGE_SIZE = 200
 MAX_PAGES = 5
 BACKOFF = Backoff(first_s=0.25)
 RATE_LIMIT_DEFAULT_S = 5.0
@@ -60,16 +60,16 @@ class SlackApi:
 
     session: aiohttp.ClientSession
     base_url: str
-    installs: Installs
-    budget: Budget
+    installs: Installations
+    rate_limiter: RateLimiter
     clock: Clock
     on_revoked: Callable[[Install], Awaitable[None]] | None = None
-    granted: dict[str, set[str]] = field(default_factory=dict)
+    granted_scopes: dict[str, set[str]] = field(default_factory=dict)
     """The scopes of a workspace's token, as Slack's last answer named them."""
 
     def may_read(self, team: Team, kind: str) -> bool:
         """Whether the history of this kind of channel may be read. False before the first answer, too."""
-        return HISTORY_SCOPES.get(kind) in self.granted.get(team.team_id, ())
+        return HISTORY_SCOPES.get(kind) in self.granted_scopes.get(team.team_id, ())
 
     async def token(self, team: Team) -> str:
         """The workspace's bot token. Raises SlackRevoked where there is none."""
@@ -98,11 +98,13 @@ class SlackApi:
             **more,
         )
 
-    async def whisper(self, team: Team, channel: str, user_id: str, content: Content, thread_ts: str = "") -> bool:
+    async def send_ephemeral(
+        self, team: Team, channel: str, user_id: str, content: Content, thread_ts: str = ""
+    ) -> bool:
         """Tell one member of a channel only; False where Slack refuses."""
-        where: dict[str, Any] = {"channel": channel, "user": user_id, "thread_ts": thread_ts or None}
+        origin: dict[str, Any] = {"channel": channel, "user": user_id, "thread_ts": thread_ts or None}
         try:
-            await self.call(team, "chat.postEphemeral", **where, **content.as_args())
+            await self.call(team, "chat.postEphemeral", **origin, **content.as_args())
         except errors.SlackError as error:
             log.info("slack_ephemeral_refused", error=error.error)
             return False
@@ -130,19 +132,19 @@ class SlackApi:
         """A conversation's messages, page by page; `args` as for `call`. Raises SlackError."""
         cursor = ""
         for _ in range(MAX_PAGES):
-            page = await self.call(team, method, limit=PAGE, cursor=cursor or None, **args)
+            page = await self.call(team, method, limit=PAGE_SIZE, cursor=cursor or None, **args)
             for message in page.get("messages") or ():
                 yield message
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return
 
-    async def processed(
+    async def wait_processed(
         self,
         team: Team,
         file_id: str,
         *,
-        at_most_s: float,
+        timeout_s: float,
         shown_in: str = "",
         check: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
@@ -151,7 +153,7 @@ class SlackApi:
         Each goes through `check`. Until then its address may serve nothing, and a block that shows it is refused, or
         broken (python-slack-sdk #1521, read 2026-11-22). Raises SlackError.
         """
-        deadline, pause_s = self.clock.now() + at_most_s, FIRST_POLL_S
+        deadline, pause_s = self.clock.now() + timeout_s, FIRST_POLL_S
         while True:
             file = dict((await self.call(team, "files.info", file=file_id)).get("file") or {})
             if check is not None:
@@ -169,13 +171,13 @@ class SlackApi:
         *,
         progress: bool = False,
         max_wait_s: float | None = None,
-        leaving: Callable[[], None] | None = None,
-        still: Callable[[], Awaitable[None]] | None = None,
+        on_sending: Callable[[], None] | None = None,
+        before_send: Callable[[], Awaitable[None]] | None = None,
         **args: Any,
     ) -> dict[str, Any]:
-        """One call, with its waits and repeats; `leaving` is called when the wait is over and the request leaves.
+        """One call, with its waits and repeats; `on_sending` is called when the wait is over and the request leaves.
 
-        `still` is awaited before that: it raises where the call must not be made any more. Raises SlackRefused,
+        `before_send` is awaited before that: it raises where the call must not be made any more. Raises SlackRefused,
         SlackRevoked or SlackAway.
         """
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
@@ -185,19 +187,19 @@ class SlackApi:
         async def once() -> dict[str, Any]:
             left_s = max(0.0, deadline - self.clock.now())
             channel = str(given.get("channel", ""))
-            await self.budget.take(
+            await self.rate_limiter.wait_turn(
                 team.team_id, method, channel=channel, member=team.member, progress=progress, max_wait_s=left_s
             )
-            if still is not None:
-                await still()
-            if leaving is not None:
-                leaving()
-            return await self._once(team, method, given)
+            if before_send is not None:
+                await before_send()
+            if on_sending is not None:
+                on_sending()
+            return await self._attempt(team, method, given)
 
         def pause_s(error: Exception, attempt: int) -> float | None:
             if isinstance(error, errors.SlackRefused):
                 return BACKOFF.pause_s(attempt) if error.error in errors.TRANSIENT and not progress else None
-            if not isinstance(error, errors.SlackAway) or (error.maybe_done and method in POSTS):
+            if not isinstance(error, errors.SlackUnavailable) or (error.may_have_succeeded and method in POSTS):
                 return None
             if error.retry_after_s is None:
                 return BACKOFF.pause_s(attempt)
@@ -205,25 +207,25 @@ class SlackApi:
             return 0.0 if self.clock.now() + error.retry_after_s <= deadline else None
 
         return await retry(
-            lambda: self._renewing(team, once), clock=self.clock, pause=pause_s, attempts=TRIES, within_s=wait_s
+            lambda: self._with_fresh_token(team, once), clock=self.clock, pause=pause_s, attempts=TRIES, within_s=wait_s
         )
 
-    async def _renewing(self, team: Team, once: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async def _with_fresh_token(self, team: Team, once: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """One try; with a fresh token where the old one has run out. Raises SlackRevoked when access is gone."""
         try:
             return await once()
         except errors.SlackRefused as refusal:
             if refusal.error == errors.TOKEN_EXPIRED and await self._renew(team):
                 return await once()
-            await self._look_for_removal(team, refusal)
+            await self._check_revoked(team, refusal)
             raise
 
-    async def _once(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
+    async def _attempt(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
         install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
             raise errors.SlackRevoked("not_installed")
         if self.session.closed:
-            raise errors.SlackAway("closed")
+            raise errors.SlackUnavailable("closed")
         if not install.team_id:
             args = args | {"team_id": team.team_id}
         client = web_client(self.session, self.base_url, install.bot_token)
@@ -234,20 +236,20 @@ class SlackApi:
                 else:
                     answer = await client.api_call(method, data=args)
         except SlackApiError as error:
-            raise self._refused(team, method, error, str(args.get("channel", ""))) from None
+            raise self._to_error(team, method, error, str(args.get("channel", ""))) from None
         except aiohttp.ClientConnectorError:
-            raise errors.SlackAway("unreachable") from None
+            raise errors.SlackUnavailable("unreachable") from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError):
             # The SDK stumbles over some bodies that are no JSON with errors of its own.
-            raise errors.SlackAway("no_answer", maybe_done=True) from None
+            raise errors.SlackUnavailable("no_answer", may_have_succeeded=True) from None
         if not isinstance(answer.data, dict):
-            raise errors.SlackAway("not_json", maybe_done=True)
-        self.granted[team.team_id] = scopes_of(answer)
+            raise errors.SlackUnavailable("not_json", may_have_succeeded=True)
+        self.granted_scopes[team.team_id] = scopes_of(answer)
         return answer.data
 
-    def _refused(
+    def _to_error(
         self, team: Team, method: str, error: SlackApiError, channel: str
-    ) -> errors.SlackRefused | errors.SlackAway:
+    ) -> errors.SlackRefused | errors.SlackUnavailable:
         response = error.response
         status = getattr(response, "status_code", None) or (response.get("status") if isinstance(response, dict) else 0)
         data = response if isinstance(response, dict) else getattr(response, "data", None)
@@ -255,22 +257,22 @@ class SlackApi:
         if status == 429 or code in errors.RATE_LIMITED:
             headers = getattr(response, "headers", None) or {}
             retry_after_s = _seconds(headers.get("Retry-After"))
-            self.budget.limited(team.team_id, method, retry_after_s, channel)
+            self.rate_limiter.on_rate_limited(team.team_id, method, retry_after_s, channel)
             log.info("slack_rate_limited", method=method, retry_after_s=retry_after_s)
-            return errors.SlackAway("limited", retry_after_s=retry_after_s)
-        if code in errors.UNCLEAR and method in POSTS:
-            return errors.SlackAway(code, maybe_done=True)
+            return errors.SlackUnavailable("limited", retry_after_s=retry_after_s)
+        if code in errors.OUTCOME_UNKNOWN and method in POSTS:
+            return errors.SlackUnavailable(code, may_have_succeeded=True)
         if not code:
-            return errors.SlackAway(f"status_{status}", maybe_done=True)
+            return errors.SlackUnavailable(f"status_{status}", may_have_succeeded=True)
         return errors.SlackRefused(code, data if isinstance(data, dict) else None)
 
     async def _renew(self, team: Team) -> bool:
         install = self.installs.cached(team.team_id, team.enterprise_id)
         if install is None:
             return False
-        return (await self.installs.renewed(install, force=True)).bot_token != install.bot_token
+        return (await self.installs.ensure_renewed(install, force=True)).bot_token != install.bot_token
 
-    async def _look_for_removal(self, team: Team, refusal: errors.SlackRefused) -> None:
+    async def _check_revoked(self, team: Team, refusal: errors.SlackRefused) -> None:
         if refusal.error not in errors.REVOKED and refusal.error != errors.TOKEN_EXPIRED:
             return
         install = self.installs.cached(team.team_id, team.enterprise_id)

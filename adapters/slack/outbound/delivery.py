@@ -40,7 +40,7 @@ _UNSAFE_NAME = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class UploadedResult:
     """What went up. `image_id` is shown inline; `full_id` is the full file where that is another one."""
 
     shape: DeliveryKind
@@ -69,12 +69,14 @@ class Deliverer:
         if sent.full_id:
             await self._attach_full(job, place, sent)
         delivery = Delivery(sent.shape, "direct_message" if place.moved else "")
-        await self._notes.put(delivered=asdict(delivery))
+        await self._notes.record(delivered=asdict(delivery))
         return delivery
 
     # ------------------------------------------------------------------ the message
 
-    async def _show(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent) -> tuple[Place, Sent]:
+    async def _show(
+        self, job: Job, left: tuple[LimitStatus, ...], sent: UploadedResult
+    ) -> tuple[Place, UploadedResult]:
         """The new message. Where its posting is in doubt, the file's own record says whether it is there."""
 
         async def post(mark: Mark) -> str:
@@ -89,10 +91,10 @@ class Deliverer:
             return await self._post(job, left, sent, mark)
 
         mark = Mark(job.id, "result")
-        await post_once(self._poster, self._notes, mark, post, seen=lambda: self._seen(sent.image_id))
+        await post_once(self._poster, self._notes, mark, post, find_by_file=lambda: self._find_by_file(sent.image_id))
         return await self._poster.place(), sent
 
-    async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: Sent, mark: Mark) -> str:
+    async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: UploadedResult, mark: Mark) -> str:
         stream = await self._notes.get("stream")
         if job.result is not None and sent.shape == "original" and not sent.full_id:
             job = replace(job, result=replace(job.result, link=None))  # the whole file is here
@@ -110,17 +112,17 @@ class Deliverer:
 
         return await self._poster.post(content, job.requester.locale, mark)
 
-    async def _seen(self, file_id: str | None) -> str | None:
+    async def _find_by_file(self, file_id: str | None) -> str | None:
         """The ts of the result's message by its file's own record."""
         if file_id is None:
             return None
         place = await self._poster.place()
-        file = await self._uploader.wait_processed(self._poster.team, file_id, at_most_s=5.0) or {}
+        file = await self._uploader.wait_processed(self._poster.team, file_id, timeout_s=5.0) or {}
         return next((ts for channel, ts in posts_of(file) if channel == place.channel), None)
 
     # ---------------------------------------------------------------------- files
 
-    async def _upload(self, job: Job) -> Sent:
+    async def _upload(self, job: Job) -> UploadedResult:
         """The full file, and a preview where it cannot be shown inline."""
         try:
             full, full_id = await self._upload_within_limits(job)
@@ -128,12 +130,12 @@ class Deliverer:
             if job.result is None or not job.result.link:
                 raise
             log.info("slack_uploads_refused", job=job.id, error=refusal.error)
-            return Sent("link", None)
-        if self._inline(full):
-            return Sent(full.shape, full_id, full=full)
+            return UploadedResult("link", None)
+        if self._shows_inline(full):
+            return UploadedResult(full.shape, full_id, full=full)
         preview = await self._media.preview(job, max_side_px=PREVIEW_MAX_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
         preview_id = await self._send("preview", job, preview)
-        return Sent(full.shape, preview_id, full_id, full, held=True)
+        return UploadedResult(full.shape, preview_id, full_id, full, held=True)
 
     async def _upload_within_limits(self, job: Job) -> tuple[MediaFile, str]:
         """The original, or the best smaller shape that this workspace takes."""
@@ -148,45 +150,47 @@ class Deliverer:
             else:
                 file = await self._media.fit(job, max_bytes=limit)
             try:
-                return file, await self._send("full", job, file, hold=not self._inline(file))
+                return file, await self._send("full", job, file, complete_later=not self._shows_inline(file))
             except errors.SlackRefused as refusal:
                 if refusal.error not in errors.FILES_TOO_LARGE or number == len(limits) - 1:
                     raise
-                await self._notes.put(shape_limit=limits[number + 1], upload_full=None)
+                await self._notes.record(shape_limit=limits[number + 1], upload_full=None)
         raise errors.SlackRefused(errors.FILE_TOO_LARGE)
 
     @staticmethod
-    def _inline(file: MediaFile) -> bool:
+    def _shows_inline(file: MediaFile) -> bool:
         small = max(file.width_px, file.height_px) <= INLINE_MAX_SIDE_PX and file.bytes <= INLINE_MAX_BYTES
         return small and file.mime in INLINE_TYPES
 
     async def _send(
-        self, slot: str, job: Job, file: MediaFile, *, hold: bool = False, show_in: Place | None = None
+        self, slot: str, job: Job, file: MediaFile, *, complete_later: bool = False, show_in: Place | None = None
     ) -> str:
         """Upload one file under its slot of the notes. Unless held back, wait until Slack can show it."""
         state = await self._notes.get(f"upload_{slot}") or {}
-        upload = self._described(job, file, slot)
+        upload = self._upload_of(job, file, slot)
         if show_in is not None:
             upload = replace(upload, channel=show_in.channel, thread_ts=show_in.thread_ts)
 
-        async def note(new: dict[str, Any]) -> None:
-            await self._notes.put(**{f"upload_{slot}": new})
+        async def save_state(new: dict[str, Any]) -> None:
+            await self._notes.record(**{f"upload_{slot}": new})
 
-        still = self._poster.still_ours if show_in is not None else None
-        file_id = await self._uploader.send(self._poster.team, upload, dict(state), note, hold=hold, still=still)
-        if not hold and show_in is None:
+        before_send = self._poster.check_ownership if show_in is not None else None
+        file_id = await self._uploader.send(
+            self._poster.team, upload, dict(state), save_state, complete_later=complete_later, before_send=before_send
+        )
+        if not complete_later and show_in is None:
             await self._uploader.wait_processed(self._poster.team, file_id)
         return file_id
 
     @staticmethod
-    def _described(job: Job, file: MediaFile, slot: str) -> Upload:
+    def _upload_of(job: Job, file: MediaFile, slot: str) -> Upload:
         stem = _UNSAFE_NAME.sub("-", job.source.name.rsplit(".", 1)[0]).strip("-.")[:60] or "picture"
         mark = "preview" if slot == "preview" else f"{result_texts.reached_factor(job):g}x"
         alt = result_texts.alt_text(job, job.requester.locale, max_chars=ALT_TXT_MAX_CHARS)
         name = f"{stem}-{mark}{suffix_for(file.mime)}"
         return Upload(file.path, name, name, alt, file.bytes)
 
-    async def _attach_full(self, job: Job, place: Place, sent: Sent) -> None:
+    async def _attach_full(self, job: Job, place: Place, sent: UploadedResult) -> None:
         """The full file into the thread under the picture, as a file, so that everybody there can open it."""
         posted = await self._notes.get("result") or {}
         under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
@@ -206,7 +210,7 @@ class Deliverer:
             # The picture is there; only the file beside it is not.
             log.info("slack_full_file_not_linked", job=job.id, error=refusal.error)
 
-    async def _link_full(self, job: Job, under: Place, sent: Sent) -> None:
+    async def _link_full(self, job: Job, under: Place, sent: UploadedResult) -> None:
         """The full file by a link: ours where it was refused, else Slack's own, which shares it, else once more."""
         link = (job.result.link or "") if job.result is not None and sent.held else ""
         if not link and sent.full is not None:
@@ -214,7 +218,7 @@ class Deliverer:
             file = await self._uploader.wait_processed(self._poster.team, sent.full_id)
             link = str((file or {}).get("permalink") or "")
             if not link:
-                await self._notes.put(upload_full=None)
+                await self._notes.record(upload_full=None)
                 await self._send("full", job, sent.full, show_in=under)
                 return
         content, mark = render.full_file(job, link), Mark(job.id, "file")

@@ -13,15 +13,15 @@ from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailab
 
 MESSAGE_GONE, THREAD_GONE, FILE_TOO_LARGE = "message_not_found", "thread_not_found", "file_upload_size_restricted"
 SCOPE_MISSING, FILE_GONE, VIEW_GONE, BLOCKS_REFUSED = "missing_scope", "file_not_found", "not_found", "invalid_blocks"
-TOKEN_EXPIRED, NO_TOKEN, STOPPED = "token_expired", "not_authed", "stopped_by_user"
+TOKEN_EXPIRED, NO_TOKEN, STREAM_STOPPED = "token_expired", "not_authed", "stopped_by_user"
 GONE = frozenset({MESSAGE_GONE, FILE_GONE, "file_deleted"})
 FILES_TOO_LARGE = frozenset({FILE_TOO_LARGE, "storage_limit_reached"})
 RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
-UNCLEAR = frozenset({"internal_error", "fatal_error"})
+OUTCOME_UNKNOWN = frozenset({"internal_error", "fatal_error"})
 """Slack: "It's possible some aspect of the operation succeeded before the error was raised"."""
 
 FILE_HIDDEN = frozenset({FILE_GONE, "not_visible", "access_denied", SCOPE_MISSING, "no_permission"})
-NO_STREAMS = frozenset(
+STREAMS_UNSUPPORTED = frozenset(
     {"channel_type_not_supported", "unknown_method", "feature_not_enabled", "missing_recipient_user_id",
      "missing_recipient_team_id", "invalid_arguments", "invalid_chunks", "not_allowed_token_type", SCOPE_MISSING,
      "method_not_supported_for_channel_type", "user_not_found"}
@@ -33,7 +33,7 @@ TOKEN_WRONG = frozenset({"invalid_auth", TOKEN_EXPIRED})
 REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
 """The workspace has taken its access back (or the token is wrong)."""
 
-UNREACHABLE_PLACE = frozenset(
+CHANNEL_FORBIDDEN = frozenset(
     {"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "restricted_action_read_only_channel",
      "posting_to_channel_denied"}
 )  # fmt: skip
@@ -42,14 +42,14 @@ UNREACHABLE_PLACE = frozenset(
 REQUEST_GONE = frozenset({THREAD_GONE, "cannot_reply_to_message", "restricted_action_thread_locked"})
 """What the job was asked in is no longer there, or closed: nothing of it is left in public."""
 
-OUR_FAULT = frozenset(
+MESSAGE_INVALID = frozenset(
     {BLOCKS_REFUSED, "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments",
      "invalid_arg_name", "invalid_charset", "invalid_form_data", "invalid_post_type"}
 )  # fmt: skip
 """The message itself is refused, wherever it goes."""
 
 TRANSIENT = frozenset(
-    {*UNCLEAR, *RATE_LIMITED, "service_unavailable", "request_timeout",
+    {*OUTCOME_UNKNOWN, *RATE_LIMITED, "service_unavailable", "request_timeout",
      "file_update_failed", "update_failed", "messaging_processing_failed", "team_added_to_org"}
 )  # fmt: skip
 """Worth another try after a pause."""
@@ -75,28 +75,28 @@ class SlackRevoked(SlackError):
     """The workspace no longer lets us in."""
 
 
-class SlackAway(SlackError):
-    """No usable answer in the time allowed. `maybe_done`: the request may have been carried out all the same."""
+class SlackUnavailable(SlackError):
+    """No usable answer within the time limit. `may_have_succeeded`: Slack may have executed the request anyway."""
 
-    def __init__(self, error: str, *, maybe_done: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(self, error: str, *, may_have_succeeded: bool = False, retry_after_s: float | None = None) -> None:
         super().__init__(error)
-        self.maybe_done = maybe_done
+        self.may_have_succeeded = may_have_succeeded
         self.retry_after_s = retry_after_s
 
 
-def elsewhere_may_go(error: SlackError) -> bool:
+def direct_message_may_work(error: SlackError) -> bool:
     """Whether a direct message may still go where this refused a post. True for every refusal that is not known."""
-    return isinstance(error, SlackRefused) and error.error not in OUR_FAULT | TRANSIENT
+    return isinstance(error, SlackRefused) and error.error not in MESSAGE_INVALID | TRANSIENT
 
 
-def never_will(error: SlackError) -> bool:
+def is_permanent(error: SlackError) -> bool:
     """Whether no later try can do what this refused."""
     return isinstance(error, SlackRevoked) or (isinstance(error, SlackRefused) and error.error not in TRANSIENT)
 
 
 def delivery_error(error: SlackError) -> DeliveryError:
     """The core's word for it."""
-    if isinstance(error, SlackAway):
+    if isinstance(error, SlackUnavailable):
         return DeliveryUnavailable(retry_after_s=error.retry_after_s)
     if isinstance(error, SlackRevoked):
         return DeliveryRefused(reason="revoked")
@@ -106,13 +106,13 @@ def delivery_error(error: SlackError) -> DeliveryError:
         return DeliveryRefused(reason="gone")
     if error.error in ("edit_window_closed", "cant_update_message"):
         return DeliveryRefused(reason="too_old")
-    if error.error in UNREACHABLE_PLACE or error.error in (SCOPE_MISSING, "user_disabled", "user_not_found"):
+    if error.error in CHANNEL_FORBIDDEN or error.error in (SCOPE_MISSING, "user_disabled", "user_not_found"):
         return DeliveryRefused(reason="forbidden")
     return DeliveryRefused(reason="refused")
 
 
 @contextmanager
-def in_the_cores_words() -> Iterator[None]:
+def as_delivery_errors() -> Iterator[None]:
     """What Slack refuses or does not answer meanwhile becomes a DeliveryError."""
     try:
         yield

@@ -36,12 +36,12 @@ BASE_TIMEOUT_S = 30.0
 STEP_TRIES = 3
 COMPLETE_TRIES = 5
 """An `internal_error` so often in a row is no accident (node-slack-sdk #2301, Slack Connect, read 2026-11-28)."""
-URL_TRIES = 3
+UPLOAD_TRIES = 3
 REFUSED_BYTES = frozenset(range(400, 500)) - {408, 425, 429}
 """Statuses of the address for the bytes that no second try there mends."""
 PROCESSING_WAIT_S = 45.0
 
-Note = Callable[[dict[str, Any]], Awaitable[None]]
+SaveState = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,42 +68,41 @@ class Uploader:
         team: Team,
         upload: Upload,
         state: dict[str, Any],
-        note: Note,
+        save_state: SaveState,
         *,
-        hold: bool = False,
-        still: Callable[[], Awaitable[None]] | None = None,
+        complete_later: bool = False,
+        before_send: Callable[[], Awaitable[None]] | None = None,
     ) -> str:
-        """The file's id once it is complete (with `hold`: once its bytes are there; a later call completes it).
+        """Upload the file and return its id; with `complete_later`, only the bytes, for a later call to complete.
 
-        `state` is the durable note of one upload; `note` keeps it; `still` as for `SlackApi.call`, before it is shown.
-
-        Raises SlackRefused for what no repeat can mend, else SlackAway.
+        `state` is the durable state of one upload, and `save_state` stores it. `before_send` is awaited before the file
+        is shown, as in `SlackApi.call`. Raises SlackRefused if no retry can help, else SlackUnavailable.
         """
         refused, status = 0, 0
-        for _ in range(URL_TRIES):
+        for _ in range(UPLOAD_TRIES):
             file_id, step, url = str(state.get("id") or ""), state.get("step", "granted"), ""
             if not file_id:
                 file_id, url = await self._start(team, upload)
-                await note({"id": file_id, "step": "granted"})
+                await save_state({"id": file_id, "step": "granted"})
             if step == "granted":
                 status = await self._post_bytes(url, upload) if url else 0
                 if status == 200:
                     step = "sent"
-                    await note({"id": file_id, "step": step})
-            if step == "sent" and not hold and await self._complete(team, upload, file_id, still):
+                    await save_state({"id": file_id, "step": step})
+            if step == "sent" and not complete_later and await self._complete(team, upload, file_id, before_send):
                 step = "complete"
-                await note({"id": file_id, "step": step})
-            if step == "complete" or (step == "sent" and hold):
+                await save_state({"id": file_id, "step": step})
+            if step == "complete" or (step == "sent" and complete_later):
                 return file_id
             # Its address is not kept (it is a secret), and a refused one is spent: begin anew.
             refused += step == "sent" or status in REFUSED_BYTES
             state = {}
-            await note(state)
-        if refused == URL_TRIES:
+            await save_state(state)
+        if refused == UPLOAD_TRIES:
             raise errors.SlackRefused(errors.FILE_TOO_LARGE if status == 413 else "upload_not_completed")
-        raise errors.SlackAway("upload")
+        raise errors.SlackUnavailable("upload")
 
-    async def once(self, team: Team, upload: Upload) -> str:
+    async def send_once(self, team: Team, upload: Upload) -> str:
         """`send` for what is not carried on after a crash: whoever asked presses again."""
 
         async def forgotten(_: dict[str, Any]) -> None:
@@ -149,7 +148,7 @@ class Uploader:
         return status
 
     async def _complete(
-        self, team: Team, upload: Upload, file_id: str, still: Callable[[], Awaitable[None]] | None
+        self, team: Team, upload: Upload, file_id: str, before_send: Callable[[], Awaitable[None]] | None
     ) -> bool:
         """Step 3, tried again where Slack says that it stumbled.
 
@@ -160,18 +159,18 @@ class Uploader:
                 await self.api.call(
                     team,
                     "files.completeUploadExternal",
-                    still=still,
+                    before_send=before_send,
                     files=[{"id": file_id, "title": upload.title[:250]}],
                     channel_id=upload.channel or None,
                     thread_ts=(upload.thread_ts or None) if upload.channel else None,
                 )
                 return True
-            except errors.SlackAway as away:
-                if not away.maybe_done:
+            except errors.SlackUnavailable as away:
+                if not away.may_have_succeeded:
                     raise
                 if await self.is_complete(team, file_id, upload.channel):
                     return True
-                stumbled += away.error in errors.UNCLEAR
+                stumbled += away.error in errors.OUTCOME_UNKNOWN
             except errors.SlackRefused as refusal:
                 if refusal.error != errors.FILE_GONE:
                     raise
@@ -180,19 +179,19 @@ class Uploader:
             await self.clock.sleep(0.3 * 2**attempt)
         if stumbled == COMPLETE_TRIES:
             raise errors.SlackRefused("upload_not_completed")
-        raise errors.SlackAway("complete", maybe_done=True)
+        raise errors.SlackUnavailable("complete", may_have_succeeded=True)
 
     async def is_complete(self, team: Team, file_id: str, channel: str = "") -> bool:
         """Whether Slack knows the file, and shows it in the channel if it was to."""
-        file = await self.wait_processed(team, file_id, at_most_s=10.0 if channel else 0.0, shown_in=channel)
+        file = await self.wait_processed(team, file_id, timeout_s=10.0 if channel else 0.0, shown_in=channel)
         return file is not None and channel in str(file.get("shares"))
 
     async def wait_processed(
-        self, team: Team, file_id: str, *, at_most_s: float = PROCESSING_WAIT_S, shown_in: str = ""
+        self, team: Team, file_id: str, *, timeout_s: float = PROCESSING_WAIT_S, shown_in: str = ""
     ) -> dict[str, Any] | None:
         """Slack's record of the file as `SlackApi.processed` says; None where Slack refuses to say."""
         try:
-            return await self.api.processed(team, file_id, at_most_s=at_most_s, shown_in=shown_in)
+            return await self.api.wait_processed(team, file_id, timeout_s=timeout_s, shown_in=shown_in)
         except errors.SlackRefused:
             return None
 
@@ -222,10 +221,10 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
     team = Team(source.data.get("team", ""), source.data.get("enterprise", ""), source.data.get("member", ""))
     try:
         file_id = source.data.get("file", "")
-        file = await api.processed(team, file_id, at_most_s=READY_WAIT_S, check=_refuse_unusable)
+        file = await api.wait_processed(team, file_id, timeout_s=READY_WAIT_S, check=_refuse_unusable)
         token = await api.token(team)
     except errors.SlackError as error:
-        passes = isinstance(error, errors.SlackAway) or error.error in errors.TRANSIENT
+        passes = isinstance(error, errors.SlackUnavailable) or error.error in errors.TRANSIENT
         gone = isinstance(error, errors.SlackRefused) and error.error not in errors.FILE_HIDDEN
         raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
     if not file.get("mimetype"):

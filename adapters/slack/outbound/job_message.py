@@ -11,7 +11,7 @@ import structlog
 
 from adapters.slack.outbound import errors
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.lost_posts import noted_root, post_once, see_through
+from adapters.slack.outbound.lost_posts import find_root, finish_despite_cancel, post_once
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from adapters.slack.outbound.streaming import TaskCards
 from adapters.slack.views import messages as render
@@ -38,59 +38,59 @@ class SlackReply:
         return replace(self, _final_edit_only=True)
 
     async def ask(self, job: Job) -> None:
-        with errors.in_the_cores_words():
-            await self._put_root(job, render.question(job), sure=True)
+        with errors.as_delivery_errors():
+            await self._post_or_edit_root(job, render.question(job), required=True)
 
     async def progress(self, job: Job, progress: Progress) -> None:
         """At most one edit (the first time: the message itself, and its stream)."""
-        with errors.in_the_cores_words():
-            root = await noted_root(self._poster, self._notes, job.id, now=False)
+        with errors.as_delivery_errors():
+            root = await find_root(self._poster, self._notes, job.id, now=False)
             if not root:
-                await self._first(job, progress)
+                await self._post_first(job, progress)
             elif not await self._cards.running() or not await self._cards.show(job, progress):
                 await self._edit_progress(job, progress)
             elif progress.eta_at and await self._cards.running() and not await self._notes.get("finish_time_shown"):
                 # Task cards cannot show a time in the member's own zone: the message above does, once it is known.
-                await self._notes.put(finish_time_shown=True)
+                await self._notes.record(finish_time_shown=True)
                 await self._edit_progress(job, progress, streamed=True)
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """The picture in a new message; then the progress message and the stream end."""
-        with errors.in_the_cores_words():
+        with errors.as_delivery_errors():
             delivery = await self._deliverer.deliver(job, left)
-            await self._cards.end(job, good=True, output=result_texts.size_line(job, job.requester.locale))
+            await self._cards.end(job, succeeded=True, output=result_texts.size_line(job, job.requester.locale))
             await self._remove_root(job)
         return delivery
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """The last word, in the job's message, or only to the requester where nothing was posted yet."""
-        with errors.in_the_cores_words():
-            await self._say_failure(job, render.failure(job, notice))
-        await self._cards.end(job, good=False)
+        with errors.as_delivery_errors():
+            await self._report_failure(job, render.failure(job, notice))
+        await self._cards.end(job, succeeded=False)
 
     async def closed(self, job: Job, notice: Notice) -> None:
         content = render.closed(job, notice)
         kept = job.delivery is None or not job.delivery.elsewhere
-        with errors.in_the_cores_words():
-            if not await self._close_left(content, kept=kept) and kept:
-                await self._say_failure(job, content)
-        await self._cards.end(job, good=False)
+        with errors.as_delivery_errors():
+            if not await self._close_moved_message(content, kept=kept) and kept:
+                await self._report_failure(job, content)
+        await self._cards.end(job, succeeded=False)
 
     async def reachable(self, job: Job) -> bool:
         """Whether the place, or else a direct message, takes the job's message; it goes on there."""
         try:
             if await self._notes.get("root"):
                 await self._poster.move_to_direct(job.requester.locale, errors.MESSAGE_GONE)
-            await self._put_root(job, render.working(job, Progress("waiting")), sure=True)
+            await self._post_or_edit_root(job, render.working(job, Progress("waiting")), required=True)
         except errors.SlackError as error:
-            if errors.never_will(error):
+            if errors.is_permanent(error):
                 return False
             log.info("slack_place_unclear", job=job.id, error=error.error)
         return True
 
-    async def _first(self, job: Job, progress: Progress) -> None:
-        streamed = await self._cards.wanted()
-        await self._put_root(job, render.working(job, progress, streamed=streamed))
+    async def _post_first(self, job: Job, progress: Progress) -> None:
+        streamed = await self._cards.is_supported_here()
+        await self._post_or_edit_root(job, render.working(job, progress, streamed=streamed))
         if streamed and not await self._cards.start(job, progress):
             await self._edit_progress(job, progress)
 
@@ -100,52 +100,54 @@ class SlackReply:
             content = render.working(job, progress, streamed=streamed)
             await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=True)
 
-    async def _put_root(self, job: Job, content: Content, *, sure: bool = False) -> None:
+    async def _post_or_edit_root(self, job: Job, content: Content, *, required: bool = False) -> None:
         """Post the job's message, or edit the one that is there.
 
-        A post whose answer was lost is not repeated, so that nothing is posted twice; `sure` does so all the same,
+        A post whose answer was lost is not repeated, so that nothing is posted twice; `required` does so all the same,
         for what the member must be able to answer. Where it could not be found again, it first says what stays true.
         """
-        root = await noted_root(self._poster, self._notes, job.id, now=sure)
+        root = await find_root(self._poster, self._notes, job.id, now=required)
         if root and root.get("ts"):
-            await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=not sure)
+            await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=not required)
             return
-        if root and not sure:
+        if root and not required:
             return
-        findable = self._poster.findable(await self._poster.place())
+        findable = self._poster.can_find_posts(await self._poster.place())
         first = content if findable else render.arrived(job)
-        await self._notes.intend(root={"ts": "", "at": self._poster.now(), "findable": findable})
+        await self._notes.save(root={"ts": "", "at": self._poster.now(), "findable": findable})
 
         async def keep(ts: str) -> None:
-            await self._notes.put(root={"ts": ts, "channel": (await self._poster.place()).channel})
+            await self._notes.record(root={"ts": ts, "channel": (await self._poster.place()).channel})
 
         mark, locale = Mark(job.id, "root"), job.requester.locale
         try:
-            await see_through(
-                lambda leaving: self._poster.post(lambda _: first, locale, mark, progress=not sure, leaving=leaving),
+            await finish_despite_cancel(
+                lambda on_sending: self._poster.post(
+                    lambda _: first, locale, mark, progress=not required, on_sending=on_sending
+                ),
                 keep,
-                lambda: self._notes.put(root=None),
+                lambda: self._notes.record(root=None),
             )
         except errors.SlackError as error:
-            if not (isinstance(error, errors.SlackAway) and error.maybe_done):
-                await self._notes.put(root=None)
+            if not (isinstance(error, errors.SlackUnavailable) and error.may_have_succeeded):
+                await self._notes.record(root=None)
             raise
         if not findable and (root := await self._notes.get("root")):
             await self._poster.edit(Place(root["channel"]), root["ts"], content)
 
     async def _remove_root(self, job: Job) -> None:
         """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
-        root = await noted_root(self._poster, self._notes, job.id, now=True)
+        root = await find_root(self._poster, self._notes, job.id, now=True)
         if root and not root.get("ts"):
-            await self._tell_of_lost(job)
+            await self._report_lost_root(job)
         removed = await self._notes.get("root_removed") and not self._final_edit_only
         if not root or not root.get("ts") or removed:
             return
         if not await self._poster.remove(Place(root["channel"]), root["ts"]):
-            await self._edited(root, render.done(job))
-        await self._notes.put(root_removed=True)
+            await self._try_edit(root, render.done(job))
+        await self._notes.record(root_removed=True)
 
-    async def _close_left(self, content: Content, *, kept: bool) -> bool:
+    async def _close_moved_message(self, content: Content, *, kept: bool) -> bool:
         """Close the message that the job left behind when it moved; True where the words now stand there.
 
         Of a deleted request nothing stays in public, as long as the member can be told elsewhere.
@@ -156,33 +158,33 @@ class SlackReply:
         if await self._notes.get("left_gone") and not kept:
             await self._poster.remove(Place(left["channel"]), left["ts"])
             return False
-        return await self._edited(left, content)
+        return await self._try_edit(left, content)
 
-    async def _say_failure(self, job: Job, content: Content) -> None:
+    async def _report_failure(self, job: Job, content: Content) -> None:
         """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
         said = bool(await self._notes.get("failure_said"))
         if said and not self._final_edit_only:
             return
-        root = await noted_root(self._poster, self._notes, job.id, now=True)
+        root = await find_root(self._poster, self._notes, job.id, now=True)
         if root and root.get("ts"):
-            if not await self._edited(root, content) and not said:
-                await self._say_anew(job, content, known=True)
+            if not await self._try_edit(root, content) and not said:
+                await self._report_in_new_message(job, content, known=True)
         elif said:
             return
         elif not await self._poster.answer(content):
-            await self._say_anew(job, content, known=False)
+            await self._report_in_new_message(job, content, known=False)
         if root and not root.get("ts"):
-            await self._tell_of_lost(job)
-        await self._notes.put(failure_said=True)
+            await self._report_lost_root(job)
+        await self._notes.record(failure_said=True)
 
-    async def _tell_of_lost(self, job: Job) -> None:
+    async def _report_lost_root(self, job: Job) -> None:
         """The message's post was never answered, and its channel may not be read: the member can take it away."""
         root = await self._notes.get("root") or {}
         if root.get("findable", True) and not await self._notes.get("lost_told"):
-            await self._notes.put(lost_told=True)
-            await self._poster.whisper(draw(plain_card(lost_text(job.requester.locale))))
+            await self._notes.record(lost_told=True)
+            await self._poster.send_ephemeral(draw(plain_card(lost_text(job.requester.locale))))
 
-    async def _say_anew(self, job: Job, content: Content, *, known: bool) -> None:
+    async def _report_in_new_message(self, job: Job, content: Content, *, known: bool) -> None:
         try:
             if known and not (await self._poster.place()).direct:
                 # Somebody deleted our message, or closed the place: nothing more in public.
@@ -192,10 +194,10 @@ class SlackReply:
                 self._poster, self._notes, mark, lambda mark: self._poster.post(lambda _: content, locale, mark)
             )
         except errors.SlackRefused:
-            if not await self._poster.whisper(content):
+            if not await self._poster.send_ephemeral(content):
                 raise
 
-    async def _edited(self, root: dict[str, Any], content: Content) -> bool:
+    async def _try_edit(self, root: dict[str, Any], content: Content) -> bool:
         """Whether the message could be edited; one that cannot be is taken away where Slack lets us."""
         place = Place(root["channel"])
         try:

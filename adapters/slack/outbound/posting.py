@@ -62,7 +62,7 @@ class ReplyStateCache:
     def __init__(self, state: ReplyState, clock: Clock) -> None:
         self._state = state
         self._clock = clock
-        self.ours_at = 0.0
+        self.owned_at = 0.0
         """When the job was surely still ours."""
         self._values: dict[str, Any] | None = None
 
@@ -74,14 +74,14 @@ class ReplyStateCache:
     async def remove_later(self, **message: str) -> None:
         await self._state.remove_later(message)
 
-    async def intend(self, **values: Any) -> None:
+    async def save(self, **values: Any) -> None:
         """Note durably what is about to be sent. Raises NotOwner."""
         await self._state.save(**values)
-        self.ours_at = self._clock.now()
+        self.owned_at = self._clock.now()
         if self._values is not None:
             self._values.update(values)
 
-    async def put(self, **values: Any) -> None:
+    async def record(self, **values: Any) -> None:
         if self._values is not None:
             self._values.update(values)
         await self._state.record(**values)
@@ -115,30 +115,30 @@ class Poster:
             place = Place(channel, str(self._data.get("thread_ts") or ""), str(self._data.get("kind") or "channel"))
         else:
             place = Place(await self.api.direct_channel(self.team, self.user_id), kind="im", direct=True)
-        await self._notes.put(place=asdict(place))
+        await self._notes.record(place=asdict(place))
         return place
 
-    def findable(self, place: Place) -> bool:
+    def can_find_posts(self, place: Place) -> bool:
         """Whether a message whose post was never answered can be found there."""
         return self.api.may_read(self.team, place.kind)
 
     def now(self) -> float:
         return self._clock.now()
 
-    async def still_ours(self, known_at: float = 0.0) -> None:
+    async def check_ownership(self, owned_at: float = 0.0) -> None:
         """Raises NotOwner where another process carries the job on since this one waited, or was stopped."""
-        if self.now() - max(known_at, self._notes.ours_at) > FRESH_S:
-            await self._notes.intend()
+        if self.now() - max(owned_at, self._notes.owned_at) > FRESH_S:
+            await self._notes.save()
 
     async def post(self, content: Callable[[Place], Content], locale: str, mark: Mark, **how: Any) -> str:
         """Post at the place, or in a direct message where that is refused; the message's ts. Raises SlackError."""
         place = await self.place()
         try:
-            if mark.part == "result" and await self.request_gone(place):
+            if mark.part == "result" and await self.is_request_gone(place):
                 raise errors.SlackRefused(errors.THREAD_GONE)
             return await self.post_in(place, content(place), mark, **how)
         except errors.SlackRefused as refusal:
-            if not errors.elsewhere_may_go(refusal) or place.direct:
+            if not errors.direct_message_may_work(refusal) or place.direct:
                 raise
             because = refusal.error
         log.info("slack_message_moved", job=mark.job, part=mark.part, error=because)
@@ -153,9 +153,9 @@ class Poster:
         place = Place(await self.api.direct_channel(self.team, self.user_id), kind="im", moved=True, direct=True)
         root, gone = await self._notes.get("root"), because in errors.REQUEST_GONE
         left = {"left": root, "left_gone": gone} if root and root.get("ts") else {}
-        await self._notes.put(place=asdict(place), root=None, **left)
-        if because in errors.UNREACHABLE_PLACE:
-            await self.whisper(draw(plain_card(moved_text(locale), tone="done")))
+        await self._notes.record(place=asdict(place), root=None, **left)
+        if because in errors.CHANNEL_FORBIDDEN:
+            await self.send_ephemeral(draw(plain_card(moved_text(locale), tone="done")))
         return place
 
     async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
@@ -181,7 +181,7 @@ class Poster:
         """Post exactly there, `how` as for `SlackApi.call`; the message's ts. Raises SlackError."""
         metadata = {"event_type": "upscale_job", "event_payload": asdict(mark)}
         thread_ts = place.thread_ts
-        how |= {"thread_ts": thread_ts, "metadata": metadata, "still": self.still_ours}
+        how |= {"thread_ts": thread_ts, "metadata": metadata, "still": self.check_ownership}
         answer = await self.api.post(self.team, place.channel, content, **how)
         ts = str(answer["ts"])
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
@@ -190,7 +190,7 @@ class Poster:
             raise errors.SlackRefused(errors.THREAD_GONE)
         return ts
 
-    async def request_gone(self, place: Place) -> bool:
+    async def is_request_gone(self, place: Place) -> bool:
         """Whether the message under which the job answers has been deleted; False where Slack does not say."""
         if not place.thread_ts:
             return False
@@ -201,7 +201,11 @@ class Poster:
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
-        how: dict[str, Any] = {"progress": progress, "still": partial(self.still_ours, self.now()), **content.as_args()}
+        how: dict[str, Any] = {
+            "progress": progress,
+            "still": partial(self.check_ownership, self.now()),
+            **content.as_args(),
+        }
         await self.api.call(self.team, "chat.update", channel=place.channel, ts=ts, **how)
 
     async def remove(self, place: Place, ts: str) -> bool:
@@ -219,14 +223,14 @@ class Poster:
     async def answer(self, content: Content) -> bool:
         """Tell only the requester through the request's own response_url; False where there is none (any more)."""
         url = str(self._data.get("response_url") or "")
-        still = self._clock.now() <= float(self._data.get("response_until") or 0)
-        return bool(url) and still and await self.api.respond(url, content)
+        before_send = self._clock.now() <= float(self._data.get("response_until") or 0)
+        return bool(url) and before_send and await self.api.respond(url, content)
 
-    async def whisper(self, content: Content) -> bool:
+    async def send_ephemeral(self, content: Content) -> bool:
         """Tell only the requester, where the request was made, in whatever way Slack still allows."""
         if await self.answer(content):
             return True
         channel, thread_ts = str(self._data.get("channel") or ""), str(self._data.get("thread_ts") or "")
         if not channel or self._data.get("kind") == "im":
             return False
-        return await self.api.whisper(self.team, channel, self.user_id, content, thread_ts)
+        return await self.api.send_ephemeral(self.team, channel, self.user_id, content, thread_ts)

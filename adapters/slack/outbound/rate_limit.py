@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from adapters.slack.outbound.errors import SlackAway
+from adapters.slack.outbound.errors import SlackUnavailable
 from core.ports import Clock
 
 POST = "chat.postMessage"
@@ -54,7 +54,7 @@ class _Pace:
     slower: float = 1.0
     eases_at: float = 0.0
 
-    def limited(self, now: float, retry_after_s: float) -> None:
+    def on_rate_limited(self, now: float, retry_after_s: float) -> None:
         if self.blocked_until <= now < self.eases_at:  # before: it was on its way together with one that was told so
             self.slower = min(SLOWEST, self.slower * 2)
         self.blocked_until = max(self.blocked_until, now + retry_after_s)
@@ -81,45 +81,45 @@ class _Channel:
     def spacing_s(self) -> float:
         return self.each_s * self.pace.slower
 
-    def give(self, now: float) -> None:
+    def grant(self, now: float) -> None:
         self.pace.ease(now)
         if now < self.next_at:
             self.burst_at = now + BURST_EVERY_S
         self.next_at = max(self.next_at, now) + self.spacing_s
 
-    def limited(self, now: float, retry_after_s: float) -> None:
-        self.pace.limited(now, retry_after_s)
+    def on_rate_limited(self, now: float, retry_after_s: float) -> None:
+        self.pace.on_rate_limited(now, retry_after_s)
         self.burst_at = self.pace.blocked_until + BURST_EVERY_S
 
 
 @dataclass(eq=False, slots=True)
-class _Call:
-    """One that waits. `looks_at`: when it looks again whether it may go."""
+class _WaitingCall:
+    """One that waits. `check_at`: when it looks again whether it may go."""
 
     number: int
     member: str
     channel: _Channel
     progress: bool
-    looks_at: float = 0.0
-    given: bool = False
+    check_at: float = 0.0
+    granted: bool = False
 
 
 @dataclass(slots=True)
-class _Line:
+class _MethodQueue:
     """The calls of one method in one workspace: turns of the last minute, and who waits."""
 
     per_minute: float
     turns: deque[tuple[float, tuple[str, bool]]] = field(default_factory=deque)
     counts: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    waiting: list[_Call] = field(default_factory=list)
+    waiting: list[_WaitingCall] = field(default_factory=list)
     channels: dict[str, _Channel] = field(default_factory=dict)
     pace: _Pace = field(default_factory=_Pace)
 
-    def rank(self, call: _Call) -> tuple[float, int]:
-        given = self.counts[call.member, False] + self.counts[call.member, True]
-        return given + PROGRESS_BEHIND * call.progress, call.number
+    def rank(self, call: _WaitingCall) -> tuple[float, int]:
+        granted = self.counts[call.member, False] + self.counts[call.member, True]
+        return granted + PROGRESS_BEHIND * call.progress, call.number
 
-    def free_at(self, call: _Call, now: float, ahead: int = 0) -> float:
+    def slot_free_at(self, call: _WaitingCall, now: float, ahead: int = 0) -> float:
         """When the method's budget has a turn for it, after those `ahead` of it."""
         share = PROGRESS_SHARE if call.progress else 1.0
         if call.progress or (call.member and self.counts[call.member, False] >= FEW_CALLS):
@@ -131,41 +131,43 @@ class _Line:
         begun = self.turns[place][0] if self.turns else now
         return max(self.pace.blocked_until, begun + WINDOW_S * (rounds + 1))
 
-    def give(self, now: float) -> None:
+    def grant(self, now: float) -> None:
         self.pace.ease(now)
         while self.turns and self.turns[0][0] <= now - WINDOW_S:
             self.counts[self.turns.popleft()[1]] -= 1
         self.counts = +self.counts
         for channel in {id(call.channel): call.channel for call in self.waiting}.values():
             while True:
-                free = [one for one in self.waiting if one.channel is channel and self.free_at(one, now) <= now]
+                free = [one for one in self.waiting if one.channel is channel and self.slot_free_at(one, now) <= now]
                 call = min(free, key=self.rank, default=None)
-                if call is None or max(channel.ready_at(progress=call.progress), call.looks_at) > now:
+                if call is None or max(channel.ready_at(progress=call.progress), call.check_at) > now:
                     break
-                call.given = True
+                call.granted = True
                 self.waiting.remove(call)
                 self.turns.append((now, (call.member, call.progress)))
                 self.counts[call.member, call.progress] += 1
-                channel.give(now)
+                channel.grant(now)
 
-    def expected_at(self, call: _Call, now: float) -> float:
+    def expected_at(self, call: _WaitingCall, now: float) -> float:
         """When its turn comes, as far as can be told."""
         before = [one for one in self.waiting if self.rank(one) < self.rank(call)]
         in_channel = sum(one.channel is call.channel for one in before) * call.channel.spacing_s
-        return max(self.free_at(call, now, len(before)), call.channel.ready_at(progress=call.progress) + in_channel)
+        return max(
+            self.slot_free_at(call, now, len(before)), call.channel.ready_at(progress=call.progress) + in_channel
+        )
 
-    def look_at(self, call: _Call, now: float) -> float:
+    def next_check_at(self, call: _WaitingCall, now: float) -> float:
         """The first moment at which it may be its turn."""
-        at = max(self.free_at(call, now), call.channel.ready_at(progress=call.progress))
+        at = max(self.slot_free_at(call, now), call.channel.ready_at(progress=call.progress))
         return at if at > now else max(call.channel.next_at, now + RECHECK_S)
 
 
 @dataclass(slots=True)
-class Budget:
+class RateLimiter:
     """Gives turns. One instance per process; several replicas share Slack's limit by meeting 429 now and then."""
 
     _clock: Clock
-    _lines: dict[tuple[str, str], _Line] = field(default_factory=dict)
+    _queues: dict[tuple[str, str], _MethodQueue] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _first_burst_at: float = 0.0
 
@@ -173,43 +175,43 @@ class Budget:
         # What the process before this one has posted is not known.
         self._first_burst_at = self._clock.now() + BURST_EVERY_S
 
-    async def take(
+    async def wait_turn(
         self, team_id: str, method: str, *, channel: str = "", member: str = "", progress: bool, max_wait_s: float
     ) -> None:
         """Return at this call's turn. Raises SlackAway, taking none, when that is more than `max_wait_s` away."""
         now = self._clock.now()
-        line, deadline = self._line(team_id, method), now + max_wait_s
-        call = _Call(next(self._numbers), member, self._channel(line, method, channel, now), progress)
-        line.waiting.append(call)
+        queue, deadline = self._queue(team_id, method), now + max_wait_s
+        call = _WaitingCall(next(self._numbers), member, self._channel(queue, method, channel, now), progress)
+        queue.waiting.append(call)
         try:
             while True:
-                now = call.looks_at = self._clock.now()
-                line.give(now)
-                if call.given:
+                now = call.check_at = self._clock.now()
+                queue.grant(now)
+                if call.granted:
                     return
-                if (at := line.expected_at(call, now)) > deadline:
-                    raise SlackAway("budget", retry_after_s=at - now)
-                call.looks_at = line.look_at(call, now)
-                await self._clock.sleep(call.looks_at - now)
+                if (at := queue.expected_at(call, now)) > deadline:
+                    raise SlackUnavailable("budget", retry_after_s=at - now)
+                call.check_at = queue.next_check_at(call, now)
+                await self._clock.sleep(call.check_at - now)
         finally:
-            if not call.given:
-                line.waiting.remove(call)
+            if not call.granted:
+                queue.waiting.remove(call)
 
-    def limited(self, team_id: str, method: str, retry_after_s: float, channel: str = "") -> None:
+    def on_rate_limited(self, team_id: str, method: str, retry_after_s: float, channel: str = "") -> None:
         """Slack said 429: nobody posts into this channel before then, or in this workspace calls this method."""
-        line, now = self._line(team_id, method), self._clock.now()
-        blocked = [name for name, one in line.channels.items() if one.pace.blocked_until > now]
+        queue, now = self._queue(team_id, method), self._clock.now()
+        blocked = [name for name, one in queue.channels.items() if one.pace.blocked_until > now]
         if method == POST and channel and blocked in ([], [channel]):
-            self._channel(line, method, channel, now).limited(now, retry_after_s)
+            self._channel(queue, method, channel, now).on_rate_limited(now, retry_after_s)
         else:
-            line.pace.limited(now, retry_after_s)
+            queue.pace.on_rate_limited(now, retry_after_s)
 
-    def _line(self, team_id: str, method: str) -> _Line:
-        return self._lines.setdefault((team_id, method), _Line(PER_MINUTE.get(method, 50) * SAFETY))
+    def _queue(self, team_id: str, method: str) -> _MethodQueue:
+        return self._queues.setdefault((team_id, method), _MethodQueue(PER_MINUTE.get(method, 50) * SAFETY))
 
-    def _channel(self, line: _Line, method: str, name: str, now: float) -> _Channel:
+    def _channel(self, queue: _MethodQueue, method: str, name: str, now: float) -> _Channel:
         if method != POST or not name:
-            return line.channels.setdefault("", _Channel(0.0, each_s=0.0))
-        if len(line.channels) > MOST_CHANNELS:
-            line.channels = {name: one for name, one in line.channels.items() if one.next_at > now - WINDOW_S}
-        return line.channels.setdefault(name, _Channel(self._first_burst_at))
+            return queue.channels.setdefault("", _Channel(0.0, each_s=0.0))
+        if len(queue.channels) > MOST_CHANNELS:
+            queue.channels = {name: one for name, one in queue.channels.items() if one.next_at > now - WINDOW_S}
+        return queue.channels.setdefault(name, _Channel(self._first_burst_at))

@@ -13,8 +13,14 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.api_client import Team
-from adapters.slack.outbound.errors import NO_STREAMS, STOPPED, SlackAway, SlackError, SlackRefused
-from adapters.slack.outbound.lost_posts import see_through, there
+from adapters.slack.outbound.errors import (
+    STREAM_STOPPED,
+    STREAMS_UNSUPPORTED,
+    SlackError,
+    SlackRefused,
+    SlackUnavailable,
+)
+from adapters.slack.outbound.lost_posts import find_marked, finish_despite_cancel
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from core.domain.job import Job, Progress
 from core.ports import AppState, TypedState
@@ -24,18 +30,18 @@ from core.presentation.texts.progress_texts import Stage, stage_done_text
 log = structlog.get_logger(__name__)
 
 AREA = "slack.streams"
-LIFE_S = 230.0
+STREAM_LIFE_S = 230.0
 START_WAIT_S = 1.5
 """Where the budget of starts is used up (20 a minute), edits do as well."""
-RETRY_PROBE_S = 7 * 86_400.0
+REFUSAL_TTL_S = 7 * 86_400.0
 STAGES: tuple[Stage, ...] = ("preparing", "waiting", "upscaling", "delivering")
 
 
-class StreamProbe:
+class StreamSupport:
     """Where streams were refused within the last week, by workspace and kind of channel."""
 
     def __init__(self, state: AppState) -> None:
-        self._refusals = TypedState(state, AREA, str, ttl_s=RETRY_PROBE_S)
+        self._refusals = TypedState(state, AREA, str, ttl_s=REFUSAL_TTL_S)
         self._allowed: set[str] = set()
 
     async def allowed(self, team: Team, kind: str) -> bool:
@@ -61,13 +67,13 @@ class TaskCards:
 
     poster: Poster
     notes: ReplyStateCache
-    probe: StreamProbe
+    probe: StreamSupport
     stop_job: Callable[[Job], Awaitable[None]]
     """Called when the member presses Stop on the stream."""
 
-    async def wanted(self) -> bool:
+    async def is_supported_here(self) -> bool:
         place = await self.poster.place()
-        findable = bool(place.thread_ts) and self.poster.findable(place)
+        findable = bool(place.thread_ts) and self.poster.can_find_posts(place)
         return findable and await self.probe.allowed(self.poster.team, place.kind)
 
     async def running(self) -> bool:
@@ -81,25 +87,25 @@ class TaskCards:
         args = {"channel": place.channel, "thread_ts": place.thread_ts, "recipient_user_id": self.poster.user_id,
                 "recipient_team_id": team.team_id, "task_display_mode": "timeline", "chunks": chunks}  # fmt: skip
         noted = {"started_at": self.poster.now(), "shown": shown, "channel": place.channel}
-        await self.notes.intend(stream_sought={"at": self.poster.now(), "place": asdict(place)})
+        await self.notes.save(stream_sought={"at": self.poster.now(), "place": asdict(place)})
         try:
-            await see_through(
-                lambda leaving: self.poster.api.call(
+            await finish_despite_cancel(
+                lambda on_sending: self.poster.api.call(
                     team,
                     "chat.startStream",
                     progress=True,
                     max_wait_s=START_WAIT_S,
-                    leaving=leaving,
-                    still=self.poster.still_ours,
+                    on_sending=on_sending,
+                    before_send=self.poster.check_ownership,
                     **args,
                 ),
-                lambda answer: self.notes.put(stream={"ts": str(answer["ts"]), **noted}, stream_sought=None),
-                lambda: self.notes.put(stream_sought=None),
+                lambda answer: self.notes.record(stream={"ts": str(answer["ts"]), **noted}, stream_sought=None),
+                lambda: self.notes.record(stream_sought=None),
             )
         except SlackError as error:
-            if not (isinstance(error, SlackAway) and error.maybe_done):
-                await self.notes.put(stream_sought=None)
-            if isinstance(error, SlackRefused) and error.error in NO_STREAMS:
+            if not (isinstance(error, SlackUnavailable) and error.may_have_succeeded):
+                await self.notes.record(stream_sought=None)
+            if isinstance(error, SlackRefused) and error.error in STREAMS_UNSUPPORTED:
                 await self.probe.refused(team, place.kind, error.error)
             return False
         return True
@@ -108,10 +114,10 @@ class TaskCards:
         """The newest stage, in a fresh stream where the old one comes to Slack's own limit."""
         stream = await self.notes.get("stream")
         place = Place(stream["channel"] or (await self.poster.place()).channel)
-        if self.poster.now() - stream["started_at"] > LIFE_S:
-            await self._stop(place, stream, job, good=True)
+        if self.poster.now() - stream["started_at"] > STREAM_LIFE_S:
+            await self._stop(place, stream, job, succeeded=True)
             await self.poster.remove(place, stream["ts"])
-            await self.notes.put(stream=None)
+            await self.notes.record(stream=None)
             return await self.start(job, progress)
         chunks, shown = task_chunks(job, progress, stream["shown"])
         if not chunks:
@@ -122,32 +128,32 @@ class TaskCards:
         except SlackError as error:
             if error.error == "budget":
                 return True
-            await self.notes.put(stream=None)
-            if error.error == STOPPED:
+            await self.notes.record(stream=None)
+            if error.error == STREAM_STOPPED:
                 await self.stop_job(job)
                 return True
             # Slack let it die, or lost it: it would stay "in progress" for ever, so it goes.
             await self.poster.remove(place, stream["ts"])
             return False
-        await self.notes.put(stream=stream | {"shown": shown})
+        await self.notes.record(stream=stream | {"shown": shown})
         return True
 
-    async def end(self, job: Job, *, good: bool, output: str = "") -> None:
+    async def end(self, job: Job, *, succeeded: bool, output: str = "") -> None:
         """Every task in its last state. What Slack does not end goes, also one whose start was never answered."""
         if sought := await self.notes.get("stream_sought"):
             lost_in = Place(**sought["place"])
-            if ts := await there(self.poster, Mark(job.id, "stream"), sought["at"], lost_in):
+            if ts := await find_marked(self.poster, Mark(job.id, "stream"), sought["at"], lost_in):
                 await self.poster.remove(lost_in, ts)
-            await self.notes.put(stream_sought=None)
+            await self.notes.record(stream_sought=None)
         if stream := await self.notes.get("stream"):
             place = Place(stream["channel"] or (await self.poster.place()).channel)
-            stopped = await self._stop(place, stream, job, good=good, output=output)
+            stopped = await self._stop(place, stream, job, succeeded=succeeded, output=output)
             if not stopped or await self.notes.get("left_gone"):
                 await self.poster.remove(place, stream["ts"])
-            await self.notes.put(stream=None)
+            await self.notes.record(stream=None)
 
-    async def _stop(self, place: Place, stream: dict[str, Any], job: Job, *, good: bool, output: str = "") -> bool:
-        chunks = last_chunks(job, stream["shown"], good=good, output=output)
+    async def _stop(self, place: Place, stream: dict[str, Any], job: Job, *, succeeded: bool, output: str = "") -> bool:
+        chunks = last_chunks(job, stream["shown"], succeeded=succeeded, output=output)
         args = {"channel": place.channel, "ts": stream["ts"], "chunks": chunks}
         try:
             await self.poster.api.call(self.poster.team, "chat.stopStream", max_wait_s=20.0, **args)
@@ -178,19 +184,21 @@ def _update(job: Job, stage: Stage, title: str, status: str) -> dict[str, Any]:
     return {"type": "task_update", "id": f"{job.id}:{stage}", "title": title, "status": status}
 
 
-def last_chunks(job: Job, shown: dict[str, str], *, good: bool, output: str) -> list[dict[str, Any]]:
+def last_chunks(job: Job, shown: dict[str, str], *, succeeded: bool, output: str) -> list[dict[str, Any]]:
     """Every task in its last state; the output rides on the last one, sent once.
 
     A good end shows the whole way, also what went by between two edits; a bad one ends where it was.
     """
     locale = job.requester.locale
-    names: list[Stage] = [name for name in STAGES if name in shown or (good and name != "waiting")] or ["preparing"]
+    names: list[Stage] = [name for name in STAGES if name in shown or (succeeded and name != "waiting")] or [
+        "preparing"
+    ]
     chunks: list[dict[str, Any]] = []
     for name in names:
         last = name == names[-1]
         if not last and shown.get(name, "").endswith("|complete"):
             continue
-        status = "complete" if good or not last else "error"
+        status = "complete" if succeeded or not last else "error"
         title = stage_done_text(name, locale) if status == "complete" else shown.get(name, "").split("|")[0]
         chunks.append(_update(job, name, title or stage_done_text(name, locale), status))
     return [*chunks[:-1], chunks[-1] | {"output": output[:256]}] if output else chunks

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackAway
+from adapters.slack.outbound.errors import SlackUnavailable
 from core.ports import AppState, Clock, TypedState
 
 log = structlog.get_logger(__name__)
@@ -41,12 +41,12 @@ class Install:
         """A workspace's id, or the org's for an org-wide install."""
         return self.team_id or self.enterprise_id
 
-    def due(self, now: float) -> bool:
+    def renewal_due(self, now: float) -> bool:
         return bool(self.refresh_token) and self.expires_at is not None and now > self.expires_at - RENEW_BEFORE_S
 
 
 @dataclass(slots=True)
-class Installs:
+class Installations:
     """All installs known to this process. Lookups are by workspace first, then by its org."""
 
     _state: AppState
@@ -65,7 +65,7 @@ class Installs:
         """Read everything stored, so that no request waits for it. `opened` says when lookups may begin."""
         self._known.update(await self._stored.items())
 
-    def opened(self) -> None:
+    def mark_loaded(self) -> None:
         """Everything is known now that will be known at the start."""
         self._loaded.set()
 
@@ -94,15 +94,15 @@ class Installs:
             async with asyncio.timeout(OPENING_WAIT_S):
                 await self._loaded.wait()
         except TimeoutError:
-            raise SlackAway("starting") from None
+            raise SlackUnavailable("starting") from None
         install = self.cached(team_id, enterprise_id)
         if install is None:
             for key in filter(None, (team_id, enterprise_id or self._org_of.get(team_id, ""))):
                 if install := await self._stored.get(key):
                     self._known[key] = install
                     break
-        if install is not None and install.due(self._clock.now()):
-            return await self.renewed(install)
+        if install is not None and install.renewal_due(self._clock.now()):
+            return await self.ensure_renewed(install)
         return install
 
     async def save(self, install: Install) -> None:
@@ -119,14 +119,14 @@ class Installs:
     def all(self) -> list[Install]:
         return list(self._known.values())
 
-    async def renewed(self, install: Install, *, force: bool = False) -> Install:
+    async def ensure_renewed(self, install: Install, *, force: bool = False) -> Install:
         """Renew the token unless another process is at it; then take what it stores. The old one where that fails.
 
         A refresh token works once, so only one process may use it.
         """
         if self.renew is None or not install.refresh_token or install.key in self._fixed:
             return install
-        if not force and not install.due(self._clock.now()):
+        if not force and not install.renewal_due(self._clock.now()):
             return install
         if await self._state.claim(TURN_AREA, install.key, ttl_s=ROTATION_TURN_S):
             stored = await self._stored.get(install.key)

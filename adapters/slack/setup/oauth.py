@@ -1,5 +1,5 @@
 """Installing into many workspaces: the consent page's address, its answer, and the renewal of tokens. Stores nothing
-itself: the state is a signed value in the address and in a cookie; installs go to `Installs`.
+itself: the state is a signed value in the address and in a cookie; installs go to `Installations`.
 """
 
 import base64
@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import Settings, secret
-from adapters.slack.setup.installations import Install, Installs
+from adapters.slack.setup.installations import Install, Installations
 from adapters.slack.setup.manifest import BOT_SCOPES
 from core.net.client_address import CLIENT, UNKNOWN
 from core.net.host_check import PAGE_HEADERS
@@ -56,7 +56,7 @@ class OAuth:
     """`GET /slack/install` and `GET /slack/oauth_redirect`, and `renew` for rotating tokens."""
 
     settings: Settings
-    installs: Installs
+    installs: Installations
     clock: Clock
     public_url: str
     state: AppState

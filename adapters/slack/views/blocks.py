@@ -63,7 +63,7 @@ def context(*lines: str) -> Block | None:
 # ---------------------------------------------------------------------- rich text
 
 
-def run(text: str, *, bold: bool = False, code: bool = False) -> Block:
+def text_run(text: str, *, bold: bool = False, code: bool = False) -> Block:
     style = {name: True for name, on in (("bold", bold), ("code", code)) if on}
     return {"type": "text", "text": cut(text, TEXT_MAX_CHARS)} | ({"style": style} if style else {})
 
@@ -83,13 +83,13 @@ def rich(*lines: Sequence[Block]) -> Block:
     elements: list[Block] = []
     for number, line in enumerate(lines):
         if number:
-            elements.append(run("\n"))
+            elements.append(text_run("\n"))
         elements.extend(line)
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}
 
 
 def quote(text: str) -> Block:
-    return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": [run(text)]}]}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": [text_run(text)]}]}
 
 
 # ------------------------------------------------------------------------ elements
@@ -149,5 +149,5 @@ def divider() -> Block:
     return {"type": "divider"}
 
 
-def stacked(*blocks: Block | None) -> list[Block]:
+def non_empty(*blocks: Block | None) -> list[Block]:
     return [block for block in blocks if block]

@@ -21,25 +21,25 @@ _MOMENTS: dict[c.MomentStyle, str] = {
 _NO_JOB = {"export": "export", "erase": "erase", "open_form": "form"}
 
 
-def draw(card: c.Card, *, image_id: str | None = None, carried: Sequence[str] = ()) -> Content:
-    """`image_id` is the file shown; `carried` goes with the delete button: files and messages to delete as well."""
+def draw(card: c.Card, *, image_id: str | None = None, deleted_with: Sequence[str] = ()) -> Content:
+    """`image_id` is the file to show. The delete button carries `deleted_with`: files and messages to delete, too."""
     title = " · ".join(part for part in (card.title, card.name) if part)
     picture = next((one for one in card.pictures if image_id and one.role != "file"), None)
     image = b.image(image_id, picture.alt, card.name) if image_id and picture is not None else None
     lines = list(_head(card, "" if image else title))
-    blocks = b.stacked(
+    blocks = b.non_empty(
         image,
         b.rich(*lines) if lines else None,
         b.quote(card.caption) if card.caption else None,
         *(block for section in card.sections for block in _section(section)),
         *_small(card.small),
         *(row for choice in card.choices for row in _choice(choice)),
-        b.actions(*[_button(one, carried) for actions in card.rows for one in actions][:BUTTONS_MAX]),
+        b.actions(*[_button(one, deleted_with) for actions in card.rows for one in actions][:BUTTONS_MAX]),
     )
-    return Content(c.plain_summary(card, _aloud), blocks)
+    return Content(c.plain_summary(card, _notification_text), blocks)
 
 
-def _aloud(span: c.Span) -> str:
+def _notification_text(span: c.Span) -> str:
     """For a notification, escaped; Slack puts names in the place of ids there."""
     if isinstance(span, c.Mention) and span.kind != "role" and _is_bare(span):
         return f"<{'@' if span.kind == 'user' else '#'}{span.id}>"
@@ -53,11 +53,11 @@ def _is_bare(mention: c.Mention) -> bool:
 
 def _head(card: c.Card, title: str) -> Iterator[list[Block]]:
     """The title, then paragraphs; a bar stands before the first, an icon before whatever is first."""
-    icon = [b.emoji(_ICONS[card.tone]), b.run(" ")] if card.tone in _ICONS and not card.pictures else []
+    icon = [b.emoji(_ICONS[card.tone]), b.text_run(" ")] if card.tone in _ICONS and not card.pictures else []
     if title:
-        yield [*icon, b.run(title, bold=True)]
+        yield [*icon, b.text_run(title, bold=True)]
     for number, line in enumerate(card.paragraphs):
-        before = [b.run(bar(card.bar))] if card.bar is not None and not number else []
+        before = [b.text_run(bar(card.bar))] if card.bar is not None and not number else []
         yield [*(icon if not title and not number else []), *before, *_line(line)]
     yield from map(_fact, card.facts)
 
@@ -70,11 +70,11 @@ def bar(share: float) -> str:
 def _fact(fact: c.Fact) -> list[Block]:
     between = "  " if fact.share is None else "\n" + bar(fact.share)
     label = [one | {"style": {"bold": True}} if one["type"] == "text" else one for one in _line(fact.label)]
-    return [*label, b.run(between), *_line(fact.value)]
+    return [*label, b.text_run(between), *_line(fact.value)]
 
 
 def _section(section: c.Section) -> Iterator[Block]:
-    lines = [[b.run(section.title, bold=True)]] if section.title else []
+    lines = [[b.text_run(section.title, bold=True)]] if section.title else []
     lines += [_line(line) for line in section.paragraphs]
     lines += map(_fact, section.facts)
     if lines:
@@ -82,7 +82,10 @@ def _section(section: c.Section) -> Iterator[Block]:
     if section.quote:
         yield b.quote(section.quote)
     if section.code:
-        yield {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [b.run(section.code)]}]}
+        yield {
+            "type": "rich_text",
+            "elements": [{"type": "rich_text_preformatted", "elements": [b.text_run(section.code)]}],
+        }
 
 
 def _small(lines: Sequence[c.Line]) -> Iterator[Block | None]:
@@ -104,11 +107,11 @@ def _line(line: c.Line) -> list[Block]:
 def _span(span: c.Span) -> Block:
     match span:
         case str():
-            return b.run(span)
+            return b.text_run(span)
         case c.Strong():
-            return b.run(span.text, bold=True)
+            return b.text_run(span.text, bold=True)
         case c.Code():
-            return b.run(span.text, code=True)
+            return b.text_run(span.text, code=True)
         case c.Link():
             return {"type": "link", "url": span.url, "text": span.text}
         case c.Moment():
@@ -116,7 +119,7 @@ def _span(span: c.Span) -> Block:
         case c.Mention():
             # A user element would notify; a name does not, but one that only repeats the id tells nobody more.
             if span.kind == "role" or not _is_bare(span):
-                return b.run(span.name)
+                return b.text_run(span.name)
             return {"type": span.kind, f"{span.kind}_id": span.id}
         case _:
             assert_never(span)
@@ -141,7 +144,7 @@ def _choice(choice: c.Choice) -> Iterator[Block | None]:
         yield {"type": "section", "text": b.plain(words), "accessory": button}
 
 
-def _button(action: c.Action, carried: Sequence[str]) -> Block:
+def _button(action: c.Action, deleted_with: Sequence[str]) -> Block:
     sure = action.confirmation
     if action.kind == "open_link":
         return b.button(action.label, f"job:download:{action.subject_id}", url=action.url)
@@ -150,7 +153,7 @@ def _button(action: c.Action, carried: Sequence[str]) -> Block:
     return b.button(
         action.label,
         f"ui:{verb}" if verb else f"job:{action.kind}:{action.subject_id}{argument}",
-        value=",".join(carried) if action.kind == "delete" else "",
+        value=",".join(deleted_with) if action.kind == "delete" else "",
         style="danger" if action.style == "danger" else "primary" if action.style in ("primary", "success") else "",
         confirm=b.confirmation(sure.title, sure.text, sure.yes, sure.no) if sure is not None else None,
     )

@@ -60,7 +60,7 @@ def result(
     ready = " · ".join(part for part in (ready_text(job, locale), result_texts.size_line(job, locale)) if part)
     told = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
     card = replace(card, summary=told, name=image_name(job, locale))
-    return draw(card, image_id=image_id, carried=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)
+    return draw(card, image_id=image_id, deleted_with=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)
 
 
 def failure(job: Job, notice: Notice) -> Content:
@@ -160,9 +160,9 @@ def home(
 ) -> Block:
     """The App Home: start here, what was used, what is left, defaults, the last pictures."""
     money = [s for s in statuses if s.limit.measure is Measure.USD][:4] or list(statuses[:4])
-    blocks = b.stacked(
+    blocks = b.non_empty(
         b.header(form_text("title", locale)),
-        b.rich([b.run(form_text("home", locale))]),
+        b.rich([b.text_run(form_text("home", locale))]),
         b.actions(
             b.button(form_text("title", locale), "ui:form", style="primary"),
             b.button(form_text("help", locale), "ui:help"),

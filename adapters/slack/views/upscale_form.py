@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.slack.inbound.translate import Where, declared_size
+from adapters.slack.inbound.translate import Origin, declared_size
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block
 from adapters.slack.views.card import draw
@@ -27,16 +27,16 @@ EXAMPLE = "factor=3 creativity=0.5 creative"
 MAX_FILES = 4
 FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "ico"]
 NUMBERS = tuple(name for name, spec in SPECS.items() if spec.kind in ("float", "int"))
-PICKED = "pick"
-PLACE = {"channel": "channel_id", "channel_name": "channel_name", "thread_ts": "thread_ts",
+PICK_FIELD = "pick"
+ORIGIN_FIELDS = {"channel": "channel_id", "channel_name": "channel_name", "thread_ts": "thread_ts",
          "response_url": "response_url", "at": "at"}  # fmt: skip
-"""Where a form was opened, which a submitted one does not say: its notes, and the fields of `Where`."""
-MOST_PICKED = 10
+"""Where a form was opened, which a submitted one does not say: its notes, and the fields of `Origin`."""
+MAX_PICKED = 10
 """Slack's own limit of checkboxes in one group."""
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class FormInput:
     fields: dict[str, str]
     files: list[dict[str, Any]]
     link: str
@@ -44,7 +44,7 @@ class Filled:
 
 
 def form(
-    where: Where,
+    origin: Origin,
     locale: str,
     *,
     allow_unsafe: bool,
@@ -58,15 +58,15 @@ def form(
 
     `remark` tells what all of these would cost, `total_nanousd`.
     """
-    notes = {"user": where.user_id, **{short: getattr(where, name) for short, name in PLACE.items()}}
+    notes = {"user": origin.user_id, **{short: getattr(origin, name) for short, name in ORIGIN_FIELDS.items()}}
     if pick:
-        notes["pick"] = [_noted_file(file) for file in pick[:MOST_PICKED]]
+        notes["pick"] = [_noted_file(file) for file in pick[:MAX_PICKED]]
         notes["total"] = total_nanousd
-    blocks = b.stacked(
-        b.rich([b.run(remark)]) if remark else None,
+    blocks = b.non_empty(
+        b.rich([b.text_run(remark)]) if remark else None,
         *(_picking(pick, locale) if pick else _handing_in(locale)),
         *map(_field, form_fields(models, own or OwnSettings(), locale).values()),
-        _options(locale, allow_unsafe, in_channel=bool(where.channel_id) and where.kind != "im"),
+        _options(locale, allow_unsafe, in_channel=bool(origin.channel_id) and origin.kind != "im"),
     )
     metadata = json.dumps(notes, separators=(",", ":"))
     return _modal("title", locale, blocks, "submit", callback_id=CALLBACK, private_metadata=metadata)
@@ -86,7 +86,7 @@ def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **mor
 
 def details_modal(locale: str, card: Card | None = None) -> Block:
     """A card to be read in a modal, or a word to wait for it."""
-    waiting = [b.rich([b.run(form_text("wait", locale))])]
+    waiting = [b.rich([b.text_run(form_text("wait", locale))])]
     return _modal("details", locale, draw(replace(card, title="")).blocks if card is not None else waiting)
 
 
@@ -124,7 +124,7 @@ def _handing_in(locale: str) -> list[Block]:
 def _picking(files: Sequence[Mapping[str, Any]], locale: str) -> list[Block]:
     options = [{"text": b.plain(str(f.get("name") or f["id"]), 75), "value": str(f["id"])} for f in files[:10]]
     element = {"type": "checkboxes", "options": options, "initial_options": options}
-    return [_input(PICKED, form_text("pick", locale), element, optional=False)]
+    return [_input(PICK_FIELD, form_text("pick", locale), element, optional=False)]
 
 
 def _field(each: Field) -> Block:
@@ -152,7 +152,7 @@ def _options(locale: str, allow_unsafe: bool, *, in_channel: bool) -> Block | No
 # ---------------------------------------------------------------------- reading it
 
 
-def read(view: Mapping[str, Any]) -> Filled:
+def read(view: Mapping[str, Any]) -> FormInput:
     """What the member filled in; `files` are Slack's file objects (the SDK's model of the state lacks them)."""
     values = (view.get("state") or {}).get("values") or {}
     state: dict[str, dict[str, Any]] = {block_id: next(iter(block.values()), {}) for block_id, block in values.items()}
@@ -168,12 +168,12 @@ def read(view: Mapping[str, Any]) -> Filled:
     if "unsafe" in options:
         fields["safety"] = "off"
     files = [f for f in state.get("image", {}).get("files") or [] if isinstance(f, dict)]
-    chosen = {option.get("value") for option in state.get(PICKED, {}).get("selected_options") or []}
-    files += [f for f in notes_of(view).get("pick") or [] if f["id"] in chosen]
-    return Filled(fields, files, str(state.get("link", {}).get("value") or "").strip(), "private" in options)
+    chosen = {option.get("value") for option in state.get(PICK_FIELD, {}).get("selected_options") or []}
+    files += [f for f in metadata_of(view).get("pick") or [] if f["id"] in chosen]
+    return FormInput(fields, files, str(state.get("link", {}).get("value") or "").strip(), "private" in options)
 
 
-def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
+def metadata_of(view: Mapping[str, Any]) -> dict[str, Any]:
     try:
         notes = json.loads(view.get("private_metadata") or "{}")
     except ValueError:
@@ -181,8 +181,8 @@ def notes_of(view: Mapping[str, Any]) -> dict[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
-def noted_place(notes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: notes.get(short) or "" for short, name in PLACE.items() if short != "at" or notes.get("at")}
+def origin_fields(notes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: notes.get(short) or "" for short, name in ORIGIN_FIELDS.items() if short != "at" or notes.get("at")}
 
 
 def noted_total(notes: Mapping[str, Any]) -> int:

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from adapters.slack.adapter import SlackAdapter
-from adapters.slack.connection.socket_mode import SocketTimes
+from adapters.slack.connection.socket_mode import SocketTimeouts
 from adapters.slack.outbound import rate_limit
-from adapters.slack.outbound.streaming import StreamProbe
+from adapters.slack.outbound.streaming import StreamSupport
 from adapters.slack.settings import Settings
 from core.accounts.allowlist import AllowList
 from core.ports import AdapterContext
@@ -23,7 +23,7 @@ from tests.emulators.slack.wire import METHODS
 from tests.fakes.media import FakeMedia
 from tests.fakes.state import MemoryState
 
-QUICK = SocketTimes(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
+QUICK = SocketTimeouts(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
 
 
 @dataclass
@@ -103,10 +103,10 @@ class World:
         self.service.hold_at = stage
         await self.slack.member.mention(words, [self.picture()])
 
-    async def until(self, true: Callable[[], Any], *, at_most_s: float = 8.0, move: float = 0.0) -> Any:
+    async def until(self, true: Callable[[], Any], *, timeout_s: float = 8.0, move: float = 0.0) -> Any:
         """Wait for it; with `move`, the clock goes forward by so much at each look."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + at_most_s
+        deadline = loop.time() + timeout_s
         while True:
             if found := true():
                 return found
@@ -204,7 +204,7 @@ def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
         return True
 
     monkeypatch.setattr(rate_limit, "PER_MINUTE", dict.fromkeys(METHODS["methods"], 10**6))
-    monkeypatch.setattr(StreamProbe, "allowed", always)
+    monkeypatch.setattr(StreamSupport, "allowed", always)
     world.slack.limits.enabled = False
     world.grant_history()
     return world

@@ -61,8 +61,8 @@ async def test_without_membership_the_result_comes_directly_and_the_member_is_to
 
 async def test_a_command_between_two_people_is_answered_in_our_own_direct_message(world: World) -> None:
     space = world.slack.member.space()
-    people = {world.slack.member.user(name).id for name in ("anna", "ben")}
-    space.channels["D0OTHERS001"] = Channel("D0OTHERS001", space.id, "others", "mpim", people)
+    users = {world.slack.member.user(name).id for name in ("anna", "ben")}
+    space.channels["D0OTHERS001"] = Channel("D0OTHERS001", space.id, "others", "mpim", users)
     await world.slack.member.command(text="", channel="D0OTHERS001")
     await world.until(lambda: world.slack.member.open_view())
     await world.slack.member.submit_view({"image": [world.picture().id]})

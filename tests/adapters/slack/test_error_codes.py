@@ -171,7 +171,7 @@ async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(w
     rows = world.service.rows.values()
     at_work = lambda row: "upscaling" in row.go or row.job.state.terminal  # noqa: E731
     # Looking for a picture ends after seconds of this clock, which must not run away from a crowded machine.
-    await world.until(lambda: all(map(at_work, rows)), move=0.05 if stage.unpaid else 0.5, at_most_s=60)
+    await world.until(lambda: all(map(at_work, rows)), move=0.05 if stage.unpaid else 0.5, timeout_s=60)
     if stage.held_until == "upscaling":
         arm(everyone)
     for _ in range(8):  # every message and stream is there, and was edited
@@ -179,7 +179,7 @@ async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(w
         await asyncio.sleep(0.1)
     world.service.release("upscaling")
     await world.until(
-        lambda: all(r.job.state.terminal and (r.task is None or r.task.done()) for r in rows), move=2.0, at_most_s=60
+        lambda: all(r.job.state.terminal and (r.task is None or r.task.done()) for r in rows), move=2.0, timeout_s=60
     )
     wrong = [(one.code, fault) for one in everyone if (fault := untrue(world, one, unpaid=stage.unpaid))]
     assert not wrong, wrong
@@ -199,8 +199,8 @@ async def begin(world: World, stage: Stage, everyone: list[Try]) -> None:
     for one in everyone:
         one.row = next(row for row in rows.values() if row.job.source.name == f"{one.code}.png")
     if stage.held_until == "waiting":
-        await world.until(lambda: all("waiting" in row.go for row in rows.values()), move=0.5, at_most_s=30)
-        await world.until(lambda: len(world.slack.calls("chat.startStream")) == len(rows), move=0.5, at_most_s=30)
+        await world.until(lambda: all("waiting" in row.go for row in rows.values()), move=0.5, timeout_s=30)
+        await world.until(lambda: len(world.slack.calls("chat.startStream")) == len(rows), move=0.5, timeout_s=30)
         arm(everyone)
         world.service.release("waiting", hold_at="upscaling")
 
@@ -218,7 +218,7 @@ def arm(everyone: list[Try]) -> None:
 async def agree(world: World, everyone: list[Try]) -> None:
     """Everybody was asked, and says yes."""
     asked = lambda one: [m for m in read_by(world, one) if "job:confirm:" in str(m.blocks)]  # noqa: E731
-    await world.until(lambda: all(map(asked, everyone)), move=1.0, at_most_s=30)
+    await world.until(lambda: all(map(asked, everyone)), move=1.0, timeout_s=30)
     await world.idle()
     for one in everyone:
         await world.service.confirm(one.row.id, one.row.job.requester)
@@ -264,5 +264,5 @@ async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
         data = row.job.reply.data | {"user": one.user.id, "channel": one.channel.id, "private": private}
         job = replace(row.job, reply=ReplyAddress("slack", data | {"thread_ts": ""}))
         asked[one.code] = asyncio.create_task(world.adapter.reply(job.reply, MemoryReplyState({})).reachable(job))
-    await world.until(lambda: all(task.done() for task in asked.values()), move=5.0, at_most_s=30)
+    await world.until(lambda: all(task.done() for task in asked.values()), move=5.0, timeout_s=30)
     assert {code for code, task in asked.items() if task.result()} == (TRANSIENT & set(asked)) | set(PASSING)

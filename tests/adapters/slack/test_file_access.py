@@ -8,7 +8,7 @@ from tests.adapters.slack.conftest import World
 from tests.emulators.slack import png, text_of
 
 
-async def refusal(world: World, **how: Any) -> str:
+async def refusal_notice(world: World, **how: Any) -> str:
     await world.slack.member.dm("", [world.picture(**how)])
     row = (await world.until(lambda: list(world.service.rows.values())))[0]
     await world.until(lambda: row.job.error is not None, move=0.5)
@@ -36,7 +36,7 @@ async def test_a_file_that_cannot_be_had_gets_its_own_answer(world: World, how: 
     """And a file that lies elsewhere never sees our token."""
     if "external_url" in how:
         how = {"external_url": f"{world.slack.external_url}/drive/photo.png"}
-    assert words in await refusal(world, **how)
+    assert words in await refusal_notice(world, **how)
     assert [r for r in world.slack.requests if r.host == "external"] == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.inbound.translate import pictures_of
+from adapters.slack.inbound.translate import images_of
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import text_of
 
@@ -51,31 +51,31 @@ LINKS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("how", SHOWN)
 def test_a_file_is_found_however_it_is_shown(how: str) -> None:
-    assert [picture["id"] for picture in pictures_of(SHOWN[how])] == ["F1"]
+    assert [picture["id"] for picture in images_of(SHOWN[how])] == ["F1"]
 
 
 @pytest.mark.parametrize("how", LINKS)
 def test_an_address_is_found_however_it_is_shown(how: str) -> None:
-    assert [picture["link"] for picture in pictures_of(LINKS[how])] == ["https://example.org/a.png"]
+    assert [picture["link"] for picture in images_of(LINKS[how])] == ["https://example.org/a.png"]
 
 
 def test_the_same_picture_counts_once_and_a_deleted_one_not_at_all() -> None:
     twice = {"files": [FILE, {"id": "F2", "mode": "tombstone"}], "attachments": [{"files": [FILE]}]}
-    assert [picture["id"] for picture in pictures_of(twice)] == ["F1"]
+    assert [picture["id"] for picture in images_of(twice)] == ["F1"]
 
 
 @pytest.mark.parametrize(
     "odd", [{"files": 3}, {"blocks": [None, 1]}, {"attachments": {"a": 1}}, {"files": [{"id": ""}]}]
 )
 def test_a_message_of_an_odd_shape_holds_no_picture(odd: dict[str, Any]) -> None:
-    assert pictures_of(odd) == []
+    assert images_of(odd) == []
 
 
 def test_a_message_nested_for_ever_ends() -> None:
     message: dict[str, Any] = {"files": [FILE]}
     for _ in range(500):
         message = {"attachments": [message]}
-    assert pictures_of(message) == []
+    assert images_of(message) == []
 
 
 async def test_the_picture_of_a_forwarded_message_is_enlarged(world: World) -> None:

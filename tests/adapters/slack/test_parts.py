@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.translate import Where
+from adapters.slack.inbound.translate import Origin
 from adapters.slack.outbound.files import _may_see
-from adapters.slack.outbound.lost_posts import see_through
+from adapters.slack.outbound.lost_posts import finish_despite_cancel
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
 from adapters.slack.views import messages as render
@@ -32,7 +32,7 @@ from tests.emulators.slack.blocks import check_blocks, check_view
 from tests.emulators.slack.reading import mentions
 from tests.fakes.cards import job as finished_job
 
-WHERE = Where("T1", "", "U1", "anna", "C1", "general", at=1.0)
+WHERE = Origin("T1", "", "U1", "anna", "C1", "general", at=1.0)
 JOB = replace(finished_job(), requester=Requester("slack", "U1", "anna", "T1", "C1"))
 
 
@@ -63,11 +63,11 @@ def test_whatever_the_caption_names_and_files_say_the_blocks_are_valid_and_ping_
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_every_view_is_valid_in_every_language(locale: str) -> None:
-    for where in (WHERE, Where("T1", "", "U1")):
+    for origin in (WHERE, Origin("T1", "", "U1")):
         assert (
             check_view(
                 modal.form(
-                    where, locale, allow_unsafe=True, own=OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}})
+                    origin, locale, allow_unsafe=True, own=OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}})
                 ),
                 home=False,
             )
@@ -214,9 +214,9 @@ async def test_a_post_that_has_left_is_noted_though_its_caller_is_cancelled_and_
     noted: list[str] = []
     answered = asyncio.Event()
 
-    async def post(leaving: Callable[[], None]) -> str:
+    async def post(on_sending: Callable[[], None]) -> str:
         if leaves:
-            leaving()
+            on_sending()
         await answered.wait()
         return "1.23"
 
@@ -226,7 +226,7 @@ async def test_a_post_that_has_left_is_noted_though_its_caller_is_cancelled_and_
     async def never_left() -> None:
         noted.append("never left")
 
-    task = asyncio.create_task(see_through(post, keep, never_left))
+    task = asyncio.create_task(finish_despite_cancel(post, keep, never_left))
     for _ in range(2):
         await asyncio.sleep(0)
     task.cancel()

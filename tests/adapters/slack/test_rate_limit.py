@@ -1,4 +1,4 @@
-"""The budget of calls: Slack's tiers are kept, final answers go before progress, and nobody's flood delays others."""
+"""The limiter of calls: Slack's tiers are kept, final answers go before progress, and nobody's flood delays others."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from adapters.slack.outbound.errors import SlackAway
-from adapters.slack.outbound.rate_limit import BURST_EVERY_S, POST, Budget
+from adapters.slack.outbound.errors import SlackUnavailable
+from adapters.slack.outbound.rate_limit import BURST_EVERY_S, POST, RateLimiter
 from tests.emulators.slack.limits import RateLimits
 from tests.fakes.clock import HandClock
 from tests.fakes.core import FakeClock
@@ -15,51 +15,51 @@ from tests.fakes.core import FakeClock
 
 async def test_posts_into_one_channel_go_about_one_a_second() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
     for _ in range(5):
-        await budget.take("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=60)
+        await limiter.wait_turn("T1", "chat.postMessage", channel="C1", progress=False, max_wait_s=60)
     assert clock.at - 1000 >= 3.0
 
 
 async def test_a_final_answer_may_follow_a_progress_post_at_once() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
     clock.at += BURST_EVERY_S
-    await budget.take("T1", POST, channel="C1", progress=True, max_wait_s=60)
-    await budget.take("T1", POST, channel="C1", progress=False, max_wait_s=0)
+    await limiter.wait_turn("T1", POST, channel="C1", progress=True, max_wait_s=60)
+    await limiter.wait_turn("T1", POST, channel="C1", progress=False, max_wait_s=0)
     assert clock.at == 1000 + BURST_EVERY_S
-    await budget.take("T1", POST, channel="C1", progress=True, max_wait_s=60)
+    await limiter.wait_turn("T1", POST, channel="C1", progress=True, max_wait_s=60)
     assert clock.at >= 1002 + BURST_EVERY_S
 
 
 async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
     for _ in range(28):
-        await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
-    with pytest.raises(SlackAway):
-        await budget.take("T1", "chat.update", progress=True, max_wait_s=5)
+        await limiter.wait_turn("T1", "chat.update", progress=True, max_wait_s=5)
+    with pytest.raises(SlackUnavailable):
+        await limiter.wait_turn("T1", "chat.update", progress=True, max_wait_s=5)
     before = clock.at
-    await budget.take("T1", "chat.update", progress=False, max_wait_s=0)
+    await limiter.wait_turn("T1", "chat.update", progress=False, max_wait_s=0)
     assert clock.at == before
 
 
 async def test_workspaces_do_not_share_a_budget() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
     for team in ("T1", "T2"):
         for _ in range(18):
-            await budget.take(team, "chat.startStream", progress=False, max_wait_s=0)
+            await limiter.wait_turn(team, "chat.startStream", progress=False, max_wait_s=0)
     assert clock.at == 1000.0
 
 
 @pytest.mark.parametrize(("method", "tier"), [("chat.update", 50), ("chat.startStream", 20), ("files.info", 100)])
 async def test_no_window_of_a_minute_ever_holds_more_than_the_tier(method: str, tier: int) -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
     times = []
     for _ in range(tier * 3):
-        await budget.take("T1", method, progress=False, max_wait_s=600)
+        await limiter.wait_turn("T1", method, progress=False, max_wait_s=600)
         times.append(clock.at)
     assert max(sum(1 for x in times if at <= x < at + 60) for at in times) <= tier
 
@@ -67,41 +67,41 @@ async def test_no_window_of_a_minute_ever_holds_more_than_the_tier(method: str, 
 @pytest.mark.parametrize("method", ["files.info", "chat.update", "users.info"])
 async def test_ten_members_with_many_calls_leave_room_for_the_next_ones(method: str) -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
     refused = 0
     for number in range(500):
-        with contextlib.suppress(SlackAway):
-            await budget.take("T1", method, member=f"U{number % 10}", progress=False, max_wait_s=0)
+        with contextlib.suppress(SlackUnavailable):
+            await limiter.wait_turn("T1", method, member=f"U{number % 10}", progress=False, max_wait_s=0)
             continue
         refused += 1
     assert refused > 400
     for newcomer in ("A", "B", "C"):
-        await budget.take("T1", method, member=newcomer, progress=False, max_wait_s=0)
+        await limiter.wait_turn("T1", method, member=newcomer, progress=False, max_wait_s=0)
     assert clock.at == 1000
 
 
 class Channel:
-    """One channel of Slack, and members who post into it through the budgets of some processes."""
+    """One channel of Slack, and members who post into it through the limiters of some processes."""
 
     def __init__(self, processes: int = 1, *, late_s: float = 0.4) -> None:
         self.clock = FakeClock(1000.0)
         self.limits = RateLimits()
-        self.budgets = [Budget(self.clock) for _ in range(processes)]
+        self.limiters = [RateLimiter(self.clock) for _ in range(processes)]
         self.chance = random.Random(7)
         self.late_s = late_s
         self.met = 0
 
     async def post(self, member: str, *, progress: bool = False, process: int = 0) -> float:
         """How long it takes; a request takes up to `late_s` to arrive, and a 429 is met again and again."""
-        asked, budget = self.clock.now(), self.budgets[process]
+        asked, limiter = self.clock.now(), self.limiters[process]
         while True:
-            await budget.take("T1", POST, channel="C1", member=member, progress=progress, max_wait_s=900)
+            await limiter.wait_turn("T1", POST, channel="C1", member=member, progress=progress, max_wait_s=900)
             await self.clock.sleep(self.chance.uniform(0, self.late_s))
             wait_s = self.limits.check(POST, "T1", self.clock.now(), "C1")
             if wait_s is None:
                 return self.clock.now() - asked
             self.met += 1
-            budget.limited("T1", POST, wait_s, "C1")
+            limiter.on_rate_limited("T1", POST, wait_s, "C1")
 
     async def flood(self, posts: int, members: int = 4, processes: int = 1) -> None:
         await asyncio.gather(*(self.post(f"U{n % members}", process=n % processes) for n in range(posts)))
@@ -135,7 +135,7 @@ async def test_a_process_that_begins_anew_right_after_a_burst_meets_no_429() -> 
         await channel.clock.sleep(20)
         for _ in range(2):
             await asyncio.gather(*(channel.post("U") for _ in range(2)))
-            channel.budgets = [Budget(channel.clock)]  # killed, and started again
+            channel.limiters = [RateLimiter(channel.clock)]  # killed, and started again
             await channel.clock.sleep(1.5)
     assert channel.met == 0
 
@@ -150,58 +150,58 @@ async def test_processes_that_share_a_channel_learn_it_from_a_few_429s(processes
 
 async def test_a_429_for_one_channel_stops_no_other_one_but_those_of_several_stop_them_all() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
-    budget.limited("T1", POST, 30, "C1")
-    with pytest.raises(SlackAway):
-        await budget.take("T1", POST, channel="C1", member="A", progress=False, max_wait_s=20)
-    await budget.take("T1", POST, channel="C2", member="A", progress=False, max_wait_s=0)
-    budget.limited("T1", POST, 30, "C2")
-    with pytest.raises(SlackAway):
-        await budget.take("T1", POST, channel="C3", member="A", progress=False, max_wait_s=20)
-    await budget.take("T2", POST, channel="C1", member="A", progress=False, max_wait_s=0)
+    limiter = RateLimiter(clock)
+    limiter.on_rate_limited("T1", POST, 30, "C1")
+    with pytest.raises(SlackUnavailable):
+        await limiter.wait_turn("T1", POST, channel="C1", member="A", progress=False, max_wait_s=20)
+    await limiter.wait_turn("T1", POST, channel="C2", member="A", progress=False, max_wait_s=0)
+    limiter.on_rate_limited("T1", POST, 30, "C2")
+    with pytest.raises(SlackUnavailable):
+        await limiter.wait_turn("T1", POST, channel="C3", member="A", progress=False, max_wait_s=20)
+    await limiter.wait_turn("T2", POST, channel="C1", member="A", progress=False, max_wait_s=0)
 
 
 async def test_who_waits_in_vain_or_no_longer_wants_to_takes_no_turn() -> None:
     channel = Channel()
-    budget, clock = channel.budgets[0], channel.clock
+    limiter, clock = channel.limiters[0], channel.clock
     waiting = [asyncio.create_task(channel.post("U")) for _ in range(5)]
     await asyncio.sleep(0)
-    with pytest.raises(SlackAway) as away:
-        await budget.take("T1", POST, channel="C1", member="U", progress=False, max_wait_s=3)
+    with pytest.raises(SlackUnavailable) as away:
+        await limiter.wait_turn("T1", POST, channel="C1", member="U", progress=False, max_wait_s=3)
     assert 5 < (away.value.retry_after_s or 0) < 8
     for task in waiting[1:]:
         task.cancel()
     await waiting[0]
-    await budget.take("T1", POST, channel="C1", member="U", progress=False, max_wait_s=2)
+    await limiter.wait_turn("T1", POST, channel="C1", member="U", progress=False, max_wait_s=2)
     assert clock.now() < 1003
 
 
 async def test_after_a_429_nobody_in_the_workspace_calls_before_its_time() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
-    budget.limited("T1", "chat.update", 30)
-    await budget.take("T1", "chat.update", progress=False, max_wait_s=60)
+    limiter = RateLimiter(clock)
+    limiter.on_rate_limited("T1", "chat.update", 30)
+    await limiter.wait_turn("T1", "chat.update", progress=False, max_wait_s=60)
     assert clock.at >= 1030
 
 
 async def test_one_429_costs_its_own_time_and_only_a_second_one_within_a_minute_half_the_speed() -> None:
     clock = HandClock(1000.0)
-    budget = Budget(clock)
+    limiter = RateLimiter(clock)
 
     async def calls_at_once() -> int:
         """How many find room right after the 429's time."""
         for given in range(50):
             try:
-                await budget.take("T1", "chat.update", progress=False, max_wait_s=0.5)
-            except SlackAway:
+                await limiter.wait_turn("T1", "chat.update", progress=False, max_wait_s=0.5)
+            except SlackUnavailable:
                 return given
         return 50
 
-    budget.limited("T1", "chat.update", 1)
+    limiter.on_rate_limited("T1", "chat.update", 1)
     clock.at += 1
     assert await calls_at_once() == 47
     clock.at += 58
-    budget.limited("T1", "chat.update", 1)
+    limiter.on_rate_limited("T1", "chat.update", 1)
     clock.at += 55
     assert await calls_at_once() == 23
     clock.at += 130

@@ -105,7 +105,7 @@ async def test_ten_jobs_at_once_in_one_channel_never_meet_a_429(world: World, st
         world.slack.stream_kinds = set()
     for number in range(10):
         assert (await world.slack.member.mention("", [world.picture(f"p{number}.png")])).acked
-    await world.until(lambda: len(world.results()) == 10, move=0.05, at_most_s=60)
+    await world.until(lambda: len(world.results()) == 10, move=0.05, timeout_s=60)
     await world.idle()
     assert [r.method for r in world.slack.requests if r.status == 429] == []
     assert [m for m in world.bot_messages() if m.stream and m.stream.state == "streaming"] == []

@@ -44,7 +44,7 @@ async def test_a_refused_handshake_does_not_loop_on_the_same_address(world: Worl
     world.slack.socket.refuse_handshakes = 3
     await world.slack.socket.drop()
     await world.until(
-        lambda: world.slack.socket.refuse_handshakes == 0 and world.slack.socket.connections, at_most_s=20
+        lambda: world.slack.socket.refuse_handshakes == 0 and world.slack.socket.connections, timeout_s=20
     )
     assert len(world.slack.calls("apps.connections.open")) > tickets + 1
     assert (await world.slack.member.command(text="help")).acked
@@ -55,7 +55,7 @@ async def test_events_raised_while_no_socket_was_open_are_done_once(world: World
     await world.slack.socket.drop()
     outcome = await world.slack.member.mention("", [world.picture()])
     assert not outcome.acked
-    await world.until(lambda: world.slack.socket.connections, at_most_s=20)
+    await world.until(lambda: world.slack.socket.connections, timeout_s=20)
     world.slack.clock.advance(61)
     assert await world.result()
     assert len(world.service.rows) == 1

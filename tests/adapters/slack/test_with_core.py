@@ -59,8 +59,8 @@ async def test_a_polite_end_hands_over_and_the_log_holds_no_secret(bot: Bot, sla
 async def test_guests_of_another_organisation_in_a_shared_channel_spend_nothing(
     slack: SlackEmulator, tmp_path: Path
 ) -> None:
-    people = slack.member.space().users
-    people["U0GUEST"] = User("U0GUEST", "T0OTHER", "gus", is_admin=True, is_owner=True)
+    users = slack.member.space().users
+    users["U0GUEST"] = User("U0GUEST", "T0OTHER", "gus", is_admin=True, is_owner=True)
     slack.member.channel().members.add("U0GUEST")
     async with FalEmulator() as fal, Bot(tmp_path / "data", slack.env() | fal.env()):
         await connected(slack)

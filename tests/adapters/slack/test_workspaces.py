@@ -13,8 +13,8 @@ from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from adapters.slack.outbound.api_client import Team
-from adapters.slack.outbound.streaming import StreamProbe
-from adapters.slack.setup.installations import AREA, Install, Installs
+from adapters.slack.outbound.streaming import StreamSupport
+from adapters.slack.setup.installations import AREA, Install, Installations
 from adapters.slack.setup.manifest import BOT_SCOPES
 from adapters.slack.setup.oauth import MAX_EXCHANGES_PER_CLIENT, MAX_EXCHANGES_PER_MINUTE
 from core.net.client_address import CLIENT
@@ -213,12 +213,12 @@ async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmu
         spent.append(install.refresh_token)
         return Install("T1", "", "xoxb-new", refresh_token="next", expires_at=clock.now() + 43_200)
 
-    replicas = [Installs(state, clock) for _ in range(2)]
+    replicas = [Installations(state, clock) for _ in range(2)]
     old = Install("T1", "", "xoxb-old", refresh_token="once", expires_at=clock.now() + 60)
     await replicas[0].save(old)
     for replica in replicas:
         await replica.load()
-        replica.opened()
+        replica.mark_loaded()
         replica.renew = renew
     found = [await replica.find("T1") for replica in replicas]
     assert spent == ["once"]
@@ -228,20 +228,20 @@ async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmu
 async def test_an_installation_stored_in_another_form_counts_as_none(slack: SlackEmulator) -> None:
     state = MemoryState(slack.clock)
     install = Install("T1", "", "xoxb-kept", name="Acme")
-    await Installs(state, slack.clock).save(install)
+    await Installations(state, slack.clock).save(install)
     await state.put(AREA, "T1", {**state.values[AREA, "T1"], "scopes": ["kept", "until 0.1.0"]})
     await state.put(AREA, "T2", {"team_id": "T2", "bot_token": 5})
     await state.put(AREA, "T3", ["T3"])
-    installs = Installs(state, slack.clock)
+    installs = Installations(state, slack.clock)
     await installs.load()
-    installs.opened()
+    installs.mark_loaded()
     assert installs.all() == [install]
     assert await installs.find("T3") is None
 
 
 async def test_a_refusal_of_streams_is_remembered_by_all_processes_for_a_week(slack: SlackEmulator) -> None:
     state = MemoryState(slack.clock)
-    here, there = StreamProbe(state), StreamProbe(state)
+    here, there = StreamSupport(state), StreamSupport(state)
     assert await here.allowed(Team("T1"), "channel")
     await here.refused(Team("T1"), "channel", "channel_type_not_supported")
     assert [await probe.allowed(Team("T1"), "channel") for probe in (here, there)] == [False, False]
