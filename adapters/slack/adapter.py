@@ -12,10 +12,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection import app as bolt
+from adapters.slack.connection.background_tasks import BackgroundTasks
 from adapters.slack.connection.drain_middleware import DrainMiddleware
 from adapters.slack.connection.log_redaction import web_client
 from adapters.slack.connection.socket_mode import Sockets, SocketTimeouts
-from adapters.slack.connection.task_group import BackgroundTasks
 from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.messages import forget_workspace
 from adapters.slack.inbound.time_limit import with_time_limit

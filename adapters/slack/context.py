@@ -1,6 +1,6 @@
-"""What every entry point of Slack shares; and from files and words to jobs, the same for every way in.
+"""Dependencies and helpers of all inbound handlers: private answers, and turning files and text into jobs.
 
-Decides nothing about parameters or pictures: it asks the core and tells its answer.
+Decides nothing about parameters or images: it asks the core and passes on the answer.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import structlog
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.connection.task_group import BackgroundTasks
+from adapters.slack.connection.background_tasks import BackgroundTasks
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.batches import Batches, size_of
 from adapters.slack.inbound.translate import Origin, origin_of
@@ -41,9 +41,9 @@ ACK_BUDGET_S = 2.6
 """Slack waits three seconds for an acknowledgement."""
 MAX_IMAGES = 10
 USER_LOOKUP_S = 1.5
-"""Name, language and rights of somebody new; where Slack does not tell in time, the job goes on without, in English.
+"""Time limit for `users.info` of an unknown user before a job is stored; after it the job goes on in English.
 
-Leaves a second of Slack's three to store the job; an event that is not stored by then comes again.
+Leaves one of Slack's three seconds to store the job; Slack redelivers an event that is not stored by then.
 """
 ANSWERED_AREA = "slack.answered"
 ANSWERED_TTL_S = 86_400.0
@@ -54,7 +54,7 @@ HandlerResult: TypeAlias = Content | Card | str
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One action of a member that may become jobs. `event` is stable over redeliveries."""
+    """A member's action that may become jobs. `event` is the same for every redelivery."""
 
     origin: Origin
     event: str
@@ -65,12 +65,12 @@ class ImageRequest:
     private: bool | None = None
     thread_ts: str | None = None
     has_prose: bool = False
-    """The text may hold ordinary words around the parameters."""
+    """The text may contain ordinary words around the parameters."""
     redeliverable: bool = False
     edited_ts: str = ""
-    """When the member last changed the message; a mistake in each version is told."""
+    """When the message was last edited; each version's mistakes are reported once."""
     agreed_nanousd: int | None = 0
-    """A total of several pictures that the member has seen; None: they are to choose among them in any case."""
+    """The total price of several images that the member has already seen; None always asks which to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +94,27 @@ class HandlerContext:
         return origin_of(body, str(team_id), str(context.enterprise_id or ""), self.clock.now())
 
     def locale(self, origin: Origin) -> str:
-        """The member's language as far as it is known without asking."""
-        person = self.users.cached(origin.team_id, origin.user_id)
-        return person.locale if person is not None else "en"
+        """The member's language if it is cached, else English."""
+        user = self.users.cached(origin.team_id, origin.user_id)
+        return user.locale if user is not None else "en"
 
     async def finish_before_ack(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run `work` before the acknowledgement; False where it was not done in time.
+        """Run `work` before the acknowledgement; False if it did not end in time.
 
-        A process that dies in between leaves Slack's own warning, not silence.
+        If the process dies meanwhile, Slack shows the member an error or redelivers the event.
         """
         return await self.tasks.done_within(ACK_BUDGET_S, "stored", work)
 
-    # --- answers to one member; they never raise for what Slack does: whoever asked cannot be reached then ----------
+    # --- answers to one member; SlackError is logged, not raised, because the member cannot be reached then ---------
 
-    async def answer(self, origin: Origin, told: HandlerResult) -> bool:
-        """Only `where.user_id` sees it (in a direct message: it is a message). False when no way was open.
+    async def answer(self, origin: Origin, result: HandlerResult) -> bool:
+        """Send an answer that only `origin.user_id` sees; False if Slack refuses every way.
 
-        Through the response_url where there is one, else ephemerally, else directly.
+        Tries the response_url, an ephemeral message and a direct message, in this order.
         """
-        if isinstance(told, str):
-            told = plain_card(told, tone="done")
-        content = draw(told) if isinstance(told, Card) else told
+        if isinstance(result, str):
+            result = plain_card(result, tone="done")
+        content = draw(result) if isinstance(result, Card) else result
         if origin.response_url and await self.api.respond(origin.response_url, content):
             return True
         direct = origin.channel_id if origin.kind == "im" else ""
@@ -131,10 +131,7 @@ class HandlerContext:
         return True
 
     async def to_domain_error(self, error: BaseException) -> UpscaleError:
-        """As a member of the tree; what Slack refuses, or asks to wait for, is nobody's fault here.
-
-        The unforeseen is logged once and becomes a reference.
-        """
+        """Map a Slack error to PlatformBusy or PlatformRefused; log an unforeseen error and give it a reference."""
         if isinstance(error, SlackUnavailable):
             return PlatformBusy()
         if isinstance(error, SlackError):
@@ -143,10 +140,10 @@ class HandlerContext:
         return await self.service.incidents.unforeseen("slack", error)
 
     async def refusal_notice(self, error: BaseException, locale: str, *, starts: bool = False) -> Notice:
-        """What went wrong; of what `starts` no job not that none was started."""
+        """The notice for an error; `starts`: the refused action would have started a job."""
         known = await self.to_domain_error(error)
-        told = self.service.notice(known, locale)
-        return told if starts else notice_without_job(told, known, locale)
+        notice = self.service.notice(known, locale)
+        return notice if starts else notice_without_job(notice, known, locale)
 
     async def answer_refusal(self, origin: Origin, error: BaseException, locale: str, *, starts: bool = True) -> None:
         await self.answer(origin, notice_card(await self.refusal_notice(error, locale, starts=starts), locale))
@@ -154,25 +151,24 @@ class HandlerContext:
     async def run_and_answer(
         self, origin: Origin, work: Callable[[Requester], Awaitable[HandlerResult | None]], *, starts: bool = True
     ) -> None:
-        """Do `work` for whoever acts, and tell them what it returns, or why it was refused, as what `starts` a job."""
+        """Run `work` for the acting member and answer with its result, or with the reason why it was refused."""
         actor = await self.actor(origin)
         try:
-            told = await work(actor)
+            result = await work(actor)
         except Exception as error:
             await self.answer_refusal(origin, error, actor.locale, starts=starts)
             return
-        if told is not None:
-            await self.answer(origin, told)
+        if result is not None:
+            await self.answer(origin, result)
 
-    # --- jobs of orders -----------------------------------------------------------------------------------------------
+    # --- jobs of image requests -------------------------------------------------------------------------------------
 
     @property
     def batches(self) -> Batches:
         return Batches(self.service, self.state)
 
     async def actor(self, origin: Origin, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Requester:
-        person = await self.users.get(origin.team, origin.user_id, timeout_s=timeout_s)
-        return t.requester(origin, person)
+        return t.requester(origin, await self.users.get(origin.team, origin.user_id, timeout_s=timeout_s))
 
     async def submit(self, request: ImageRequest) -> None:
         actor = await self.actor(request.origin, timeout_s=USER_LOOKUP_S)
@@ -193,7 +189,7 @@ class HandlerContext:
             self.tasks.spawn("explain", self._refuse_once(request, error, actor.locale))
 
     async def _asked(self, request: ImageRequest, requests: Sequence[UpscaleRequest]) -> bool:
-        """Whether these wait for the member to choose among them; then the question is asked, once."""
+        """Whether the member must choose among several images first; if so, ask once."""
         files = request.files[: len(requests)]
         sizes = await asyncio.gather(*(size_of(self.api, request.origin.team, file) for file in files))
         sizes += [None] * (len(requests) - len(sizes))
@@ -206,7 +202,7 @@ class HandlerContext:
         return True
 
     async def _ask(self, origin: Origin, card: Card, *, private: bool) -> None:
-        """In the conversation, as a job's own question is; to the member alone where that is wished or refused."""
+        """Ask in the conversation, as a job does; privately if the request is private or Slack refuses the post."""
         if origin.channel_id and not private and not origin.response_url:
             try:
                 await self.api.post(origin.team, origin.channel_id, draw(card), thread_ts=origin.thread_ts)
@@ -217,7 +213,7 @@ class HandlerContext:
         await self.answer(origin, card)
 
     def _sources(self, request: ImageRequest, presets: Presets) -> tuple[list[tuple[str, Source]], bool]:
-        """(stable name, source) of every picture, and whether the text or the form asks for privacy."""
+        """(stable name, source) of every image, and whether the text or the form asks for a private result."""
         found = [self._message_source(number, file, request.origin) for number, file in enumerate(request.files)]
         links, private = list(request.links), bool(request.private)
         try:
@@ -227,13 +223,13 @@ class HandlerContext:
         except InvalidParameters:
             if not found:
                 raise
-            # The core judges it, or knows the job already from before its words were edited.
+            # The core reports it, or already knows the job from before the message was edited.
         named = ((f"link{number}", link) for number, link in enumerate(links))
         found += [(name, t.link_source(link, request.origin, self.own_hosts)) for name, link in named]
         return found, private
 
     def _message_source(self, number: int, picture: Mapping[str, Any], origin: Origin) -> tuple[str, Source]:
-        """A picture of a message: a file by its id, or an address that a block or an unfurled link shows."""
+        """An image of a message: a file by its id, or the link of an image block or unfurled link."""
         if picture.get("id"):
             return str(picture["id"]), t.file_source(picture, origin)
         source = t.link_source(str(picture.get("link") or ""), origin, self.own_hosts)
@@ -250,11 +246,11 @@ class HandlerContext:
             text=request.text,
             fields=request.fields,
             private=private,
-            unsafe_place=True,  # Slack has no age-restricted channels: the operator's rule alone decides
+            unsafe_place=True,  # Slack has no age-restricted channels: only the operator's rule applies
         )
 
     async def _refuse_once(self, request: ImageRequest, error: Exception, locale: str) -> None:
-        """Tell once, even where the same event comes again to another process."""
+        """Report an error once, even if the event is redelivered to another process."""
         if request.redeliverable:
             key = f"{request.origin.team_id}:{request.event}:{request.edited_ts}".removesuffix(":")
             if not await self.claim_answer(key):
@@ -262,20 +258,19 @@ class HandlerContext:
         await self.answer_refusal(_in_thread(request), error, locale)
 
     async def answer_once(self, request: ImageRequest, text: Callable[[str], str], *about: str) -> None:
-        """Tell the member what `text` says in their language, even where the same event comes again."""
-        if not request.redeliverable or await self.claim_answer(
-            ":".join((request.origin.team_id, request.event, *about))
-        ):
+        """Answer with `text(locale)` once, even if the event is redelivered; `about` tells several answers apart."""
+        key = ":".join((request.origin.team_id, request.event, *about))
+        if not request.redeliverable or await self.claim_answer(key):
             actor = await self.actor(request.origin)
             await self.answer(_in_thread(request), text(actor.locale))
 
     async def answer_pick_limit(self, origin: Origin, most: int, total: int) -> None:
-        """A form cannot offer all of a message's pictures."""
+        """Report that a form offers only `most` of a message's images."""
         actor = await self.actor(origin)
         await self.answer(origin, left_out_text(most, total, (), actor.locale, offered=True))
 
     async def claim_answer(self, key: str) -> bool:
-        """Whether nobody has answered this yet. Rather said twice than not at all: the database may be what is away."""
+        """Whether this event is not answered yet. True if the database fails: better two answers than none."""
         try:
             return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_TTL_S)
         except Exception as error:
@@ -283,7 +278,7 @@ class HandlerContext:
             return True
 
     async def presets(self, origin: Origin) -> Presets:
-        """Those that the member may name; everybody's where they cannot be read now: what is begun is judged again."""
+        """The member's presets; only the built-in ones if the database fails, since the core checks again."""
         try:
             return await self.service.accounts.presets(t.requester(origin, t.SlackUser()))
         except Exception as error:
@@ -291,7 +286,7 @@ class HandlerContext:
             return PRESETS
 
     def text_is_parameters(self, text: str, presets: Presets = PRESETS) -> bool:
-        """Whether these words are parameters and nothing else (somebody's message may say anything)."""
+        """Whether the text consists of valid parameters only (a message may say anything)."""
         try:
             self.service.check(text, {}, presets)
         except InvalidParameters:

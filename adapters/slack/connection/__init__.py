@@ -1,1 +1,1 @@
-"""How events come in: Socket Mode or HTTP, draining, log redaction."""
+"""Receiving events by Socket Mode or HTTP, draining, log redaction."""

@@ -1,4 +1,4 @@
-"""The AsyncApp: verification, authorisation from memory, our listeners, and the last resort for errors. Wiring only."""
+"""Build bolt's AsyncApp: authorisation, listeners, error handler; and the HTTP endpoint that verifies signatures."""
 
 import contextlib
 import os
@@ -30,15 +30,14 @@ log = structlog.get_logger(__name__)
 EVENTS_PATH = "/slack/events"
 MAX_BODY_BYTES = 1_000_000
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What bolt, and our own reading of who acted, raise for a payload that is not as it should be."""
+"""What bolt and our own code raise for a malformed payload."""
 
 
 def build(ctx: HandlerContext, client: AsyncWebClient, drain: DrainMiddleware) -> AsyncApp:
     async def authorize(enterprise_id: str | None, team_id: str | None, user_id: str | None) -> AuthorizeResult | None:
-        """From memory: no database and no `auth.test` before an acknowledgement. A stranger is looked up once."""
-        install = ctx.installs.cached(team_id or "", enterprise_id or "")
-        if install is None:
-            install = await ctx.installs.find(team_id or "", enterprise_id or "")
+        """From memory if possible: neither the database nor `auth.test` should delay an acknowledgement."""
+        at = team_id or "", enterprise_id or ""
+        install = ctx.installs.cached(*at) or await ctx.installs.find(*at)
         if install is None:
             return None
         return AuthorizeResult(
@@ -61,7 +60,7 @@ def build(ctx: HandlerContext, client: AsyncWebClient, drain: DrainMiddleware) -
         )
     Commands(ctx).register(app)
     Events(ctx).register(app)
-    # Whatever else is subscribed to, or comes as a new subtype, is taken and left alone.
+    # Acknowledge every other event, such as a new subtype.
     app.event(re.compile(".*"))(_ignore)
     app.error(_last_resort(ctx))
     return app
@@ -69,7 +68,7 @@ def build(ctx: HandlerContext, client: AsyncWebClient, drain: DrainMiddleware) -
 
 @contextlib.contextmanager
 def _environment_hidden() -> Iterator[None]:
-    """bolt reads SLACK_* by itself: with a client id it would bring its own OAuth, keeping tokens in clear in files."""
+    """Hide SLACK_* from bolt: given a client id there, it would run its own OAuth with tokens in plain files."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
     try:
         yield
@@ -79,9 +78,9 @@ def _environment_hidden() -> Iterator[None]:
 
 def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
     async def last_resort(error: Exception, body: dict[str, Any], context: AsyncBoltContext) -> BoltResponse:
-        """What raised before it could acknowledge is acknowledged here, so that nobody sees Slack's own time-out.
+        """Acknowledge for a listener that raised, so that the member sees our answer and not Slack's timeout.
 
-        What is not stored is left to Slack to bring again; anything else is explained to whoever acted.
+        NotStored is answered with 503, so that Slack redelivers the event.
         """
         if isinstance(error, NotStored):
             return BoltResponse(status=503, body="")
@@ -99,11 +98,11 @@ def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
 
 
 async def _ignore(body: dict[str, Any]) -> None:
-    """An event that nobody here needs; bolt has acknowledged it."""
+    """Do nothing; bolt acknowledges."""
 
 
 class HttpEndpoint:
-    """`POST /slack/events` on the one server: commands, interactions and events, with verified signatures."""
+    """`POST /slack/events`: commands, interactions and events, with verified signatures."""
 
     def __init__(self, signing_secret: str) -> None:
         self.app: AsyncApp | None = None
@@ -123,7 +122,7 @@ class HttpEndpoint:
                 body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
             )
             return await to_aiohttp_response(await self.app.async_dispatch(received))
-        except MALFORMED as error:  # what our listeners raise ends in the last resort
+        except MALFORMED as error:  # raised by bolt itself: errors of our listeners end in the last resort
             log.warning("slack_request_unreadable", kind=type(error).__name__)
             return web.Response(status=400, text="unreadable")
 
@@ -134,5 +133,5 @@ class HttpEndpoint:
             return False
         try:
             return signature.isascii() and self._verifier.is_valid(body, stamp, signature)
-        except UnicodeError:  # it reads the body as text; Slack sends nothing else
+        except UnicodeError:  # the verifier decodes the body as UTF-8
             return False

@@ -1,7 +1,7 @@
-"""The first thing every payload meets, before any token is looked up: can it be read, and is work still taken?
+"""The first middleware for every payload: validate its shape, and refuse new work while draining.
 
-While draining, events stay unacknowledged, so that Slack brings them again to another process; whatever Slack does not
-repeat is answered with a kind word. Knows no job.
+While draining, events are not acknowledged, so that Slack redelivers them to another process. Commands, forms and
+buttons, which Slack does not redeliver, are answered with a short text.
 """
 
 import json
@@ -32,9 +32,9 @@ PAYLOAD_SHAPE: Shape = {
     "view": {"id": str, "callback_id": str, "private_metadata": str, "blocks": [_BLOCK],
              "state": {"values": {"*": {"*": _STATE}}}},
 }  # fmt: skip
-"""What is read of Slack's payloads, by bolt and here."""
+"""The fields of Slack's payloads that bolt or this adapter reads."""
 CONTEXT_SHAPE: Shape = {"team_id": str, "enterprise_id": str, "user_id": str, "channel_id": str}
-"""Of bolt's context."""
+"""The fields of bolt's context."""
 
 
 @dataclass
@@ -54,20 +54,20 @@ class DrainMiddleware:
         if body.get("type") == "event_callback":
             return BoltResponse(status=503, body="")
         origin = self.ctx.origin(body, req.context)
-        told = explain(Draining(), self.ctx.locale(origin)).text
+        text = explain(Draining(), self.ctx.locale(origin)).text
         if "command" in body:
-            return _json({"response_type": "ephemeral", "text": told})
+            return _json({"response_type": "ephemeral", "text": text})
         if body.get("type") == "view_submission":
             blocks = (body.get("view") or {}).get("blocks") or []
             fields = [str(block["block_id"]) for block in blocks if block.get("type") == "input"]
-            return _json({"response_action": "errors", "errors": {fields[0]: told}} if fields else {})
-        if origin.user_id:  # a button or shortcut: the word comes beside it
-            self.ctx.tasks.spawn("draining", self.ctx.answer(origin, told))
+            return _json({"response_action": "errors", "errors": {fields[0]: text}} if fields else {})
+        if origin.user_id:  # a button or shortcut has no answer in its acknowledgement
+            self.ctx.tasks.spawn("draining", self.ctx.answer(origin, text))
         return BoltResponse(status=200, body="")
 
 
 def _validate(req: AsyncBoltRequest) -> bool:
-    """Leave out what cannot be stored; False for a payload of another shape, or too deep."""
+    """Remove what cannot be stored from the payload; False if it has another shape or is nested too deeply."""
     try:
         if not (has_shape(req.body, PAYLOAD_SHAPE) and has_shape(req.context, CONTEXT_SHAPE)):
             return False
@@ -76,7 +76,7 @@ def _validate(req: AsyncBoltRequest) -> bool:
         return False
     req.context.update(clean_json({name: one for name, one in req.context.items() if isinstance(one, str)}))
     for action in req.body.get("actions") or ():
-        action.setdefault("action_id", "")  # which bolt takes for granted
+        action.setdefault("action_id", "")  # bolt assumes that it exists
     return True
 
 

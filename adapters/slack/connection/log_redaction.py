@@ -1,4 +1,4 @@
-"""The SDK's client and loggers: warnings only, without links, tokens, bodies or stack traces, which it logs freely."""
+"""The SDK's client, and loggers for it that pass warnings without links, tokens, bodies and stack traces."""
 
 import logging
 import re
@@ -12,8 +12,6 @@ MAX_CHARS = 300
 
 
 class _Redact(logging.Filter):
-    """Rewrites a record in place: what it says without what it must not say."""
-
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
         for mark in _BODIES:
@@ -24,7 +22,7 @@ class _Redact(logging.Filter):
 
 
 def sdk_logger(name: str) -> logging.Logger:
-    """A logger to hand to slack-bolt or slack-sdk. Filters sit on loggers, so each one handed out gets its own."""
+    """A logger for slack-bolt or slack-sdk. Filters do not apply to child loggers, so each logger gets its own."""
     logger = logging.getLogger(f"adapters.slack.sdk.{name}")
     logger.setLevel(logging.WARNING)
     if not any(isinstance(f, _Redact) for f in logger.filters):
@@ -33,6 +31,6 @@ def sdk_logger(name: str) -> logging.Logger:
 
 
 def web_client(session: aiohttp.ClientSession | None, base_url: str, token: str = "") -> AsyncWebClient:
-    """The SDK's client on a shared session, without retries of its own, which would post twice."""
+    """The SDK's client on a shared session, without the SDK's retries, which would post twice."""
     logger = sdk_logger("web")
     return AsyncWebClient(token=token or None, base_url=base_url, session=session, retry_handlers=[], logger=logger)

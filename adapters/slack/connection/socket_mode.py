@@ -1,7 +1,7 @@
-"""Socket Mode that stays alive: a few connections, each watched, rebuilt when the SDK's client has given up.
+"""Socket Mode: several supervised connections, each rebuilt when the SDK's client cannot reconnect.
 
-The SDK's client retries a refused handshake for ever with the same spent address (measured with slack-sdk 3.47), and
-its close can take ten seconds because Slack often leaves the close frame unanswered; both are bounded here.
+The SDK's client retries a refused handshake forever with the same expired address (measured with slack-sdk 3.47), and
+its close can take ten seconds because Slack often does not answer the close frame. Both are bounded here.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 MAX_PAUSE_S = 30.0
 FRAMES_AT_ONCE = 8
-"""In one turn of the event loop, at 0.7 ms until the acknowledgement."""
+"""Per iteration of the event loop; each takes 0.7 ms until it is acknowledged."""
 LARGE_FRAME_CHARS = 8_000
-"""Which take several milliseconds each to be read and judged: one in each turn of the event loop."""
+"""Larger frames take several milliseconds each to parse and validate: one per iteration of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class SocketTimeouts:
-    """How patient the watchdog is, in seconds; tests are less so."""
+    """Timeouts and intervals in seconds; tests use shorter ones."""
 
     connect_s: float = 12.0
     look_every_s: float = 1.0
@@ -63,7 +63,7 @@ class Sockets:
                 group.create_task(self._run_socket(number), name=f"slack-socket-{number}")
 
     async def _run_socket(self, number: int) -> None:
-        """One connection for ever: build, watch, take down, pause, build anew."""
+        """Keep one connection open: build, watch, close, pause, repeat."""
         pause_s = self.times.first_pause_s
         while True:
             handler = self._build(number)
@@ -93,8 +93,10 @@ class Sockets:
         return handler
 
     async def _enqueue(self, socket: str, queue: asyncio.Queue[str], frame: str) -> None:
-        """A few in each turn of the event loop. Meanwhile nothing more is read from this socket, so that a flood of
-        frames waits with its sender; the SDK would read on, and begin hundreds at once.
+        """Pass on a few frames per iteration of the event loop.
+
+        Nothing more is read from this socket meanwhile, so a flood of frames waits at the sender. The SDK alone would
+        read on and start hundreds of listeners at once.
         """
         if len(frame) > MAX_BODY_BYTES:
             log.warning("slack_frame_too_large", chars=len(frame))
@@ -105,20 +107,20 @@ class Sockets:
         queue.put_nowait(frame)
 
     async def _connect(self, handler: AsyncSocketModeHandler) -> bool:
-        """The SDK's connect never gives up by itself."""
+        """Connect within a time limit, which the SDK's connect does not have."""
         try:
             async with asyncio.timeout(self.times.connect_s):
                 await handler.connect_async()  # type: ignore[no-untyped-call]
         except TimeoutError:
             return False
         except Exception as error:
-            # apps.connections.open refused or unreadable: expected errors and some of the SDK's own making.
+            # apps.connections.open refused or unreadable: SlackApiError, and errors that the SDK stumbles over.
             log.warning("slack_socket_refused", kind=type(error).__name__)
             return False
         return True
 
     async def _watch(self, handler: AsyncSocketModeHandler, number: int) -> None:
-        """Return when the client has been without a connection for too long."""
+        """Return when the client has been disconnected for `lost_after_s`."""
         loop = asyncio.get_running_loop()
         last_seen = loop.time()
         while loop.time() - last_seen < self.times.lost_after_s:
@@ -130,7 +132,7 @@ class Sockets:
                 self._open.discard(number)
 
     async def _close(self, handler: AsyncSocketModeHandler) -> None:
-        """Close within a bound, and end whatever the client leaves behind."""
+        """Close within a time limit, and cancel the tasks that the client leaves behind."""
         client = handler.client
         client.auto_reconnect_enabled = False
         client.closed = True

@@ -1,6 +1,6 @@
-"""What happens when a button under one of our messages is pressed. Everything needed is in its action_id.
+"""Handlers of the buttons under a job's messages. The action_id holds everything that a handler needs.
 
-The core judges who may press; a refusal is told only to whoever pressed. Runs after the acknowledgement.
+The core decides who may press; only the member who pressed sees a refusal.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,11 +33,11 @@ CLICK_AREA = "slack.click"
 CLICK_LOCK_S = 3.0
 COMPARE_LOCK_S = 20.0
 EXTRAS_AREA = "slack.beside"
-"""Messages and files of a job beside its result, by job id."""
+"""Messages and files of a job in addition to its result, by job id."""
 
 STARTING = frozenset({"confirm", "pick", "all", *CHANGES})
 STORED = frozenset({"cancel", *STARTING})
-"""Presses that change or make a job: stored before they are acknowledged."""
+"""Presses that change or create a job: stored before they are acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Press:
 
 
 def parse_press(body: dict[str, Any], origin: Origin) -> Press | None:
-    """From a `block_actions` payload; None where it is not one of a job's buttons.
+    """Parse a `block_actions` payload; None if it is not a button of a job.
 
-    Which message it came from, and what goes along with it, is believed only where the message shows that very button:
-    Slack itself sends the message. Else whoever makes up a press chooses which messages of ours are deleted.
+    The message's ts and the button's value are used only if the message contains the button: the message comes from
+    Slack itself. Otherwise a forged press could choose which of our messages are deleted.
     """
     action = (body.get("actions") or [{}])[0]
     action_id, message = str(action.get("action_id") or ""), body.get("message") or {}
@@ -77,7 +77,7 @@ def _picked(body: dict[str, Any]) -> tuple[int, ...]:
 
 
 async def handle(ctx: HandlerContext, press: Press) -> None:
-    """Do it, and tell whoever pressed what there is to say, or why it is refused."""
+    """Run the handler, and answer whoever pressed with its result or with the reason why it was refused."""
     if (handler := _HANDLERS.get(press.verb)) is not None:
         await ctx.run_and_answer(press.origin, partial(handler, ctx, press), starts=press.verb in STARTING)
 

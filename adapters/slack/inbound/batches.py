@@ -1,6 +1,6 @@
-"""Several pictures at once: the question which of them, where their total is more than may start unasked.
+"""Several images in one action: ask which of them to upscale if their total price needs to be confirmed.
 
-What is kept, by the question's key, are the core's requests: a press after a restart still begins them.
+The requests are stored by the question's key, so that a press still starts them after a restart.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ SIZE_WAIT_S = 0.8
 """Slack looks at a new file for about so long; an event is to be stored within three seconds."""
 SMALL: Size = (16, 16)
 NOTHING: Size = (0, 0)
-"""Of a file that is no picture: its job will say so, and costs nothing."""
+"""The size of a file that is not an image: its job will report that, uncharged."""
 
 
 async def size_of(api: SlackApi, team: Team, picture: Mapping[str, Any]) -> Size | None:
-    """What Slack tells of a picture's size, also where it has looked at the file only since its event."""
+    """An image's size as Slack knows it, asked again if the event was sent before Slack had processed the file."""
     known, kind = declared_size(picture), str(picture.get("mimetype") or "")
     if known is None and not kind and picture.get("id"):
         with contextlib.suppress(SlackError, TimeoutError):
             async with asyncio.timeout(SIZE_WAIT_S):
-                file = await api.processed(team, str(picture["id"]), at_most_s=SIZE_WAIT_S)
+                file = await api.wait_processed(team, str(picture["id"]), timeout_s=SIZE_WAIT_S)
             known, kind = declared_size(file), str(file.get("mimetype") or "")
     return NOTHING if known is None and kind and not kind.startswith("image/") else known
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The pictures of one question, with what Slack told of them and what each costs (None: not known yet)."""
+    """The images of one question, with their sizes and prices (None if not known yet)."""
 
     requests: tuple[UpscaleRequest, ...]
     sizes_px: tuple[Size | None, ...]
@@ -67,17 +67,17 @@ class Batches:
     async def question(
         self, key: str, requests: Sequence[UpscaleRequest], sizes: Sequence[Size | None], *, agreed_nanousd: int | None
     ) -> Card | None:
-        """What to ask before these begin; None where they may begin at once.
+        """The question to ask before these requests start; None if they may start at once.
 
-        `agreed_nanousd` is a total that the member has seen (None: they are to choose whatever it costs). A price that
-        is not known beforehand is asked about too: four of them may be dear together, and none of them alone.
+        `agreed_nanousd` is a total that the member has already seen; None always asks. An unknown price is asked about,
+        too, since several images may exceed the threshold together though none does alone.
         """
         prices = [await self._price(one, size) for one, size in zip(requests, sizes, strict=True)]
         total = None if None in prices else sum(price or 0 for price in prices)
         free_to_start = max(agreed_nanousd or 0, self._service.confirm_above_nanousd)
         if total is not None and agreed_nanousd is not None and total <= free_to_start:
             return None
-        if await self._begun(requests[0]):  # the same event again, or its words were edited meanwhile
+        if await self._started(requests[0]):  # a redelivered event, or an edited message
             return None
         asked = Batch(tuple(requests), tuple(sizes), tuple(prices))
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
@@ -87,9 +87,9 @@ class Batches:
     async def choose(
         self, key: str, actor: Requester, picked: Sequence[int] | None, reply: ReplyAddress
     ) -> Card | None:
-        """Begin the picked pictures (None: all of them), once; what has begun. None where nothing was picked.
+        """Start the picked images (None: all of them) once, and return a card of them; None if nothing was picked.
 
-        `reply` is the press's own address, whose response_url is good for longer. Raises QuoteExpired or NotAllowed.
+        `reply` is the press's own address, whose response_url is valid longer. Raises QuoteExpired or NotAllowed.
         """
         asked = await self._asked.get(key)
         if asked is None:
@@ -114,17 +114,17 @@ class Batches:
         return batch.batch_started(chosen.candidates(), actor.locale)
 
     async def _price(self, request: UpscaleRequest, size: Size | None) -> int | None:
-        """None where it is known only after the picture is read. Raises InvalidParameters."""
+        """None if it is known only after the image has been read. Raises InvalidParameters."""
         if size == NOTHING:
             return 0
         words, fields = request.text, dict(request.fields)
         try:
             quote = await self._service.estimate(*(size or SMALL), request.requester, text=words, fields=fields)
-        except TargetUnreachable:  # its own job will say so, uncharged
+        except TargetUnreachable:  # its own job will report that, uncharged
             return 0 if size else None
         return quote.estimate_nanousd if size or not quote.estimate_nanousd else None
 
-    async def _begun(self, request: UpscaleRequest) -> bool:
+    async def _started(self, request: UpscaleRequest) -> bool:
         try:
             await self._service.job(job_id_for(request.key), request.requester)
         except JobNotFound:

@@ -1,6 +1,6 @@
-"""Every way in from Slack but events: translate, hand over, acknowledge. Nothing here waits for a job.
+"""Listeners for commands, shortcuts, forms and buttons: translate, call the service, acknowledge. None waits for a job.
 
-The acknowledgement leaves when a listener returns (`process_before_response`), so what is stored is stored before it.
+The acknowledgement is sent when a listener returns (`process_before_response`), so what is stored is stored before it.
 """
 
 import re
@@ -33,7 +33,7 @@ class Commands:
     ctx: HandlerContext
 
     def register(self, app: AsyncApp) -> None:
-        """All of them. Everything interactive has a listener, so that nobody meets Slack's own warning."""
+        """Register a listener for everything interactive, so that no member sees Slack's own warning."""
         app.command(re.compile(".*"))(self.command)
         app.shortcut("upscale_open")(self.open_shortcut)
         app.shortcut("upscale_message")(self.message_shortcut)
@@ -46,7 +46,7 @@ class Commands:
         app.view_closed(re.compile(".*"))(self.only_ack)
 
     async def command(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """Nothing typed: the form. Else a subcommand, or a link with parameters."""
+        """Open the form if nothing is typed; else run a subcommand, or submit a link with parameters."""
         await ack()
         origin = self.ctx.origin(body, context)
         text = clean(str(body.get("text") or ""), t.MAX_MESSAGE_CHARS).strip()
@@ -68,12 +68,12 @@ class Commands:
             self.ctx.tasks.spawn("form", modals.complete_form(self.ctx, origin, view_id, pick))
 
     async def open_shortcut(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """The form, from anywhere; the result comes directly."""
+        """Open the form from anywhere; the result is sent as a direct message."""
         await ack()
         await self._open_form(self.ctx.origin(body, context), body)
 
     async def message_shortcut(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """The picture of a message at once, with the member's defaults; of several, a choice with the total."""
+        """Submit the image of a message with the member's defaults; open a form to choose among several."""
         await ack()
         origin = self.ctx.origin(body, context)
         message = body.get("message") or {}
@@ -92,7 +92,7 @@ class Commands:
     # ------------------------------------------------------------------------ forms
 
     async def submitted(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
-        """Errors stand at their fields; otherwise the form closes and the jobs begin."""
+        """Show errors at their fields; otherwise close the form and submit."""
         view = body.get("view") or {}
         filled, notes = form.read(view), form.metadata_of(view)
         origin = replace(self.ctx.origin(body, context), **form.origin_fields(notes))
@@ -142,7 +142,7 @@ class Commands:
     async def _show_defaults(self, origin: Origin, own: OwnSettings) -> None:
         async def show(actor: Requester) -> HandlerResult | None:
             if await modals.publish_home(self.ctx, origin):
-                return None  # it shows them
+                return None  # the Home tab shows them
             return settings(own, self.ctx.settings.slack_command, actor.locale, self.ctx.service.models)
 
         await self.ctx.run_and_answer(origin, show, starts=False)

@@ -1,8 +1,8 @@
-"""Events: mentions and direct messages with pictures, the Home tab, and the app being removed.
+"""Listeners for events: mentions and direct messages with images, the Home tab, and removal of the app.
 
-bolt acknowledges when these return, so a request is stored first; what is not stored in time is left unacknowledged
-and Slack brings it again. A mention with a picture may come twice, as `app_mention` and as `message`: both carry the
-same channel and ts, which is the job's key.
+bolt acknowledges when a listener returns, so a request is stored first; an event that is not stored in time is not
+acknowledged, and Slack redelivers it. A mention with an image may arrive twice, as `app_mention` and as `message`: both
+have the same channel and ts, which make the job's key.
 """
 
 import re
@@ -31,16 +31,16 @@ log = structlog.get_logger(__name__)
 
 HANDLED_SUBTYPES = (None, "file_share", "thread_broadcast")
 THREAD_WAIT_S = 1.2
-"""Slack allows one look into a thread a minute to some apps; nobody waits for that."""
+"""Some apps may read a thread only once a minute; nobody should wait for that."""
 FILE_BEFORE_S, LISTED = 3600.0, 20
-"""A file may be uploaded a while before its message is sent."""
+"""A file may be uploaded some time before its message is sent."""
 HELP_AGAIN_S = 600.0
 
 Body = dict[str, Any]
 
 
 class NotStored(Exception):
-    """Not written down in time, so not to be acknowledged."""
+    """The request was not stored in time, so the event must not be acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Events:
         app.event("team_access_revoked")(self.access_revoked)
 
     async def mentioned(self, body: Body, context: AsyncBoltContext) -> None:
-        """`@bot factor=3` with a picture, or words that are one of the subcommands."""
+        """`@bot factor=3` with an image, or a subcommand."""
         await self._handle_message(body, context, in_thread=True)
 
     async def message(self, body: Body, context: AsyncBoltContext) -> None:
-        """A direct message; or a message with a picture in a channel that mentions us."""
+        """A direct message, or a message with an image in a channel that mentions the bot."""
         event = body.get("event") or {}
         if event.get("subtype") == "message_changed" and (edited := _edited(event)):
             event = edited
@@ -95,7 +95,7 @@ class Events:
             await self._finish_before_ack(self._handle_without_image(request, ts, mentioned=in_thread))
 
     async def _handle_without_image(self, request: ImageRequest, ts: str, *, mentioned: bool) -> None:
-        """Nothing in the event: its files may be known all the same, a thread may have some above, or it is talk."""
+        """The event names no image: look for its files, then for images above it in the thread, or send help."""
         origin = request.origin
         if mentioned and (files := await list_files_of(self.ctx.api, origin, ts)):
             await self.ctx.submit(replace(request, files=files))
@@ -115,7 +115,7 @@ class Events:
             raise NotStored
 
     async def _submit_from_thread(self, request: ImageRequest, ts: str, *, asks: bool) -> None:
-        """A mention without a picture in a thread: the nearest picture above it, where we may read the thread."""
+        """Submit the nearest images above a mention in a thread, if the bot may read it."""
         origin = request.origin
         try:
             found = await nearest_images_above(self.ctx.api, origin, ts, self.ctx.installs)
@@ -135,12 +135,12 @@ class Events:
             await self._send_help_rarely(request)
 
     async def _answer_subcommand_once(self, request: ImageRequest, name: str, rest: str) -> None:
-        """A subcommand typed as a message, answered once however often the event comes."""
+        """Answer a subcommand typed as a message, once even if the event is redelivered."""
         if await self.ctx.claim_answer(f"{request.origin.team_id}:{request.event}"):
             await subcommands.answer(self.ctx, request.origin, name, rest)
 
     async def _send_help_rarely(self, request: ImageRequest) -> None:
-        """Somebody talks to us without a picture: the help, but not after every "thank you"."""
+        """Send help after a message without a request, at most once in `HELP_AGAIN_S`: not after every "thank you"."""
         origin = request.origin
         key = f"help:{origin.team_id}:{origin.user_id}:{origin.channel_id}"
 
@@ -157,7 +157,7 @@ class Events:
     # --------------------------------------------------------------------- removal
 
     async def removed(self, body: Body, context: AsyncBoltContext) -> None:
-        """The app was removed from the workspace or the org, or tokens were taken back; only the bot's own matter."""
+        """The app was removed from the workspace or org, or tokens were revoked; only the bot's token matters."""
         event = body.get("event") or {}
         if event.get("type") != "tokens_revoked" or (event.get("tokens") or {}).get("bot"):
             self.ctx.tasks.spawn("removed", self._forget(body, context))
@@ -174,7 +174,7 @@ class Events:
 
 
 async def list_files_of(api: SlackApi, origin: Origin, ts: str) -> list[dict[str, Any]]:
-    """The files of a message whose event names none: `app_mention` leaves them out at times (marvin #1368)."""
+    """The files of a message whose event names none: `app_mention` sometimes omits them (marvin #1368)."""
     if not re.fullmatch(r"\d+(\.\d+)?", ts):
         return []
     since_s = f"{float(ts) - FILE_BEFORE_S:.0f}"
@@ -189,7 +189,7 @@ async def list_files_of(api: SlackApi, origin: Origin, ts: str) -> list[dict[str
 
 
 async def nearest_images_above(api: SlackApi, origin: Origin, ts: str, installs: Installations) -> list[dict[str, Any]]:
-    """The pictures of the last message before `ts` in the thread that has any and is not ours. Raises SlackError."""
+    """The images of the last message before `ts` in the thread that has any and is not ours. Raises SlackError."""
     install = installs.cached(origin.team_id, origin.enterprise_id)
     ours = install.bot_user_id if install is not None else ""
     found: list[dict[str, Any]] = []
@@ -201,10 +201,10 @@ async def nearest_images_above(api: SlackApi, origin: Origin, ts: str, installs:
 
 
 def _edited(event: Body) -> Body | None:
-    """A message whose member has changed its words, as if it were new; None where something else has changed.
+    """A message whose text was edited, in the form of a new message event; None if something else changed.
 
-    A mention comes as a new `app_mention` by itself (bolt-js #960, read 2026-11-29). What has begun stays as it was
-    asked, by the job's key; what was refused for its words is begun when they are put right.
+    Slack sends an edited mention as a new `app_mention` by itself (bolt-js #960, read 2026-11-29). A job that exists
+    stays as it is, by its key; a request that was refused for its text is started once the text is corrected.
     """
     message, before = event.get("message") or {}, event.get("previous_message") or {}
     if not message.get("edited") or message.get("text") == before.get("text"):
@@ -213,7 +213,7 @@ def _edited(event: Body) -> Body | None:
 
 
 async def forget_workspace(ctx: HandlerContext, install: Install) -> None:
-    """A workspace's access is gone: its token, what we know of its people, its jobs and its images."""
+    """Delete the data of a workspace that has removed the app: its token, users, jobs and images."""
     log.info("slack_workspace_removed", workspace=install.key)
     if not ctx.installs.is_fixed(install.key):
         await ctx.installs.forget(install.key)

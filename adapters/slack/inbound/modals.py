@@ -1,6 +1,6 @@
-"""Modals and the Home tab: a modal opens at once with what is known without waiting and is completed a moment later.
+"""Modals and the Home tab. A modal opens at once with what is known from memory, and is completed by an update.
 
-A trigger is good for about three seconds and one use (views.open, read 2026-11-22).
+A trigger_id is valid for about three seconds and one use (views.open, read 2026-11-22).
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,12 +26,12 @@ from core.presentation.texts.form_texts import form_text
 log = structlog.get_logger(__name__)
 
 TRIGGER_LIFE_S = 2.0
-"""Less than Slack's three seconds: what is tried again must still arrive in time."""
+"""Less than Slack's three seconds, so that a retry still arrives in time."""
 SHOWN_JOBS = 5
 
 
 async def open_modal(ctx: HandlerContext, origin: Origin, body: Mapping[str, Any], shown: Block) -> str | None:
-    """Open the modal; its id. None, and a word to the member, where Slack would not."""
+    """Open the modal and return its id; None if Slack refuses, which the member is told."""
     trigger_id = str(body.get("trigger_id") or "")
     try:
         answer = await ctx.api.call(
@@ -45,7 +45,7 @@ async def open_modal(ctx: HandlerContext, origin: Origin, body: Mapping[str, Any
 
 
 async def update_modal(ctx: HandlerContext, origin: Origin, view_id: str, shown: Block) -> bool:
-    """Complete an open modal; False where Slack would not. The member may have closed it: then nothing happens."""
+    """Update an open modal; False if Slack refuses. True if the member has closed it meanwhile."""
     try:
         await ctx.api.call(origin.team, "views.update", view_id=view_id, view=shown)
     except SlackError as error:
@@ -55,21 +55,21 @@ async def update_modal(ctx: HandlerContext, origin: Origin, view_id: str, shown:
 
 
 def build_form(ctx: HandlerContext, origin: Origin, locale: str = "", **known: Any) -> Block:
-    """The form as this bot offers it; `known` as `upscale_form.form` takes it."""
+    """The form with this bot's models and settings; `known` are further arguments of `upscale_form.form`."""
     service = ctx.service
     locale = locale or ctx.locale(origin)
     return form.form(origin, locale, allow_unsafe=service.allow_unsafe, models=service.models, **known)
 
 
 async def complete_form(ctx: HandlerContext, origin: Origin, view_id: str, pick: Sequence[Mapping[str, Any]]) -> None:
-    """Once the form is open: the member's language, own defaults as hints, and for several pictures the total."""
+    """Update the open form with the member's language, saved defaults, and the total price of several images."""
     shown_locale = ctx.locale(origin)
     actor = await ctx.actor(origin)
     try:
         own = await ctx.service.accounts.settings(actor)
         total, remark = await _total(ctx, actor, pick)
     except Exception as error:
-        # The form stands without hints and total; what it starts is judged again.
+        # The form stays usable without hints and total; the core checks what it submits.
         log.info("slack_form_not_completed", error=(await ctx.to_domain_error(error)).code)
         return
     if own.defaults or own.presets or remark or actor.locale.split("-")[0] != shown_locale.split("-")[0]:
@@ -78,7 +78,7 @@ async def complete_form(ctx: HandlerContext, origin: Origin, view_id: str, pick:
 
 
 async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[str, Any]]) -> tuple[int, str]:
-    """What all of them would cost with the member's defaults, and in words; 0 where Slack does not know their sizes."""
+    """The total price with the member's defaults in nano-dollars, and as text; 0 if Slack does not know the sizes."""
     total, lines = 0, []
     for file in pick:
         px = declared_size(file)
@@ -103,7 +103,7 @@ async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:
 
 
 async def open_defaults(ctx: HandlerContext, origin: Origin, body: Mapping[str, Any]) -> None:
-    """The one-line form for the member's own defaults; what is saved is filled in once it is open."""
+    """Open the one-line form for the member's own defaults, then fill in what is saved."""
     view_id = await open_modal(ctx, origin, body, form.defaults_form(ctx.locale(origin), {}))
     if view_id is None:
         return
@@ -116,7 +116,7 @@ async def open_defaults(ctx: HandlerContext, origin: Origin, body: Mapping[str, 
 
 
 async def publish_home(ctx: HandlerContext, origin: Origin) -> bool:
-    """Draw the Home tab anew; False where Slack would not. What cannot be had right now is left out."""
+    """Publish the Home tab, without what cannot be read at the moment; False if Slack refuses."""
     actor = await ctx.actor(origin)
     service, command = ctx.service, ctx.settings.slack_command
     try:

@@ -1,7 +1,4 @@
-"""`/upscale help|usage|quota|history|queue|…`, also as words in a direct message. The core has the answers, and judges.
-
-`quota …` shows limits; moderators set, clear, pause, sponsor and watch them.
-"""
+"""`/upscale help|usage|quota|history|queue|…`, also typed in a direct message. The core checks rights and values."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +36,7 @@ VERBS = ("show", "set", "clear", "workspace", "pause", "resume", "alerts", "spon
 
 
 def subcommand(text: str) -> tuple[str, str]:
-    """(`usage`, the rest) where the text begins with one of ours; else empty and the text."""
+    """(subcommand, rest) if the text begins with one; else ("", text)."""
     found = _FIRST_WORD.match(text)
     if found and found[1].lower() in SUBCOMMANDS:
         return found[1].lower(), text[found.end() :].strip()
@@ -47,7 +44,7 @@ def subcommand(text: str) -> tuple[str, str]:
 
 
 async def answer(ctx: HandlerContext, origin: Origin, name: str, rest: str) -> None:
-    """Run one subcommand, or what a button of ours stands for, and tell the member what came of it."""
+    """Run a subcommand, also for a button, and answer the member with its result."""
     await ctx.run_and_answer(origin, lambda actor: _run(ctx, origin, actor, name, rest), starts=False)
 
 
@@ -66,7 +63,7 @@ async def _run(ctx: HandlerContext, origin: Origin, actor: Requester, name: str,
             own = await service.accounts.change_settings(actor, rest)
             return view.settings(own, command, locale, service.models)
         case "privacy" if rest.lower() != "export":
-            # Also to delete: one press more, because it cannot be undone.
+            # `privacy delete` also shows the card with its button: it cannot be undone, so it takes another press.
             return account.privacy(locale, keep_days=ctx.settings.retention_days)
         case "privacy" | "export":
             return await _export(ctx, origin, actor)
@@ -76,7 +73,7 @@ async def _run(ctx: HandlerContext, origin: Origin, actor: Requester, name: str,
 
 
 async def _usage(ctx: HandlerContext, origin: Origin, actor: Requester, rest: str) -> HandlerResult | None:
-    """The report with a table of its days, in one answer; without the table where Slack does not take one."""
+    """The report with a table of its days; without the table if Slack refuses that."""
     period = t.without_mentions(rest).lower() or "month"
     member = t.mentioned_user(rest)
     report = await ctx.service.budgets.usage(actor, period=period, member_id=member)
@@ -89,7 +86,7 @@ async def _usage(ctx: HandlerContext, origin: Origin, actor: Requester, rest: st
 
 
 async def _export(ctx: HandlerContext, origin: Origin, actor: Requester) -> str:
-    """Everything stored about the member, as a ZIP in a direct message."""
+    """Send everything stored about the member as a ZIP in a direct message."""
     path = await ctx.service.accounts.export(actor)
     try:
         channel = await ctx.api.direct_channel(origin.team, origin.user_id)
@@ -101,7 +98,7 @@ async def _export(ctx: HandlerContext, origin: Origin, actor: Requester) -> str:
 
 
 async def _quota(ctx: HandlerContext, origin: Origin, actor: Requester, rest: str) -> Card:
-    """`quota …`: do what the first word says; without one, show what applies to the member."""
+    """`quota [verb …]`; without a verb, show the limits that apply to the member."""
     verb, _, words = rest.strip().partition(" ")
     service, channel = ctx.service.limits, t.mentioned_channel(words)
     match verb.lower() or "show":

@@ -1,4 +1,4 @@
-"""Calls of the core that end in time, also while the database takes connections and never answers."""
+"""A time limit for calls of the core, for a database that accepts connections and never answers."""
 
 import asyncio
 import functools
@@ -8,13 +8,13 @@ from typing import Any, TypeVar, cast
 from core.domain.errors import StorageUnavailable
 
 LIMIT_S = 1.8
-"""With the time to find out who acts and to say so, an answer comes within Slack's three seconds."""
+"""Leaves time to look up the member and to answer within Slack's three seconds."""
 
 LONG = frozenset({"usage_chart", "export", "erase", "forget_workspace", "unforeseen", "incident"})
-"""Work of another kind than a few statements, or what must not fail."""
+"""Calls without a limit: they take longer than a few statements, or must not fail."""
 
 PARTS = frozenset({"accounts", "budgets", "limits"})
-"""Of the service, with calls of their own."""
+"""Attributes of the service whose calls are limited, too."""
 
 T = TypeVar("T")
 
@@ -42,5 +42,5 @@ class _InTime:
 
 
 def with_time_limit(port: T) -> T:
-    """The same port; a call without an answer after `LIMIT_S` raises StorageUnavailable."""
+    """A proxy of the port whose calls raise StorageUnavailable after `LIMIT_S`."""
     return cast(T, _InTime(port))

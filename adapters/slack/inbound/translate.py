@@ -1,7 +1,7 @@
-"""Slack's payloads as the core's data: who, where, and every picture that a person sees. Pure; judges nothing.
+"""Translate Slack's payloads into the core's types: requester, reply address, and every visible image. Pure.
 
-Everything here reads raw dicts: slack_sdk's models lack the files of a `file_input` (read in 3.47's source). What a
-file is, its bytes say later: nothing is left out for its name or declared type, so that a PDF is named, too.
+Reads raw dicts, since slack_sdk's models lack the files of a `file_input` (read in 3.47's source). No file is left out
+for its name or declared type: its bytes decide later, so that the answer names a PDF, too.
 """
 
 import re
@@ -16,9 +16,9 @@ from core.domain.untrusted_text import clean, clean_line
 
 PLATFORM = "slack"
 MAX_MESSAGE_CHARS = 40_000
-"""Slack cuts messages here (docs: chat.postMessage, read 2026-11-22)."""
+"""Slack truncates longer messages (docs: chat.postMessage, read 2026-11-22)."""
 RESPONSE_URL_LIFE_S = 1700.0
-"""Slack's 30 minutes, less a little (docs: handling user interaction, read 2026-11-22)."""
+"""A little less than Slack's 30 minutes (docs: handling user interaction, read 2026-11-22)."""
 
 _FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
 _USER = re.compile(r"<@([UW][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
@@ -32,12 +32,12 @@ class SlackUser:
     is_admin: bool = False
     is_owner: bool = False
     is_outsider: bool | None = None
-    """Of another organisation; None where Slack did not tell."""
+    """Of another organisation; None if Slack did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The place and person of one action, from any payload. `thread_ts` is where answers belong, if in a thread."""
+    """The user and place of one action, from any payload. `thread_ts` is the thread that answers belong in."""
 
     team_id: str
     enterprise_id: str
@@ -49,7 +49,7 @@ class Origin:
     response_url: str = ""
     at: float = 0.0
     user_team: str = ""
-    """The person's own team, where the payload names it."""
+    """The user's own team, if the payload names it."""
 
     @property
     def team(self) -> Team:
@@ -98,7 +98,7 @@ def requester(origin: Origin, person: SlackUser) -> Requester:
 
 
 def address(origin: Origin, *, private: bool = False, thread_ts: str | None = None) -> ReplyAddress:
-    """Where the job's message goes. Without a channel, or in private, it goes to the member directly."""
+    """Where the job's message goes: without a channel, or if private, to a direct message with the member."""
     data: dict[str, Any] = {
         "team": origin.team_id,
         "enterprise": origin.enterprise_id,
@@ -114,7 +114,7 @@ def address(origin: Origin, *, private: bool = False, thread_ts: str | None = No
 
 
 def file_source(file: Mapping[str, Any], origin: Origin) -> Source:
-    """A file of Slack's; what it is and where it lies is asked when it is fetched."""
+    """A file at Slack; its type and address are asked for when it is fetched."""
     name = clean_line(str(file.get("name") or file.get("title") or ""))
     data = {"file": str(file.get("id") or ""), "team": origin.team_id, "enterprise": origin.enterprise_id,
             "member": origin.user_id}  # fmt: skip
@@ -122,18 +122,18 @@ def file_source(file: Mapping[str, Any], origin: Origin) -> Source:
 
 
 def link_source(link: str, origin: Origin, own_hosts: Collection[str] = ()) -> Source:
-    """A typed link: a file of this Slack, or an address of the web. `own_hosts` (host[:port]) serve Slack's files."""
+    """A typed link: to a file at Slack, or to the web. `own_hosts` (host[:port]) serve Slack's files."""
     file_id = _file_id(link, own_hosts)
     if file_id:
         name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
         source = file_source({"id": file_id, "name": name}, origin)
-        # A name of a file is no proof that its namer may see it: `files.download` asks who may.
+        # Knowing a file's id does not prove the right to see it: `files.download_of` checks that.
         return Source("attachment", name=name, data={**source.data, "by": origin.user_id, "in": origin.channel_id})
     return Source("link", url=link, name=link.split("?")[0].rstrip("/").rsplit("/", 1)[-1][:80])
 
 
 def _file_id(link: str, own_hosts: Collection[str]) -> str:
-    """The file that a link of Slack's names. Only the id is used: where the file lies is asked of Slack.
+    """The id of the file that a Slack link names, or "". Slack is asked for the file's address.
 
     `own_hosts` are configured as Slack's own (a proxy, a regional instance).
     """
@@ -147,7 +147,7 @@ def _file_id(link: str, own_hosts: Collection[str]) -> str:
 
 
 def without_mentions(text: Any) -> str:
-    """A message's text without mentions, for the parser."""
+    """A message's cleaned text without mentions of users."""
     return _USER.sub(" ", clean(str(text or ""), MAX_MESSAGE_CHARS)).strip()
 
 
@@ -174,7 +174,7 @@ def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
 
 
 def job_key(team_id: str, event: str, item: str) -> str:
-    """The idempotency key: the same event and file are the same job, however often they arrive."""
+    """The idempotency key: the same event and file are the same job, however often they are delivered."""
     return f"{PLATFORM}:{team_id}:{event}:{item}"
 
 
@@ -191,13 +191,13 @@ def declared_size(file: Mapping[str, Any]) -> Size | None:
 
 MAX_IMAGES = 100
 MAX_DEPTH = 4
-"""A forwarded message may hold a forwarded message; Slack itself nests no deeper than twice."""
+"""Slack nests forwarded messages at most twice."""
 
 DELETED_MODES = frozenset({"tombstone"})
 
 
 def images_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Files (`id`) and addresses (`link`) in the order in which they are seen, each once."""
+    """Files (`id`) and links (`link`) in the order in which the message shows them, each once."""
     found: dict[str, dict[str, Any]] = {}
     for picture in _visible_images(message, 0):
         found.setdefault(str(picture.get("id") or picture.get("link")), picture)
@@ -225,7 +225,7 @@ def _visible_images(part: Mapping[str, Any], depth: int) -> Iterator[dict[str, A
 
 
 def _images_in_block(block: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
-    """Image blocks, pictures beside text, and those of cards, also within carousels and containers."""
+    """Image blocks, image accessories, and images of cards, also inside carousels and containers."""
     if depth > MAX_DEPTH:
         return
     shown = [block] if block.get("type") == "image" else _items([block.get("accessory"), block.get("hero_image")])

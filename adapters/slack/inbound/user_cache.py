@@ -1,4 +1,4 @@
-"""What Slack tells of members (name, language, admin or not), kept for a minute. Asks; decides nothing."""
+"""A cache of `users.info` for a minute: name, language, admin or not."""
 
 import asyncio
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from adapters.slack.outbound.errors import SlackError
 from core.ports import Clock
 
 KEEP_S = 60.0
-"""Rights that were taken away must not be used for longer."""
+"""Revoked rights must not be used for longer."""
 
 MAX_KEPT = 20_000
 LOOKUP_TIMEOUT_S = 6.0
@@ -23,12 +23,12 @@ class UserCache:
     _known: OrderedDict[tuple[str, str], tuple[float, SlackUser]] = field(default_factory=OrderedDict)
 
     def cached(self, team_id: str, user_id: str) -> SlackUser | None:
-        """Without any waiting; None where unknown or too old."""
+        """The member from memory; None if unknown or too old."""
         found = self._known.get((team_id, user_id))
         return found[1] if found and self._clock.now() - found[0] < KEEP_S else None
 
     async def get(self, team: Team, user_id: str, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> SlackUser:
-        """The member; an unknown one, in English and without rights, where Slack does not tell."""
+        """The member; if Slack does not answer, one with English as language and no rights."""
         known = self.cached(team.team_id, user_id)
         if known is not None or not user_id:
             return known or SlackUser()
@@ -39,7 +39,7 @@ class UserCache:
                 )
         except (SlackError, TimeoutError):
             stale = self._known.get((team.team_id, user_id))
-            # Stale rights are not granted: only the name and the language are kept.
+            # Stale rights are dropped: only the name and the language are kept.
             return replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
         person = _person(answer.get("user") or {}, team.team_id)
         self._known[(team.team_id, user_id)] = (self._clock.now(), person)
@@ -63,7 +63,7 @@ def _person(user: dict[str, object], team_id: str) -> SlackUser:
 
 
 def _is_outsider(user: dict[str, object], team_id: str) -> bool:
-    """Somebody of another organisation, met in a shared channel: an admin there has no rights here."""
+    """Whether the user belongs to another organisation (in a shared channel); an admin there has no rights here."""
     if user.get("is_stranger"):
         return True
     home = str(user.get("team_id") or team_id)

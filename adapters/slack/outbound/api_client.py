@@ -178,7 +178,7 @@ class SlackApi:
         """One call, with its waits and repeats; `on_sending` is called when the wait is over and the request leaves.
 
         `before_send` is awaited before that: it raises where the call must not be made any more. Raises SlackRefused,
-        SlackRevoked or SlackAway.
+        SlackRevoked or SlackUnavailable.
         """
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
         deadline = self.clock.now() + wait_s

@@ -178,7 +178,7 @@ class RateLimiter:
     async def wait_turn(
         self, team_id: str, method: str, *, channel: str = "", member: str = "", progress: bool, max_wait_s: float
     ) -> None:
-        """Return at this call's turn. Raises SlackAway, taking none, when that is more than `max_wait_s` away."""
+        """Return at this call's turn. Raises SlackUnavailable, taking none, when that is more than `max_wait_s` away."""
         now = self._clock.now()
         queue, deadline = self._queue(team_id, method), now + max_wait_s
         call = _WaitingCall(next(self._numbers), member, self._channel(queue, method, channel, now), progress)

@@ -88,7 +88,7 @@ class Installations:
     async def find(self, team_id: str, enterprise_id: str = "") -> Install | None:
         """From memory, else from the store (another replica may have installed it); renewed when it is due.
 
-        Raises SlackAway while this process is still finding out who it is.
+        Raises SlackUnavailable while this process is still finding out who it is.
         """
         try:
             async with asyncio.timeout(OPENING_WAIT_S):

@@ -1,4 +1,4 @@
-"""Owner of everything that goes on after an acknowledgement. Bounded; drained at shutdown."""
+"""Tasks that go on after an acknowledgement: bounded in number, and drained at shutdown."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,17 +12,17 @@ MAX_RUNNING = 5000
 
 
 class BackgroundTasks:
-    """Starts and owns tasks. What they raise is logged, never lost, never raised elsewhere."""
+    """Starts and owns tasks, and logs what they raise."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> bool:
-        """Start `work`; False (and not started) when too much is going on already."""
+        """Start `work`; False if it is not started because too many tasks are running."""
         return self._start(name, work) is not None
 
     async def done_within(self, limit_s: float, name: str, work: Coroutine[Any, Any, Any]) -> bool:
-        """Start `work` and wait for it; False where it still goes on after `limit_s`, or was not started."""
+        """Start `work` and wait for it; False if it still runs after `limit_s`, or was not started."""
         task = self._start(name, work)
         if task is None:
             return False
@@ -46,7 +46,7 @@ class BackgroundTasks:
             log.error("slack_task_failed", task=name, kind=type(error).__name__, exc_info=True)
 
     async def close(self, *, grace_s: float) -> None:
-        """Let running tasks end within `grace_s`, then cancel the rest and wait for them."""
+        """Wait `grace_s` for running tasks, then cancel the rest."""
         running = list(self._running)
         if running and grace_s > 0:
             await asyncio.wait(running, timeout=grace_s)
