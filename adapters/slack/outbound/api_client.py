@@ -1,7 +1,7 @@
-"""The one way to Slack's Web API for everything that happens after an acknowledgement.
+"""The client of Slack's Web API for all calls after an acknowledgement.
 
-Takes the right workspace's token, waits for its turn in the workspace's budget, repeats only what may be repeated, and
-turns answers into the exceptions of `errors`. A post is never repeated when it may have been carried out.
+Uses the workspace's token, waits for the rate limiter, retries what is safe to retry, and turns answers into the
+exceptions of `errors`. A post that may have succeeded is never repeated.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ CALL_TIMEOUT_S = 15.0
 RESPONSE_URL_TIMEOUT = aiohttp.ClientTimeout(total=10)
 FINAL_WAIT_S = 90.0
 PROGRESS_WAIT_S = 7.0
-"""Shorter than the ten seconds that the core allows one progress edit."""
+"""Less than the ten seconds that the core allows a progress edit."""
 TRIES = 4
 FIRST_POLL_S = 0.08
 LONGEST_POLL_S = 3.0
@@ -39,7 +39,7 @@ RATE_LIMIT_DEFAULT_S = 5.0
 
 HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history", "mpim": "mpim:history"}
 POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "chat.startStream", "files.completeUploadExternal"})
-"""Doing these twice shows twice."""
+"""Methods that are not idempotent: a repeat would post twice."""
 AS_JSON = frozenset(
     {"chat.postMessage", "chat.update", "chat.postEphemeral", "chat.startStream", "chat.appendStream",
      "chat.stopStream", "views.open", "views.update", "views.publish", "files.completeUploadExternal"}
@@ -51,12 +51,12 @@ class Team:
     team_id: str
     enterprise_id: str = ""
     member: str = ""
-    """On whose behalf: one member's calls never delay another's."""
+    """The member whose calls these are; the rate limiter shares its turns among members."""
 
 
 @dataclass(slots=True)
 class SlackApi:
-    """Calls on behalf of workspaces. `on_revoked` is told once per refusal that looks like a removal of the app."""
+    """Calls on behalf of workspaces. `on_revoked` is called after a refusal that suggests that the app was removed."""
 
     session: aiohttp.ClientSession
     base_url: str
@@ -65,28 +65,28 @@ class SlackApi:
     clock: Clock
     on_revoked: Callable[[Install], Awaitable[None]] | None = None
     granted_scopes: dict[str, set[str]] = field(default_factory=dict)
-    """The scopes of a workspace's token, as Slack's last answer named them."""
+    """The scopes of each workspace's token, from Slack's last answer."""
 
     def may_read(self, team: Team, kind: str) -> bool:
-        """Whether the history of this kind of channel may be read. False before the first answer, too."""
+        """Whether the bot may read the history of this kind of channel. False before the first answer."""
         return HISTORY_SCOPES.get(kind) in self.granted_scopes.get(team.team_id, ())
 
     async def token(self, team: Team) -> str:
-        """The workspace's bot token. Raises SlackRevoked where there is none."""
+        """The workspace's bot token. Raises SlackRevoked if there is none."""
         install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
             raise errors.SlackRevoked("not_installed")
         return install.bot_token
 
     async def direct_channel(self, team: Team, user_id: str) -> str:
-        """The direct message with a member. Raises SlackError."""
+        """The id of the direct message with a member. Raises SlackError."""
         opened = await self.call(team, "conversations.open", users=user_id)
         return str((opened.get("channel") or {}).get("id") or user_id)
 
     async def post(
         self, team: Team, channel: str, content: Content, *, thread_ts: str = "", **more: Any
     ) -> dict[str, Any]:
-        """A new message, of which nothing unfurls; Slack's answer. `more` as for `call`. Raises SlackError."""
+        """Post a message without unfurling links; return Slack's answer. `more` as for `call`. Raises SlackError."""
         return await self.call(
             team,
             "chat.postMessage",
@@ -101,7 +101,7 @@ class SlackApi:
     async def send_ephemeral(
         self, team: Team, channel: str, user_id: str, content: Content, thread_ts: str = ""
     ) -> bool:
-        """Tell one member of a channel only; False where Slack refuses."""
+        """Post a message that only one member of a channel sees; False if Slack refuses."""
         origin: dict[str, Any] = {"channel": channel, "user": user_id, "thread_ts": thread_ts or None}
         try:
             await self.call(team, "chat.postEphemeral", **origin, **content.as_args())
@@ -111,11 +111,10 @@ class SlackApi:
         return True
 
     async def respond(self, url: str, content: Content, *, replace: bool = False) -> bool:
-        """Tell only whoever acted, through a `response_url` (five uses in thirty minutes); False where it is used up.
+        """Answer privately through a `response_url` (five uses in thirty minutes); False if Slack refuses.
 
-        `replace`: put it in the place of the message that was acted on, whoever sees that.
-
-        bolt's `AsyncRespond` opens a new connection each time, and the SDK's client follows redirects.
+        `replace` replaces the message that was acted on instead. Not by bolt's `AsyncRespond`, which opens a new
+        connection each time, or the SDK's client, which follows redirects.
         """
         said = {"replace_original": True} if replace else {"response_type": "ephemeral", "replace_original": False}
         body = said | content.as_args()
@@ -129,7 +128,7 @@ class SlackApi:
         return status == 200
 
     async def messages(self, team: Team, method: str, **args: Any) -> AsyncIterator[dict[str, Any]]:
-        """A conversation's messages, page by page; `args` as for `call`. Raises SlackError."""
+        """Yield a conversation's messages, page by page; `args` as for `call`. Raises SlackError."""
         cursor = ""
         for _ in range(MAX_PAGES):
             page = await self.call(team, method, limit=PAGE_SIZE, cursor=cursor or None, **args)
@@ -148,10 +147,10 @@ class SlackApi:
         shown_in: str = "",
         check: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Slack's record of a file once it has looked at it (and shows it there), or what is known at the end.
+        """Poll a file's record until Slack has processed the file (and shows it in `shown_in`); return the last one.
 
-        Each goes through `check`. Until then its address may serve nothing, and a block that shows it is refused, or
-        broken (python-slack-sdk #1521, read 2026-11-22). Raises SlackError.
+        Each record is passed to `check`. Until the file is processed, its address may serve nothing, and a block that
+        shows it is refused or broken (python-slack-sdk #1521, read 2026-11-22). Raises SlackError.
         """
         deadline, pause_s = self.clock.now() + timeout_s, FIRST_POLL_S
         while True:
@@ -175,10 +174,10 @@ class SlackApi:
         before_send: Callable[[], Awaitable[None]] | None = None,
         **args: Any,
     ) -> dict[str, Any]:
-        """One call, with its waits and repeats; `on_sending` is called when the wait is over and the request leaves.
+        """Call a method, with rate limiting and retries. Raises SlackRefused, SlackRevoked or SlackUnavailable.
 
-        `before_send` is awaited before that: it raises where the call must not be made any more. Raises SlackRefused,
-        SlackRevoked or SlackUnavailable.
+        After the wait for the rate limiter, `before_send` is awaited, which may raise to prevent the call; then
+        `on_sending` is called, and the request is sent.
         """
         wait_s = max_wait_s if max_wait_s is not None else PROGRESS_WAIT_S if progress else FINAL_WAIT_S
         deadline = self.clock.now() + wait_s
@@ -203,7 +202,7 @@ class SlackApi:
                 return None
             if error.retry_after_s is None:
                 return BACKOFF.pause_s(attempt)
-            # The budget waits for what Slack asked for.
+            # The rate limiter waits for as long as Slack asked.
             return 0.0 if self.clock.now() + error.retry_after_s <= deadline else None
 
         return await retry(
@@ -211,7 +210,7 @@ class SlackApi:
         )
 
     async def _with_fresh_token(self, team: Team, once: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """One try; with a fresh token where the old one has run out. Raises SlackRevoked when access is gone."""
+        """One attempt, and another with a renewed token if it has expired. Raises SlackRevoked if access is revoked."""
         try:
             return await once()
         except errors.SlackRefused as refusal:
@@ -240,7 +239,7 @@ class SlackApi:
         except aiohttp.ClientConnectorError:
             raise errors.SlackUnavailable("unreachable") from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError):
-            # The SDK stumbles over some bodies that are no JSON with errors of its own.
+            # Some bodies that are not JSON make the SDK raise ValueError or AttributeError.
             raise errors.SlackUnavailable("no_answer", may_have_succeeded=True) from None
         if not isinstance(answer.data, dict):
             raise errors.SlackUnavailable("not_json", may_have_succeeded=True)
@@ -282,7 +281,7 @@ class SlackApi:
 
 
 def scopes_of(answer: AsyncSlackResponse) -> set[str]:
-    """Those of the token, which Slack names with every answer."""
+    """The token's scopes, which Slack names in a header of every answer."""
     return set(str(answer.headers.get("X-OAuth-Scopes", "")).replace(" ", "").split(",")) - {""}
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong between us and Slack's Web API, as four exceptions; and their place in the core's tree. No I/O.
+"""Slack's error codes, our four exceptions for them, and their mapping to the core's errors. No I/O.
 
-The one place that knows Slack's error codes.
+No other module knows Slack's error codes.
 """
 
 from collections.abc import Iterator
@@ -26,37 +26,37 @@ STREAMS_UNSUPPORTED = frozenset(
      "missing_recipient_team_id", "invalid_arguments", "invalid_chunks", "not_allowed_token_type", SCOPE_MISSING,
      "method_not_supported_for_channel_type", "user_not_found"}
 )  # fmt: skip
-"""Streams are not for this workspace, or this kind of channel."""
+"""Streams are not available in this workspace or kind of channel."""
 
 APP_GONE = frozenset({"account_inactive", "token_revoked"})
 TOKEN_WRONG = frozenset({"invalid_auth", TOKEN_EXPIRED})
 REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
-"""The workspace has taken its access back (or the token is wrong)."""
+"""The workspace has revoked its access, or the token is wrong."""
 
 CHANNEL_FORBIDDEN = frozenset(
     {"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "restricted_action_read_only_channel",
      "posting_to_channel_denied"}
 )  # fmt: skip
-"""The bot may not write in that channel at all; once added or allowed, it may."""
+"""The bot may not post in this channel until it is added or allowed."""
 
 REQUEST_GONE = frozenset({THREAD_GONE, "cannot_reply_to_message", "restricted_action_thread_locked"})
-"""What the job was asked in is no longer there, or closed: nothing of it is left in public."""
+"""The message or thread of the request is deleted or locked: nothing may stay in public."""
 
 MESSAGE_INVALID = frozenset(
     {BLOCKS_REFUSED, "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments",
      "invalid_arg_name", "invalid_charset", "invalid_form_data", "invalid_post_type"}
 )  # fmt: skip
-"""The message itself is refused, wherever it goes."""
+"""The message itself is invalid, in any channel."""
 
 TRANSIENT = frozenset(
     {*OUTCOME_UNKNOWN, *RATE_LIMITED, "service_unavailable", "request_timeout",
      "file_update_failed", "update_failed", "messaging_processing_failed", "team_added_to_org"}
 )  # fmt: skip
-"""Worth another try after a pause."""
+"""Worth a retry after a pause."""
 
 
 class SlackError(Exception):
-    """Base; `error` is Slack's own short code, never text that people typed."""
+    """Base; `error` is Slack's short code, never text that people typed."""
 
     def __init__(self, error: str) -> None:
         super().__init__(error)
@@ -72,7 +72,7 @@ class SlackRefused(SlackError):
 
 
 class SlackRevoked(SlackError):
-    """The workspace no longer lets us in."""
+    """The workspace has revoked the app's access."""
 
 
 class SlackUnavailable(SlackError):
@@ -85,17 +85,16 @@ class SlackUnavailable(SlackError):
 
 
 def direct_message_may_work(error: SlackError) -> bool:
-    """Whether a direct message may still go where this refused a post. True for every refusal that is not known."""
+    """Whether a direct message may succeed after this refusal of a post. True for unknown error codes."""
     return isinstance(error, SlackRefused) and error.error not in MESSAGE_INVALID | TRANSIENT
 
 
 def is_permanent(error: SlackError) -> bool:
-    """Whether no later try can do what this refused."""
+    """Whether no retry can succeed."""
     return isinstance(error, SlackRevoked) or (isinstance(error, SlackRefused) and error.error not in TRANSIENT)
 
 
 def delivery_error(error: SlackError) -> DeliveryError:
-    """The core's word for it."""
     if isinstance(error, SlackUnavailable):
         return DeliveryUnavailable(retry_after_s=error.retry_after_s)
     if isinstance(error, SlackRevoked):
@@ -113,7 +112,7 @@ def delivery_error(error: SlackError) -> DeliveryError:
 
 @contextmanager
 def as_delivery_errors() -> Iterator[None]:
-    """What Slack refuses or does not answer meanwhile becomes a DeliveryError."""
+    """Turn a SlackError into the matching DeliveryError."""
     try:
         yield
     except SlackError as error:
@@ -121,6 +120,6 @@ def as_delivery_errors() -> Iterator[None]:
 
 
 def code_of(error: SlackApiError) -> str:
-    """Slack's short code in an SDK exception; empty where the body was no JSON (the SDK then holds text or bytes)."""
+    """Slack's short code in an SDK exception; empty if the body was not JSON (the SDK then holds text or bytes)."""
     data = error.response if isinstance(error.response, dict) else getattr(error.response, "data", None)
     return str(data.get("error") or "") if isinstance(data, dict) else ""

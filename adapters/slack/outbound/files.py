@@ -1,13 +1,12 @@
-"""Files to Slack, in three steps, streamed from disk and resumable at each; and Slack's own, made ready to be fetched.
+"""Upload files to Slack, streamed from disk and resumable; and resolve files at Slack for downloading.
 
-Up: `files.getUploadURLExternal`, POST of the bytes, `files.completeUploadExternal` (docs read 2026-11-22). The SDK's
-`files_upload_v2` is not used: it reads the whole file on the event loop and forgets the file id when step 3 fails.
-The file id is noted before the bytes go, so that another process carries on. Posts no message of its own unless a
-channel is given.
+Uploads: `files.getUploadURLExternal`, POST of the bytes, `files.completeUploadExternal` (docs read 2026-11-22). The
+SDK's `files_upload_v2` reads the whole file on the event loop, and loses the file id if the third step fails. The id
+is stored before the bytes are sent, so that another process can resume. No message is posted unless a channel is given.
 
-Down: `files.info` is always asked: events may carry a stub (Slack Connect), the file may not be processed yet, and its
-address must never be taken from elsewhere. A file that lies outside Slack (Drive, Dropbox …) is refused, so that the
-token cannot reach a third party.
+Downloads: `files.info` is always called, because an event may hold only a stub (Slack Connect), the file may not be
+processed yet, and its address must come from Slack. External files (Drive, Dropbox …) are refused, so that the token
+never reaches a third party.
 """
 
 import asyncio
@@ -35,10 +34,10 @@ SLOWEST_BYTES_PER_S = 200_000
 BASE_TIMEOUT_S = 30.0
 STEP_TRIES = 3
 COMPLETE_TRIES = 5
-"""An `internal_error` so often in a row is no accident (node-slack-sdk #2301, Slack Connect, read 2026-11-28)."""
+"""So many `internal_error` in a row are permanent (node-slack-sdk #2301, Slack Connect, read 2026-11-28)."""
 UPLOAD_TRIES = 3
 REFUSED_BYTES = frozenset(range(400, 500)) - {408, 425, 429}
-"""Statuses of the address for the bytes that no second try there mends."""
+"""Statuses of the upload address after which a retry there is pointless."""
 PROCESSING_WAIT_S = 45.0
 
 SaveState = Callable[[dict[str, Any]], Awaitable[None]]
@@ -46,7 +45,7 @@ SaveState = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What is to be sent, and where it is to be shown at once (nowhere without `channel`)."""
+    """A file to upload, and the channel that should show it (none if empty)."""
 
     path: Path
     name: str
@@ -94,7 +93,7 @@ class Uploader:
                 await save_state({"id": file_id, "step": step})
             if step == "complete" or (step == "sent" and complete_later):
                 return file_id
-            # Its address is not kept (it is a secret), and a refused one is spent: begin anew.
+            # The upload address is a secret, so it is not stored, and works only once: start over.
             refused += step == "sent" or status in REFUSED_BYTES
             state = {}
             await save_state(state)
@@ -103,12 +102,12 @@ class Uploader:
         raise errors.SlackUnavailable("upload")
 
     async def send_once(self, team: Team, upload: Upload) -> str:
-        """`send` for what is not carried on after a crash: whoever asked presses again."""
+        """`send` without stored state, for an upload that is not resumed after a crash."""
 
-        async def forgotten(_: dict[str, Any]) -> None:
-            """Nothing is noted."""
+        async def discard(_: dict[str, Any]) -> None:
+            return None
 
-        return await self.send(team, upload, {}, forgotten)
+        return await self.send(team, upload, {}, discard)
 
     async def _start(self, team: Team, upload: Upload) -> tuple[str, str]:
         answer = await self.api.call(
@@ -121,9 +120,9 @@ class Uploader:
         return str(answer["file_id"]), str(answer["upload_url"])
 
     async def _post_bytes(self, url: str, upload: Upload) -> int:
-        """Step 2, without a token; its HTTP status, 0 without an answer.
+        """Post the bytes (without a token) and return the HTTP status, 0 without an answer.
 
-        Again on 5xx, 429 and lost connections: the address takes the same bytes twice.
+        Retries 5xx, 429 and lost connections, since the address accepts the same bytes twice.
         """
         timeout = aiohttp.ClientTimeout(
             total=BASE_TIMEOUT_S + upload.bytes / SLOWEST_BYTES_PER_S, connect=10, sock_read=120
@@ -150,9 +149,10 @@ class Uploader:
     async def _complete(
         self, team: Team, upload: Upload, file_id: str, before_send: Callable[[], Awaitable[None]] | None
     ) -> bool:
-        """Step 3, tried again where Slack says that it stumbled.
+        """Complete the upload, retrying Slack's internal errors.
 
-        True when the file is complete, by this call or an earlier one; False when it must be sent anew."""
+        True if the file is complete, by this call or an earlier one; False if it must be uploaded again.
+        """
         stumbled = 0
         for attempt in range(COMPLETE_TRIES):
             try:
@@ -182,14 +182,14 @@ class Uploader:
         raise errors.SlackUnavailable("complete", may_have_succeeded=True)
 
     async def is_complete(self, team: Team, file_id: str, channel: str = "") -> bool:
-        """Whether Slack knows the file, and shows it in the channel if it was to."""
+        """Whether Slack has the file, and shows it in `channel` if given."""
         file = await self.wait_processed(team, file_id, timeout_s=10.0 if channel else 0.0, shown_in=channel)
         return file is not None and channel in str(file.get("shares"))
 
     async def wait_processed(
         self, team: Team, file_id: str, *, timeout_s: float = PROCESSING_WAIT_S, shown_in: str = ""
     ) -> dict[str, Any] | None:
-        """Slack's record of the file as `SlackApi.processed` says; None where Slack refuses to say."""
+        """`SlackApi.wait_processed`, but None if Slack refuses."""
         try:
             return await self.api.wait_processed(team, file_id, timeout_s=timeout_s, shown_in=shown_in)
         except errors.SlackRefused:
@@ -197,27 +197,27 @@ class Uploader:
 
 
 SLACK_HOSTS = ("files.slack.com", "slack-files.com", "slack.com", ".slack.com", ".slack-edge.com", ".slack-files.com")
-"""Slack's own; those with a dot in front stand for every name below them."""
+"""Slack's own hosts; a leading dot stands for all subdomains."""
 _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 READY_WAIT_S = 20.0
 _RECORD: Shape = {
     "mimetype": str, "mode": str, "url_private": str, "url_private_download": str,
     "shares": {"private": dict, "public": dict}, "groups": [str], "ims": [str],
 }  # fmt: skip
-"""What is read of Slack's record of a file."""
+"""The fields of Slack's file record that this module reads."""
 DOCUMENTS = frozenset({"canvas", "quip", "list", "post", "space"})
-"""What Slack itself makes and shows among files: canvases, lists, posts. Fetched, they are web pages."""
+"""Modes of Slack's own documents (canvases, lists, posts), which are web pages when downloaded."""
 
 
 def posts_of(file: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(channel, ts) of the messages that a file hangs on, by Slack's record of it."""
+    """(channel, ts) of the messages that show a file, by Slack's record of it."""
     sides = (file.get("shares") or {}).values()
     posts = [(channel, post) for side in sides for channel, found in side.items() for post in found]
     return [(channel, str(post["ts"])) for channel, post in posts if post.get("ts")]
 
 
 async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Download:
-    """Where and how to fetch it now. Raises DownloadFailed with the reason that fits, and NotAnImage."""
+    """Resolve where and how to fetch a file now. Raises DownloadFailed or NotAnImage."""
     team = Team(source.data.get("team", ""), source.data.get("enterprise", ""), source.data.get("member", ""))
     try:
         file_id = source.data.get("file", "")
@@ -252,9 +252,10 @@ def _refuse_unusable(file: dict[str, Any]) -> None:
 
 
 def _may_see(file: dict[str, Any], user_id: str, channel_id: str) -> bool:
-    """Whether a member who only named the file may have it: we see private channels that the member does not.
+    """Whether a member who typed a file's link may see it; the bot may see private channels that the member cannot.
 
-    The member's own, public, or shared where it was asked for; also where Slack does not say that it is private.
+    True for the member's own files, public ones, those shared in the channel of the request, and those that Slack does
+    not call private.
     """
     shares = file.get("shares") or {}
     private = {str(name) for key in ("groups", "ims") for name in file.get(key) or ()} | set(

@@ -1,7 +1,7 @@
-"""The one message of one job, from its stored address and notes. Web API only, so that any process can carry it on.
+"""The message of one job, from its stored address and notes. Web API only, so that any process can edit it.
 
-In a channel or direct message the message is edited as the job goes on; in a thread, where Slack allows it, native
-task cards show the stages. When the picture is there, the progress message goes away: one message per job remains.
+In a channel or direct message the message is edited while the job runs; in a thread, if Slack allows it, native task
+cards show the stages. The progress message is removed once the image is posted, so that one message per job remains.
 """
 
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ class SlackReply:
             await self._post_or_edit_root(job, render.question(job), required=True)
 
     async def progress(self, job: Job, progress: Progress) -> None:
-        """At most one edit (the first time: the message itself, and its stream)."""
+        """Make at most one edit; the first call posts the message and starts its stream."""
         with errors.as_delivery_errors():
             root = await find_root(self._poster, self._notes, job.id, now=False)
             if not root:
@@ -50,12 +50,12 @@ class SlackReply:
             elif not await self._cards.running() or not await self._cards.show(job, progress):
                 await self._edit_progress(job, progress)
             elif progress.eta_at and await self._cards.running() and not await self._notes.get("finish_time_shown"):
-                # Task cards cannot show a time in the member's own zone: the message above does, once it is known.
+                # Task cards cannot show a time in the member's own zone, so the message above them does.
                 await self._notes.record(finish_time_shown=True)
                 await self._edit_progress(job, progress, streamed=True)
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """The picture in a new message; then the progress message and the stream end."""
+        """Post the image in a new message, then remove the progress message and end the stream."""
         with errors.as_delivery_errors():
             delivery = await self._deliverer.deliver(job, left)
             await self._cards.end(job, succeeded=True, output=result_texts.size_line(job, job.requester.locale))
@@ -63,7 +63,7 @@ class SlackReply:
         return delivery
 
     async def failed(self, job: Job, notice: Notice) -> None:
-        """The last word, in the job's message, or only to the requester where nothing was posted yet."""
+        """Report the failure in the job's message, or only to the requester if nothing was posted yet."""
         with errors.as_delivery_errors():
             await self._report_failure(job, render.failure(job, notice))
         await self._cards.end(job, succeeded=False)
@@ -77,7 +77,7 @@ class SlackReply:
         await self._cards.end(job, succeeded=False)
 
     async def reachable(self, job: Job) -> bool:
-        """Whether the place, or else a direct message, takes the job's message; it goes on there."""
+        """Whether the job's message can be posted in its place or a direct message; the job goes on there."""
         try:
             if await self._notes.get("root"):
                 await self._poster.move_to_direct(job.requester.locale, errors.MESSAGE_GONE)
@@ -101,10 +101,10 @@ class SlackReply:
             await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=True)
 
     async def _post_or_edit_root(self, job: Job, content: Content, *, required: bool = False) -> None:
-        """Post the job's message, or edit the one that is there.
+        """Post the job's message, or edit the existing one.
 
-        A post whose answer was lost is not repeated, so that nothing is posted twice; `required` does so all the same,
-        for what the member must be able to answer. Where it could not be found again, it first says what stays true.
+        A post whose answer was lost is not repeated, unless the member must see the message (`required`). If a lost
+        post could not be found here, the first post has a text that stays true, and is edited at once.
         """
         root = await find_root(self._poster, self._notes, job.id, now=required)
         if root and root.get("ts"):
@@ -136,7 +136,7 @@ class SlackReply:
             await self._poster.edit(Place(root["channel"]), root["ts"], content)
 
     async def _remove_root(self, job: Job) -> None:
-        """The progress message goes; where Slack keeps it, it no longer says that work goes on."""
+        """Remove the progress message; if Slack refuses, edit it so that it no longer shows progress."""
         root = await find_root(self._poster, self._notes, job.id, now=True)
         if root and not root.get("ts"):
             await self._report_lost_root(job)
@@ -148,9 +148,9 @@ class SlackReply:
         await self._notes.record(root_removed=True)
 
     async def _close_moved_message(self, content: Content, *, kept: bool) -> bool:
-        """Close the message that the job left behind when it moved; True where the words now stand there.
+        """Edit the message that the job left when it moved to a direct message; True if it now shows `content`.
 
-        Of a deleted request nothing stays in public, as long as the member can be told elsewhere.
+        If the request was deleted and the member gets the result elsewhere, the message is removed instead.
         """
         left = await self._notes.get("left")
         if not left:
@@ -161,7 +161,7 @@ class SlackReply:
         return await self._try_edit(left, content)
 
     async def _report_failure(self, job: Job, content: Content) -> None:
-        """Into the job's message; where that cannot be edited, in a new one; at last only to the requester."""
+        """Edit the job's message; if that fails, post a new one; if that fails, too, tell only the requester."""
         said = bool(await self._notes.get("failure_said"))
         if said and not self._final_edit_only:
             return
@@ -178,7 +178,7 @@ class SlackReply:
         await self._notes.record(failure_said=True)
 
     async def _report_lost_root(self, job: Job) -> None:
-        """The message's post was never answered, and its channel may not be read: the member can take it away."""
+        """Tell the member about a lost message that the bot cannot find: the member can remove it."""
         root = await self._notes.get("root") or {}
         if root.get("findable", True) and not await self._notes.get("lost_told"):
             await self._notes.record(lost_told=True)
@@ -187,7 +187,7 @@ class SlackReply:
     async def _report_in_new_message(self, job: Job, content: Content, *, known: bool) -> None:
         try:
             if known and not (await self._poster.place()).direct:
-                # Somebody deleted our message, or closed the place: nothing more in public.
+                # The message was deleted, or the channel closed: post nothing more in public.
                 await self._poster.move_to_direct(job.requester.locale, errors.MESSAGE_GONE)
             mark, locale = Mark(job.id, "failure"), job.requester.locale
             await post_once(
@@ -198,7 +198,7 @@ class SlackReply:
                 raise
 
     async def _try_edit(self, root: dict[str, Any], content: Content) -> bool:
-        """Whether the message could be edited; one that cannot be is taken away where Slack lets us."""
+        """Edit the message; if Slack refuses, remove it and return False."""
         place = Place(root["channel"])
         try:
             await self._poster.edit(place, root["ts"], content)

@@ -1,6 +1,6 @@
-"""A message whose post was never answered is found again by its mark: none stays behind, none comes twice.
+"""Find messages whose post was not answered, by their mark, so that none is posted twice and none is forgotten.
 
-A request that has left is seen through though its caller is cancelled: its message would hang about for ever.
+A request that was sent is awaited even if its caller is cancelled; otherwise the ts of its message would be lost.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 CANCEL_GRACE_S = 3.0
-"""How long a cancelled caller still waits for the answer to a request that has left. Usually a tenth of a second."""
+"""How long a cancelled caller still waits for the answer to a sent request. Usually a tenth of a second."""
 VISIBLE_WITHIN_S = 20.0
-"""A post that Slack shows to nobody so long after its answer was lost has not been made."""
+"""A post that is not in the history so long after its answer was lost was not executed."""
 
 
 async def find_root(poster: Poster, notes: ReplyStateCache, job_id: str, *, now: bool) -> dict[str, Any] | None:
-    """The job's message as noted; looked for once while the job goes on, and again when it matters (`now`).
+    """The note of the job's message; a lost one is searched for once while the job runs, and again if `now`.
 
-    None: it is surely not there. Without `ts`: nobody knows, because its channel may not be read.
+    None: there surely is none. Without `ts`: unknown, because the bot may not read the channel.
     """
     root: dict[str, Any] | None = await notes.get("root")
     if not root or root.get("ts") or not root.get("at") or (root.get("sought") and not now):
@@ -56,9 +56,9 @@ async def post_once(
     place: Place | None = None,
     find_by_file: Callable[[], Awaitable[str | None]] | None = None,
 ) -> None:
-    """`post`, unless an earlier try arrived although its answer was lost. Raises SlackError.
+    """Call `post` unless an earlier attempt succeeded although its answer was lost. Raises SlackError.
 
-    It is looked for in `place` by its mark, then by `find_by_file`, which says its ts.
+    The earlier message is searched for in `place` by its mark, then by `find_by_file`, which returns its ts.
     """
     name = mark.part if mark.part == "result" else f"posted_{mark.part}"
     earlier = await notes.get(name) or {}
@@ -81,7 +81,7 @@ async def post_once(
 
 
 async def find_marked(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -> str | None:
-    """The ts of a marked message; None also where nobody can say, because the channel may not be read."""
+    """The ts of a marked message; None if there is none, or the bot may not read the channel."""
     try:
         return await poster.find(mark, since_unix_s, place)
     except SlackError as error:
@@ -94,9 +94,10 @@ async def finish_despite_cancel(
     on_answer: Callable[[T], Awaitable[None]],
     on_not_sent: Callable[[], Awaitable[None]],
 ) -> T:
-    """Run `start` (it calls what it is given when the request leaves) and `on_answer` its answer, also when cancelled.
+    """Run `start` and pass its result to `on_answer`, also if the caller is cancelled after the request was sent.
 
-    Cancelled before the request left, it is dropped and `on_not_sent` is called. The cancellation goes on in any case.
+    `start` calls its argument when the request is sent. If cancelled before that, it is cancelled, too, and
+    `on_not_sent` is called. CancelledError is raised in any case.
     """
     left = False
 
@@ -119,6 +120,6 @@ async def finish_despite_cancel(
                 await on_not_sent()
         raise
     finally:
-        del task  # else its error, this frame and it keep each other until a garbage collection
+        del task  # breaks a reference cycle of the task, its exception and this frame
     await on_answer(answer)
     return answer

@@ -1,9 +1,9 @@
-"""One budget of calls per workspace: every background call waits here for its turn, so that Slack hardly ever says 429.
+"""A rate limiter: every call to the Web API waits here for its turn, so that Slack rarely answers 429.
 
-Slack's tiers are per method, workspace and app (docs: Web API rate limits, read 2026-11-22); posts go at about one a
-second and channel. A turn is given when it may be used, never ahead, to whoever has been given least within the last
-minute: one member's flood does not delay the next one. Progress may use only part of a method's budget, so that a
-final answer never waits behind it. Holds no job and sends nothing.
+Slack's tiers are per method, workspace and app (docs: Web API rate limits, read 2026-11-22); a channel takes about one
+post per second. A turn is granted when it can be used, never in advance, to the member with the fewest turns within the
+last minute, so that one member's flood does not delay the others. Progress edits may use only part of a method's limit,
+so that a final answer never waits for them.
 """
 
 import itertools
@@ -18,18 +18,18 @@ POST = "chat.postMessage"
 WINDOW_S = 60.0
 CHANNEL_SPACING_S = 1.25
 BURST_EVERY_S = 10.0
-"""Slack tolerates short bursts: so often a final answer follows an earlier post at once. Progress never bursts."""
+"""Slack tolerates short bursts: once per interval a final answer may follow a post at once. Progress never bursts."""
 PROGRESS_SHARE = 0.75
 PROGRESS_BEHIND = 1.5
-"""A member's progress waits as if they had been given so many turns more."""
+"""A progress edit is ranked as if its member had had so many more turns."""
 RESERVED_SHARE = 0.2
-"""Of a method's calls, for members with fewer than `FEW_CALLS` within the last minute."""
+"""The share of a method's calls for members with fewer than `FEW_CALLS` within the last minute."""
 FEW_CALLS = 3
-SAFETY = 0.94
-"""We count at our clock, Slack at its own; a few calls a minute are left unused for the difference."""
-SLOWEST = 8.0
+SAFETY_SHARE = 0.94
+"""The usable share of Slack's limits: its clock and ours differ."""
+MAX_SLOWDOWN = 8.0
 RECHECK_S = 0.05
-MOST_CHANNELS = 10_000
+MAX_CHANNELS = 10_000
 
 _CALLS = {
     20: "chat.startStream chat.stopStream",
@@ -43,34 +43,34 @@ PER_MINUTE = {method: calls for calls, methods in _CALLS.items() for method in m
 
 @dataclass(slots=True)
 class _Pace:
-    """How a method or channel is used after a 429: not until its time; from the second within a minute on, then at half
-    the speed, for a minute each.
+    """Backoff of a method or channel after a 429: blocked for `Retry-After`; after a second 429 within a minute also
+    at half the speed, for a minute each.
 
-    One alone is a burst that Slack liked less today, and its time is over. Another one so soon tells of other processes
-    that use it too, and only Slack knows how much.
+    A single 429 is a burst that Slack did not tolerate. Another one so soon means that other processes use the same
+    limit, and only Slack knows how much.
     """
 
     blocked_until: float = 0.0
-    slower: float = 1.0
-    eases_at: float = 0.0
+    slowdown: float = 1.0
+    recovers_at: float = 0.0
 
     def on_rate_limited(self, now: float, retry_after_s: float) -> None:
-        if self.blocked_until <= now < self.eases_at:  # before: it was on its way together with one that was told so
-            self.slower = min(SLOWEST, self.slower * 2)
+        if self.blocked_until <= now < self.recovers_at:  # earlier ones were sent before the first 429 arrived
+            self.slowdown = min(MAX_SLOWDOWN, self.slowdown * 2)
         self.blocked_until = max(self.blocked_until, now + retry_after_s)
-        self.eases_at = self.blocked_until + WINDOW_S
+        self.recovers_at = self.blocked_until + WINDOW_S
 
-    def ease(self, now: float) -> None:
-        while self.slower > 1 and now >= self.eases_at:
-            self.slower, self.eases_at = self.slower / 2, self.eases_at + WINDOW_S
+    def recover(self, now: float) -> None:
+        while self.slowdown > 1 and now >= self.recovers_at:
+            self.slowdown, self.recovers_at = self.slowdown / 2, self.recovers_at + WINDOW_S
 
 
 @dataclass(slots=True)
 class _Channel:
-    """When the next post may go into it."""
+    """When the next post into a channel is allowed."""
 
     burst_at: float
-    each_s: float = CHANNEL_SPACING_S
+    interval_s: float = CHANNEL_SPACING_S
     next_at: float = 0.0
     pace: _Pace = field(default_factory=_Pace)
 
@@ -79,10 +79,10 @@ class _Channel:
 
     @property
     def spacing_s(self) -> float:
-        return self.each_s * self.pace.slower
+        return self.interval_s * self.pace.slowdown
 
     def grant(self, now: float) -> None:
-        self.pace.ease(now)
+        self.pace.recover(now)
         if now < self.next_at:
             self.burst_at = now + BURST_EVERY_S
         self.next_at = max(self.next_at, now) + self.spacing_s
@@ -94,7 +94,7 @@ class _Channel:
 
 @dataclass(eq=False, slots=True)
 class _WaitingCall:
-    """One that waits. `check_at`: when it looks again whether it may go."""
+    """A call that waits for its turn, and when it checks next."""
 
     number: int
     member: str
@@ -106,7 +106,7 @@ class _WaitingCall:
 
 @dataclass(slots=True)
 class _MethodQueue:
-    """The calls of one method in one workspace: turns of the last minute, and who waits."""
+    """The calls of one method in one workspace: turns of the last minute, and waiting calls."""
 
     per_minute: float
     turns: deque[tuple[float, tuple[str, bool]]] = field(default_factory=deque)
@@ -120,11 +120,11 @@ class _MethodQueue:
         return granted + PROGRESS_BEHIND * call.progress, call.number
 
     def slot_free_at(self, call: _WaitingCall, now: float, ahead: int = 0) -> float:
-        """When the method's budget has a turn for it, after those `ahead` of it."""
+        """When the method's limit allows this call, after `ahead` others."""
         share = PROGRESS_SHARE if call.progress else 1.0
         if call.progress or (call.member and self.counts[call.member, False] >= FEW_CALLS):
             share *= 1 - RESERVED_SHARE
-        over = len(self.turns) + ahead - max(1, int(self.per_minute * share / self.pace.slower))
+        over = len(self.turns) + ahead - max(1, int(self.per_minute * share / self.pace.slowdown))
         if over < 0:
             return max(now, self.pace.blocked_until)
         rounds, place = divmod(over, len(self.turns) or 1)
@@ -132,7 +132,7 @@ class _MethodQueue:
         return max(self.pace.blocked_until, begun + WINDOW_S * (rounds + 1))
 
     def grant(self, now: float) -> None:
-        self.pace.ease(now)
+        self.pace.recover(now)
         while self.turns and self.turns[0][0] <= now - WINDOW_S:
             self.counts[self.turns.popleft()[1]] -= 1
         self.counts = +self.counts
@@ -149,7 +149,7 @@ class _MethodQueue:
                 channel.grant(now)
 
     def expected_at(self, call: _WaitingCall, now: float) -> float:
-        """When its turn comes, as far as can be told."""
+        """An estimate of when this call's turn comes."""
         before = [one for one in self.waiting if self.rank(one) < self.rank(call)]
         in_channel = sum(one.channel is call.channel for one in before) * call.channel.spacing_s
         return max(
@@ -157,14 +157,14 @@ class _MethodQueue:
         )
 
     def next_check_at(self, call: _WaitingCall, now: float) -> float:
-        """The first moment at which it may be its turn."""
+        """The earliest time at which this call's turn may come."""
         at = max(self.slot_free_at(call, now), call.channel.ready_at(progress=call.progress))
         return at if at > now else max(call.channel.next_at, now + RECHECK_S)
 
 
 @dataclass(slots=True)
 class RateLimiter:
-    """Gives turns. One instance per process; several replicas share Slack's limit by meeting 429 now and then."""
+    """Grants turns, one instance per process. Replicas share Slack's limits by way of occasional 429s."""
 
     _clock: Clock
     _queues: dict[tuple[str, str], _MethodQueue] = field(default_factory=dict)
@@ -172,13 +172,13 @@ class RateLimiter:
     _first_burst_at: float = 0.0
 
     def __post_init__(self) -> None:
-        # What the process before this one has posted is not known.
+        # The previous process may have posted just before.
         self._first_burst_at = self._clock.now() + BURST_EVERY_S
 
     async def wait_turn(
         self, team_id: str, method: str, *, channel: str = "", member: str = "", progress: bool, max_wait_s: float
     ) -> None:
-        """Return at this call's turn. Raises SlackUnavailable, taking none, when that is more than `max_wait_s` away."""
+        """Return at this call's turn. Raises SlackUnavailable at once if that is more than `max_wait_s` away."""
         now = self._clock.now()
         queue, deadline = self._queue(team_id, method), now + max_wait_s
         call = _WaitingCall(next(self._numbers), member, self._channel(queue, method, channel, now), progress)
@@ -198,7 +198,7 @@ class RateLimiter:
                 queue.waiting.remove(call)
 
     def on_rate_limited(self, team_id: str, method: str, retry_after_s: float, channel: str = "") -> None:
-        """Slack said 429: nobody posts into this channel before then, or in this workspace calls this method."""
+        """After a 429, block posts into this channel, or this method in this workspace, for `retry_after_s`."""
         queue, now = self._queue(team_id, method), self._clock.now()
         blocked = [name for name, one in queue.channels.items() if one.pace.blocked_until > now]
         if method == POST and channel and blocked in ([], [channel]):
@@ -207,11 +207,11 @@ class RateLimiter:
             queue.pace.on_rate_limited(now, retry_after_s)
 
     def _queue(self, team_id: str, method: str) -> _MethodQueue:
-        return self._queues.setdefault((team_id, method), _MethodQueue(PER_MINUTE.get(method, 50) * SAFETY))
+        return self._queues.setdefault((team_id, method), _MethodQueue(PER_MINUTE.get(method, 50) * SAFETY_SHARE))
 
     def _channel(self, queue: _MethodQueue, method: str, name: str, now: float) -> _Channel:
         if method != POST or not name:
-            return queue.channels.setdefault("", _Channel(0.0, each_s=0.0))
-        if len(queue.channels) > MOST_CHANNELS:
+            return queue.channels.setdefault("", _Channel(0.0, interval_s=0.0))
+        if len(queue.channels) > MAX_CHANNELS:
             queue.channels = {name: one for name, one in queue.channels.items() if one.next_at > now - WINDOW_S}
         return queue.channels.setdefault(name, _Channel(self._first_burst_at))

@@ -1,9 +1,8 @@
-"""Slack's native streaming with task cards, in threads, where a workspace and kind of channel allow it.
+"""Slack's native streaming with task cards, in threads, if the workspace and kind of channel allow it.
 
-Whether they do is tried once and remembered. A stream whose start is never answered stays "in progress" for ever, so
-there is none where it could not be found again. One dies after about five minutes (undocumented; python-slack-sdk
-#1859, #1880, read 2026-11-22), so it is ended before that. Whatever goes wrong here, the caller goes on with plain
-edits: nothing is lost. Holds no results.
+A refusal is remembered for a week. A stream whose start is not answered would stay "in progress" forever, so none is
+started where it could not be found again. Slack ends a stream after about five minutes (undocumented; python-slack-sdk
+#1859, #1880, read 2026-11-22), so it is replaced before that. After any error the caller falls back to plain edits.
 """
 
 from collections.abc import Awaitable, Callable
@@ -32,20 +31,20 @@ log = structlog.get_logger(__name__)
 AREA = "slack.streams"
 STREAM_LIFE_S = 230.0
 START_WAIT_S = 1.5
-"""Where the budget of starts is used up (20 a minute), edits do as well."""
+"""If the rate limit of starts (20 a minute) is used up, edits show the progress instead."""
 REFUSAL_TTL_S = 7 * 86_400.0
 STAGES: tuple[Stage, ...] = ("preparing", "waiting", "upscaling", "delivering")
 
 
 class StreamSupport:
-    """Where streams were refused within the last week, by workspace and kind of channel."""
+    """Remembers which workspaces and kinds of channels refused streams within the last week."""
 
     def __init__(self, state: AppState) -> None:
         self._refusals = TypedState(state, AREA, str, ttl_s=REFUSAL_TTL_S)
         self._allowed: set[str] = set()
 
     async def allowed(self, team: Team, kind: str) -> bool:
-        """False where an earlier try was refused, in this process or another."""
+        """False if an earlier attempt was refused, in this process or another."""
         key = f"{team.team_id}:{kind}"
         if key not in self._allowed and await self._refusals.get(key) is None:
             self._allowed.add(key)
@@ -60,9 +59,9 @@ class StreamSupport:
 
 @dataclass(frozen=True, slots=True)
 class TaskCards:
-    """The task cards of one job, in its thread. Where `start` or `show` answers False, edits must show the progress.
+    """The task cards of one job in its thread. If `start` or `show` returns False, edits must show the progress.
 
-    Durable as the note `stream`: which message streams where, since when, and which tasks it has shown.
+    The note `stream` stores the streamed message, its channel, when it started, and the tasks that it shows.
     """
 
     poster: Poster
@@ -111,7 +110,7 @@ class TaskCards:
         return True
 
     async def show(self, job: Job, progress: Progress) -> bool:
-        """The newest stage, in a fresh stream where the old one comes to Slack's own limit."""
+        """Show the current stage, in a new stream if the old one reaches Slack's time limit."""
         stream = await self.notes.get("stream")
         place = Place(stream["channel"] or (await self.poster.place()).channel)
         if self.poster.now() - stream["started_at"] > STREAM_LIFE_S:
@@ -132,14 +131,14 @@ class TaskCards:
             if error.error == STREAM_STOPPED:
                 await self.stop_job(job)
                 return True
-            # Slack let it die, or lost it: it would stay "in progress" for ever, so it goes.
+            # Slack has ended or lost the stream, which would stay "in progress" forever.
             await self.poster.remove(place, stream["ts"])
             return False
         await self.notes.record(stream=stream | {"shown": shown})
         return True
 
     async def end(self, job: Job, *, succeeded: bool, output: str = "") -> None:
-        """Every task in its last state. What Slack does not end goes, also one whose start was never answered."""
+        """Show every task's final state and end the stream; if Slack refuses, or its start was lost, remove it."""
         if sought := await self.notes.get("stream_sought"):
             lost_in = Place(**sought["place"])
             if ts := await find_marked(self.poster, Mark(job.id, "stream"), sought["at"], lost_in):
@@ -163,7 +162,7 @@ class TaskCards:
 
 
 def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Task updates for what changed since `shown` (task id -> title|status), and the new `shown`."""
+    """Updates of the tasks that changed since `shown` (task id -> title|status), and the new `shown`."""
     locale = job.requester.locale
     stage: Stage = "waiting" if progress.stage == "turn" else progress.stage
     new, chunks = dict(shown), []
@@ -180,14 +179,14 @@ def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[li
 
 
 def _update(job: Job, stage: Stage, title: str, status: str) -> dict[str, Any]:
-    """The id is unique in Slack: a stream whose start was never answered is found by its cards."""
+    """The id contains the job's, so that a stream whose start was not answered can be found by its cards."""
     return {"type": "task_update", "id": f"{job.id}:{stage}", "title": title, "status": status}
 
 
 def last_chunks(job: Job, shown: dict[str, str], *, succeeded: bool, output: str) -> list[dict[str, Any]]:
-    """Every task in its last state; the output rides on the last one, sent once.
+    """Every task's final state; the last one carries `output`.
 
-    A good end shows the whole way, also what went by between two edits; a bad one ends where it was.
+    A success also shows the stages that passed between two edits; a failure ends at the current stage.
     """
     locale = job.requester.locale
     names: list[Stage] = [name for name in STAGES if name in shown or (succeeded and name != "waiting")] or [
