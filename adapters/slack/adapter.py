@@ -1,4 +1,4 @@
-"""Slack as one chat platform of the core: connect, serve until cancelled, and make replies from stored addresses."""
+"""The Slack adapter: connect, serve until cancelled, and make replies from stored addresses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -70,7 +70,7 @@ class SlackAdapter:
         self._file_hosts = (*context.trusted_file_hosts, settings.api_host)
 
     def _handler_context(self) -> HandlerContext:
-        """Everything that needs a running loop, made at its first use: replies may be wanted before `serve`."""
+        """Everything that needs a running event loop, created at its first use: replies may be made before `serve`."""
         if self._ctx is None:
             clock, context = self._context.clock, self._context
             timeout = aiohttp.ClientTimeout(total=30, connect=10)
@@ -100,7 +100,7 @@ class SlackAdapter:
         return web_client(self._session, self._settings.slack_api_url, token)
 
     async def serve(self, ready: Callable[[], None]) -> None:
-        """Find out who we are, connect, and handle events until cancelled; then drain."""
+        """Log in, connect, and handle events until cancelled; then drain."""
         ctx, drain = self._handler_context(), DrainMiddleware(self._handler_context())
         try:
             await self._open(events=True)
@@ -118,7 +118,7 @@ class SlackAdapter:
                 ready()
                 log.info("slack_ready", socket_mode=self._settings.socket_mode, workspaces=len(self._installs.all()))
         except asyncio.CancelledError:
-            # Only now: after a mere breakdown this is started again, and replies of running jobs go on meanwhile.
+            # Not after an error: `serve` is started again then, and replies of running jobs go on meanwhile.
             drain.draining = True
             await ctx.tasks.close(grace_s=DRAIN_GRACE_S)
             await self.close()
@@ -142,7 +142,7 @@ class SlackAdapter:
             await self._session.close()
 
     async def _open(self, *, events: bool) -> None:
-        """Know the installed workspaces and the configured token's. Raises LoginRefused; waits while Slack is away."""
+        """Load the installations and log in. Raises LoginRefused; retries while Slack is unreachable."""
         self._oauth.client = self._client()
         self._installs.renew = self._oauth.renew
         await self._installs.load()
@@ -174,7 +174,7 @@ class SlackAdapter:
     async def _call_with_retry(
         self, name: str, call: Callable[[], Awaitable[AsyncSlackResponse]]
     ) -> AsyncSlackResponse:
-        """The answer to a call with the token of this name, asked again while Slack is away. Raises LoginRefused."""
+        """Make a call with the token of this name, retried while Slack is unreachable. Raises LoginRefused."""
 
         def pause_s(error: Exception, attempt: int) -> float | None:
             if isinstance(error, SlackApiError):
@@ -189,7 +189,7 @@ class SlackAdapter:
         return await retry(call, clock=SystemClock(), pause=pause_s)
 
     async def _renew_tokens(self) -> None:
-        """Rotating tokens are renewed ahead of time, so that no request waits for it."""
+        """Renew rotating tokens before they expire, so that no request waits for that."""
         while True:
             for install in self._installs.all():
                 if install.renewal_due(self._context.clock.now()):
@@ -203,7 +203,7 @@ class SlackAdapter:
             log.warning("slack_renewal_failed", workspace=install.key, kind=type(error).__name__)
 
     async def _check_removed(self, install: Install) -> None:
-        """A call was refused as if the app were removed: ask once a minute, and believe only a clear answer."""
+        """After a refusal that suggests that the app was removed, ask Slack, at most once a minute."""
         now = self._context.clock.now()
         if now - self._checked_at.get(install.key, -ALIVE_CHECK_S) < ALIVE_CHECK_S:
             return
@@ -231,7 +231,6 @@ class SlackAdapter:
         return [of | {"channel": note["channel"], "ts": note["ts"]} for note in notes]
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
-        """A message that a reply had to leave. Raises DeliveryError."""
         team = Team(message["team"], message["enterprise"])
         await remove_message(self._handler_context().api, team, message["channel"], message["ts"])
 
@@ -246,7 +245,7 @@ class SlackAdapter:
             await self._handler_context().api.post(Team(workspace_id), channel_id, draw(notice_card(notice, "en")))
 
     async def place_facts(self, place: Place) -> PlaceFacts:
-        """Own is the workspace (or org) of the configured token; the operators are that workspace's owners."""
+        """Own is the workspace (or org) of the configured token; operators are its owners."""
         team_id, _, user_id = place.id.partition(":")
         install = self._installs.cached(team_id)
         if install is None:

@@ -1,4 +1,4 @@
-"""Slack's settings. Field names are the environment's names in lower case; reading the environment is the bot's."""
+"""Slack's settings. Field names are those of the environment variables in lower case; `bot` reads the environment."""
 
 import re
 from typing import Self
@@ -13,11 +13,11 @@ TOKEN_FIX = {
     "SLACK_BOT_TOKEN": "Copy the Bot User OAuth Token from “OAuth & Permissions” into SLACK_BOT_TOKEN.",
     "SLACK_APP_TOKEN": "Create an app-level token with the scope connections:write and put it into SLACK_APP_TOKEN.",
 }
-"""What to do when Slack refuses one, by its name."""
+"""What to do if Slack refuses a token, by its variable."""
 
 
 class Settings(BaseModel):
-    """How to reach Slack and as whom.
+    """Credentials and addresses.
 
     One workspace: `slack_bot_token`. Many: `slack_client_id` and `slack_client_secret` (people install at
     `/slack/install`; `PUBLIC_URL` must be set). Events come over Socket Mode when `slack_app_token` is set, else over
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     slack_api_url: str = "https://slack.com/api/"
     slack_authorize_url: str = "https://slack.com/oauth/v2/authorize"
     slack_sockets: int = Field(default=2, ge=1, le=10)
-    """Connections kept open in Socket Mode. Two, so that one being recycled leaves no gap; Slack allows ten per app."""
+    """Connections in Socket Mode: two, so that one remains while Slack recycles the other; Slack allows ten."""
     public_url: str | None = None
     retention_days: int = Field(default=7, ge=1)
 
@@ -77,12 +77,12 @@ class Settings(BaseModel):
 
     @property
     def enabled(self) -> bool:
-        """Whether any credential of Slack is set; then all that are needed must be."""
+        """Whether any credential of Slack is set; all required ones must be set then."""
         return any((self.slack_bot_token, self.slack_app_token, self.slack_client_id, self.slack_signing_secret))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What will not work, though it stops nothing."""
+        """What will not work, but does not prevent the start."""
         if not self.enabled or self.public_url:
             return ()
         found = []
@@ -101,7 +101,7 @@ class Settings(BaseModel):
 
     @property
     def api_host(self) -> str:
-        """host[:port] of the Web API: it sees our tokens anyway, so its files are trusted too."""
+        """host[:port] of the Web API, which gets our tokens anyway, so its files are trusted, too."""
         return urlsplit(self.slack_api_url).netloc.lower()
 
 

@@ -1,8 +1,8 @@
-"""The finished picture into Slack: which files go up, in which shape, and the message that shows them.
+"""Deliver the finished image: which files are uploaded, in which form, and the message that shows them.
 
-The full file always goes up. What Slack cannot show inline (WebP, very large sides) gets a reduced preview beside it.
-The message with the picture is always a new one: an edit that brings in a file nobody has seen yet shows a broken
-picture (java-slack-sdk #1441, read 2026-11-22). Every step is noted, so that a repeat goes on where it stopped.
+The full file is always uploaded. If Slack cannot show it inline (WebP, very large sides), a reduced preview is added.
+The image is always posted in a new message: an edit that adds a file shows a broken image (java-slack-sdk #1441, read
+2026-11-22). Every step is stored, so that a repeat resumes where it stopped.
 """
 
 import re
@@ -29,26 +29,26 @@ log = structlog.get_logger(__name__)
 
 INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif"})
 INLINE_MAX_SIDE_PX = 7000
-"""No preview above about this was observed (Expensify/App #38180, #44807, read 2026-11-22); undocumented."""
+"""Undocumented: larger images were observed to have no preview (Expensify/App #38180, #44807, read 2026-11-22)."""
 INLINE_MAX_BYTES = 50_000_000
 PREVIEW_MAX_SIDE_PX = 2048
 PREVIEW_MAX_BYTES = 8_000_000
 FILE_MAX_BYTES = 1_000_000_000
-"""Slack's largest file (python-slack-sdk #739, a maintainer's word, 2020). Workspaces may allow less: they say so."""
+"""Slack's largest file (a maintainer in python-slack-sdk #739, 2020). Workspaces may allow less."""
 SMALLER_TRIES_BYTES = (100_000_000, 20_000_000, 5_000_000, 1_000_000)
 _UNSAFE_NAME = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedResult:
-    """What went up. `image_id` is shown inline; `full_id` is the full file where that is another one."""
+    """The uploaded files: `image_id` is shown inline; `full_id` is the full file if that is another one."""
 
     shape: DeliveryKind
     image_id: str | None
     full_id: str = ""
     full: MediaFile | None = None
     held: bool = False
-    """The full file's bytes are sent, but it is shown nowhere yet."""
+    """The full file's bytes are uploaded, but no message shows it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Deliverer:
     _can_share: bool = False
 
     async def deliver(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-        """Upload, post, and say how. Repeats find their earlier work in the notes."""
+        """Upload and post the image, and return in which form. Idempotent by the stored notes."""
         noted = await self._notes.get("delivered")
         if isinstance(noted, dict):
             return Delivery(noted["shape"], noted["elsewhere"])
@@ -77,7 +77,7 @@ class Deliverer:
     async def _show(
         self, job: Job, left: tuple[LimitStatus, ...], sent: UploadedResult
     ) -> tuple[Place, UploadedResult]:
-        """The new message. Where its posting is in doubt, the file's own record says whether it is there."""
+        """Post the message. If an earlier post was not answered, the file's record shows whether it succeeded."""
 
         async def post(mark: Mark) -> str:
             nonlocal sent
@@ -86,7 +86,7 @@ class Deliverer:
             except errors.SlackRefused as refusal:
                 if refusal.error != errors.BLOCKS_REFUSED or sent.image_id is None:
                     raise
-            # The picture is not to be shown inline after all: the file itself, and everything else, is.
+            # Slack cannot show the image inline after all: post everything else, and attach the file.
             sent = replace(sent, image_id=None, full_id=sent.full_id or sent.image_id)
             return await self._post(job, left, sent, mark)
 
@@ -97,7 +97,7 @@ class Deliverer:
     async def _post(self, job: Job, left: tuple[LimitStatus, ...], sent: UploadedResult, mark: Mark) -> str:
         stream = await self._notes.get("stream")
         if job.result is not None and sent.shape == "original" and not sent.full_id:
-            job = replace(job, result=replace(job.result, link=None))  # the whole file is here
+            job = replace(job, result=replace(job.result, link=None))  # the message shows the full file
 
         def content(place: Place) -> Content:
             return render.result(
@@ -113,7 +113,7 @@ class Deliverer:
         return await self._poster.post(content, job.requester.locale, mark)
 
     async def _find_by_file(self, file_id: str | None) -> str | None:
-        """The ts of the result's message by its file's own record."""
+        """The ts of the result's message, from the file's record."""
         if file_id is None:
             return None
         place = await self._poster.place()
@@ -123,7 +123,7 @@ class Deliverer:
     # ---------------------------------------------------------------------- files
 
     async def _upload(self, job: Job) -> UploadedResult:
-        """The full file, and a preview where it cannot be shown inline."""
+        """Upload the full file, and a preview if it cannot be shown inline."""
         try:
             full, full_id = await self._upload_within_limits(job)
         except errors.SlackRefused as refusal:
@@ -138,7 +138,7 @@ class Deliverer:
         return UploadedResult(full.shape, preview_id, full_id, full, held=True)
 
     async def _upload_within_limits(self, job: Job) -> tuple[MediaFile, str]:
-        """The original, or the best smaller shape that this workspace takes."""
+        """Upload the original, or the best smaller rendition that this workspace accepts."""
         noted = await self._notes.get("shape_limit")
         limits = [FILE_MAX_BYTES, *SMALLER_TRIES_BYTES]
         start = limits.index(noted) if noted in limits else 0
@@ -165,7 +165,7 @@ class Deliverer:
     async def _send(
         self, slot: str, job: Job, file: MediaFile, *, complete_later: bool = False, show_in: Place | None = None
     ) -> str:
-        """Upload one file under its slot of the notes. Unless held back, wait until Slack can show it."""
+        """Upload one file, resumable by its slot; unless `complete_later`, wait until Slack can show it."""
         state = await self._notes.get(f"upload_{slot}") or {}
         upload = self._upload_of(job, file, slot)
         if show_in is not None:
@@ -191,7 +191,7 @@ class Deliverer:
         return Upload(file.path, name, name, alt, file.bytes)
 
     async def _attach_full(self, job: Job, place: Place, sent: UploadedResult) -> None:
-        """The full file into the thread under the picture, as a file, so that everybody there can open it."""
+        """Post the full file into the thread under the image, so that everybody there can open it."""
         posted = await self._notes.get("result") or {}
         under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
         try:
@@ -199,7 +199,7 @@ class Deliverer:
                 file_id = await self._send("full", job, sent.full, show_in=under)
                 if await self._uploader.is_complete(self._poster.team, file_id, under.channel):
                     return
-                log.info("slack_full_file_not_shown", job=job.id)  # although Slack said that it would be
+                log.info("slack_full_file_not_shown", job=job.id)  # although the call succeeded
             await self._link_full(job, under, sent)
             return
         except errors.SlackRefused as refusal:
@@ -207,11 +207,11 @@ class Deliverer:
         try:
             await self._link_full(job, under, sent)
         except errors.SlackRefused as refusal:
-            # The picture is there; only the file beside it is not.
+            # The image was delivered; only the file beside it was not.
             log.info("slack_full_file_not_linked", job=job.id, error=refusal.error)
 
     async def _link_full(self, job: Job, under: Place, sent: UploadedResult) -> None:
-        """The full file by a link: ours where it was refused, else Slack's own, which shares it, else once more."""
+        """Post a link to the full file: ours if it was refused, else Slack's permalink, which shares the file."""
         link = (job.result.link or "") if job.result is not None and sent.held else ""
         if not link and sent.full is not None:
             await self._send("full", job, sent.full)

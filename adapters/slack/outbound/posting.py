@@ -1,6 +1,7 @@
-"""Where a job's messages go: its channel or thread, else a direct message, which the member is told.
+"""Choose where a job's messages are posted, and post, edit, find and remove them.
 
-Decided once per job and kept with it, so that every process posts to the same place. Renders nothing else.
+The place is the channel or thread of the request, or a direct message if that is refused. It is stored with the job, so
+that every process posts to the same place.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,15 +25,15 @@ log = structlog.get_logger(__name__)
 
 FIND_WAIT_S = 10.0
 FRESH_S = 0.25
-"""After a longer wait, or a pause of the whole process, it is asked again whether the job is still ours."""
+"""After a longer wait, or a pause of the whole process, ownership of the job is checked again."""
 CLOCKS_APART_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A channel, a thread in it, and whether the job was moved there from where it was asked.
+    """A channel, a thread in it, and whether the job was moved there from the place of its request.
 
-    `direct`: surely our own direct message with the member. A command may come from one between two other people.
+    `direct`: the bot's own direct message with the member (a command may come from one between two other people).
     """
 
     channel: str
@@ -44,26 +45,26 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which message of which job a post is; Slack keeps it with the message, unseen (docs: message metadata)."""
+    """Identifies a message of a job; stored in the message's invisible metadata (docs: message metadata)."""
 
     job: str
     part: Literal["root", "result", "stream", "failure", "file"]
 
     def on(self, message: Mapping[str, Any]) -> bool:
-        """Whether a message of a channel's history carries it; a stream, which takes no metadata, in its cards' ids."""
+        """Whether a message from the history carries this mark; a stream has no metadata, but its card ids have it."""
         if self.part == "stream":
             return not message.get("metadata") and f"'{self.job}:" in str(message.get("blocks"))
         return bool((message.get("metadata") or {}).get("event_payload") == asdict(self))
 
 
 class ReplyStateCache:
-    """What is noted of one job's messages, read once and written through."""
+    """A write-through cache of one job's delivery state."""
 
     def __init__(self, state: ReplyState, clock: Clock) -> None:
         self._state = state
         self._clock = clock
         self.owned_at = 0.0
-        """When the job was surely still ours."""
+        """When ownership of the job was last confirmed."""
         self._values: dict[str, Any] | None = None
 
     async def get(self, name: str) -> Any:
@@ -75,7 +76,7 @@ class ReplyStateCache:
         await self._state.remove_later(message)
 
     async def save(self, **values: Any) -> None:
-        """Note durably what is about to be sent. Raises NotOwner."""
+        """Store durably what is about to be sent. Raises NotOwner."""
         await self._state.save(**values)
         self.owned_at = self._clock.now()
         if self._values is not None:
@@ -88,7 +89,7 @@ class ReplyStateCache:
 
 
 async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> None:
-    """Take a message of ours away; gone already is fine. Raises DeliveryError."""
+    """Delete a message of ours, if it still exists. Raises DeliveryError."""
     try:
         await api.call(team, "chat.delete", max_wait_s=30.0, channel=channel, ts=ts)
     except errors.SlackError as error:
@@ -106,7 +107,7 @@ class Poster:
         self.team = Team(str(self._data.get("team", "")), str(self._data.get("enterprise") or ""), self.user_id)
 
     async def place(self) -> Place:
-        """The noted place; at first the channel of the request, or a direct message for private jobs."""
+        """The stored place; at first the channel of the request, or a direct message for private jobs."""
         noted = await self._notes.get("place")
         if isinstance(noted, dict):
             return Place(**noted)
@@ -119,19 +120,19 @@ class Poster:
         return place
 
     def can_find_posts(self, place: Place) -> bool:
-        """Whether a message whose post was never answered can be found there."""
+        """Whether the bot can find a message there whose post was not answered."""
         return self.api.may_read(self.team, place.kind)
 
     def now(self) -> float:
         return self._clock.now()
 
     async def check_ownership(self, owned_at: float = 0.0) -> None:
-        """Raises NotOwner where another process carries the job on since this one waited, or was stopped."""
+        """Raise NotOwner if another process has taken the job over while this one waited or was paused."""
         if self.now() - max(owned_at, self._notes.owned_at) > FRESH_S:
             await self._notes.save()
 
     async def post(self, content: Callable[[Place], Content], locale: str, mark: Mark, **how: Any) -> str:
-        """Post at the place, or in a direct message where that is refused; the message's ts. Raises SlackError."""
+        """Post at the place, or in a direct message if that is refused, and return the ts. Raises SlackError."""
         place = await self.place()
         try:
             if mark.part == "result" and await self.is_request_gone(place):
@@ -146,9 +147,9 @@ class Poster:
         return await self.post_in(place, content(place), mark)
 
     async def move_to_direct(self, locale: str, because: str) -> Place:
-        """From now on in a direct message; the member is told once, where the request was made, what would help.
+        """Use a direct message from now on; the member is told once, at the place of the request, what would help.
 
-        The message that was left is noted, to be closed at the end.
+        The message that stays behind is noted, to be closed at the end.
         """
         place = Place(await self.api.direct_channel(self.team, self.user_id), kind="im", moved=True, direct=True)
         root, gone = await self._notes.get("root"), because in errors.REQUEST_GONE
@@ -159,7 +160,7 @@ class Poster:
         return place
 
     async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
-        """The ts of the message that carries this mark there, or None. Raises SlackError.
+        """Search the place for the message with this mark; its ts, or None. Raises SlackError.
 
         For a post whose answer was lost. Needs the history scope of that kind of channel.
         """
@@ -178,20 +179,20 @@ class Poster:
         return None
 
     async def post_in(self, place: Place, content: Content, mark: Mark, **how: Any) -> str:
-        """Post exactly there, `how` as for `SlackApi.call`; the message's ts. Raises SlackError."""
+        """Post exactly there and return the ts; `how` as for `SlackApi.call`. Raises SlackError."""
         metadata = {"event_type": "upscale_job", "event_payload": asdict(mark)}
         thread_ts = place.thread_ts
-        how |= {"thread_ts": thread_ts, "metadata": metadata, "still": self.check_ownership}
+        how |= {"thread_ts": thread_ts, "metadata": metadata, "before_send": self.check_ownership}
         answer = await self.api.post(self.team, place.channel, content, **how)
         ts = str(answer["ts"])
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):
-            # The thread is gone, and Slack has put the reply at the channel's root without a word.
+            # The thread was deleted, and Slack has silently posted the reply outside of it.
             await self.remove(place, ts)
             raise errors.SlackRefused(errors.THREAD_GONE)
         return ts
 
     async def is_request_gone(self, place: Place) -> bool:
-        """Whether the message under which the job answers has been deleted; False where Slack does not say."""
+        """Whether the parent message of the thread was deleted; False if Slack does not answer."""
         if not place.thread_ts:
             return False
         try:
@@ -203,13 +204,13 @@ class Poster:
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
         how: dict[str, Any] = {
             "progress": progress,
-            "still": partial(self.check_ownership, self.now()),
+            "before_send": partial(self.check_ownership, self.now()),
             **content.as_args(),
         }
         await self.api.call(self.team, "chat.update", channel=place.channel, ts=ts, **how)
 
     async def remove(self, place: Place, ts: str) -> bool:
-        """Take a message of ours away; False where Slack does not. Where it is only away, that is noted for later."""
+        """Delete a message of ours; False if that fails. After a temporary failure it is deleted later."""
         try:
             await remove_message(self.api, self.team, place.channel, ts)
         except DeliveryUnavailable:
@@ -221,13 +222,13 @@ class Poster:
         return True
 
     async def answer(self, content: Content) -> bool:
-        """Tell only the requester through the request's own response_url; False where there is none (any more)."""
+        """Answer the requester privately through the request's response_url; False if there is none or it expired."""
         url = str(self._data.get("response_url") or "")
         before_send = self._clock.now() <= float(self._data.get("response_until") or 0)
         return bool(url) and before_send and await self.api.respond(url, content)
 
     async def send_ephemeral(self, content: Content) -> bool:
-        """Tell only the requester, where the request was made, in whatever way Slack still allows."""
+        """Answer the requester privately at the place of the request, by response_url or an ephemeral message."""
         if await self.answer(content):
             return True
         channel, thread_ts = str(self._data.get("channel") or ""), str(self._data.get("thread_ts") or "")

@@ -1,4 +1,4 @@
-"""What `doctor` asks of Slack: are the tokens good, are the scopes there, can events arrive. Changes nothing."""
+"""Slack's checks for `doctor`: tokens, scopes, and whether events can arrive. Read-only."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ LIMIT_S = 9.0
 
 
 async def examine(settings: Settings, public_url: str | None) -> Sequence[Finding]:
-    """Findings about the configured credentials. Never raises for what Slack or the network does."""
+    """Check the configured credentials. Errors of Slack and of the network become findings."""
     try:
         async with asyncio.timeout(LIMIT_S), aiohttp.ClientSession() as session:
             found = await _bot(settings, session)

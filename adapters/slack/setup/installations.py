@@ -1,4 +1,4 @@
-"""Which workspaces let us in, and with which token: from memory before any acknowledgement, from the store otherwise.
+"""The workspaces that installed the app, and their tokens: in memory for lookups before an acknowledgement, and stored.
 
 Tokens are kept through `AppState`, which encrypts them, until the app is removed. One workspace by a configured
 token, and any number by OAuth, org-wide installs included. Rotating tokens are renewed ahead of time, by one process at
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 AREA = "slack.install"
 TURN_AREA = "slack.rotate"
 RENEW_BEFORE_S = 7200.0
-"""Access tokens live 12 h (docs: token rotation, read 2026-11-22); renewed two hours before their end."""
+"""Access tokens are valid for 12 h (docs: token rotation, read 2026-11-22)."""
 ROTATION_TURN_S = 30.0
 OPENING_WAIT_S = 30.0
 
@@ -38,7 +38,7 @@ class Install:
 
     @property
     def key(self) -> str:
-        """A workspace's id, or the org's for an org-wide install."""
+        """The workspace's id, or the org's for an org-wide install."""
         return self.team_id or self.enterprise_id
 
     def renewal_due(self, now: float) -> bool:
@@ -47,7 +47,7 @@ class Install:
 
 @dataclass(slots=True)
 class Installations:
-    """All installs known to this process. Lookups are by workspace first, then by its org."""
+    """All installations known to this process, looked up by workspace, then by its org."""
 
     _state: AppState
     _clock: Clock
@@ -66,29 +66,29 @@ class Installations:
         self._known.update(await self._stored.items())
 
     def mark_loaded(self) -> None:
-        """Everything is known now that will be known at the start."""
+        """Let lookups begin: all stored installations and the configured token are known."""
         self._loaded.set()
 
     def teams_of(self, key: str) -> list[str]:
-        """The workspaces seen so far under an org; a workspace's own key stands for itself."""
+        """The workspaces seen so far in an org; a workspace's own key for itself."""
         return [team for team, org in self._org_of.items() if org == key] or [key]
 
     def add_fixed(self, install: Install) -> None:
-        """The workspace of the configured token; never stored."""
+        """Add the workspace of the configured token, which is never stored."""
         self._known[install.key] = install
         self._fixed.add(install.key)
 
     def cached(self, team_id: str, enterprise_id: str = "") -> Install | None:
-        """From memory only: this runs before acknowledgements."""
+        """Look up in memory only, for use before an acknowledgement."""
         if team_id and enterprise_id:
             self._org_of[team_id] = enterprise_id
         org = enterprise_id or self._org_of.get(team_id, "")
         return self._known.get(team_id) or (self._known.get(org) if org else None)
 
     async def find(self, team_id: str, enterprise_id: str = "") -> Install | None:
-        """From memory, else from the store (another replica may have installed it); renewed when it is due.
+        """Look up in memory, then in the store (another replica may have added it), and renew the token if due.
 
-        Raises SlackUnavailable while this process is still finding out who it is.
+        Raises SlackUnavailable if this process has not loaded its installations in time.
         """
         try:
             async with asyncio.timeout(OPENING_WAIT_S):
@@ -120,7 +120,7 @@ class Installations:
         return list(self._known.values())
 
     async def ensure_renewed(self, install: Install, *, force: bool = False) -> Install:
-        """Renew the token unless another process is at it; then take what it stores. The old one where that fails.
+        """Renew the token, or wait for the process that is renewing it. Returns the old one if that fails.
 
         A refresh token works once, so only one process may use it.
         """
@@ -141,7 +141,7 @@ class Installations:
         return await self._from_other(install)
 
     async def _from_other(self, install: Install) -> Install:
-        """Another process renews: wait for its result for as long as the old token is no longer good."""
+        """Return what another process stores; wait for that only if the old token has expired."""
         for _ in range(20):
             stored = await self._stored.get(install.key)
             if stored is not None and stored.bot_token != install.bot_token:

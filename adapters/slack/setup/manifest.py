@@ -1,4 +1,4 @@
-"""The app manifest, for `python -m bot slack-manifest` and for what `setup` asks: with the least scopes. Pure."""
+"""The app manifest for `python -m bot slack-manifest` and `setup`, with the fewest possible scopes. Pure."""
 
 import json
 from typing import Any
@@ -17,10 +17,10 @@ BOT_SCOPES = (
     "im:write",
     "users:read",
 )
-"""commands and shortcuts; answers; pictures in and out; mentions; direct messages; language and admin rights."""
+"""For mentions, answers, commands and shortcuts, images in and out, direct messages, language and admin rights."""
 
 OPTIONAL_SCOPES = ("channels:history", "groups:history")
-"""The image above a mention in a thread; a lost message found again."""
+"""For the image above a mention in a thread, and to find a message whose post was not answered."""
 
 BOT_EVENTS = ("app_home_opened", "app_mention", "app_uninstalled", "message.im", "tokens_revoked")
 
@@ -96,7 +96,7 @@ def _features(slash: dict[str, Any]) -> dict[str, Any]:
 
 
 def manifest(settings: Settings, public_url: str | None) -> str:
-    """The text to paste: Socket Mode unless only HTTP is set up; for many workspaces when OAuth is.
+    """The text to paste: Socket Mode unless only HTTP is configured; for many workspaces if OAuth is configured.
 
     Raises ValueError with one sentence where Slack needs our public address and there is none.
     """
@@ -116,7 +116,7 @@ _CREATE_URL = "https://api.slack.com/apps?new_app=1&manifest_json="
 
 
 def create_link(settings: Settings) -> str:
-    """Opens Slack's form for a new app, filled with our manifest (Socket Mode: no public address is needed)."""
+    """A link to Slack's form for a new app, filled with the manifest (Socket Mode needs no public address)."""
     manifest = as_dict(command=settings.slack_command, socket_mode=True)
     return _CREATE_URL + quote(json.dumps(manifest, separators=(",", ":")), safe="")
 

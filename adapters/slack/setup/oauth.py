@@ -1,5 +1,6 @@
-"""Installing into many workspaces: the consent page's address, its answer, and the renewal of tokens. Stores nothing
-itself: the state is a signed value in the address and in a cookie; installs go to `Installations`.
+"""OAuth for many workspaces: redirect to the consent page, exchange the code, renew tokens.
+
+The OAuth state is a signed value in the address and in a cookie, so nothing is stored before the exchange.
 """
 
 import base64
@@ -33,10 +34,10 @@ INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 STATE_LIFE_S = 600.0
 STATE_AREA = "slack.oauth_used"
-"""States that led to an installation, by their digest; shared by all processes until they expire."""
+"""Digests of states that were used, shared by all processes until they expire."""
 MAX_EXCHANGES_PER_MINUTE = 60
 MAX_EXCHANGES_PER_CLIENT = 6
-"""A minute. Each asks Slack, and anybody can come with a made-up code: nobody uses up the others' share."""
+"""Per minute. Anybody can send a forged code, and each one costs a call to Slack."""
 COOKIE = "slack-install-state"
 
 _STYLE = "body{font:18px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem}"
@@ -62,15 +63,15 @@ class OAuth:
     state: AppState
     client: AsyncWebClient | None = None
     _exchanges: deque[tuple[float, str]] = field(default_factory=deque)
-    """The last minute's, oldest first: when, and by which client."""
+    """(time, client) of the last minute's exchanges, oldest first."""
 
     @property
     def redirect_uri(self) -> str:
-        """Where Slack sends people back; empty leaves it to the app's own setting."""
+        """Where Slack redirects to; empty leaves that to the app's setting."""
         return f"{self.public_url}{REDIRECT_PATH}" if self.public_url else ""
 
     async def install(self, request: web.Request) -> web.Response:
-        """To Slack's consent page, with a state that is good for one use from this browser."""
+        """Redirect to Slack's consent page, with a state for one use from this browser."""
         state = self._signed(f"{int(self.clock.now() + STATE_LIFE_S)}.{secrets.token_urlsafe(24)}")
         query = {"client_id": self.settings.slack_client_id or "", "scope": ",".join(BOT_SCOPES), "state": state}
         if self.redirect_uri:
@@ -83,7 +84,7 @@ class OAuth:
         return answer
 
     async def redirect(self, request: web.Request) -> web.Response:
-        """Back from Slack: exchange the code, keep the tokens."""
+        """Exchange the code and store the tokens."""
         if request.query.get("error"):
             return self._page(request, "declined")
         if not self._state_is_good(request):
@@ -95,7 +96,7 @@ class OAuth:
         except SlackApiError as error:
             log.warning("slack_install_refused", error=code_of(error))
             return self._page(request, "refused")
-        # Claimed only now: nobody who has not been through Slack leaves a row.
+        # Claimed only after the exchange, so that forged requests write no rows.
         used = hashlib.sha256(request.query["state"].encode(errors="replace")).hexdigest()
         if not await self.state.claim(STATE_AREA, used, ttl_s=STATE_LIFE_S):
             return self._page(request, "expired")
@@ -112,7 +113,7 @@ class OAuth:
         return f"{body}.{mac.hexdigest()}"
 
     def _state_is_good(self, request: web.Request) -> bool:
-        """Made by us, not expired, and from the browser that began."""
+        """Whether the state was signed by us, is not expired, and belongs to this browser."""
         given, kept = request.query.get("state", ""), request.cookies.get(COOKIE, "")
         body = given.rpartition(".")[0]
         right = self._signed(body).encode(errors="replace")
@@ -135,13 +136,13 @@ class OAuth:
             raise web.HTTPServiceUnavailable
         given = {name: value for name, value in args.items() if value}
         pair = f"{self.settings.slack_client_id}:{secret(self.settings.slack_client_secret)}"
-        # The SDK's own method for this makes aiohttp warn of an argument that it is about to drop.
+        # The SDK's own method for this passes an argument that aiohttp warns about as deprecated.
         headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
         answer = await self.client.api_call("oauth.v2.access", data=given, headers=headers)
         return dict(answer.data) if isinstance(answer.data, dict) else {}
 
     def install_of(self, answer: dict[str, Any]) -> Install:
-        """Slack's answer as an install. An org-wide one has no workspace (python-slack-sdk #1639, read 2026-11-22)."""
+        """Parse Slack's answer. An org-wide install has no workspace (python-slack-sdk #1639, read 2026-11-22)."""
         team, org = answer.get("team") or {}, answer.get("enterprise") or {}
         org_wide = bool(answer.get("is_enterprise_install"))
         lives_s = answer.get("expires_in")
@@ -156,7 +157,7 @@ class OAuth:
         )
 
     async def renew(self, install: Install) -> Install | None:
-        """A new token for a refresh token that works once. None where Slack refuses."""
+        """Exchange the refresh token, which works once; None if Slack refuses."""
         try:
             answer = await self._access(grant_type="refresh_token", refresh_token=install.refresh_token)
         except SlackApiError as error:

@@ -1,1 +1,1 @@
-"""Draws what people read as Block Kit; nothing else makes a message."""
+"""Draw cards, modals and the Home tab as Block Kit. No other folder builds messages."""

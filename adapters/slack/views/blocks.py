@@ -1,7 +1,7 @@
-"""Small constructors for Block Kit, and the rule that keeps other people's words harmless. Pure.
+"""Constructors for Block Kit elements. Pure.
 
-Words of members and of the model go only into plain_text and rich_text, where nothing is markup and nobody is
-notified; the top-level `text` is escaped. Limits: Block Kit reference, read 2026-11-22.
+Text of members and of the model goes only into plain_text and rich_text, which have no markup and notify nobody; the
+top-level `text` is escaped. Limits: Block Kit reference, read 2026-11-22.
 """
 
 import re
@@ -22,18 +22,18 @@ TITLE_MAX_CHARS = 24
 ALT_MAX_CHARS = 2000
 NOTIFICATION_MAX_CHARS = 1000
 _OPEN_END = re.compile(r"(&[a-z]{0,3}|<[^>]{0,40})$")
-"""Half of an escape or a mention, where a notification was cut."""
+"""An escape or mention that was cut in half at the end of a notification."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One message: what notifications and screen readers say, escaped, and what is drawn."""
+    """A message: escaped `text` for notifications and screen readers, and the blocks."""
 
     text: str
     blocks: list[Block] = field(default_factory=list)
 
     def as_args(self) -> dict[str, Any]:
-        """Arguments for chat.postMessage and chat.update: nothing unfurls, nothing is linked by itself."""
+        """Arguments for chat.postMessage and chat.update."""
         return {"text": _OPEN_END.sub("", self.text[:NOTIFICATION_MAX_CHARS]), "blocks": self.blocks}
 
 
@@ -43,7 +43,7 @@ def escaped(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """At most `most` characters, with an ellipsis where something was cut."""
+    """At most `most` characters; an ellipsis replaces what was cut."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
@@ -53,7 +53,7 @@ def plain(text: str, most: int = TEXT_MAX_CHARS) -> Block:
 
 
 def context(*lines: str) -> Block | None:
-    """Small grey lines; None where there is nothing to say."""
+    """Small grey lines; None if all are empty."""
     said = [line for line in lines if line]
     if not said:
         return None
@@ -69,12 +69,12 @@ def text_run(text: str, *, bold: bool = False, code: bool = False) -> Block:
 
 
 def emoji(name: str) -> Block:
-    """An emoji inside rich_text; always beside words that say the same."""
+    """An emoji inside rich_text, only for use beside text with the same meaning."""
     return {"type": "emoji", "name": name}
 
 
 def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
-    """A time that each member's client shows in the member's own zone."""
+    """A time that each client shows in its member's time zone."""
     said = datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": said}
 
@@ -129,7 +129,7 @@ def confirmation(title: str, text: str, yes: str, no: str) -> Block:
 
 
 def actions(*elements: Block | None) -> Block | None:
-    """A row of buttons; None where there are none."""
+    """A row of buttons; None if there are none."""
     shown = [element for element in elements if element]
     return {"type": "actions", "elements": shown} if shown else None
 

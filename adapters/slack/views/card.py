@@ -1,6 +1,6 @@
-"""Draws any card as Block Kit. Pure.
+"""Draw any card as Block Kit. Pure.
 
-Words of members and of the model go only into plain_text and rich_text, where nothing is markup and nobody is notified.
+Text of members and of the model goes only into plain_text and rich_text, which have no markup and notify nobody.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,19 +40,19 @@ def draw(card: c.Card, *, image_id: str | None = None, deleted_with: Sequence[st
 
 
 def _notification_text(span: c.Span) -> str:
-    """For a notification, escaped; Slack puts names in the place of ids there."""
+    """Escaped text for a notification, in which Slack replaces ids by names."""
     if isinstance(span, c.Mention) and span.kind != "role" and _is_bare(span):
         return f"<{'@' if span.kind == 'user' else '#'}{span.id}>"
     return b.escaped(c.line_text((span,)))
 
 
 def _is_bare(mention: c.Mention) -> bool:
-    """Whether there is no name that tells more than the id."""
+    """Whether the mention has no name that says more than its id."""
     return bool(mention.id) and (not mention.name or mention.name.endswith(mention.id))
 
 
 def _head(card: c.Card, title: str) -> Iterator[list[Block]]:
-    """The title, then paragraphs; a bar stands before the first, an icon before whatever is first."""
+    """The title and paragraphs, with an icon before the first line and a bar before the first paragraph."""
     icon = [b.emoji(_ICONS[card.tone]), b.text_run(" ")] if card.tone in _ICONS and not card.pictures else []
     if title:
         yield [*icon, b.text_run(title, bold=True)]
@@ -89,7 +89,7 @@ def _section(section: c.Section) -> Iterator[Block]:
 
 
 def _small(lines: Sequence[c.Line]) -> Iterator[Block | None]:
-    """Grey where it can be; a moment, which only rich text shows in the member's own zone, is not."""
+    """Grey context lines, except lines with a time, which only rich_text shows in the member's time zone."""
     yield b.context(*(c.line_text(line) for line in lines if not _has_moment(line)))
     moments = [_line(line) for line in lines if _has_moment(line)]
     if moments:
@@ -117,7 +117,7 @@ def _span(span: c.Span) -> Block:
         case c.Moment():
             return b.clock_time(span.at_unix_s, pattern=_MOMENTS[span.style])
         case c.Mention():
-            # A user element would notify; a name does not, but one that only repeats the id tells nobody more.
+            # A user element notifies, so a name is preferred if there is one.
             if span.kind == "role" or not _is_bare(span):
                 return b.text_run(span.name)
             return {"type": span.kind, f"{span.kind}_id": span.id}

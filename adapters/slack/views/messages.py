@@ -1,5 +1,4 @@
-"""A job's messages, and what only Slack shows of help, usage, history, defaults and its Home tab. Pure: no decisions
-beyond layout."""
+"""A job's messages, and Slack's own layout of help, usage, history, defaults and the Home tab. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,12 +23,12 @@ from core.presentation.texts.result_texts import image_name, ready_text
 
 
 def _reader(job: Job) -> dict[str, bool]:
-    """Who reads the job's message. Slack says above none of ours who asked."""
+    """Who reads the job's message. Slack does not show who requested it."""
     return {"shared": not job.private and not job.requester.channel_id.startswith("D"), "named": False}
 
 
 def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
-    """The message while the job runs. `streamed`: task cards below show the stages, so this one stays still."""
+    """The message while the job runs. `streamed`: task cards below it show the stages, so it does not."""
     card = cards.working(job, progress, job.requester.locale, **_reader(job))
     if streamed:
         card = replace(card, bar=None, paragraphs=card.paragraphs[1:], summary=image_name(job, job.requester.locale))
@@ -54,7 +53,7 @@ def result(
     file_ids: tuple[str, ...] = (),
     stream_ts: str = "",
 ) -> Content:
-    """The finished image. Delete carries the files, and the messages (`m` + ts), that go with it."""
+    """The finished image. The delete button carries the files and messages (`m` + ts) to delete with it."""
     locale = job.requester.locale
     card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
     ready = " · ".join(part for part in (ready_text(job, locale), result_texts.size_line(job, locale)) if part)
@@ -68,17 +67,16 @@ def failure(job: Job, notice: Notice) -> Content:
 
 
 def closed(job: Job, notice: Notice) -> Content:
-    """The job's own message when the image is not in it: where it is, what it cost, how to get it."""
     return draw(cards.closed(job, notice, job.requester.locale))
 
 
 def done(job: Job) -> Content:
-    """Left of a progress message that Slack does not let us take away: the picture is below it."""
+    """The final state of a progress message that Slack refuses to delete."""
     return draw(plain_card(ready_text(job, job.requester.locale), tone="done"))
 
 
 def full_file(job: Job, link: str) -> Content:
-    """The full file by its own link at Slack, under a result that could not show it inline."""
+    """A link to the full file, posted under a result that cannot show it inline."""
     locale = job.requester.locale
     label = result_texts.full_file_text(locale)
     summary = labelled(label, image_name(job, locale), locale)
@@ -120,7 +118,7 @@ def help_of(service: JobService, command: str, locale: str, *, moderator: bool) 
 
 
 def days_table(report: UsageReport, locale: str) -> Block | None:
-    """The last days on which something was charged, as a native table with a bar for each; messages only."""
+    """The last days with jobs as a native table with bars. Slack accepts tables in messages only."""
     days = budget.daily_rows(report, locale)[-DAYS_SHOWN:]
     if not days:
         return None
@@ -129,7 +127,6 @@ def days_table(report: UsageReport, locale: str) -> Block | None:
 
 
 def history(jobs: Sequence[Job], locale: str) -> Content:
-    """The last jobs; those whose image is kept can be sent again."""
     card = account.history(jobs, locale)
     if not card.choices:
         return draw(card)
@@ -158,7 +155,7 @@ def home(
     command: str,
     models: Models,
 ) -> Block:
-    """The App Home: start here, what was used, what is left, defaults, the last pictures."""
+    """The Home tab: buttons to start, usage, limits, defaults, the last images."""
     money = [s for s in statuses if s.limit.measure is Measure.USD][:4] or list(statuses[:4])
     blocks = b.non_empty(
         b.header(form_text("title", locale)),

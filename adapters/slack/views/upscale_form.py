@@ -1,4 +1,4 @@
-"""The form: a file field and every parameter. Building it and reading it back are pure; neither judges a value.
+"""The modals: the form with a file field and every parameter, details, defaults. Pure; values are not checked here.
 
 Files of this field are limited to 10 MB by Slack (docs: file input element; bolt-python #1059, read 2026-11-22).
 """
@@ -30,9 +30,9 @@ NUMBERS = tuple(name for name, spec in SPECS.items() if spec.kind in ("float", "
 PICK_FIELD = "pick"
 ORIGIN_FIELDS = {"channel": "channel_id", "channel_name": "channel_name", "thread_ts": "thread_ts",
          "response_url": "response_url", "at": "at"}  # fmt: skip
-"""Where a form was opened, which a submitted one does not say: its notes, and the fields of `Origin`."""
+"""Metadata key -> field of `Origin`: where the form was opened, which its submission does not say."""
 MAX_PICKED = 10
-"""Slack's own limit of checkboxes in one group."""
+"""Slack's limit of checkboxes in a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +78,20 @@ def _noted_file(file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **more: str) -> Block:
-    """A modal; `title` and `submit` are short names of words for forms."""
+    """A modal; `title` and `submit` are keys of `form_text`."""
     words = {"title": title, "close": "close"} | ({"submit": submit} if submit else {})
     shown = {part: b.plain(form_text(key, locale), b.TITLE_MAX_CHARS) for part, key in words.items()}
     return {"type": "modal", **shown, **more, "blocks": blocks}
 
 
 def details_modal(locale: str, card: Card | None = None) -> Block:
-    """A card to be read in a modal, or a word to wait for it."""
+    """A card in a modal; without one, a text that asks to wait."""
     waiting = [b.rich([b.text_run(form_text("wait", locale))])]
     return _modal("details", locale, draw(replace(card, title="")).blocks if card is not None else waiting)
 
 
 def defaults_form(locale: str, saved: Mapping[str, object]) -> Block:
-    """One line of text, in the grammar that works everywhere."""
+    """One line of text with parameters as they are typed everywhere."""
     element = {"type": "plain_text_input", "max_length": 500, "placeholder": b.plain(EXAMPLE)}
     if saved:
         element["initial_value"] = values_text(saved)
@@ -153,7 +153,7 @@ def _options(locale: str, allow_unsafe: bool, *, in_channel: bool) -> Block | No
 
 
 def read(view: Mapping[str, Any]) -> FormInput:
-    """What the member filled in; `files` are Slack's file objects (the SDK's model of the state lacks them)."""
+    """The submitted values; `files` are Slack's file objects, which the SDK's model of the state lacks."""
     values = (view.get("state") or {}).get("values") or {}
     state: dict[str, dict[str, Any]] = {block_id: next(iter(block.values()), {}) for block_id, block in values.items()}
     fields: dict[str, str] = {}
@@ -192,7 +192,7 @@ def noted_total(notes: Mapping[str, Any]) -> int:
 
 
 def errors_of(error: InvalidParameters, locale: str) -> dict[str, str]:
-    """Sentences at the fields they belong to; what belongs to none stands at the first number."""
+    """Error texts by field; those that belong to no field are shown at the first number."""
     at: dict[str, list[str]] = {}
     for problem in error.problems:
         block = problem.name if problem.name in (*NUMBERS, "preset", "model", "to") else NUMBERS[0]

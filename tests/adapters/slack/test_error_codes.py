@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.outbound.errors import OUR_FAULT, TRANSIENT
+from adapters.slack.outbound.errors import MESSAGE_INVALID, TRANSIENT
 from core.domain.job import JobState, ReplyAddress
 from tests.adapters.slack.conftest import World
 from tests.adapters.slack.fake_service import CHARGED_NANOUSD, Row
@@ -164,7 +164,7 @@ async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(w
         world.slack.member.space().uploads = "file_uploads_disabled"
     if name == "the full file beside a preview":
         world.media.px = (9000, 64)
-    everyone = [one for one in tries(world, stage.method) if not (stage.asks and one.code in OUR_FAULT)]
+    everyone = [one for one in tries(world, stage.method) if not (stage.asks and one.code in MESSAGE_INVALID)]
     await begin(world, stage, everyone)
     if stage.asks:
         await agree(world, everyone)

@@ -105,10 +105,10 @@ def test_tasks_go_from_stage_to_stage_and_are_complete_at_the_end() -> None:
     for stage in ("preparing", "waiting", "upscaling", "upscaling", "delivering"):
         chunks, shown = task_chunks(JOB, Progress(stage), shown)
         seen += [(c["id"], c["status"]) for c in chunks]
-    seen += [(c["id"], c["status"]) for c in last_chunks(JOB, shown, good=True, output="x" * 500)]
+    seen += [(c["id"], c["status"]) for c in last_chunks(JOB, shown, succeeded=True, output="x" * 500)]
     for stage in ("preparing", "waiting", "upscaling", "delivering"):
         assert [status for name, status in seen if name == f"{JOB.id}:{stage}"] == ["in_progress", "complete"]
-    assert len(last_chunks(JOB, shown, good=True, output="x" * 500)[-1]["output"]) == 256
+    assert len(last_chunks(JOB, shown, succeeded=True, output="x" * 500)[-1]["output"]) == 256
 
 
 # -------------------------------------------------------------------------- translation

@@ -32,7 +32,7 @@ from core.net import guard
 
 CHARS = 20_000
 MOST_CPU_S = 0.5
-WHERE = slack.Where("T1", "", "U1")
+WHERE = slack.Origin("T1", "", "U1")
 
 READERS: dict[str, Callable[[str], Any]] = {
     "parse": parse,
@@ -48,7 +48,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "period": lambda text: parse_period(text, date(2026, 11, 29)),
     "link": guard.parse_link,
     "discord escape": lambda text: markup.quote(markup.escape(markup.cut(text, CHARS))),
-    "slack message": lambda text: subcommand(slack.spoken(text)),
+    "slack message": lambda text: subcommand(slack.without_mentions(text)),
     "slack mentions": slack.mentioned_scope,
     "slack link": lambda text: slack.link_source(text, WHERE, ("files.example",)),
     "slack file": lambda text: slack.file_source({"name": text}, WHERE),
