@@ -19,7 +19,7 @@ async def refusal_notice(world: World, **how: Any) -> str:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"serve": "html"}, "login page"),
+        ({"serve": "html"}, "web page came"),
         ({"external_url": "drive"}, "another service"),
         ({"processed_at_s": 1e12}, "still being processed"),
         ({"lies": {"mode": []}}, "still being processed"),
