@@ -58,8 +58,7 @@ class JobHandlers:
             web.post(f"{job}/cancel", self._job_action(self._service.cancel)),
             web.post(f"{job}/repeat", self.repeat),
             web.post(f"{job}/share", self.share),
-            *(web.get(f"{job}/{name}", self._file_handler(name)) for name in self._files.makers),
-            web.get(f"{job}/tile", self.tile),
+            *self._files.routes(job, self._find),
             web.get("/api/events", self.follow_many),
             web.get("/api/zip", self.zip),
         ]
@@ -156,17 +155,8 @@ class JobHandlers:
                 known.append(await self._service.job(job_id, actor))
         return known
 
-    async def tile(self, request: web.Request) -> web.StreamResponse:
-        """`GET /api/jobs/{id}/tile`: a piece of the result or of the picture before."""
-        job = await self._service.job(_job_id(request), actor_of(request))
-        return await self._files.tile(request, job)
-
-    def _file_handler(self, name: str) -> Handler:
-        async def handler(request: web.Request) -> web.StreamResponse:
-            job = await self._service.job(_job_id(request), actor_of(request))
-            return await self._files.respond(request, job, name)
-
-        return handler
+    async def _find(self, request: web.Request) -> Job:
+        return await self._service.job(_job_id(request), actor_of(request))
 
     async def _event_json(self, event: JobEvent) -> Json:
         shown = await self._json(event.job, event.job.requester)
@@ -212,8 +202,7 @@ class ShareHandlers:
         base = "/share/{job_id}/{signature}"
         return [
             web.get(base, self.page),
-            *(web.get(f"{base}/{name}", self._file_handler(name)) for name in FILES),
-            web.get(f"{base}/tile", self.tile),
+            *self._files.routes(base, self._job, FILES, stem="upscaled", headers=SHARE_HEADERS),
         ]
 
     async def page(self, request: web.Request) -> web.StreamResponse:
@@ -237,20 +226,5 @@ class ShareHandlers:
         response.headers["X-Robots-Tag"] = SHARE_HEADERS["X-Robots-Tag"]
         return response
 
-    async def tile(self, request: web.Request) -> web.StreamResponse:
-        return _unlisted(await self._files.tile(request, await self._job(request)))
-
-    def _file_handler(self, name: str) -> Handler:
-        async def handler(request: web.Request) -> web.StreamResponse:
-            job = await self._job(request)
-            return _unlisted(await self._files.respond(request, job, name, stem="upscaled"))
-
-        return handler
-
     async def _job(self, request: web.Request) -> Job:
         return await self._service.shared(request.match_info["job_id"][:64], request.match_info["signature"][:80])
-
-
-def _unlisted(response: web.StreamResponse) -> web.StreamResponse:
-    response.headers.update(SHARE_HEADERS)
-    return response

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import time
 import zipfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from aiohttp import web
 
-from adapters.web.connection.security import Denied, harden
+from adapters.web.connection.security import Denied, Handler, harden
 from adapters.web.inbound.translate import number_in
 from adapters.web.views.card import file_name
 from core.domain.errors import InvalidParameters, ResultExpired, TooLate
@@ -36,7 +36,7 @@ class JobFiles:
     def __init__(self, media: JobMedia) -> None:
         self._media = media
         reduced = partial(media.preview, max_side_px=PREVIEW_SIDE_PX, max_bytes=PREVIEW_MAX_BYTES)
-        self.makers: dict[str, Callable[[Job], Awaitable[MediaFile]]] = {
+        self._renditions: dict[str, Callable[[Job], Awaitable[MediaFile]]] = {
             "image": media.original,
             "source": media.source,
             "compare": media.compare,
@@ -45,16 +45,38 @@ class JobFiles:
             "source-preview": partial(reduced, of="source"),
         }
 
-    async def respond(self, request: web.Request, job: Job, name: str, *, stem: str = "") -> web.StreamResponse:
+    def routes(
+        self,
+        base: str,
+        find: Callable[[web.Request], Awaitable[Job]],
+        names: Iterable[str] = (),
+        *,
+        stem: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> list[web.RouteDef]:
+        """GET routes below `base` for these files (default: all) and the tiles of the job that `find` returns."""
+
+        def handler(name: str) -> Handler:
+            async def respond(request: web.Request) -> web.StreamResponse:
+                job = await find(request)
+                response = await (self._tile(request, job) if name == "tile" else self._file(request, job, name, stem))
+                response.headers.update(headers or {})
+                return response
+
+            return respond
+
+        return [web.get(f"{base}/{name}", handler(name)) for name in (*(names or self._renditions), "tile")]
+
+    async def _file(self, request: web.Request, job: Job, name: str, stem: str) -> web.StreamResponse:
         """The file with its real type; `stem` replaces its name. Raises TooLate or ResultExpired."""
         _check_available(job, of_source=name.startswith("source"))
         wanted = request.query.get("as", "") if name == "image" and not stem else ""
-        file = await (self._converted(request, job, wanted) if wanted else self.makers[name](job))
+        file = await (self._converted(request, job, wanted) if wanted else self._renditions[name](job))
         if not file.path.is_file():
             raise ResultExpired
         return _file_response(request, file, job, name, stem)
 
-    async def tile(self, request: web.Request, job: Job) -> web.StreamResponse:
+    async def _tile(self, request: web.Request, job: Job) -> web.StreamResponse:
         """One tile: `?of=result|source`, `halved=` the number of times the sides are halved, column `x`, row `y`."""
         of: PictureOf = "source" if request.query.get("of") == "source" else "result"
         _check_available(job, of_source=of == "source")
