@@ -1,7 +1,6 @@
 """The local page as a chat adapter: all routes go through one guard, and all errors through one response."""
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -16,8 +15,8 @@ from adapters.web.outbound.job_message import WebReply
 from adapters.web.settings import Settings
 from adapters.web.views.card import Json, error_json
 from adapters.web.views.pages import PageHandlers
-from core.domain.errors import Draining, InternalError, UpscaleError
-from core.domain.job import Job, ReplyAddress
+from core.domain.errors import Draining, UpscaleError
+from core.domain.job import ReplyAddress
 from core.jobs.null_adapter import NullAdapter
 from core.net.streamed_body import is_streamed, streams_body
 from core.ports import AdapterContext, ReplyState
@@ -69,11 +68,11 @@ class WebAdapter(NullAdapter):
         return None if self._serving else "not serving"
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        groups = (self._jobs.routes(), self._account.routes(), self._operator.routes(), self._pages.guarded_routes())
-        closed = [route for group in groups for route in group]
-        wrapped = [self._wrap(route, needs_login=True) for route in closed]
-        opened = [*self._pages.open_routes(), *self._shared.routes()]
-        return wrapped + [self._wrap(route, needs_login=False) for route in opened]
+        guarded = [*self._jobs.routes(), *self._account.routes(), *self._operator.routes()]
+        guarded.append(web.get("/", self._pages.index))
+        public = [*self._pages.open_routes(), *self._shared.routes()]
+        wrapped = [self._wrap(route, needs_login=True) for route in guarded]
+        return wrapped + [self._wrap(route, needs_login=False) for route in public]
 
     def _wrap(self, route: web.RouteDef, *, needs_login: bool) -> web.RouteDef:
         handler: Handler = route.handler
@@ -105,10 +104,7 @@ class WebAdapter(NullAdapter):
 
     def _failed(self, request: web.Request, error: UpscaleError | JobFailed) -> web.Response:
         """The error as JSON, with the same sentence as on every platform."""
-        job: Job | None = error.job if isinstance(error, JobFailed) else None
-        cause = job.error if job is not None and job.error is not None else error
-        if not isinstance(cause, UpscaleError):
-            cause = InternalError()
+        job, cause = (error.job, error.error) if isinstance(error, JobFailed) else (None, error)
         actor = actor_of(request)
         locale = actor.locale
         notice = self._context.service.notice(cause, locale, job, actor)
@@ -126,7 +122,7 @@ def _denied(request: web.Request, denied: Denied) -> web.Response:
     if denied.status == 401 and not request.path.startswith("/api/"):
         return web.Response(status=303, headers={"Location": "/login"})
     body = {"error": {"code": denied.code, "message": denied.message, "fields": {}}}
-    response = web.Response(status=denied.status, text=json.dumps(body), content_type="application/json")
+    response = web.json_response(body, status=denied.status)
     if denied.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if denied.retry_after_s:

@@ -1,13 +1,11 @@
 """Handles every interaction and message exactly once, turns each error into a card, and drains at shutdown."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-import discord
 import structlog
 from discord import app_commands
 
@@ -58,7 +56,7 @@ class HandlerContext:
         self.job_messages = JobMessageStore(context.state, context.clock)
         self.commits = Commits()
         self._ack_priority = AckPriority()
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._seen: dict[int, None] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self, interaction: Interaction, work: Callable[[Answer], Awaitable[None]]) -> None:
@@ -114,14 +112,12 @@ class HandlerContext:
                 await work()
         except InteractionLost:
             return
-        except discord.HTTPException as error:
-            if errors.is_token_dead(error) or errors.is_message_gone(error):
-                log.info("interaction_unanswered", interaction=answer.id, code=error.code)
-                return
-            log.info("interaction_refused", interaction=answer.id, code=error.code, status=error.status)
-            await self.show_error(answer, errors.to_member_error(error))
         except errors.FAILED_CALLS as error:
-            log.warning("interaction_broke", interaction=answer.id, why=type(error).__name__)
+            code = errors.code_of(error)
+            if errors.is_token_dead(error) or errors.is_message_gone(error):
+                log.info("interaction_unanswered", interaction=answer.id, code=code)
+                return
+            log.warning("interaction_failed", interaction=answer.id, why=type(error).__name__, code=code)
             await self.show_error(answer, errors.to_member_error(error))
         except Exception as error:
             await self.show_error(answer, await self.service.incidents.unforeseen("discord", error))
@@ -255,8 +251,8 @@ class HandlerContext:
         if interaction_id in self._seen:
             return False
         self._seen[interaction_id] = None
-        while len(self._seen) > MAX_SEEN:
-            self._seen.popitem(last=False)
+        if len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
         return True
 
     async def drain(self, timeout_s: float) -> None:

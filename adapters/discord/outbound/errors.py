@@ -18,8 +18,7 @@ TOKEN_DEAD = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACT
 
 TRANSIENT: tuple[type[Exception], ...] = (
     aiohttp.ClientError,
-    OSError,
-    TimeoutError,
+    OSError,  # TimeoutError as well
     discord.DiscordServerError,
     discord.RateLimited,
 )

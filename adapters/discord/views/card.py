@@ -29,14 +29,6 @@ class Press:
     values: tuple[str, ...] = ()
 
 
-def button_id(action: str, subject: str, argument: str = "") -> str:
-    return f"up1:{action}:{subject}:{argument}"
-
-
-def select_id(action: str, subject: str) -> str:
-    return f"up1s:{action}:{subject}"
-
-
 def parse_press(data: dict[str, Any]) -> Press | None:
     """Parse an interaction's data; None for a custom_id that is not ours."""
     found = _PRESS.fullmatch(str(data.get("custom_id", "")))
@@ -203,7 +195,7 @@ def _button(action: c.Action) -> Item | None:
         return ui.Button(label=label, url=action.url) if len(action.url) <= URL_MAX else None
     return ui.Button(
         label=label,
-        custom_id=button_id(action.kind, action.subject_id, action.argument),
+        custom_id=f"up1:{action.kind}:{action.subject_id}:{action.argument}",
         style=_STYLES["plain" if action.confirmation else action.style],
         emoji=_EMOJI.get(action.kind),
     )
@@ -219,7 +211,7 @@ def _choice(choice: c.Choice) -> Item:
         for option in choice.options
     ]
     return ui.Select(
-        custom_id=select_id(choice.kind, choice.subject_id),
+        custom_id=f"up1s:{choice.kind}:{choice.subject_id}",
         options=options,
         placeholder=choice.placeholder[:PLACEHOLDER_MAX],
         max_values=max(1, min(choice.most, len(options))),

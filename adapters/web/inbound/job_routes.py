@@ -16,7 +16,7 @@ from adapters.web.inbound import request_body, translate
 from adapters.web.outbound.image_routes import JobFiles
 from adapters.web.views.card import Json, job_json, shared_json
 from adapters.web.views.template import Template
-from core.domain.errors import Draining, JobNotFound, ResultExpired
+from core.domain.errors import Draining, JobNotFound, ResultExpired, UpscaleError
 from core.domain.events import JobEvent
 from core.domain.job import Job, JobState, Requester
 from core.net.streamed_body import streams_body
@@ -33,9 +33,10 @@ LIMIT_CHECK_WAIT_S = 0.4
 class JobFailed(Exception):
     """The job failed before the request that started it was answered."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, error: UpscaleError) -> None:
         super().__init__(job.id)
         self.job = job
+        self.error = error
 
 
 class JobHandlers:
@@ -98,7 +99,7 @@ class JobHandlers:
     async def _start_response(self, job: Job, actor: Requester) -> web.StreamResponse:
         job = await self._wait_for_price(job)
         if job.state in {JobState.REFUSED, JobState.FAILED} and job.error is not None:
-            raise JobFailed(job)
+            raise JobFailed(job, job.error)
         return web.json_response(await self._json(job, actor), status=202)
 
     async def _wait_for_price(self, job: Job) -> Job:

@@ -50,10 +50,6 @@ class PageHandlers:
         self._index = Template("index.html")
         self._login = Template("login.html")
 
-    def guarded_routes(self) -> list[web.RouteDef]:
-        """Routes for signed-in users."""
-        return [web.get("/", self.index)]
-
     def open_routes(self) -> list[web.RouteDef]:
         """Routes that signing in needs; they reveal nothing."""
         return [
