@@ -31,6 +31,7 @@ _ANSWER_LIMIT_BYTES = 1 << 20
 READY = b"ready\n"
 """Written by a worker once it accepts jobs."""
 
+QUEUE_TIMEOUT_S = 900.0
 _STOP_TIMEOUT_S = 2.0
 _SCRATCH_PREFIX = "imaging-"
 _SCRATCH_STALE_S = 3600.0
@@ -112,13 +113,13 @@ class WorkerPool:
         self.stats: Counter[str] = Counter()
         """Counts since the start; `peak_bytes` is the largest resident size that a worker reported."""
 
-    async def call(self, op: str, args: dict[str, Any], *, timeout_s: float, queue_timeout_s: float) -> dict[str, Any]:
+    async def call(self, op: str, args: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """Run one job. Raises WorkerDied, WorkerFault, NoWorker, the worker's refusal, ImageTooCostly after
         `timeout_s`, Draining once closed, and TimeoutError if no worker became free.
         """
         if self._closed:
             raise Draining
-        async with asyncio.timeout(queue_timeout_s):
+        async with asyncio.timeout(QUEUE_TIMEOUT_S):
             await self._permits.acquire()
         try:
             if self._closed:

@@ -27,13 +27,15 @@ from core.images.facts import (
     WrittenImage,
 )
 from core.images.memory_estimate import is_heavy
-from core.images.pool import NoWorker, WorkerDied, WorkerFault, WorkerPool
+from core.images.pool import QUEUE_TIMEOUT_S, NoWorker, WorkerDied, WorkerFault, WorkerPool
 from core.net.file_sink import disk_is_full
 
 __all__ = [
     "Bounds", "ImageFacts", "ImageLimits", "ImageService", "ModelLimits", "PreparedImage", "StrippedResult",
     "WrittenImage", "check_output", "largest_factor",
 ]  # fmt: skip
+
+_RESULT_TIMEOUT_S = 180.0
 
 
 def largest_factor(width_px: int, height_px: int, limits: ImageLimits, below: float = 4.0) -> float | None:
@@ -64,9 +66,9 @@ def _fits(width_px: int, height_px: int, limits: ImageLimits) -> bool:
 class ImageService(AbstractAsyncContextManager["ImageService"]):
     """Image jobs, at most `workers` at a time. Processes start on demand and stop after `idle_s`.
 
-    `timeout_s` limits jobs on untrusted files, `result_timeout_s` those on results, and `queue_timeout_s` the wait for
-    a free worker (TimeoutError). A full disk raises StorageFull, an unexpected error WorkerFault. `no_worker` is called
-    if no worker can be started. `scratch` is the folder for temporary files (default: the system's).
+    `timeout_s` limits jobs on untrusted files; the wait for a free worker is limited too (TimeoutError). A full disk
+    raises StorageFull, an unexpected error WorkerFault. `no_worker` is called if no worker can be started. `scratch` is
+    the folder for temporary files (default: the system's).
     """
 
     def __init__(
@@ -77,8 +79,6 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         bounds: Bounds | None = None,
         workers: int = 2,
         timeout_s: float = 60.0,
-        result_timeout_s: float = 180.0,
-        queue_timeout_s: float = 900.0,
         idle_s: float = 60.0,
         jobs_per_worker: int = 1_000,
         scratch: Path | None = None,
@@ -86,7 +86,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
     ) -> None:
         self.limits = limits or ImageLimits()
         self._model = model or ModelLimits()
-        self._timeout_s, self._result_timeout_s, self._queue_timeout_s = timeout_s, result_timeout_s, queue_timeout_s
+        self._timeout_s = timeout_s
         self._limits_json, self._result_limits_json = asdict(self.limits), asdict(self._result_limits)
         self._no_worker = no_worker
         self._heavy = asyncio.Lock()
@@ -126,7 +126,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         facts = await self.probe(path, decode=False)
         check_output(facts.width_px, facts.height_px, factor, self.limits)
         args: dict[str, Any] = {"path": path, "out": out_path, "factor": factor, "network": network}
-        return WrittenImage(out_path, **await self._job("enlarge", self._result_timeout_s, **args))
+        return WrittenImage(out_path, **await self._job("enlarge", _RESULT_TIMEOUT_S, **args))
 
     async def strip_result(self, path: Path) -> StrippedResult:
         """Check that a downloaded result is complete, and remove its metadata, in place and losslessly.
@@ -212,7 +212,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
 
     async def _result_job(self, op: str, **args: Any) -> dict[str, Any]:
         """Run a job on a result. Results were paid for, so if the worker dies the job is tried once more."""
-        return await self._job(op, self._result_timeout_s, 2, **{"limits": self._result_limits_json, **args})
+        return await self._job(op, _RESULT_TIMEOUT_S, 2, **{"limits": self._result_limits_json, **args})
 
     async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
         """Run a job, and map the pool's errors to the error tree.
@@ -223,9 +223,9 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         try:
             async with AsyncExitStack() as turn:
                 if await asyncio.to_thread(is_heavy, args):
-                    async with asyncio.timeout(self._queue_timeout_s):
+                    async with asyncio.timeout(QUEUE_TIMEOUT_S):
                         await turn.enter_async_context(self._heavy)
-                return await self._pool.call(op, args, timeout_s=timeout_s, queue_timeout_s=self._queue_timeout_s)
+                return await self._pool.call(op, args, timeout_s=timeout_s)
         except WorkerDied as died:
             if attempts > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)

@@ -17,7 +17,7 @@ from yarl import URL
 
 from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
 from core.net.file_sink import FetchedFile, save_stream
-from core.net.guard import Guard, GuardedConnector, HostSet, parse_link
+from core.net.guard import Guard, HostSet, guarded_session, parse_link
 from core.net.speed import LeastSpeed
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -148,10 +148,7 @@ class _Fetch:
     async def _attempt(self, url: URL, dest: Path) -> FetchedFile:
         timeout = aiohttp.ClientTimeout(total=None, connect=self._limits.connect_s, sock_read=self._limits.idle_s)
         try:
-            async with aiohttp.ClientSession(
-                connector=GuardedConnector(self._guard), timeout=timeout, headers=_HEADERS,
-                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
-            ) as session:  # fmt: skip
+            async with guarded_session(self._guard, _HEADERS, timeout) as session:
                 return await self._follow(session, url, dest)
         except aiohttp.ClientConnectorDNSError as error:
             raise self._unreachable("dns") from error

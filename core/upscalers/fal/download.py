@@ -22,7 +22,7 @@ from yarl import URL
 
 from core.domain.errors import LinkRefused, ModelFailed, ProviderUnavailable
 from core.net.fetch import looks_like_html
-from core.net.guard import Guard, GuardedConnector, HostSet, parse_link
+from core.net.guard import Guard, HostSet, guarded_session, parse_link
 from core.net.retry import Backoff, retry
 from core.net.speed import LeastSpeed
 from core.upscalers.fal.config import FalConfig
@@ -152,13 +152,12 @@ class Downloader:
         timeout = timeout_for(self._config, total_s=2 * reply_s + max_bytes / 100_000, silence_s=reply_s / 2)
         is_trusted = self._config.may_fetch_from(str(url))
         guard = Guard(HostSet(frozenset()))
-        if not is_trusted:
-            guard.check_url(url)
         try:
             async with AsyncExitStack() as stack:
-                session = (
-                    self._transport.session if is_trusted else await stack.enter_async_context(guarded_session(guard))
-                )
+                session = self._transport.session
+                if not is_trusted:
+                    session = guarded_session(guard, {"User-Agent": USER_AGENT}, timeout)
+                    await stack.enter_async_context(session)
                 call = session.get(url, headers=headers, allow_redirects=False, timeout=timeout)
                 yield await stack.enter_async_context(call)
         except NETWORK_ERRORS as error:
@@ -188,16 +187,6 @@ class Downloader:
                 raise _RetryableDownload("slow")
         if expected is not None and partial.size_bytes - start_bytes != expected:
             raise _RetryableDownload("short")
-
-
-def guarded_session(guard: Guard) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=GuardedConnector(guard),
-        headers={"User-Agent": USER_AGENT},
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-    )
 
 
 def _decoded(address: str, max_bytes: int) -> bytes:

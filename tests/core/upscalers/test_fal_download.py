@@ -165,7 +165,7 @@ async def test_a_result_in_another_public_store_is_fetched_without_the_key_after
     url, whole = await finished(rig.fal, rig.folder)
     elsewhere = "https://storage.googleapis.com" + url.removeprefix(rig.fal.cdn_url)
 
-    def session(_guard: Guard) -> aiohttp.ClientSession:
+    def session(_guard: Guard, *_: object) -> aiohttp.ClientSession:
         """Redirect what the guard allows to the emulator: without TLS and to its own port."""
         return aiohttp.ClientSession(connector=ToEmulator(URL(rig.fal.cdn_url).port or 0))
 

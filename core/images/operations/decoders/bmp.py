@@ -81,9 +81,9 @@ def _by_palette(path: Path, head: _Header) -> Any:
         if (per_byte := 8 // head.bits) > 1:
             shifts = [8 - head.bits * (i + 1) for i in range(per_byte)]
             parts = [(numbers >> shift) & ((1 << head.bits) - 1) for shift in shifts]
-            # Whole rows, because libvips 8.18 unfolds a tile that begins between two woven pixels out of step.
-            woven = parts[0].bandjoin(parts[1:]).linecache(tile_height=16, access="sequential", threaded=True)
-            numbers = woven.bandunfold(factor=per_byte)
+            # Whole rows, because libvips 8.18 unfolds a tile that begins between two interleaved pixels wrongly.
+            joined = parts[0].bandjoin(parts[1:]).linecache(tile_height=16, access="sequential", threaded=True)
+            numbers = joined.bandunfold(factor=per_byte)
         image = numbers.crop(0, 0, head.width, abs(head.height)).maplut(palette)
     else:
         rows = _run_lengths(path, head, table)

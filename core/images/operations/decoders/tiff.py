@@ -124,8 +124,8 @@ def _unpacked(file: Directory, samples: int) -> Any:
     image = image.crop(0, 0, width * samples, image.height)
     if samples > 1:
         image = image.bandfold(factor=samples)
-    if photometric == _INVERTED and image.format == "ushort":  # of other kinds it is for the loader to say
-        image = (65535 - image).cast("ushort")  # others are inverted by the loader
+    if photometric == _INVERTED and image.format == "ushort":  # `_coloured` marks the other formats
+        image = (65535 - image).cast("ushort")
     return image.copy(interpretation="multiband")
 
 
