@@ -30,6 +30,9 @@ from core.net.client_address import TrustedProxies
 from core.net.host_check import BareHost
 
 Dollars = Decimal
+_OF_LIBRARIES = ("aws_", "otel_")
+"""Environment variables that the object store's and the trace exporter's libraries read themselves."""
+
 NO_LIMIT = frozenset({"", "none", "off"})
 """Values for "no such limit". Only for limits, an empty value is not the same as an unset one."""
 
@@ -257,14 +260,14 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
 
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:
-    """Return all variables by lower-case name, without empty ones (except limits), and every name that is set."""
+    """Return all variables by lower-case name, without empty ones (except limits), and the names to spell-check."""
     from_file = DotEnvSettingsSource(BaseSettings, env_file, encoding_of(env_file)).env_vars if env_file else {}
     merged = {**from_file, **EnvSettingsSource(BaseSettings).env_vars}
     values = {name.lower(): (value or "").strip() for name, value in merged.items()}
     kept = {name: value for name, value in values.items() if value or name.startswith("limit_")}
     for name in [name for name in kept if name.startswith("limit_") and kept[name].lower() in NO_LIMIT]:
         kept[name] = None  # type: ignore[assignment]
-    return kept, [name.upper() for name in merged]
+    return kept, [name.upper() for name in merged if name in from_file or not name.startswith(_OF_LIBRARIES)]
 
 
 def platform_names() -> list[str]:

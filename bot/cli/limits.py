@@ -172,7 +172,7 @@ async def _pause(
     await app.service.limits.pause(_acting_in(platform, workspace), not off)
     where = f"in {workspace}" if workspace else "everywhere"
     what = "taken again" if off else "paused"
-    err.print(f"New jobs are {what} {where}; running jobs go on{'' if off else '. The same with --off ends it'}.")
+    err.print(f"New jobs are {what} {where}; running jobs go on{'' if off else '. `quota resume` ends it'}.")
 
 
 quota.command("pause")(opens_app(_pause))

@@ -124,7 +124,7 @@ def test_a_dear_job_without_a_terminal_needs_yes(bot: Commands) -> None:
 
 def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
     paused = bot("quota", "pause")
-    assert (paused.code, "--off" in paused.err) == (0, True)
+    assert (paused.code, "`quota resume` ends it" in paused.err) == (0, True)
     refused = bot("upscale", "cat.png")
     assert refused.code == 3
     assert "paused" in refused.err
@@ -136,7 +136,7 @@ def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
     [
         (("job", "nothing"), "Nothing is known of nothing."),
         (("job", "000000000000", "--save", "other.png"), "Nothing is known of 000000000000."),
-        (("usage", "fortnight"), "fortnight"),
+        (("usage", "fortnight"), "you wrote fortnight.\n"),
         (("usage", "--chart", "/nowhere/chart.png"), "/nowhere/chart.png cannot be"),
         (("quota", "set", "user", "five", "--platform", "discord", "--workspace", "w1"), "five is not an amount"),
         (("quota", "add", "ann", "2"), "Name the workspace"),

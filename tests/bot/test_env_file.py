@@ -36,6 +36,8 @@ def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_p
         ("LIMIT_USER_DAY", "LIMIT_USER_DAY_USD"),
         ("FAL_COLOUR", ""),
         ("SSH_AGENT_PID", ""),
+        ("AWS_DEFAULT_REGION", ""),  # read by the object store itself
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", ""),
     ],
 )
 def test_a_mistyped_name_in_the_environment_is_named_too(

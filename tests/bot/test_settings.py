@@ -130,10 +130,13 @@ def test_the_example_with_every_line_uncommented_is_accepted(monkeypatch: pytest
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("WEB_PORT=1234\nRETENTION_DAYS=3\nWEB_PROT=1\n")
+    (tmp_path / ".env").write_text("WEB_PORT=1234\nRETENTION_DAYS=3\nAWS_DEFAULT_REGION=eu\nWEB_PROT=1\n")
     settings = _load(monkeypatch, WEB_PORT="4321")
     assert (settings.web_port, settings.retention_days) == (4321, 3)
-    assert settings.warnings == ("WEB_PROT is not a setting and is ignored; did you mean WEB_PORT?",)
+    assert settings.warnings == (
+        "AWS_DEFAULT_REGION is not a setting and is ignored; did you mean AWS_REGION?",
+        "WEB_PROT is not a setting and is ignored; did you mean WEB_PORT?",
+    )
 
 
 def test_an_empty_value_is_unset_but_for_limits_it_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
