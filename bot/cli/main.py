@@ -17,7 +17,7 @@ from bot.cli.limits import allow, limits, quota, usage
 from bot.cli.upkeep import upkeep
 from core.domain.errors import UpscaleError
 from core.ports import Finding, NotUsable
-from core.presentation import explain, of_no_job
+from core.presentation import explain, notice_without_job
 
 _ABOUT = """Upscales images in Discord and Slack, on a local page and in this terminal.
 
@@ -167,7 +167,7 @@ def main() -> None:
             err.print(str(error))
         sys.exit(int(error.code if isinstance(error, CommandError) else Exit.USAGE))
     except UpscaleError as error:
-        say(of_no_job(explain(error, "en"), error, "en"))  # `upscale` tells what kept its images out
+        say(notice_without_job(explain(error, "en"), error, "en"))  # `upscale` tells what kept its images out
         sys.exit(int(code_of(error)))
     except OSError as error:
         if error.filename is None:

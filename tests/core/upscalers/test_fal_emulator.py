@@ -210,20 +210,21 @@ async def test_a_slow_answer_is_slow(fal: FalEmulator, http: aiohttp.ClientSessi
     assert time.monotonic() - began_s >= 0.2
 
 
-async def test_it_runs_by_itself_and_says_how_to_point_the_bot_at_it() -> None:
+async def test_the_emulators_run_by_themselves_and_say_how_to_point_the_bot_at_them() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.emulators.fal", "--port", "0"),
+        *("-m", "tests.emulators"),
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(30):
-            lines = [(await process.stdout.readline()).decode().strip() for _ in range(6)]
+            lines = [(await process.stdout.readline()).decode().strip() for _ in range(12)]
     finally:
         process.terminate()
         await process.wait()
     env = dict(line.split("=", 1) for line in lines)
-    assert set(env) == {"FAL_KEY", "FAL_ADMIN_KEY", "FAL_QUEUE_URL", "FAL_REST_URL", "FAL_CDN_URL", "FAL_API_URL"}
-    assert env["FAL_API_URL"] == env["FAL_QUEUE_URL"] + "/v1"
+    fal = {"FAL_KEY", "FAL_ADMIN_KEY", "FAL_QUEUE_URL", "FAL_REST_URL", "FAL_CDN_URL", "FAL_API_URL"}
+    chat = {"DISCORD_TOKEN", "DISCORD_API_URL", "SLACK_API_URL", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"}
+    assert set(env) == fal | chat | {"TRUSTED_FILE_HOSTS"}
