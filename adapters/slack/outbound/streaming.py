@@ -112,7 +112,7 @@ class TaskCards:
     async def show(self, job: Job, progress: Progress) -> bool:
         """Show the current stage, in a new stream if the old one reaches Slack's time limit."""
         stream = await self.notes.get("stream")
-        place = Place(stream["channel"] or (await self.poster.place()).channel)
+        place = await self._place_of(stream)
         if self.poster.now() - stream["started_at"] > STREAM_LIFE_S:
             await self._stop(place, stream, job, succeeded=True)
             await self.poster.remove(place, stream["ts"])
@@ -145,11 +145,15 @@ class TaskCards:
                 await self.poster.remove(lost_in, ts)
             await self.notes.record(stream_sought=None)
         if stream := await self.notes.get("stream"):
-            place = Place(stream["channel"] or (await self.poster.place()).channel)
+            place = await self._place_of(stream)
             stopped = await self._stop(place, stream, job, succeeded=succeeded, output=output)
             if not stopped or await self.notes.get("left_gone"):
                 await self.poster.remove(place, stream["ts"])
             await self.notes.record(stream=None)
+
+    async def _place_of(self, stream: dict[str, Any]) -> Place:
+        """Return where a stream is; releases before 0.2 recorded no channel."""
+        return Place(stream.get("channel") or (await self.poster.place()).channel)
 
     async def _stop(self, place: Place, stream: dict[str, Any], job: Job, *, succeeded: bool, output: str = "") -> bool:
         chunks = last_chunks(job, stream["shown"], succeeded=succeeded, output=output)

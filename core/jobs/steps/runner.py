@@ -162,6 +162,8 @@ def _later(step: StepName, job: Job) -> StepName:
         return step
     if step == "prepare" and job.confirm_by_at is not None:
         return step  # the half before the question must not take up the half after it, which is a run of its own
+    if step == "deliver" and job.result is None:
+        return next_step(job)  # the file of the result was still being fetched
     return max(step, next_step(job), key=_ORDER.index)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapters.slack.connection.socket_mode import SocketTimes
 from core.domain.errors import ModelFailed
+from tests.adapters.slack import conftest
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import socketmode, text_of
 from tests.fakes.state import CutStates
@@ -69,6 +71,19 @@ async def test_a_restart_carries_on_with_the_same_message(world: World, stage: s
     assert len([m for m in world.slack.member.dms() if m.bot]) == 1
 
 
+async def test_a_restart_carries_on_with_the_stream_that_release_0_1_0_began(world: World) -> None:
+    """It noted no channel beside the stream."""
+    world.grant_history()
+    await world.held("upscaling")
+    await world.until(lambda: world.stage() == "upscaling", move=0.3)
+    (row,) = world.service.rows.values()
+    (await world.until(lambda: row.memo.get("stream"))).pop("channel")
+    world.service.hold_at = None
+    await world.restart()
+    await one_result(world)
+    assert [m.stream.state for m in world.bot_messages() if m.stream] == ["stopped"]
+
+
 @pytest.mark.parametrize("method", ["upload", "files.completeUploadExternal", "files.info", "chat.postMessage"])
 async def test_a_crash_in_the_middle_of_delivery_repeats_nothing(world: World, method: str) -> None:
     await world.held("delivering")
@@ -117,6 +132,8 @@ async def test_fifty_commands_in_the_same_second_are_all_acknowledged_in_time(
 ) -> None:
     """In CPU time, bot and emulator together: on a crowded machine the clock counts the work of others too."""
     monkeypatch.setattr(socketmode, "ACK_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(conftest, "QUICK", SocketTimes())  # a stalled process must not lose its socket either
+    await world.restart()
     began_s = time.process_time()
     outcomes = await asyncio.gather(
         *(world.slack.member.command(text=f"https://example.com/{n}.png") for n in range(50))

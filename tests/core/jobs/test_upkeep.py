@@ -66,3 +66,15 @@ async def test_a_job_older_than_it_can_be_is_told_to_the_operator(w: World) -> N
     await w.clock.advance(10 * 86_400)
     await w.maintenance.find_stuck()
     assert len(told) == 2
+
+
+async def test_a_job_that_nobody_has_in_hand_is_not_delivered_before_its_paid_file_is_there(w: World) -> None:
+    """So the releases before 0.3 leave a job whose file they were fetching: `delivering`, without a result."""
+    job = await w.ask_until("collect")
+    await w.store.update(job.id, state=JobState.DELIVERING)
+    w.engine.steps.clear()
+    w.grouped = True
+    await w.maintenance.revive(await w.job(job.id))
+    ended = await w.driven(job.id)
+    assert ended.result is not None
+    assert (ended.state, ended.delivery.shape) == (JobState.SUCCEEDED, "original")
