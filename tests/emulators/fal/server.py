@@ -42,9 +42,11 @@ class FalEmulator:
         steps_logged: int = 5,
         heartbeat_s: float = 15.0,
         result_ttl_s: float = 3600.0,
+        single_port: int | None = None,
     ) -> None:
         self.job_s, self.slots, self.steps_logged = job_s, slots, steps_logged
         self.heartbeat_s, self.result_ttl_s = heartbeat_s, result_ttl_s
+        self._single_port = single_port
         self.api_keys, self.admin_keys = {API_KEY}, {ADMIN_KEY}
         self.stream_available = True
         self.bare_image = False
@@ -96,7 +98,11 @@ class FalEmulator:
             "cdn": storage_api.cdn_routes(self),
             "api": platform_api.routes(self),
         }
-        bases = {name: await self._serve(table) for name, table in services.items()}
+        if self._single_port is not None:
+            base = await self._serve([r for table in services.values() for r in table], self._single_port)
+            bases = dict.fromkeys(services, base)
+        else:
+            bases = {name: await self._serve(table, 0) for name, table in services.items()}
         self.queue_url, self.rest_url, self.cdn_url = bases["queue"], bases["rest"], bases["cdn"]
         self.api_url = bases["api"] + "/v1"
 
@@ -107,14 +113,14 @@ class FalEmulator:
         await self.http.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
-    async def _serve(self, table: list[tuple[str, str, str, str, Handler]]) -> str:
+    async def _serve(self, table: list[tuple[str, str, str, str, Handler]], port: int) -> str:
         app = web.Application(client_max_size=200 * 1024**2)
         for service, route, method, path, handler in table:
             app.router.add_route(method, path, self._guard(service, route, handler))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         bound = site._server.sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{bound}"
