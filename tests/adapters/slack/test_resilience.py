@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.connection.socket_mode import SocketTimes
+from adapters.slack.connection.socket_mode import SocketTimeouts
 from core.domain.errors import ModelFailed
 from tests.adapters.slack import conftest
 from tests.adapters.slack.conftest import World
@@ -132,7 +132,7 @@ async def test_fifty_commands_in_the_same_second_are_all_acknowledged_in_time(
 ) -> None:
     """In CPU time, bot and emulator together: on a crowded machine the clock counts the work of others too."""
     monkeypatch.setattr(socketmode, "ACK_TIMEOUT_S", 60.0)
-    monkeypatch.setattr(conftest, "QUICK", SocketTimes())  # a stalled process must not lose its socket either
+    monkeypatch.setattr(conftest, "QUICK", SocketTimeouts())  # a stalled process must not lose its socket either
     await world.restart()
     began_s = time.process_time()
     outcomes = await asyncio.gather(
@@ -140,7 +140,7 @@ async def test_fifty_commands_in_the_same_second_are_all_acknowledged_in_time(
     )
     assert all(o.acked for o in outcomes)
     assert time.process_time() - began_s < 2.0
-    await world.until(lambda: len(world.service.rows) == 50, at_most_s=60)
+    await world.until(lambda: len(world.service.rows) == 50, timeout_s=60)
 
 
 async def test_double_clicks_are_one_job(world: World) -> None:
