@@ -147,7 +147,7 @@ class HandlerContext:
     async def start_jobs(
         self,
         answer: Response,
-        menu: ImageSelection,
+        selection: ImageSelection,
         acknowledge: Callable[[], Awaitable[None]],
         *,
         shown: Callable[[], Awaitable[None]],
@@ -157,15 +157,15 @@ class HandlerContext:
 
         An error of the first is raised; those of later ones are sent as follow-ups.
         """
-        where = answer.address()
-        private = menu.private or where.ephemeral
+        address = answer.address()
+        private = selection.private or address.ephemeral
         requests = translate.requests(
             answer.actor,
             answer.key,
-            replace(menu, private=private),
-            replace(where, ephemeral=private),
+            replace(selection, private=private),
+            replace(address, ephemeral=private),
             first_in_original=first_in_original,
-            unsafe_place=await self._is_age_restricted(answer, menu),
+            unsafe_place=await self._is_age_restricted(answer, selection),
         )
         writes = [partial(self.service.request, request, start=False) for request in requests]
         committed = await self._commit_jobs(writes, acknowledge)
@@ -219,13 +219,13 @@ class HandlerContext:
         await self._begin(job, answer.address())
         return job
 
-    async def _begin(self, job: Job, where: Address) -> None:
+    async def _begin(self, job: Job, address: Address) -> None:
         """Start a written job; if that fails, the core's maintenance starts it later."""
         try:
-            await self.service.begin(job.id, where.to_reply())
+            await self.service.begin(job.id, address.to_reply())
         except Exception as error:
             await self.service.incidents.unforeseen("discord", error)
-        log.info("job_requested", job=job.id, interaction=where.interaction_id)
+        log.info("job_requested", job=job.id, interaction=address.interaction_id)
 
     async def _ask_operator(self, answer: Answer) -> None:
         """Ask the operator, when they use the bot in a new server, whether its members may use it too."""
@@ -236,10 +236,10 @@ class HandlerContext:
             notice = admission_question(known.place, known.name, "", actor.locale)
             await answer.follow_up(notice_card(notice, actor.locale))
 
-    async def _is_age_restricted(self, answer: Response, menu: ImageSelection) -> bool:
+    async def _is_age_restricted(self, answer: Response, selection: ImageSelection) -> bool:
         """Whether the channel is age-restricted; asks Discord only when the safety check is to be off."""
         known = answer.age_restricted
-        if known is not None or ("safety" not in menu.fields and "safety" not in menu.text.lower()):
+        if known is not None or ("safety" not in selection.fields and "safety" not in selection.text.lower()):
             return bool(known)
         try:
             async with asyncio.timeout(CHANNEL_LOOKUP_TIMEOUT_S):

@@ -168,7 +168,7 @@ class Answer:
 
     def address(self) -> Address:
         ephemeral = self.ephemeral or self._source_ephemeral or translate.is_forced_ephemeral(self.interaction)
-        return translate.address(
+        return translate.interaction_address(
             self.interaction, ephemeral=ephemeral, message_id=self.message_id, acknowledged=self.mode != "none"
         )
 
@@ -271,7 +271,7 @@ class MessageResponse:
         self.actor = translate.member(message, locale)
         self.locale = locale
         self.age_restricted = None if self.actor.workspace_id else False
-        self._where = translate.message_address(message, app_id, locale)
+        self._address = translate.message_address(message, app_id, locale)
         self._rest = rest
         self._said = 0
 
@@ -279,13 +279,13 @@ class MessageResponse:
         """Messages need no acknowledgement."""
 
     def address(self) -> Address:
-        return self._where
+        return self._address
 
     async def show(self, card: Card) -> None:
         """Send a reply. The nonce prevents a duplicate when the event is delivered twice, also to another process."""
         self._said += 1
         nonce = f"m{self.id}{self._said}"
-        if await self._rest.reply(self._where.channel_id, self.id, payload_of(card), nonce=nonce) is None:
+        if await self._rest.reply(self._address.channel_id, self.id, payload_of(card), nonce=nonce) is None:
             log.info("request_deleted", message=self.id)
 
     follow_up = show

@@ -59,13 +59,13 @@ class Messages:
                 return
             found = require_images(there)
         others, unreadable = own.others or found.others, own.unreadable or found.unreadable
-        menu = replace(found, text=text, others=others, unreadable=unreadable)
-        await self._upscale.begin(answer, menu, ask=bool(own.images and links))
+        selection = replace(found, text=text, others=others, unreadable=unreadable)
+        await self._upscale.begin(answer, selection, ask=bool(own.images and links))
 
     async def _explain_usage(self, answer: MessageResponse) -> None:
         """Explain how to request an upscale after a reply that is only talk ("thanks!"), at most every ten minutes."""
-        who = answer.actor
-        if await self._ctx.state.claim("discord-talk", f"{who.user_id}:{who.channel_id}", ttl_s=USAGE_HINT_INTERVAL_S):
+        key = f"{answer.actor.user_id}:{answer.actor.channel_id}"
+        if await self._ctx.state.claim("discord-talk", key, ttl_s=USAGE_HINT_INTERVAL_S):
             await answer.show(plain_card(reply_hint_text(answer.locale)))
 
     async def _replied_to(self, message: discord.Message) -> discord.Message:
@@ -79,12 +79,12 @@ class Messages:
         if reference.message_id is None:
             return message
         try:
-            data = await self._ctx.rest.fetch_message(message.channel.id, reference.message_id)
+            fetched = await self._ctx.rest.fetch_message(message.channel.id, reference.message_id)
         except errors.FAILED_CALLS as error:
             log.info("reply_not_readable", message=message.id, code=errors.code_of(error))
             return message
-        there_now: Any = readable_message(data, message._state)
-        return discord.Message(state=message._state, channel=message.channel, data=there_now)
+        data: Any = readable_message(fetched, message._state)
+        return discord.Message(state=message._state, channel=message.channel, data=data)
 
     async def _locale_of(self, message: discord.Message) -> str:
         """The locale of the member's last job, else English, because messages have no locale."""

@@ -45,7 +45,7 @@ def is_age_restricted(interaction: Interaction) -> bool | None:
     return bool(is_nsfw is not None and interaction.guild_id is not None and is_nsfw())
 
 
-def address(
+def interaction_address(
     interaction: Interaction, *, ephemeral: bool, message_id: int | None = None, acknowledged: bool = True
 ) -> Address:
     """The address of the response to this interaction, with all that another process needs to continue."""
@@ -125,16 +125,16 @@ def is_forced_ephemeral(interaction: Interaction) -> bool:
     return not (may.use_external_apps and may.send_messages)
 
 
-def address_of_job(where: Address, index: int, *, first_in_original: bool) -> Address:
+def address_of_job(address: Address, index: int, *, first_in_original: bool) -> Address:
     """The address of the job of one picture: the first may use the original response, the others follow-ups."""
-    return where if index == 0 and first_in_original else where.followup(str(index))
+    return address if index == 0 and first_in_original else address.followup(str(index))
 
 
 def requests(
-    who: Requester,
+    actor: Requester,
     key: str,
-    menu: ImageSelection,
-    where: Address,
+    selection: ImageSelection,
+    address: Address,
     *,
     first_in_original: bool = True,
     unsafe_place: bool = False,
@@ -144,19 +144,19 @@ def requests(
     The key consists of ids that a redelivered event repeats: the interaction's or message's, and the picture's.
     The prices of the selection count as confirmed.
     """
-    prices = [*menu.prices_nanousd, *[0] * len(menu.images)]
+    prices = [*selection.prices_nanousd, *[0] * len(selection.images)]
     return [
         UpscaleRequest(
-            key=f"{key}:{index}:{image.id}" if len(menu.images) > 1 else key,
-            requester=who,
+            key=f"{key}:{index}:{image.id}" if len(selection.images) > 1 else key,
+            requester=actor,
             source=image.source(),
-            reply=address_of_job(where, index, first_in_original=first_in_original).to_reply(),
-            text=menu.text,
-            fields=dict(menu.fields),
-            private=menu.private,
+            reply=address_of_job(address, index, first_in_original=first_in_original).to_reply(),
+            text=selection.text,
+            fields=dict(selection.fields),
+            private=selection.private,
             spoiler=image.spoiler,
             unsafe_place=unsafe_place,
             confirmed_nanousd=prices[index] or 0,
         )
-        for index, image in enumerate(menu.images)
+        for index, image in enumerate(selection.images)
     ]

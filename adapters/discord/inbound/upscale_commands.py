@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import discord
@@ -145,68 +146,68 @@ class UpscaleCommands:
         await self.begin(answer, require_images(message), from_menu=True)
 
     async def begin(
-        self, answer: Response, menu: ImageSelection, *, ask: bool = False, from_menu: bool = False
+        self, answer: Response, selection: ImageSelection, *, ask: bool = False, from_menu: bool = False
     ) -> None:
-        """Start the pictures; let the member choose first if `ask`, from a menu, or above the confirmation threshold.
+        """Start the pictures; let the member choose first if `ask`, from a menu, or above the price threshold.
 
         For several, the total is shown before any job starts (for one, the files left out): the first follow-up to a
         deferred response replaces it, so that it would take the job's place. Then the first job takes over the
         response, and the total stays in an ephemeral message.
         """
-        total, words = None, _left_out(answer, menu, len(menu.images))
+        total, words = None, _left_out(answer, selection, len(selection.images))
         first = plain_card(words) if words and answer.is_reused_by_first_job else None
-        if len(menu.images) > 1:
-            prices = await self._ctx.commits.before_ack(self._prices(answer, menu), no_ack)
+        if len(selection.images) > 1:
+            prices = await self._ctx.commits.before_ack(self._prices(answer, selection), no_ack)
             dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
             if ask or dear or from_menu:
-                await self._offer(answer, replace(menu, user_id=answer.actor.user_id), prices)
+                await self._offer(answer, selection, prices)
                 return
-            first = total = batch.batch_started(_candidates(menu.images, prices), answer.locale)
+            first = total = batch.batch_started(_candidates(selection.images, prices), answer.locale)
 
         async def show_first() -> None:
             if first is not None:
                 await answer.show(first)
 
-        await self._ctx.start_jobs(answer, menu, lambda: answer.acknowledge(ephemeral=menu.private), shown=show_first)
+        acknowledge = partial(answer.acknowledge, ephemeral=selection.private)
+        await self._ctx.start_jobs(answer, selection, acknowledge, shown=show_first)
         if total is not None and answer.is_reused_by_first_job:
             await answer.follow_up(total)
         if words:
             await answer.follow_up(plain_card(words))
 
-    async def _prices(self, answer: Response, menu: ImageSelection) -> list[int | None]:
+    async def _prices(self, answer: Response, selection: ImageSelection) -> list[int | None]:
         prices: list[int | None] = []
-        for image in menu.images:
+        for image in selection.images:
             if image.width_px is None or image.height_px is None:
                 prices.append(None)
                 continue
             quote = await self._ctx.service.estimate(
-                image.width_px, image.height_px, answer.actor, text=menu.text, fields=menu.fields
+                image.width_px, image.height_px, answer.actor, text=selection.text, fields=selection.fields
             )
             prices.append(quote.estimate_nanousd)
         return prices
 
-    async def _offer(self, answer: Response, menu: ImageSelection, prices: Sequence[int | None]) -> None:
+    async def _offer(self, answer: Response, selection: ImageSelection, prices: Sequence[int | None]) -> None:
         """Let the member choose among the pictures; with prices where Discord states the sizes."""
         key = str(answer.id)
-        await self._ctx.commits.before_ack(
-            self._selections.put(key, replace(menu, prices_nanousd=tuple(prices))), no_ack
-        )
-        most = min(answer.max_messages, len(menu.images))
-        await answer.show(batch.image_choice(key, _candidates(menu.images, prices), answer.locale, most=most))
-        if words := _left_out(answer, menu, len(menu.images), offered=True):
+        offered = replace(selection, user_id=answer.actor.user_id, prices_nanousd=tuple(prices))
+        await self._ctx.commits.before_ack(self._selections.put(key, offered), no_ack)
+        most = min(answer.max_messages, len(selection.images))
+        await answer.show(batch.image_choice(key, _candidates(selection.images, prices), answer.locale, most=most))
+        if words := _left_out(answer, selection, len(selection.images), offered=True):
             await answer.follow_up(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all), each with a message of its own. Raises QuoteExpired."""
-        menu = await self._ctx.commits.before_ack(self._take(key, answer.actor.user_id), no_ack)
-        numbers = list(range(len(menu.images))) if picked is None else sorted(set(picked))
-        wanted = [n for n in numbers if 0 <= n < len(menu.images)]
+        selection = await self._ctx.commits.before_ack(self._take(key, answer.actor.user_id), no_ack)
+        numbers = list(range(len(selection.images))) if picked is None else sorted(set(picked))
+        wanted = [n for n in numbers if 0 <= n < len(selection.images)]
         numbers = wanted[: answer.max_messages]
-        prices = [menu.prices_nanousd[n] if n < len(menu.prices_nanousd) else None for n in numbers]
-        chosen = replace(menu, images=tuple(menu.images[n] for n in numbers), prices_nanousd=tuple(prices))
+        prices = [selection.prices_nanousd[n] if n < len(selection.prices_nanousd) else None for n in numbers]
+        chosen = replace(selection, images=tuple(selection.images[n] for n in numbers), prices_nanousd=tuple(prices))
         card = batch.batch_started(_candidates(chosen.images, prices), answer.locale)
         await self._ctx.start_jobs(
-            answer if menu.private else answer.with_public_messages(),
+            answer if selection.private else answer.with_public_messages(),
             chosen,
             answer.defer_update,
             shown=lambda: answer.update(card),
@@ -218,18 +219,18 @@ class UpscaleCommands:
 
     async def _take(self, key: str, user_id: str) -> ImageSelection:
         """The stored selection, only once and only for its member. Raises QuoteExpired, NotAllowed."""
-        menu = await self._load(key, user_id)
+        selection = await self._load(key, user_id)
         if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=CLAIM_TTL_S):
             raise QuoteExpired
-        return menu
+        return selection
 
     async def _load(self, key: str, user_id: str) -> ImageSelection:
-        menu = await self._selections.get(key)
-        if menu is None:
+        selection = await self._selections.get(key)
+        if selection is None:
             raise QuoteExpired
-        if menu.user_id not in (user_id, ""):  # "": a private menu of an older release, open at its upgrade
+        if selection.user_id not in (user_id, ""):  # "": a private one of an older release, open at its upgrade
             raise NotAllowed(needs="requester")
-        return menu
+        return selection
 
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
         found = require_images(message)
@@ -244,18 +245,20 @@ class UpscaleCommands:
         """Start the pictures of a submitted modal. Raises InvalidParameters."""
         asked, chosen = parse_modal(data)
         self._ctx.service.check(asked.text, asked.fields, await self._ctx.presets(answer.actor))
-        menu = await self._ctx.commits.before_ack(self._load(key, answer.actor.user_id), no_ack)
-        numbers = [n for n in chosen if 0 <= n < len(menu.images)] or [0]
-        images = tuple(menu.images[n] for n in numbers)
-        beyond = menu.total - len(menu.images)
-        wanted = replace(menu, images=images, user_id="", text=asked.text, fields=asked.fields, private=asked.private)
+        selection = await self._ctx.commits.before_ack(self._load(key, answer.actor.user_id), no_ack)
+        numbers = [n for n in chosen if 0 <= n < len(selection.images)] or [0]
+        images = tuple(selection.images[n] for n in numbers)
+        beyond = selection.total - len(selection.images)
+        wanted = replace(
+            selection, images=images, user_id="", text=asked.text, fields=asked.fields, private=asked.private
+        )
         await self.begin(answer, replace(wanted, total=len(images) + beyond if beyond > 0 else 0))
         await self._selections.delete(key)
 
 
-def _left_out(answer: Response, menu: ImageSelection, taken: int, *, offered: bool = False) -> str:
-    names = {"others": menu.others, "unreadable": menu.unreadable}
-    return left_out_text(taken, menu.total, locale=answer.locale, offered=offered, **names)
+def _left_out(answer: Response, selection: ImageSelection, taken: int, *, offered: bool = False) -> str:
+    names = {"others": selection.others, "unreadable": selection.unreadable}
+    return left_out_text(taken, selection.total, locale=answer.locale, offered=offered, **names)
 
 
 def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:
@@ -272,12 +275,12 @@ def upscale_command(ctx: HandlerContext, entry: UpscaleCommands) -> Command:
         images += [from_link(link)] if (link := given.pop("url", "")) else []
         unreadable = tuple(file.filename for file in files if not file.url)
         total, private = len(images) + len(unreadable), bool(given.pop("private", False))
-        menu = ImageSelection(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
-        if not menu.images:
+        selection = ImageSelection(tuple(images), private=private, fields=given, total=total, unreadable=unreadable)
+        if not selection.images:
             raise DownloadFailed(reason="not_visible") if unreadable else NoImage
         if total > 1:  # one alone is checked when its row is written; for several the total is shown before
             ctx.service.check("", given)
-        await entry.begin(answer, menu)
+        await entry.begin(answer, selection)
 
     before = [optional("image", discord.Attachment), optional("url", app_commands.Range[str, 1, 2000])]
     after = [optional("private", bool), *(optional(name, discord.Attachment, "image_more") for name in _IMAGES[1:])]
