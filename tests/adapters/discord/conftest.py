@@ -1,4 +1,4 @@
-"""The connected bot, and a check after every test that nothing broke Discord's rules."""
+"""The connected bot, with a check after every test that it broke none of Discord's rules."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The core in memory whose jobs move on command: `progress`, `finish`, `fail`, `ask`, or by a script."""
+"""An in-memory core whose jobs progress by calls (`progress`, `finish`, `fail`, `ask`) or by a script."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -89,7 +89,7 @@ class FakeCore(FakeService):
         return delivery
 
     async def _end(self, job_id: str, delivery: Delivery) -> None:
-        """As the core: where the picture is not in the job's own message, words close it."""
+        """As the core: edit the job's message when the picture was not delivered there."""
         job = self.set(job_id, state=JobState.SUCCEEDED, delivery=delivery, finished_at=self.clock.now())
         if job.needs_closing_message:
             try:
@@ -122,7 +122,7 @@ class FakeCore(FakeService):
         self._go(deliver())
 
     async def settle(self) -> None:
-        """Wait for all jobs; their failures are the test's failures."""
+        """Wait for all jobs and raise their exceptions."""
         while pending := [t for t in self._tasks if not t.done()]:
             await asyncio.wait(pending, timeout=20)
         for task in self._tasks:

@@ -1,4 +1,4 @@
-"""Starts the real adapter on the real discord.py against the emulator, with the core in memory."""
+"""Starts the real adapter with discord.py against the emulator, with an in-memory core."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -43,7 +43,7 @@ def make(discord: DiscordEmulator, core: FakeCore, **settings: Any) -> DiscordAd
 
 @asynccontextmanager
 async def serving(adapter: DiscordAdapter) -> AsyncIterator[asyncio.Task[None]]:
-    """The adapter, connected; cancelled and drained at the end."""
+    """Run the adapter until it is connected; cancel and drain it at the end."""
     ready = asyncio.Event()
     task = asyncio.create_task(adapter.serve(ready.set))
     waiting = asyncio.create_task(ready.wait())
@@ -60,7 +60,7 @@ async def serving(adapter: DiscordAdapter) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def delete(discord: DiscordEmulator, message: SeenMessage, **place: Any) -> Invocation:
-    """Press Delete, and agree to the question that comes; what becomes of the question is the answer."""
+    """Press Delete and confirm; return the invocation of the confirmation."""
     pressed = await discord.click(message, "Delete", **place)
     question = await discord.until(lambda: next(iter(pressed.followups), None), 60)  # a slow database has ten
     assert question.ephemeral
@@ -69,7 +69,7 @@ async def delete(discord: DiscordEmulator, message: SeenMessage, **place: Any) -
 
 @dataclass
 class Bot:
-    """What most tests need: the emulator, the core, the adapter, connected."""
+    """The emulator, the core and the connected adapter."""
 
     discord: DiscordEmulator
     core: FakeCore
@@ -82,17 +82,17 @@ class Bot:
         test: Callable[[SeenMessage], object] = lambda _: True,
         **place: Any,
     ) -> SeenMessage:
-        """Use a command, and what it is answered with."""
+        """Use a command; return its response."""
         return await (await self.discord.invoke(name, options, **place)).answer(test)
 
     async def waiting(self, options: dict[str, Any] | None = None, **place: Any) -> tuple[Invocation, str]:
-        """An `/upscale` whose job stays where it is, and its id."""
+        """Start an `/upscale` whose job does not progress; return its invocation and id."""
         self.core.script, before = None, set(self.core.jobs)
         started = await self.discord.invoke("/upscale", {"image": PICTURE, **(options or {})}, **place)
         return started, await self.discord.until(lambda: next(iter(set(self.core.jobs) - before), None))
 
     async def upscaling(self, options: dict[str, Any] | None = None, **place: Any) -> tuple[Invocation, str]:
-        """The same, and the model works on it."""
+        """The same, with the job at the model."""
         started, job_id = await self.waiting(options, **place)
         await self.core.progress(job_id, Progress("upscaling", percent=10))
         return started, job_id

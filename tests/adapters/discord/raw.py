@@ -1,4 +1,4 @@
-"""A bot made of bare requests, so that no library hides what the emulator answers."""
+"""A bot that sends plain HTTP requests, so that no library hides the emulator's responses."""
 
 import io
 import json
@@ -24,8 +24,6 @@ COMMANDS: list[dict[str, Any]] = [
 
 
 class Raw:
-    """A bot made of bare requests."""
-
     def __init__(self, discord: DiscordEmulator, session: aiohttp.ClientSession) -> None:
         self.discord = discord
         self.session = session
@@ -40,7 +38,7 @@ class Raw:
         return await self.discord.invoke("/upscale", {"image": Upload("a.png", png())}, **place)
 
     async def deferred(self, **place: Any) -> Invocation:
-        """The same, acknowledged."""
+        """Use the command and acknowledge it."""
         started = await self.begin(**place)
         await self.answer(started, 5)
         return started

@@ -1,4 +1,4 @@
-"""Jobs that meet Discord's refusals, each in a place of its own, and what is wrong with how they end."""
+"""Jobs that meet Discord's errors, each in its own channel, and a check of their final messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ SECOND = Upload("quay.png", png(48, 64))
 PRICE_NANOUSD = 100_000_000
 HERE, DIRECT = 1, 2
 SEEDS = count()
-"""What was made before with the same seed would cost nothing."""
+"""A repeat with the same seed would be free."""
 HOOK = "(PATCH|POST) .*/webhooks/"
 TOO_LARGE = ((413, 0), (413, 40005), (413, 50045))
 
@@ -26,7 +26,7 @@ NAMED = frozenset(value for value in vars(errors).values() if isinstance(value, 
 
 
 def kind_of(status: int, code: int) -> tuple[int, int]:
-    """What the adapter can tell it from others by: the status, and the code where `errors` has a name for it."""
+    """What distinguishes it for the adapter: the status, and the code if `errors` names it."""
     return status, code if code in NAMED else -1
 
 
@@ -39,15 +39,15 @@ FEW = (
     (403, 20009),
     (400, 200000),
 )
-"""One of each HTTP status, where nothing else counts."""
+"""One of each HTTP status."""
 FILES = [Fault("(PATCH|POST) ", "status", 99, brings="files", place=where) for where in (HERE, DIRECT)]
 ANSWERS = ((404, 10062), (404, 10015), (400, 40060))
-"""What Discord answers where an interaction is too old, its token dead, or somebody else has answered it."""
+"""Discord's errors for an interaction that is too old, whose token is dead, or that is already acknowledged."""
 
 
 @dataclass
 class Case:
-    """One refusal in a place of its own, and what its member sees there and in direct messages."""
+    """One error in its own channel, and what its member sees there and in direct messages."""
 
     status: int
     code: int
@@ -62,7 +62,7 @@ class Case:
 
     @property
     def keys(self) -> list[str]:
-        """Of its jobs. The last is looked at: the only one, or the second of a batch, whose message is a follow-up."""
+        """The keys of its jobs. The last one is checked; in a batch the second, whose message is a follow-up."""
         one = f"discord:{self.started.interaction.id}"
         options = {each["name"]: each["value"] for each in self.started.interaction.payload["data"]["options"]}
         return [f"{one}:0:{options['image']}", f"{one}:1:{options['image2']}"] if self.batch else [one]
@@ -88,7 +88,7 @@ def refuse(whole: Whole, case: Case, faults: list[Fault]) -> None:
 async def begin(
     whole: Whole, faults: list[Fault], refusals: Sequence[tuple[int, int]], *, batch: bool = False
 ) -> list[Case]:
-    """A job (or two) in a place of its own for each refusal."""
+    """Start a job (or two) in a separate channel for each error."""
     cases = []
     for status, code in refusals:
         user = whole.discord.world.add_user(f"m{status}x{code}")
@@ -115,7 +115,7 @@ async def all_ended(whole: Whole, cases: list[Case]) -> None:
 
 
 def what_is_wrong(whole: Whole, case: Case, charges: dict[str, list[int]], wanted: str, *, words: bool) -> list[str]:
-    """What is not as it should be in this case."""
+    """The faults found in this case."""
     job = case.job
     assert job is not None
     words_seen = [m for m in case.seen(whole) if not m.images]

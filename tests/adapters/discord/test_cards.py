@@ -1,4 +1,4 @@
-"""Every card as Discord gets it: as it was looked at, and within Discord's limits in every language."""
+"""Every card as sent to Discord: equal to the golden file, and within Discord's limits in every language."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def _parts(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _told(part: dict[str, Any]) -> Any:
-    """One component in few words, so that a golden file can be read."""
+    """A short description of one component, for a readable golden file."""
     match part["type"]:
         case 10:
             return part["content"].split("\n")

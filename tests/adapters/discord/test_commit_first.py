@@ -1,4 +1,4 @@
-"""What was acknowledged is never lost: the job's row is written first. The process dies at every step of a request."""
+"""No acknowledged request is lost, because its row is written first: the process dies at every step of a request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ Act = Callable[[DiscordEmulator], Awaitable[Invocation]]
 
 
 class Died(BaseException):
-    """The process is gone: no handler of errors runs."""
+    """The process dies: no error handler runs."""
 
 
 class Fuse:
-    """Ends the process at one of the moments that it is told of."""
+    """Kills the process at one of the reported moments."""
 
     def __init__(self) -> None:
         self.left: int | None = None
@@ -38,7 +38,7 @@ class Fuse:
 
 
 class MortalCore(FakeCore):
-    """Writes rows that survive, and may die before and after each of them."""
+    """Writes rows that survive; the process may die before and after each."""
 
     def __init__(self, directory: Path, fuse: Fuse) -> None:
         super().__init__(directory)
@@ -46,7 +46,7 @@ class MortalCore(FakeCore):
         self.script = MortalCore.carry_on
 
     async def carry_on(self, job: Job) -> None:
-        """As the core: a place that refuses for good before anything was paid ends the job uncharged."""
+        """As the core: a permanent refusal before anything was paid ends the job uncharged."""
         try:
             await self.progress(job.id, Progress("waiting"))
         except DeliveryRefused:
@@ -56,7 +56,7 @@ class MortalCore(FakeCore):
         await self.finish(job.id)
 
     async def die(self) -> None:
-        """Whatever ran in this process is over; what had not ended is to be carried on by the next one."""
+        """Stop this process's tasks; the next process resumes the unfinished jobs."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -108,7 +108,7 @@ def fuse(monkeypatch: pytest.MonkeyPatch) -> Fuse:
 
 
 async def _run(directory: Path, fuse: Fuse, act: Act, moments: int) -> tuple[bool, bool]:
-    """Die after so many moments, start again; whether it died, and whether what was acknowledged has its picture."""
+    """Die after so many moments and restart; return whether it died, and whether acknowledged requests got pictures."""
     async with DiscordEmulator() as discord:
         directory.mkdir()
         core = MortalCore(directory, fuse)

@@ -1,4 +1,4 @@
-"""The gateway and HTTP ingress: double delivery, drops, restarts, sharding, drain, load."""
+"""Gateway and HTTP interactions: duplicate delivery, dropped connections, restarts, sharding, drain, load."""
 
 import asyncio
 import time

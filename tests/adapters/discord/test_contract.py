@@ -1,4 +1,4 @@
-"""Discord keeps the contract of every chat platform."""
+"""Discord fulfils the contract of chat adapters."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 
 
 class StillCore(FakeCore):
-    """Takes requests when its gate is open, and leaves every job where it is."""
+    """Accepts requests when its gate is open; jobs do not progress."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -95,7 +95,7 @@ def _writes(body: Any) -> bool:
 
 
 def _live(text: str) -> list[str]:
-    """Markup of others that would take effect: a mention, bold, or a named link without an escape before it."""
+    """Unescaped markup of members: a mention, bold, or a named link."""
     return re.findall(r"(?<!\\)<[@#][!&]?\d+>|(?<!\\)@everyone|(?<!\\)\*bold(?<!\\)\*|(?<!\\)\[a(?<!\\)\]\(", text)
 
 
@@ -114,7 +114,7 @@ class TestDiscordKeepsTheContract(AdapterContract):
         return _driver(folder)
 
     async def test_a_member_is_answered_before_the_core_is_awaited(self, driver: Driver) -> None:
-        """Written first, acknowledged then: where nothing can be written, the first answer says so, in time."""
+        """A hanging database is reported within Discord's deadline: rows are written before the acknowledgement."""
         driver.gate.clear()
         assert await driver.ask() < ACK_WITHIN_S
         await until(lambda: any("nothing was started" in message.text for message in driver.shown()))

@@ -1,4 +1,4 @@
-"""The result arrives whatever happens to tokens, messages, limits and the network; nothing arrives twice."""
+"""The result arrives exactly once, whatever happens to tokens, messages, limits and the network."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The emulator refuses what Discord refuses: driven by plain HTTP, so that no library hides a fault."""
+"""The emulator refuses what Discord refuses. Uses plain HTTP, so that no library hides a fault."""
 
 import asyncio
 import json

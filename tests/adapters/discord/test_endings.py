@@ -1,4 +1,4 @@
-"""Whatever Discord answers, at whichever stage: the job's message ends in true words, with what was charged."""
+"""Whatever Discord responds at any stage, the job's final message is true and states the charge."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Every documented refusal at every stage of a job: its message ends in true words, and it is charged once or not.
+"""Every documented Discord error at every stage of a job: the final message is true; no job is charged twice.
 
 Whole jobs meet one refusal of each kind, all at once, each in a channel of its own; and every refusal is shown to be
 treated as the one of its kind by every call, of which there are ten times as many.
@@ -86,7 +86,7 @@ async def test_a_refusal_of_each_kind_at_every_stage(whole: Whole) -> None:
 
 
 def _treatment(error: Exception) -> tuple[object, ...]:
-    """All that the adapter makes of a refusal."""
+    """How the adapter classifies an error."""
     code = errors.code_of(error)
     asked = (errors.is_token_dead, errors.is_message_gone, errors.is_request_gone, errors.is_too_large)
     refused = errors.to_delivery_error(error)
@@ -124,7 +124,7 @@ async def test_every_refusal_is_treated_as_the_one_of_its_kind_by_every_call(bot
 
 
 async def _at_stage(whole: Whole, stage: str, faults: list[Fault], refusals: Sequence[tuple[int, int]]) -> list[Case]:
-    """Jobs that meet these refusals at this stage."""
+    """Jobs that meet these errors at this stage."""
     batch = "follow-up" in stage or "batch" in stage
     if " after " not in stage:
         return await begin(whole, faults, refusals, batch=batch)

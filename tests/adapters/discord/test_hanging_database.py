@@ -1,4 +1,4 @@
-"""A database that neither answers nor refuses: whoever asks is told within Discord's three seconds."""
+"""A database that hangs: the member sees an error within Discord's three seconds."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

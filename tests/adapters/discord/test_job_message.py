@@ -1,4 +1,4 @@
-"""One message per job: acknowledged, progressing, delivered, with working buttons."""
+"""One message per job: acknowledgement, progress, result, buttons."""
 
 import pytest
 

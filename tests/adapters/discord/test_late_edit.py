@@ -1,4 +1,4 @@
-"""An edit that Discord carries out only after the job's last words: they are said once more, in the same message."""
+"""An edit that Discord applies after the job's final edit: the final edit is repeated, in the same message."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Discord's own addresses: the whole file, renewed when expired; odd hosts are no internal errors."""
+"""Discord's own URLs: original files, refreshed when expired; odd hosts are no internal errors. The IDENTIFY limit."""
 
 import re
 
@@ -68,7 +68,7 @@ async def test_commands_that_another_process_took_away_are_put_back_at_the_next_
 
 
 class Gateway:
-    """What GET /gateway/bot says of the sessions that are left."""
+    """Session limits as in GET /gateway/bot."""
 
     def __init__(self, remaining: int = 1000, reset_after_s: float = 3600.0) -> None:
         self.limits = SessionLimits(1000, remaining, reset_after_s)

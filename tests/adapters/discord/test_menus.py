@@ -1,4 +1,4 @@
-"""Message menus, the form of `Upscale with options`, and several pictures at once."""
+"""Message menus, the modal of `Upscale with options`, and several pictures at once."""
 
 from core.domain.job import Requester
 from tests.adapters.discord.fake_service import png
@@ -80,7 +80,7 @@ async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
 
 
 async def _opened(bot: Bot, *pictures: Upload) -> Invocation:
-    """The form, once what it is about is stored."""
+    """The modal, once its selection is stored."""
     opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", pictures))
     await opened.acknowledged()
     await bot.discord.until(lambda: bot.core.state.values)

@@ -1,4 +1,4 @@
-"""Every kind of message with a picture, as Discord sends it: found, or named."""
+"""Every kind of message with a picture, as Discord sends it: the picture is found, or named."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Mentions, replies and direct messages with pictures, with the intents that anybody may have."""
+"""Mentions, replies and direct messages with pictures, without privileged intents."""
 
 import pytest
 
@@ -28,7 +28,7 @@ async def _result(bot: Bot, channel: Channel | None = None) -> SeenMessage:
 
 
 async def _settled(bot: Bot) -> list[SeenMessage]:
-    """What the bot has said once everything that was under way is over."""
+    """The bot's messages once all handlers have finished."""
     await bot.core.settle()
     return _said(bot)
 

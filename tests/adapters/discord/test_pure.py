@@ -1,4 +1,4 @@
-"""What needs no Discord: escaping, error mapping, shapes of uploads, words, links."""
+"""Pure functions: escaping, error mapping, upload sets, texts, links."""
 
 import asyncio
 import inspect
@@ -128,7 +128,7 @@ async def test_discord_gets_every_language_that_we_speak() -> None:
 
 
 class _Sizes:
-    """Media that only knows sizes: a result of so many bytes, and WebP at half of it."""
+    """Media by size only: a result of the given bytes, and WebP at half of it."""
 
     def __init__(self, full: int, px: tuple[int, int]) -> None:
         self.full, self.px = full, px

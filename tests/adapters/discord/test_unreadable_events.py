@@ -1,4 +1,4 @@
-"""Events that the library cannot read, or that Discord may send one day: answered, and they end nothing."""
+"""Events that the library cannot parse are answered, and end no connection."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ async def _upscale(bot: Bot, **place: Any) -> None:
 
 
 def _changed(bot: Bot, patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """From now on Discord's events come otherwise."""
+    """Change every event that Discord sends from now on."""
     session = bot.discord.gateway.connected[0]
     send = session.send
     patch.setattr(session, "send", lambda event, data: send(event, change(data)))

@@ -1,4 +1,4 @@
-"""The whole bot as a real process, between the emulators of Discord and of fal: load, `kill -9`, SIGTERM."""
+"""The whole bot as a process against the emulators of Discord and fal: load, `kill -9`, SIGTERM."""
 
 import asyncio
 import io
@@ -31,7 +31,7 @@ async def discord() -> AsyncIterator[DiscordEmulator]:
 async def _running(
     folder: Path, discord: DiscordEmulator, provider: FalEmulator, **env: str
 ) -> AsyncIterator[tuple[Bot, FalEmulator]]:
-    """The bot's own process, connected; `env` goes on top of what it needs."""
+    """The connected bot process; `env` is added to its environment."""
     async with provider as fal, Bot(folder / "data", {**fal.env(), **discord.env(), **env}) as bot:
         if "DISCORD_PUBLIC_KEY" not in env:
             await discord.gateway.wait_connected(timeout_s=30)

@@ -1,4 +1,4 @@
-"""The whole bot in this process, with its real core and ledger, between the emulators of Discord and of fal."""
+"""The whole bot in this process, with its real core and ledger, against the emulators of Discord and fal."""
 
 import asyncio
 from collections import defaultdict
@@ -24,7 +24,7 @@ from tests.fakes.clock import ShiftedClock
 
 @dataclass
 class Whole:
-    """`app` runs in this process, so that a test can look into its ledger and move its clock."""
+    """`app` runs in this process, so that a test can read its ledger and move its clock."""
 
     app: App
     discord: DiscordEmulator
@@ -35,20 +35,20 @@ class Whole:
         return await self.app.store.get(job_id_for(key))
 
     async def ended(self, key: str, within_s: float = 200.0) -> Job:
-        """The job of this key, once it has ended."""
+        """Wait until the job of this key has ended."""
         async with asyncio.timeout(within_s):
             while (job := await self.job(key)) is None or not job.state.terminal:
                 await asyncio.sleep(0.05)
         return job
 
     async def settled(self, within_s: float = 200.0) -> None:
-        """Wait until nothing is done for any job any more, its last words included."""
+        """Wait until all jobs have ended and all their messages are sent."""
         async with asyncio.timeout(within_s):
             while self.app.pipeline.jobs_here or await self.app.ctx.obligations.take_due(1):
                 await asyncio.sleep(0.05)
 
     async def charges(self) -> dict[str, list[int]]:
-        """The amounts settled, by job id; a job that was charged twice has two."""
+        """The settled amounts by job id; a job that was charged twice has two."""
         e, found = tables_ledger.entries.c, defaultdict(list)
         async with self.app.database.read() as connection:
             for key, used in await connection.execute(select(e.job_key, e.used_nanousd).where(e.used_nanousd != 0)):
@@ -56,14 +56,14 @@ class Whole:
         return found
 
     async def held(self) -> int:
-        """How many holds are open."""
+        """The number of open holds."""
         h = tables_ledger.holds.c
         async with self.app.database.read() as connection:
             return len((await connection.execute(select(h.key).where(h.state.in_(("waiting", "running"))))).all())
 
 
 class _Hurried:
-    """asyncio for discord.py, whose pauses between its own tries would take minutes."""
+    """asyncio with short sleeps for discord.py, whose own retries would take minutes."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)

@@ -1,4 +1,4 @@
-"""What some people could not read, reach or understand on the page as it stands: axe-core's findings, and overflow."""
+"""Accessibility findings for the current page: axe-core's, and overflow."""
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page

@@ -1,4 +1,4 @@
-"""Fixtures of the page's tests: a served page, a client, and a real Chromium that must be there."""
+"""Fixtures: a served page, an HTTP client, and a real Chromium, which is required."""
 
 import io
 import shutil
@@ -33,7 +33,7 @@ CHROMIUM_ARGS = [
 
 
 BROKEN = b"\xff\xd8\xff" + bytes(2000)
-"""What begins like a JPEG and holds no picture at all."""
+"""Starts like a JPEG but contains no picture."""
 
 
 def png(width: int = 120, height: int = 80, colour: str = "#336699") -> bytes:
@@ -63,7 +63,7 @@ async def page_site(tmp_path: Path) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A plain client, with a limit on every wait."""
+    """An HTTP client with timeouts."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
         yield session
 
@@ -85,7 +85,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def browser(chromium: Browser) -> AsyncIterator[Browser]:
-    """The browser; what a test opened in it is closed afterwards, and no longer listens, counts or draws."""
+    """The browser; all pages of a test are closed afterwards."""
     yield chromium
     for context in chromium.contexts:
         await context.close()
@@ -93,7 +93,7 @@ async def browser(chromium: Browser) -> AsyncIterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page in the browser, with everything that went wrong in it."""
+    """A page in the browser and the errors that it reported."""
 
     page: Page
     context: BrowserContext

@@ -1,4 +1,4 @@
-"""The core in memory for the page: real pictures made by Pillow, events published, `gates` hold a job at a stage."""
+"""An in-memory core for the page: real pictures by Pillow, published events; `gates` hold a job at a stage."""
 
 import asyncio
 from collections.abc import AsyncIterator

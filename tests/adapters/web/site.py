@@ -1,4 +1,4 @@
-"""The page on a loopback port, on the fake service; used by the tests and, run by hand, to look at it.
+"""Serves the page with the fake service on a loopback port; for the tests, and to view it by hand.
 
 `python -m tests.adapters.web.site` serves it on http://127.0.0.1:8091 with unhurried jobs.
 """
@@ -37,7 +37,7 @@ class Site:
 async def site(
     data_dir: Path, *, pace_s: float = 0.0, port: int = 0, allowlist: AllowList | None = None, **settings: Any
 ) -> AsyncIterator[Site]:
-    """Serve until left. `settings` are the adapter's."""
+    """Serve until the context exits. `settings` are the adapter's."""
     clock = ShiftedClock(nap_s=3600.0)
     service = FakeService(data_dir, clock, pace_s=pace_s)
     context = AdapterContext(

@@ -1,4 +1,4 @@
-"""Several pictures at once, and results taken away in other forms, on the whole bot."""
+"""Several pictures at once, and downloads in other formats, on the whole bot."""
 
 import zipfile
 from pathlib import Path

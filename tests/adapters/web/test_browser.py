@@ -1,4 +1,4 @@
-"""What the browser lends the page: notifications, the clipboard, dragging out, and screens of any density."""
+"""Browser features: notifications, clipboard, dragging out, screen density."""
 
 from pathlib import Path
 

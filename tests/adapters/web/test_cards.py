@@ -1,4 +1,4 @@
-"""Every card as the page draws it, in Chromium: as it was looked at, whole, and never as markup."""
+"""Every card as Chromium shows it: equal to the golden file, complete, and never interpreted as markup."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ async def drawn(page: Page, cards: dict[str, Card]) -> dict[str, Any]:
 
 
 def words(part: Any) -> Iterator[str]:
-    """Every word of a card's JSON that a person should read."""
+    """All texts of a card's JSON that a user should see."""
     if isinstance(part, str):
         yield from part.split()
     elif isinstance(part, list):

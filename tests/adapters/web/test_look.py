@@ -1,4 +1,4 @@
-"""Can everybody use the page: names, roles, contrast, keyboard, narrow screens, languages, policy."""
+"""Accessibility of the page: names, roles, contrast, keyboard, narrow screens, languages, content policy."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ async def _without_price(route: Route) -> None:
 
 
 async def fill_with_everything(page: Page, tmp_path: Path) -> None:
-    """A result with details, a question, a refusal, panels, a half-written order with its controls."""
+    """A result with details, a question, an error, panels, and a half-typed command with its controls."""
     small, wide, huge = (tmp_path / f"{name}.png" for name in ("small", "wide", "huge"))
     small.write_bytes(png(160, 120))
     wide.write_bytes(png(1600, 1000))

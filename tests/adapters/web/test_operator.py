@@ -1,4 +1,4 @@
-"""The operator's page on the whole bot: every job with its reason, money, health, pause, and who is let in."""
+"""The operator's page on the whole bot: jobs with their reasons, spending, health, pause, admission."""
 
 from pathlib import Path
 from types import SimpleNamespace

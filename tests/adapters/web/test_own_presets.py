@@ -1,4 +1,4 @@
-"""Presets of one's own over the page's API."""
+"""A user's own presets over the page's API."""
 
 import pytest
 

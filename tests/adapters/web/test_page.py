@@ -36,7 +36,7 @@ async ([name, data, kind]) => {
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(page_site: Site, browser: Browser) -> AsyncIterator[Page]:
-    """The page, open; whatever a test does there, it must leave no complaint."""
+    """The open page; fails the test if the browser reports an error."""
     seen = await visit(browser, page_site.url)
     yield seen.page
     seen.assert_clean()

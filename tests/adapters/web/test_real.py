@@ -1,4 +1,4 @@
-"""The page on the whole bot with the sandbox model, started as people start it: `python -m bot run`."""
+"""The page on the whole bot with the sandbox model, started by `python -m bot run`."""
 
 import csv
 import signal
@@ -29,7 +29,7 @@ async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def bot(started: Bot) -> AsyncIterator[Bot]:
-    """The bot; what a test left there is forgotten."""
+    """The bot, without the jobs of earlier tests."""
     yield started
     forgotten = {"url": f"{started.url}/api/privacy/delete", "json": {"confirm": True}}
     async with aiohttp.request("POST", **forgotten, timeout=aiohttp.ClientTimeout(total=20)) as answer:
@@ -38,14 +38,14 @@ async def bot(started: Bot) -> AsyncIterator[Bot]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(bot: Bot, browser: Browser) -> AsyncIterator[Page]:
-    """The bot's page, open; whatever a test does there, it must leave no complaint."""
+    """The bot's open page; fails the test if the browser reports an error."""
     seen = await visit(browser, bot.url)
     yield seen.page
     seen.assert_clean()
 
 
 async def order(page: Page, *paths: Path, line: str = "2x") -> None:
-    """Choose these images, type the line, and press the button once it bears a price."""
+    """Choose these images, type the line, and press the button once it shows a price."""
     await page.set_input_files("#file", [str(path) for path in paths])
     await page.fill("#line", line)
     await expect(page.locator("#quote")).to_be_visible()
@@ -53,7 +53,7 @@ async def order(page: Page, *paths: Path, line: str = "2x") -> None:
 
 
 def photo(path: Path, width: int = 600, height: int = 400) -> Path:
-    """A JPEG as phones write it: lying on its side, with the place where it was taken."""
+    """A JPEG as phones write it: rotated by EXIF, with GPS data."""
     picture = Image.effect_mandelbrot((width, height), (-2, -1.2, 1, 1.2), 60).convert("RGB")
     ImageDraw.Draw(picture).rectangle((0, 0, width // 3, height // 3), fill="#cc2200")
     exif = Image.Exif()

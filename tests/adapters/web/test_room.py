@@ -1,4 +1,4 @@
-"""The room that pictures get: a new result is seen from its top to its tools, on every screen."""
+"""The size of pictures: a new result is visible from its top to its buttons, on every screen."""
 
 from pathlib import Path
 

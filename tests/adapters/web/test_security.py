@@ -1,4 +1,4 @@
-"""Who is let in: hosts, origins, tokens, and the headers that bind the browser."""
+"""Access control: hosts, origins, tokens, security headers."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A shared result on the whole bot: anybody with its address sees it, until it is deleted."""
+"""A shared result on the whole bot: everybody with its URL sees it until it is deleted."""
 
 import socket
 from collections.abc import AsyncIterator

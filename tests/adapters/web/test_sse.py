@@ -1,4 +1,4 @@
-"""Event streams: one event per change, ids, resuming, endings."""
+"""Event streams: one event per change, ids, resuming, end of stream."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def begin(http: Http, site: Site) -> str:
 
 
 async def events(answer: aiohttp.ClientResponse, stop_after: int = 1000) -> list[tuple[int, dict[str, Any]]]:
-    """The stream's events as (id, data), until it ends or there are enough."""
+    """The stream's events as (id, data), until it ends or there are `enough`."""
     seen: list[tuple[int, dict[str, Any]]] = []
     last = 0
     async for raw in answer.content:

@@ -1,4 +1,4 @@
-"""Requests to the core's words: languages, keys, sources, statuses, names of files."""
+"""Translation of HTTP requests: locales, keys, sources, statuses, file names."""
 
 import dataclasses
 import re
@@ -94,7 +94,7 @@ GIVEN = {
     "height",
     "login_problem",
 }
-"""What the templates are filled with that is no label."""
+"""Template placeholders that are not labels."""
 
 
 def test_every_label_that_the_page_uses_exists_and_none_is_unused() -> None:

@@ -1,4 +1,4 @@
-"""The viewer on the whole bot: zoom, pan, side by side, tiles, and the picture itself within reach."""
+"""The viewer on the whole bot: zoom, pan, side by side, tiles, and access to the image itself."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ UNDER_POINTER = """([x, y]) => {
 
 
 async def finished(page: Page, tmp_path: Path, size: tuple[int, int]) -> None:
-    """One result, twice as large as `size` (before turning upright)."""
+    """One result, twice as large as `size` (before rotation)."""
     await order(page, photo(tmp_path / "photo.jpg", *size))
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=120_000)
     await page.evaluate("document.querySelector('.viewer').scrollIntoView({block: 'center', behavior: 'instant'})")
 
 
 async def shown(page: Page) -> list[float]:
-    """The result's width in device pixels, and where it begins."""
+    """The result's width and left edge in device pixels."""
     found: list[float] = await page.evaluate(SHOWN)
     return found
 
