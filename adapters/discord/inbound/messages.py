@@ -71,13 +71,11 @@ class Messages:
     async def _replied_to(self, message: discord.Message) -> discord.Message:
         """The message that this one replies to, from the event or fetched; this message itself if there is none."""
         reference = message.reference
-        if reference is None or message.type is not discord.MessageType.reply:
+        if reference is None or reference.message_id is None or message.type is not discord.MessageType.reply:
             return message
         there = reference.resolved
         if isinstance(there, discord.Message) and images_of(there).images:
             return there
-        if reference.message_id is None:
-            return message
         try:
             fetched = await self._ctx.rest.fetch_message(message.channel.id, reference.message_id)
         except errors.FAILED_CALLS as error:

@@ -97,9 +97,9 @@ async def _largest_within(job: Job, media: JobMedia, budget: int) -> UploadSet:
 
 def _shown_by_clients(job: Job) -> bool:
     result = job.result
-    if result is None:
-        return True
-    return result.width_px * result.height_px <= PREVIEW_CEILING_PX and result.bytes <= PREVIEW_CEILING_BYTES
+    return result is None or (
+        result.width_px * result.height_px <= PREVIEW_CEILING_PX and result.bytes <= PREVIEW_CEILING_BYTES
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,19 +112,17 @@ def with_page_label(members: Sequence[UsageRow], locale: str) -> tuple[UsageRow,
 
 def job_key(idempotency_key: str, *, scope: str = "job") -> str:
     """The job key, derived from the client's idempotency key if there is one."""
-    if idempotency_key:
-        return f"{PLATFORM}:{scope}:{hashlib.sha256(idempotency_key.encode('utf-8', 'surrogateescape')).hexdigest()}"
-    return f"{PLATFORM}:{scope}:{uuid.uuid4().hex}"
+    given = idempotency_key.encode("utf-8", "surrogateescape")
+    return f"{PLATFORM}:{scope}:{hashlib.sha256(given).hexdigest() if given else uuid.uuid4().hex}"
 
 
 def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
     """Fields as the parser takes them; lists and objects become JSON text, which the parser refuses by name."""
-    fields: dict[str, Raw] = {}
-    for name, value in values.items():
-        if value is None or name in IGNORED_FIELDS:
-            continue
-        fields[name] = value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
-    return fields
+    return {
+        name: value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
+        for name, value in values.items()
+        if value is not None and name not in IGNORED_FIELDS
+    }
 
 
 def upscale_request(

@@ -37,13 +37,13 @@ def _asked_size(job: Job) -> str:
 
 
 def _state_reason(job: Job, locale: str, notice: Notice | None) -> str:
-    if notice is not None or job.state.terminal:
-        return notice.what if notice is not None else ""
-    return (
-        progress_texts.cancel_pending_text(locale)
-        if job.cancel_requested_by
-        else progress_texts.status_text(job, locale)
-    )
+    if notice is not None:
+        return notice.what
+    if job.state.terminal:
+        return ""
+    if job.cancel_requested_by:
+        return progress_texts.cancel_pending_text(locale)
+    return progress_texts.status_text(job, locale)
 
 
 def spend_json(report: UsageReport, locale: str) -> Json:
