@@ -109,9 +109,8 @@ class SlackAdapter:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew_tokens(), name="slack-renew")
                 if self._settings.socket_mode:
-                    client = self._client(secret(self._settings.slack_app_token))
-                    app_token = secret(self._settings.slack_app_token)
-                    self._sockets = Sockets(app, app_token, client, self._settings.slack_sockets, self._times)
+                    app_token, count = secret(self._settings.slack_app_token), self._settings.slack_sockets
+                    self._sockets = Sockets(app, app_token, self._client(app_token), count, self._times)
                     group.create_task(self._sockets.run(), name="slack-sockets")
                     await self._sockets.first_connected.wait()
                 self._serving = True
@@ -192,15 +191,11 @@ class SlackAdapter:
         """Renew rotating tokens before they expire, so that no request waits for that."""
         while True:
             for install in self._installs.all():
-                if install.renewal_due(self._context.clock.now()):
-                    await self._renew(install)
+                try:
+                    await self._installs.ensure_renewed(install)
+                except Exception as error:
+                    log.warning("slack_renewal_failed", workspace=install.key, kind=type(error).__name__)
             await asyncio.sleep(RENEW_EVERY_S)
-
-    async def _renew(self, install: Install) -> None:
-        try:
-            await self._installs.ensure_renewed(install)
-        except Exception as error:
-            log.warning("slack_renewal_failed", workspace=install.key, kind=type(error).__name__)
 
     async def _check_removed(self, install: Install) -> None:
         """After a refusal that suggests that the app was removed, ask Slack, at most once a minute."""

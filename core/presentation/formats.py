@@ -38,8 +38,8 @@ def factor_text(factor: float, locale: str) -> str:
 def file_size(n_bytes: int, locale: str) -> str:
     """Bytes as megabytes of 10⁶: `12.3 MB`, `12,3 Mo`; small ones as kB."""
     unit, size_bytes = ("kilobyte", 1000) if n_bytes < 100_000 else ("megabyte", 1_000_000)
-    told = format_unit(n_bytes / size_bytes, f"digital-{unit}", "short", "#,##0.#", language_of(locale))
-    return told.replace(" ", "\u00a0").replace("Byte", "B")  # Portuguese has "MByte" for what people write as MB
+    text = format_unit(n_bytes / size_bytes, f"digital-{unit}", "short", "#,##0.#", language_of(locale))
+    return text.replace(" ", "\u00a0").replace("Byte", "B")  # Portuguese has "MByte" for what people write as MB
 
 
 def megapixels(value: float, locale: str) -> str:

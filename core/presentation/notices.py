@@ -85,8 +85,8 @@ def share_link_card(url: str | None, locale: str) -> Card:
     """The link to a shared result. Raises JobNotFound if `url` is None."""
     if url is None:
         raise JobNotFound
-    told = tr("Anyone with this link sees the image until it is deleted.", locale)
-    return Card("done", paragraphs=((Link(url, url),), (told,)))
+    text = tr("Anyone with this link sees the image until it is deleted.", locale)
+    return Card("done", paragraphs=((Link(url, url),), (text,)))
 
 
 def place_decision_card(known: KnownPlace, locale: str) -> Card:
@@ -110,10 +110,10 @@ def confirmation_card(action: Action, question_id: str = "") -> Card:
 
 def notice_lines(notice: Notice, locale: str) -> tuple[Line, ...]:
     """The sentences of a notice, one fact per line; the first is `what`."""
-    told = lines(notice.what, notice.charged, notice.advice)
+    sentences = lines(notice.what, notice.charged, notice.advice)
     if notice.opens_at is None:
-        return told
-    return (*told, fill(tr("Resets {time}.", locale), time=Moment(notice.opens_at)))
+        return sentences
+    return (*sentences, fill(tr("Resets {time}.", locale), time=Moment(notice.opens_at)))
 
 
 def reference_line(reference: str, locale: str) -> tuple[Line, ...]:

@@ -95,13 +95,13 @@ async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """Some or all of several pictures; the question becomes what has begun."""
     picked = press.picked if press.verb == "pick" else None
-    begun = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
-    if begun is None:
+    started = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
+    if started is None:
         return plain_card(choose_images_text(actor.locale), tone="info")
-    if await ctx.api.respond(press.origin.response_url, draw(begun), replace=True):
+    if await ctx.api.respond(press.origin.response_url, draw(started), replace=True):
         return None
     at = {"channel": press.origin.channel_id, "ts": press.message_ts}
-    return None if await _try_call(ctx, press, "chat.update", **at, **draw(begun).as_args()) else begun
+    return None if await _try_call(ctx, press, "chat.update", **at, **draw(started).as_args()) else started
 
 
 async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
@@ -135,8 +135,8 @@ async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Re
     if ctx.allowlist is None:
         raise JobNotFound
     known = await ctx.allowlist.decide(actor, press.job_id, verdict)
-    told = draw(place_decision_card(known, actor.locale))
-    at: dict[str, Any] = {"channel": press.origin.channel_id, "ts": press.message_ts, **told.as_args()}
+    content = draw(place_decision_card(known, actor.locale))
+    at: dict[str, Any] = {"channel": press.origin.channel_id, "ts": press.message_ts, **content.as_args()}
     await ctx.api.call(press.origin.team, "chat.update", **at)
 
 

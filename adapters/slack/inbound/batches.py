@@ -79,10 +79,10 @@ class Batches:
             return None
         if await self._started(requests[0]):  # a redelivered event, or an edited message
             return None
-        asked = Batch(tuple(requests), tuple(sizes), tuple(prices))
+        stored = Batch(tuple(requests), tuple(sizes), tuple(prices))
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
-        await self._asked.put(name, asked)
-        return batch.image_choice(name, asked.candidates(), requests[0].requester.locale, most=len(requests))
+        await self._asked.put(name, stored)
+        return batch.image_choice(name, stored.candidates(), requests[0].requester.locale, most=len(requests))
 
     async def choose(
         self, key: str, actor: Requester, picked: Sequence[int] | None, reply: ReplyAddress
@@ -91,13 +91,13 @@ class Batches:
 
         `reply` is the press's own address, whose response_url is valid longer. Raises QuoteExpired or NotAllowed.
         """
-        asked = await self._asked.get(key)
-        if asked is None:
+        stored = await self._asked.get(key)
+        if stored is None:
             raise QuoteExpired
-        owner = asked.requests[0].requester
+        owner = stored.requests[0].requester
         if (owner.workspace_id, owner.user_id) != (actor.workspace_id, actor.user_id):
             raise NotAllowed(needs="requester")
-        chosen = asked if picked is None else asked.only([n for n in picked if 0 <= n < len(asked.requests)])
+        chosen = stored if picked is None else stored.only([n for n in picked if 0 <= n < len(stored.requests)])
         if not chosen.requests:
             return None
         if not await self._state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):

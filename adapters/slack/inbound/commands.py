@@ -133,8 +133,8 @@ class Commands:
         try:
             own = await self.ctx.service.accounts.set_defaults(t.requester(origin, t.SlackUser()), text)
         except Exception as error:
-            told = await self.ctx.refusal_notice(error, self.ctx.locale(origin))
-            await ack(response_action="errors", errors={"text": told.what.replace("\n", " ")})
+            notice = await self.ctx.refusal_notice(error, self.ctx.locale(origin))
+            await ack(response_action="errors", errors={"text": notice.what.replace("\n", " ")})
             return
         await ack()
         self.ctx.tasks.spawn("defaults", self._show_defaults(origin, own))

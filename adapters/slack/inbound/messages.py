@@ -79,17 +79,17 @@ class Events:
         origin = self.ctx.origin(body, context)
         ts = str(event.get("ts") or "")
         thread_ts = origin.thread_ts or (ts if in_thread else "")
-        said = t.without_mentions(event.get("text"))
+        text = t.without_mentions(event.get("text"))
         key = f"post-{origin.channel_id}-{ts}"
         files = images_of(event)
-        name, rest = subcommands.subcommand(said)
+        name, rest = subcommands.subcommand(text)
         edited_ts = str((event.get("edited") or {}).get("ts") or "")
         request = ImageRequest(
-            origin, key, said, files, thread_ts=thread_ts, has_prose=True, redeliverable=True, edited_ts=edited_ts
+            origin, key, text, files, thread_ts=thread_ts, has_prose=True, redeliverable=True, edited_ts=edited_ts
         )
         if name and not files:
             self.ctx.tasks.spawn(name, self._answer_subcommand_once(request, name, rest))
-        elif files or "://" in said:
+        elif files or "://" in text:
             await self._finish_before_ack(self.ctx.submit(request))
         else:
             await self._finish_before_ack(self._handle_without_image(request, ts, mentioned=in_thread))

@@ -87,8 +87,8 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
         quote = await ctx.service.estimate(*px, actor)
         total += quote.estimate_nanousd
         lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(*px)}")
-    said = form_text("total", actor.locale, n=len(pick), price=cents(total, actor.locale))
-    return total, f"{said} {' · '.join(lines)}" if lines else ""
+    text = form_text("total", actor.locale, n=len(pick), price=cents(total, actor.locale))
+    return total, f"{text} {' · '.join(lines)}" if lines else ""
 
 
 async def show_details(ctx: HandlerContext, press: Press, view_id: str) -> None:

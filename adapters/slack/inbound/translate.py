@@ -184,7 +184,7 @@ Size: TypeAlias = tuple[int, int]
 def declared_size(file: Mapping[str, Any]) -> Size | None:
     """Width and height as Slack's file object tells them; None where it says nothing that an image may have."""
     width, height = (str(file.get(side)) for side in ("original_w", "original_h"))
-    if not all(said.isascii() and said.isdigit() and len(said) <= 6 and int(said) for said in (width, height)):
+    if not all(text.isascii() and text.isdigit() and len(text) <= 6 and int(text) for text in (width, height)):
         return None
     return int(width), int(height)
 

@@ -41,23 +41,23 @@ class UserCache:
             stale = self._known.get((team.team_id, user_id))
             # Stale rights are dropped: only the name and the language are kept.
             return replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
-        person = _person(answer.get("user") or {}, team.team_id)
-        self._known[(team.team_id, user_id)] = (self._clock.now(), person)
-        while len(self._known) > MAX_KEPT:
+        user = _parse_user(answer.get("user") or {}, team.team_id)
+        self._known[(team.team_id, user_id)] = (self._clock.now(), user)
+        if len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
-        return person
+        return user
 
     def forget(self, team_id: str) -> None:
         for key in [key for key in self._known if key[0] == team_id]:
             del self._known[key]
 
 
-def _person(user: dict[str, object], team_id: str) -> SlackUser:
+def _parse_user(user: dict[str, object], team_id: str) -> SlackUser:
     profile = user.get("profile")
     shown = profile.get("display_name") or profile.get("real_name") if isinstance(profile, dict) else ""
     name = str(shown or user.get("real_name") or user.get("name") or "")
-    admin = any(bool(user.get(key)) for key in ("is_admin", "is_owner", "is_primary_owner"))
-    owner = any(bool(user.get(key)) for key in ("is_owner", "is_primary_owner"))
+    owner = bool(user.get("is_owner") or user.get("is_primary_owner"))
+    admin = owner or bool(user.get("is_admin"))
     outsider = _is_outsider(user, team_id)
     return SlackUser(name, str(user.get("locale") or "en"), admin and not outsider, owner and not outsider, outsider)
 

@@ -71,12 +71,12 @@ class SlackApi:
         """Whether the bot may read the history of this kind of channel. False before the first answer."""
         return HISTORY_SCOPES.get(kind) in self.granted_scopes.get(team.team_id, ())
 
-    async def token(self, team: Team) -> str:
-        """The workspace's bot token. Raises SlackRevoked if there is none."""
+    async def install(self, team: Team) -> Install:
+        """The workspace's installation, with its token. Raises SlackRevoked if there is none."""
         install = await self.installs.find(team.team_id, team.enterprise_id)
         if install is None:
             raise errors.SlackRevoked("not_installed")
-        return install.bot_token
+        return install
 
     async def direct_channel(self, team: Team, user_id: str) -> str:
         """The id of the direct message with a member. Raises SlackError."""
@@ -116,8 +116,8 @@ class SlackApi:
         `replace` replaces the message that was acted on instead. Not by bolt's `AsyncRespond`, which opens a new
         connection each time, or the SDK's client, which follows redirects.
         """
-        said = {"replace_original": True} if replace else {"response_type": "ephemeral", "replace_original": False}
-        body = said | content.as_args()
+        options = {"replace_original": True} if replace else {"response_type": "ephemeral", "replace_original": False}
+        body = options | content.as_args()
         try:
             async with self.session.post(url, json=body, timeout=RESPONSE_URL_TIMEOUT, allow_redirects=False) as answer:
                 status: int | str = answer.status
@@ -214,15 +214,20 @@ class SlackApi:
         try:
             return await once()
         except errors.SlackRefused as refusal:
-            if refusal.error == errors.TOKEN_EXPIRED and await self._renew(team):
-                return await once()
-            await self._check_revoked(team, refusal)
-            raise
+            expired = refusal.error == errors.TOKEN_EXPIRED
+            if refusal.error not in errors.REVOKED and not expired:
+                raise
+            install = self.installs.cached(team.team_id, team.enterprise_id)
+            if install is not None and expired:
+                renewed = await self.installs.ensure_renewed(install, force=True)
+                if renewed.bot_token != install.bot_token:
+                    return await once()
+            if install is not None and self.on_revoked is not None and refusal.error != errors.NO_TOKEN:
+                await self.on_revoked(install)
+            raise errors.SlackRevoked(refusal.error) from None
 
     async def _attempt(self, team: Team, method: str, args: dict[str, Any]) -> dict[str, Any]:
-        install = await self.installs.find(team.team_id, team.enterprise_id)
-        if install is None:
-            raise errors.SlackRevoked("not_installed")
+        install = await self.install(team)
         if self.session.closed:
             raise errors.SlackUnavailable("closed")
         if not install.team_id:
@@ -264,20 +269,6 @@ class SlackApi:
         if not code:
             return errors.SlackUnavailable(f"status_{status}", may_have_succeeded=True)
         return errors.SlackRefused(code, data if isinstance(data, dict) else None)
-
-    async def _renew(self, team: Team) -> bool:
-        install = self.installs.cached(team.team_id, team.enterprise_id)
-        if install is None:
-            return False
-        return (await self.installs.ensure_renewed(install, force=True)).bot_token != install.bot_token
-
-    async def _check_revoked(self, team: Team, refusal: errors.SlackRefused) -> None:
-        if refusal.error not in errors.REVOKED and refusal.error != errors.TOKEN_EXPIRED:
-            return
-        install = self.installs.cached(team.team_id, team.enterprise_id)
-        if install is not None and self.on_revoked is not None and refusal.error != errors.NO_TOKEN:
-            await self.on_revoked(install)
-        raise errors.SlackRevoked(refusal.error)
 
 
 def scopes_of(answer: AsyncSlackResponse) -> set[str]:

@@ -200,8 +200,6 @@ class Deliverer:
                 if await self._uploader.is_complete(self._poster.team, file_id, under.channel):
                     return
                 log.info("slack_full_file_not_shown", job=job.id)  # although the call succeeded
-            await self._link_full(job, under, sent)
-            return
         except errors.SlackRefused as refusal:
             log.info("slack_full_file_refused", job=job.id, error=refusal.error)
         try:

@@ -222,7 +222,7 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
     try:
         file_id = source.data.get("file", "")
         file = await api.wait_processed(team, file_id, timeout_s=READY_WAIT_S, check=_refuse_unusable)
-        token = await api.token(team)
+        token = (await api.install(team)).bot_token
     except errors.SlackError as error:
         passes = isinstance(error, errors.SlackUnavailable) or error.error in errors.TRANSIENT
         gone = isinstance(error, errors.SlackRefused) and error.error not in errors.FILE_HIDDEN

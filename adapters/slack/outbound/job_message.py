@@ -162,14 +162,14 @@ class SlackReply:
 
     async def _report_failure(self, job: Job, content: Content) -> None:
         """Edit the job's message; if that fails, post a new one; if that fails, too, tell only the requester."""
-        said = bool(await self._notes.get("failure_said"))
-        if said and not self._final_edit_only:
+        already_reported = bool(await self._notes.get("failure_said"))
+        if already_reported and not self._final_edit_only:
             return
         root = await find_root(self._poster, self._notes, job.id, now=True)
         if root and root.get("ts"):
-            if not await self._try_edit(root, content) and not said:
+            if not await self._try_edit(root, content) and not already_reported:
                 await self._report_in_new_message(job, content, known=True)
-        elif said:
+        elif already_reported:
             return
         elif not await self._poster.answer(content):
             await self._report_in_new_message(job, content, known=False)

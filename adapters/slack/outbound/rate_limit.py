@@ -128,8 +128,8 @@ class _MethodQueue:
         if over < 0:
             return max(now, self.pace.blocked_until)
         rounds, place = divmod(over, len(self.turns) or 1)
-        begun = self.turns[place][0] if self.turns else now
-        return max(self.pace.blocked_until, begun + WINDOW_S * (rounds + 1))
+        started_at = self.turns[place][0] if self.turns else now
+        return max(self.pace.blocked_until, started_at + WINDOW_S * (rounds + 1))
 
     def grant(self, now: float) -> None:
         self.pace.recover(now)

@@ -101,9 +101,7 @@ class Installations:
                 if install := await self._stored.get(key):
                     self._known[key] = install
                     break
-        if install is not None and install.renewal_due(self._clock.now()):
-            return await self.ensure_renewed(install)
-        return install
+        return install and await self.ensure_renewed(install)
 
     async def save(self, install: Install) -> None:
         self._known[install.key] = install

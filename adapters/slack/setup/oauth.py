@@ -171,11 +171,11 @@ class OAuth:
     def _page(self, request: web.Request, outcome: Literal["done", "declined", "expired", "refused"]) -> web.Response:
         wanted = request.headers.get("Accept-Language", "")[:2].lower()
         language = next((known for known in LANGUAGES if known[:2] == wanted), "en")
-        told = html.escape(installation_text(outcome, language, self.settings.slack_command))
+        text = html.escape(installation_text(outcome, language, self.settings.slack_command))
         body = (
             f'<!doctype html><html lang="{language.replace("_", "-")}"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width">'
-            f"<title>Upscale</title><style>{_STYLE}</style><body>{told}</body></html>"
+            f"<title>Upscale</title><style>{_STYLE}</style><body>{text}</body></html>"
         )
         status = 200 if outcome == "done" else 400
         return web.Response(status=status, text=body, content_type="text/html", headers=_PAGE_HEADERS)

@@ -54,10 +54,8 @@ def plain(text: str, most: int = TEXT_MAX_CHARS) -> Block:
 
 def context(*lines: str) -> Block | None:
     """Small grey lines; None if all are empty."""
-    said = [line for line in lines if line]
-    if not said:
-        return None
-    return {"type": "context", "elements": [plain("\n".join(said), CONTEXT_MAX_CHARS)]}
+    text = "\n".join(line for line in lines if line)
+    return {"type": "context", "elements": [plain(text, CONTEXT_MAX_CHARS)]} if text else None
 
 
 # ---------------------------------------------------------------------- rich text
@@ -75,8 +73,8 @@ def emoji(name: str) -> Block:
 
 def clock_time(unix_s: float, *, pattern: str = "{time_secs}") -> Block:
     """A time that each client shows in its member's time zone."""
-    said = datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": said}
+    text = datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"type": "date", "timestamp": int(unix_s), "format": pattern, "fallback": text}
 
 
 def rich(*lines: Sequence[Block]) -> Block:

@@ -57,8 +57,8 @@ def result(
     locale = job.requester.locale
     card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
     ready = " · ".join(part for part in (ready_text(job, locale), result_texts.size_line(job, locale)) if part)
-    told = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
-    card = replace(card, summary=told, name=image_name(job, locale))
+    summary = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
+    card = replace(card, summary=summary, name=image_name(job, locale))
     return draw(card, image_id=image_id, deleted_with=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)
 
 

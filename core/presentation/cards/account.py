@@ -27,8 +27,8 @@ def history(jobs: Sequence[Job], locale: str) -> c.Card:
         if job.state is JobState.SUCCEEDED and not job.images_deleted and job.result
     )
     again = c.Choice("redeliver", tr("Send an image again", locale), kept, send_again_text(locale))
-    told = tuple(history_line(job, locale) for job in shown)
-    return c.Card("working", title, paragraphs=told, choices=(again,) if kept else (), summary=title)
+    entries = tuple(history_line(job, locale) for job in shown)
+    return c.Card("working", title, paragraphs=entries, choices=(again,) if kept else (), summary=title)
 
 
 def history_line(job: Job, locale: str, *, with_time: bool = True) -> c.Line:
@@ -61,8 +61,8 @@ def preset_saved(name: str, before: Mapping[str, object] | None, locale: str) ->
     """`before` are the values that the preset had until now."""
     if before is None:
         return c.fill(tr("Your preset {name} is saved.", locale), name=c.Code(name))
-    told = tr("Your preset {name} is replaced; it was {parameters}.", locale)
-    return c.fill(told, name=c.Code(name), parameters=c.Code(values_text(before)))
+    text = tr("Your preset {name} is replaced; it was {parameters}.", locale)
+    return c.fill(text, name=c.Code(name), parameters=c.Code(values_text(before)))
 
 
 def preset_deleted(name: str, locale: str) -> c.Line:

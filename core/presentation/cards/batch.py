@@ -58,11 +58,12 @@ def total_text(images: Sequence[Candidate], locale: str) -> str:
 
 
 def batch_started(images: Sequence[Candidate], locale: str) -> Card:
-    words = trn("{n} image started.", "{n} images started.", len(images), locale)
-    total = cents(sum(image.price_nanousd or 0 for image in images), locale)
-    told = tr("Total: {price}", locale, price=total)
-    if all(image.price_nanousd is None for image in images):
-        told = ""
-    elif any(image.price_nanousd is None for image in images):
-        told = tr("Total: at least {price}", locale, price=total)
-    return Card("info", paragraphs=lines(words, total_text(images, locale) if len(images) == 1 else told))
+    prices = [image.price_nanousd for image in images]
+    price = cents(sum(each or 0 for each in prices), locale)
+    if len(images) == 1:
+        total = total_text(images, locale)
+    elif None not in prices:
+        total = tr("Total: {price}", locale, price=price)
+    else:
+        total = "" if set(prices) == {None} else tr("Total: at least {price}", locale, price=price)
+    return Card("info", paragraphs=lines(trn("{n} image started.", "{n} images started.", len(images), locale), total))

@@ -39,8 +39,8 @@ def usage(report: UsageReport, limits: Sequence[LimitStatus], locale: str, *, me
     models: list[Line] = []
     if len(report.models) > 1:
         models += [(Code(row.key), f" {_spent(row, locale)}") for row in report.models]
-    told = [status for status in limits if not (member and status.limit.scope.kind is ScopeKind.USER)]
-    left = [left_sentence(status, locale) for status in tightest_of_each(told)][:LEFT_SHOWN]
+    shown = [status for status in limits if not (member and status.limit.scope.kind is ScopeKind.USER)]
+    left = [left_sentence(status, locale) for status in tightest_of_each(shown)][:LEFT_SHOWN]
     return Card(
         "working",
         f"{whose} · {period}",
@@ -120,8 +120,8 @@ def limits(
         _limit(status, locale, platform, of_all=of_all, with_source=twins[_alike(status.limit)] > 1)
         for status in statuses
     )
-    said = (*((note,) if note else ()), *(() if facts else lines(nothing)))
-    return Card("working", tr("Limits", locale), paragraphs=said, facts=facts)
+    paragraphs = (*((note,) if note else ()), *(() if facts else lines(nothing)))
+    return Card("working", tr("Limits", locale), paragraphs=paragraphs, facts=facts)
 
 
 def _alike(limit: Limit) -> tuple[object, ...]:
@@ -130,13 +130,13 @@ def _alike(limit: Limit) -> tuple[object, ...]:
 
 def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, with_source: bool) -> Fact:
     limit = status.limit
-    taken = status.used + status.held
+    used_or_held = status.used + status.held
     closed = limit.amount == 0 and limit.measure is Measure.JOBS  # a pause is stored as such a limit
     used: Line = (
         tr(
             "{used} of {limit} used, {left} left",
             locale,
-            used=amount_without_unit(limit.measure, taken, locale, down=False),
+            used=amount_without_unit(limit.measure, used_or_held, locale, down=False),
             limit=amount(limit.measure, limit.amount, locale),
             left=amount_without_unit(limit.measure, status.left, locale, down=True),
         ),
@@ -150,7 +150,7 @@ def _limit(status: LimitStatus, locale: str, platform: str, *, of_all: bool, wit
     if isinstance(owner, str):
         owner = owner[:1].upper() + owner[1:]
     label = (owner, f" · {window_text(limit.window, limit.model, locale)}{source}")
-    return Fact(label, used, min(1.0, taken / limit.amount) if limit.amount else 1.0)
+    return Fact(label, used, min(1.0, used_or_held / limit.amount) if limit.amount else 1.0)
 
 
 def _source(limit: Limit, locale: str) -> str:

@@ -56,8 +56,8 @@ def _parameters(job: Job, locale: str) -> tuple[Fact, ...]:
     line: Line = ()
     inputs = MODELS.of(job.parameters).inputs
     for name, value in values_of(job).items():
-        told = inputs[name].api_name if name in inputs else name
-        line += (*((" · ",) if line else ()), Code(told), f" {value_text(value)}")
+        label = inputs[name].api_name if name in inputs else name
+        line += (*((" · ",) if line else ()), Code(label), f" {value_text(value)}")
     preset = job.parameters.preset
     used = (Fact((tr("Preset", locale),), (preset,)),) if preset else ()
     return (*used, Fact((tr("Parameters", locale),), line))

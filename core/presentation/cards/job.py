@@ -95,14 +95,14 @@ def working(
 
 def received(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
     """A text that stays true whatever happens: for a message that cannot be found again if its post is not answered."""
-    told = tr("Your image has arrived. The result comes in a message of its own.", locale)
+    text = tr("Your image has arrived. The result comes in a message of its own.", locale)
     return Card(
         "working",
         name=job.source.name,
-        paragraphs=lines(told),
+        paragraphs=lines(text),
         small=_requester(job, locale, shared and not named),
         rows=((Action("dismiss", tr("Dismiss", locale), job.id),),),
-        summary=_about(job, told, locale),
+        summary=_about(job, text, locale),
     )
 
 
@@ -116,8 +116,8 @@ def _beside_title(progress: Progress, stage: str, locale: str) -> tuple[Line, ..
     return lines(percent(progress.percent / 100, locale)) if progress.percent is not None else ()
 
 
-def _about(job: Job, told: str, locale: str) -> str:
-    return labelled(job.source.name, told, locale) if job.source.name else told
+def _about(job: Job, text: str, locale: str) -> str:
+    return labelled(job.source.name, text, locale) if job.source.name else text
 
 
 def _done_share(progress: Progress) -> float | None:
@@ -168,9 +168,9 @@ def result(
     )
 
 
-def _requester(job: Job, locale: str, told: bool) -> tuple[Line, ...]:
+def _requester(job: Job, locale: str, shown: bool) -> tuple[Line, ...]:
     who = job.requester
-    return (fill(tr("For {member}", locale), member=Mention("user", who.user_id, who.user_name)),) if told else ()
+    return (fill(tr("For {member}", locale), member=Mention("user", who.user_id, who.user_name)),) if shown else ()
 
 
 def repeat_actions(job: Job, left: tuple[LimitStatus, ...], locale: str) -> tuple[Action, ...]:
@@ -242,9 +242,9 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         notice = replace(notice, charged="")  # what did not start was not charged
     if shared and notice.in_public:
         notice = replace(notice, what=notice.in_public)
-    said = notice_lines(notice, locale)
+    paragraphs = notice_lines(notice, locale)
     if job.state is JobState.CANCELLED and job.error is None:
-        said = said[1:]  # the title says it
+        paragraphs = paragraphs[1:]  # the title says it
     offers = offer_actions(notice, job.id)
     price = job.quote.estimate_nanousd if job.quote is not None else None
     if job.state is JobState.CANCELLED and not chosen:
@@ -255,7 +255,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         notice.tone,
         title,
         job.source.name,
-        paragraphs=said,
+        paragraphs=paragraphs,
         small=reference_line(notice.reference, locale),
         rows=(offers,) if offers else (),
         summary=_about(job, notice.text, locale),

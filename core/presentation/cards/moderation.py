@@ -26,17 +26,17 @@ MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "
 def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Card:
     """After `quota add`."""
     facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
-    told = tr(
+    text = tr(
         "{member} has {amount} more until {time}. The limits set by the bot's owner still apply.",
         locale,
         **facts,
         member="{member}",
     )
-    return _done(fill(told, member=Mention("user", member_id)))
+    return _done(fill(text, member=Mention("user", member_id)))
 
 
-def _done(*told: Line) -> Card:
-    return Card("done", paragraphs=told)
+def _done(*paragraphs: Line) -> Card:
+    return Card("done", paragraphs=paragraphs)
 
 
 def pause_changed(paused: bool, platform: str, locale: str) -> Card:
@@ -51,9 +51,9 @@ def alert_channel_changed(channel_id: str | None, platform: str, locale: str) ->
     """After the channel for budget alerts was chosen; None switches them off."""
     if channel_id is None:
         return _done((tr("Budget alerts are off.", locale),))
-    told = fill(tr("Budget alerts go to {channel}.", locale), channel=Mention("channel", channel_id))
+    text = fill(tr("Budget alerts go to {channel}.", locale), channel=Mention("channel", channel_id))
     # Slack lets a bot write only where it was added.
-    return _done(told, *lines(tr("Add me to the channel if I am not in it.", locale) if platform == "slack" else ""))
+    return _done(text, *lines(tr("Add me to the channel if I am not in it.", locale) if platform == "slack" else ""))
 
 
 def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, locale: str) -> Card:
@@ -61,14 +61,14 @@ def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, local
     channel = Mention("channel", channel_id)
     if amount_nanousd is None:
         return _done(fill(tr("{channel} is no longer paid from a budget of its own.", locale), channel=channel))
-    told = tr("Images in {channel} are paid from a budget of {amount} until {time}.", locale)
+    text = tr("Images in {channel} are paid from a budget of {amount} until {time}.", locale)
     time = Moment(ends_at, "date_time")
-    return _done(fill(told, channel=channel, amount=usd(amount_nanousd, locale), time=time))
+    return _done(fill(text, channel=channel, amount=usd(amount_nanousd, locale), time=time))
 
 
 def limit_changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
-    told = [_change(one, zone, locale) for one in found if one.old != one.new]
-    return told or [(tr("Nobody has changed anything yet.", locale),)]
+    shown = [_change(one, zone, locale) for one in found if one.old != one.new]
+    return shown or [(tr("Nobody has changed anything yet.", locale),)]
 
 
 def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
@@ -100,11 +100,11 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
         return amount(measure, int(text), locale) if money else text or _NONE
 
     facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}
-    told = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
+    text = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
     spans: dict[str, Span] = {"whom": _whom(kind, own_id, one.platform, locale)}
     for name, text in (("old", one.old), ("new", one.new)):
         spans[name] = Mention("channel", text, text) if one.action == "alerts" and text else value(text)
-    return fill(told, **spans)
+    return fill(text, **spans)
 
 
 def _whom(kind: str, own_id: str, platform: str, locale: str) -> Span:
@@ -129,10 +129,10 @@ def place_presets(parameters: str, channel_id: str, locale: str) -> Card:
     where = tr("in {channel}", locale, channel="{channel}") if channel_id else tr("everywhere here", locale)
     if parameters:
         facts = {"where": where, "parameters": parameters}
-        told = tr("Default values {where}: {parameters}.", locale, **facts)
+        text = tr("Default values {where}: {parameters}.", locale, **facts)
     else:
-        told = tr("The model's own values apply {where}.", locale, where=where)
-    return _done(fill(told, channel=Mention("channel", channel_id, f"#{channel_id}")))
+        text = tr("The model's own values apply {where}.", locale, where=where)
+    return _done(fill(text, channel=Mention("channel", channel_id, f"#{channel_id}")))
 
 
 def weekly_report(

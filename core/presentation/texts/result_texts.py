@@ -77,8 +77,8 @@ def notes_text(job: Job, locale: str) -> str:
         "incomplete": tr("The file is damaged or incomplete; what can be seen of it was upscaled.", locale),
     }
     notes = job.input.notes if job.input is not None else ()
-    told = [sentences[note] for note in notes if sentences[note]]
-    return "\n".join([*told, *_result_notes(job, locale), *_similarity(job, locale)])
+    lines = [sentences[note] for note in notes if sentences[note]]
+    return "\n".join([*lines, *_result_notes(job, locale), *_similarity(job, locale)])
 
 
 _REPAINTED_BELOW = 70
@@ -89,13 +89,13 @@ def _similarity(job: Job, locale: str) -> list[str]:
     found = job.result.similarity if job.result is not None else None
     if found is None:
         return []
-    kept, share, told = found.percent, formats.percent(found.percent / 100, locale), []
+    kept, share, lines = found.percent, formats.percent(found.percent / 100, locale), []
     if kept < _REPAINTED_BELOW:
-        told.append(tr("The model repainted much of this image.", locale))
+        lines.append(tr("The model repainted much of this image.", locale))
     if found.most_changed is None or kept >= _ALL_KEPT:
-        return [*told, tr("Kept {share} of the structure.", locale, share=share)]
+        return [*lines, tr("Kept {share} of the structure.", locale, share=share)]
     place = _place_name(found.most_changed, locale)
-    return [*told, tr("Kept {share} of the structure; most changed: {place}.", locale, share=share, place=place)]
+    return [*lines, tr("Kept {share} of the structure; most changed: {place}.", locale, share=share, place=place)]
 
 
 def _place_name(place: Position, locale: str) -> str:
