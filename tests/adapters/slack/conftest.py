@@ -1,4 +1,4 @@
-"""The real adapter with the real slack-bolt, against the emulator, over a small honest core."""
+"""Fixtures: the real adapter with the real slack-bolt, against the emulator, over a fake service."""
 
 import asyncio
 import contextlib
@@ -75,7 +75,7 @@ class World:
             self.runner = None
 
     async def restart(self) -> None:
-        """The process dies without a word and another begins with the same stores."""
+        """Kill the process and start another one with the same stores."""
         self.service.crash()
         await self.stop()
         self.adapter = SlackAdapter(self.settings, self.context, times=QUICK)
@@ -87,24 +87,24 @@ class World:
     # ------------------------------------------------------------------------ helpers
 
     def grant_history(self) -> None:
-        """The manifest's optional scope: our own messages can be found again, and so there are streams."""
+        """Grant the optional history scope, so that lost messages can be found and streams are used."""
         next(t for t in self.slack.world.tokens.values() if t.kind != "app").scopes |= {"channels:history"}
 
     def picture(self, name: str = "photo.png", **how: Any) -> Any:
         return self.slack.member.file(png(64, 48), name, **how)
 
     async def upscaled(self, words: str = "") -> Message:
-        """A member asks for a picture in the channel, and gets this."""
+        """Request a result in the channel, and return its message."""
         await self.slack.member.mention(words, [self.picture()])
         return await self.result()
 
     async def held(self, stage: str, words: str = "") -> None:
-        """A member asks for a picture in the channel; its job will wait at this stage."""
+        """Request a result in the channel; its job will stop at this stage."""
         self.service.hold_at = stage
         await self.slack.member.mention(words, [self.picture()])
 
     async def until(self, true: Callable[[], Any], *, timeout_s: float = 8.0, move: float = 0.0) -> Any:
-        """Wait for it; with `move`, the clock goes forward by so much at each look."""
+        """Wait until `true()` holds; `move` advances the clock by so many seconds at each check."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while True:
@@ -121,17 +121,17 @@ class World:
         return [m for m in found if m.bot and "job:again:" in str(m.blocks)]
 
     async def result(self, channel: str = "general", *, number: int = 1, **who: Any) -> Message:
-        """The n-th result in a channel, once it and everything after it is done."""
+        """The n-th result in a channel, once its job and all follow-up work have ended."""
         await self.until(lambda: len(self.results(channel, **who)) >= number, move=0.2)
         await self.idle()
         return self.results(channel, **who)[number - 1]
 
     async def idle(self) -> None:
-        """No job runs."""
+        """Whether no job runs."""
         await self.until(lambda: all(r.task is None or r.task.done() for r in self.service.rows.values()), move=0.2)
 
     def stage(self) -> str:
-        """How far the first job is; empty while there is none."""
+        """The stage of the first job; empty while there is none."""
         rows = list(self.service.rows.values())
         progress = rows[0].job.progress if rows else None
         return progress.stage if progress else ""
@@ -180,7 +180,7 @@ def make_world(
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackEmulator]:
-    """The emulator; at the end nothing we sent may have broken a rule that Slack lets pass silently."""
+    """The emulator; at the end, no call may have broken a rule that Slack does not enforce with an error."""
     async with SlackEmulator(processing_s=0.03) as emulator:
         yield emulator
     assert emulator.violations == []
@@ -198,7 +198,7 @@ async def world(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
-    """Room for all answers at once; streams are tried though one of them was refused."""
+    """Lift the rate limits, and try streams even after one was refused."""
 
     async def always(*_: Any) -> bool:
         return True

@@ -15,7 +15,7 @@ from tests.fakes.core import DatabaseAway
 
 
 async def say(world: World, text: str, user: str = "anna") -> str:
-    """Type `/upscale text`, and read what comes back to this member alone."""
+    """Type `/upscale text` and return the private answer."""
     seen = {m.ts for m in world.bot_messages(user=user)}
     assert (await world.slack.member.command(text=text, user=user)).acked
     await world.until(lambda: {m.ts for m in world.bot_messages(user=user)} - seen, move=0.05)

@@ -1,4 +1,4 @@
-"""Several pictures at once: above the threshold for a price unasked, their total is agreed to first."""
+"""Several images at once: a total price above the threshold must be confirmed first."""
 
 import asyncio
 
@@ -8,11 +8,11 @@ from tests.adapters.slack.conftest import World
 from tests.emulators.slack import Message, text_of
 
 DEAR = {"original_w": 1500, "original_h": 1500}
-"""9 megapixels at twice the size: $0.90."""
+"""9 megapixels at 2×: $0.90."""
 
 
 async def asked(world: World, channel: str = "general") -> Message:
-    """The question, once it is asked; nothing has begun."""
+    """Wait for the question; no job has started."""
     shows = lambda: [m for m in world.slack.member.messages(channel) if "job:all:" in str(m.blocks)]  # noqa: E731
     (question,) = await world.until(shows, move=0.1)
     assert world.service.rows == {}

@@ -1,4 +1,4 @@
-"""Every card as Slack gets it: as it was looked at, and valid Block Kit in every language."""
+"""Every card as Block Kit: equal to its golden file, and valid in every language."""
 
 from pathlib import Path
 from typing import Any

@@ -22,7 +22,7 @@ LIVE_MARKUP = re.compile(r"<[!@#][^>]*>|<https?://")
 
 
 class StillService(FakeService):
-    """Takes requests when its gate is open, and leaves every job where it is."""
+    """Accepts requests while its gate is open, and runs no job."""
 
     def __init__(self, clock: Any, folder: Path) -> None:
         super().__init__(clock, folder)
@@ -33,12 +33,11 @@ class StillService(FakeService):
         await self.gate.wait()
         return await super().request(request)
 
-    def carry_on(self, job_id: str) -> None:
-        """The test does."""
+    def carry_on(self, job_id: str) -> None: ...
 
 
 class SlackDriver(Driver):
-    """In a direct message: there the one message of a job is edited."""
+    """In a direct message, where a job's message is edited."""
 
     def __init__(self, world: World, service: StillService) -> None:
         self._world, self._service, self._slack = world, service, world.slack
@@ -104,7 +103,7 @@ class SlackDriver(Driver):
 
 
 def _live(node: Any, found: list[str]) -> None:
-    """Elements that ping or link, and mrkdwn that holds anything of it."""
+    """Elements that notify or link, and mrkdwn with any of the text."""
     if isinstance(node, list):
         for part in node:
             _live(part, found)
@@ -118,7 +117,7 @@ def _live(node: Any, found: list[str]) -> None:
 
 
 async def _tick(slack: SlackEmulator) -> None:
-    """Slack's pauses between posts go by quickly."""
+    """Shorten the pauses between posts."""
     while True:
         slack.clock.advance(0.2)
         await asyncio.sleep(0.01)
@@ -145,7 +144,7 @@ async def _driver(folder: Path) -> AsyncIterator[Driver]:
 
 class TestSlackKeepsTheContract(AdapterContract):
     async def test_a_member_is_answered_before_the_core_is_awaited(self, driver: Driver) -> None:
-        """The row comes before the acknowledgement, so a core that hangs is answered for: nothing was started."""
+        """The job is stored before the acknowledgement; if the core hangs, the answer says that nothing was started."""
         driver.gate.clear()
         assert await driver.ask() < ACK_WITHIN_S
         await until(lambda: len(driver.shown()) == 1)

@@ -1,4 +1,4 @@
-"""The message of a job while it runs and when it is done, and the ladder of places and shapes below it."""
+"""The message of a job while it runs and when it is done, and its fallbacks of place and form."""
 
 from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World

@@ -1,4 +1,4 @@
-"""The emulator keeps Slack's rules: what a careless adapter would do must fail against it."""
+"""The emulator enforces Slack's rules: typical mistakes of an adapter must fail against it."""
 
 import asyncio
 from collections.abc import AsyncIterator

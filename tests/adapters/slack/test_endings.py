@@ -1,4 +1,4 @@
-"""Whatever Slack answers, at whichever stage: the job's message ends in true words, with what was charged."""
+"""Whatever Slack answers at any stage, the job's message ends in a true text with the charge."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.fakes.state import MemoryReplyState
 
 
 async def _upscaling(world: World, how: str = "mention") -> Any:
-    """A job that is held while it upscales, and its message."""
+    """A job that stops while it upscales, and its message."""
     world.service.hold_at = "upscaling"
     if how == "mention":
         await world.slack.member.mention("", [world.picture()])
@@ -33,7 +33,7 @@ def _everything(world: World) -> list[Any]:
 
 
 async def _ended(world: World) -> tuple[Delivery, str]:
-    """How the job ended, and everything that its member reads; nothing says that work goes on."""
+    """The job's end and everything that its member reads; no message may still show progress."""
     await world.idle()
     (row,) = world.service.rows.values()
     assert row.job.state is JobState.SUCCEEDED

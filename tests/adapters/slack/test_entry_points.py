@@ -1,4 +1,4 @@
-"""Every way in: command, form, shortcuts, mention, direct message; and what members are told when they err."""
+"""Every entry point: command, form, shortcuts, mention, direct message; and the answers to mistakes."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Every answer that Slack documents, and some that it does not, at every stage of a job: true words, the right charge.
+"""Every answer that Slack documents, and some that it does not, at every stage of a job: true texts, the right charge.
 
 All answers of a stage are tried at once, each on a member and a channel of its own.
 """
@@ -21,7 +21,7 @@ from tests.fakes.state import MemoryReplyState
 
 REVOKED = {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "team_access_not_granted",
            "token_expired", "app_uninstalled"}  # fmt: skip
-"""Nobody can be told anything any more; `test_workspaces` has them."""
+"""After these nobody can be answered any more; `test_workspaces` tests them."""
 PASSING: dict[str, dict[str, Any]] = {
     "html": {"status": 200, "body": "<!DOCTYPE html><html>Sign in</html>", "times": 1},
     "bad_gateway": {"status": 502, "body": "<html>bad gateway</html>", "times": 2},
@@ -29,7 +29,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "answer_lost": {"drop": True, "after": True, "times": 1},
     "limited": {"error": "ratelimited", "status": 429, "retry_after_s": 20, "times": 1},
 }
-"""Answers that are no refusal."""
+"""Answers that are not refusals."""
 BYTES: dict[str, dict[str, Any]] = {
     **{f"status_{status}": {"status": status, "times": 99} for status in (400, 401, 403, 404, 410, 411, 413, 415)},
     **{f"status_{status}": {"status": status, "times": 2} for status in (408, 429, 500, 502, 503, 504)},
@@ -37,12 +37,12 @@ BYTES: dict[str, dict[str, Any]] = {
     "reset": {"drop": True, "times": 2},
     "answer_lost": {"drop": True, "after": True, "times": 2},
 }
-"""What the address for the bytes may answer; Slack documents none of it."""
+"""Possible answers of the upload address; Slack documents none of them."""
 
 
 @dataclass
 class Try:
-    """One answer, met by one member in one channel."""
+    """One answer of Slack, for the job of one member in one channel."""
 
     code: str
     user: User
@@ -53,13 +53,13 @@ class Try:
     files: dict[str, Any] = field(default_factory=dict)
 
     def named(self, name: str) -> Callable[[str], bool]:
-        """Whether a file's id is that of this one's file of that name."""
+        """Whether the id belongs to this row's file of that name."""
         return lambda file_id: file_id in self.files and self.files[file_id].name == f"{self.code}{name}"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Which call is answered so, in whose job, from when on (the beginning, or where it is held)."""
+    """Which call gets the answer, and from which stage of the job on."""
 
     method: str
     match: Callable[[Try], dict[str, Any]]
@@ -68,11 +68,11 @@ class Stage:
     direct: bool = False
     asks: bool = False
     kept: bool = False
-    """No picture can be uploaded, so that the message is edited at the end."""
+    """No image can be uploaded, so the message is edited at the end."""
     forbidden: bool = False
-    """The bot may not write in the channel, so that the member is told there alone."""
+    """The bot may not post in the channel, so the member is answered privately there."""
     unpaid: bool = False
-    """The picture is not there yet: where Slack refuses it for good, nothing is paid."""
+    """The image is not made yet: if Slack refuses for good, nothing is paid."""
 
 
 def _here(one: Try) -> dict[str, Any]:
@@ -120,7 +120,7 @@ STAGES = {
 
 
 def tries(world: World, method: str) -> list[Try]:
-    """A member and a channel for each answer."""
+    """Make a member and a channel for each answer."""
     space, found = world.slack.member.space(), []
     if method == "upload":
         codes = sorted(BYTES)
@@ -149,7 +149,7 @@ async def ask(world: World, one: Try, stage: Stage) -> None:
 
 
 def read_by(world: World, one: Try) -> list[Message]:
-    """Everything of ours that the member sees."""
+    """All of our messages that the member sees."""
     member = world.slack.member
     seen = [*member.messages(one.channel.id, one.user.name), *member.messages(one.im.id, one.user.name)]
     return [m for m in seen if m.bot]
@@ -186,7 +186,7 @@ async def test_whatever_slack_answers_the_member_reads_the_truth_and_pays_once(w
 
 
 async def begin(world: World, stage: Stage, everyone: list[Try]) -> None:
-    """Every member's job, as far as `stage.held_until` or to the model."""
+    """Run every member's job up to `stage.held_until`, or to the model."""
     world.service.hold_at = stage.held_until or "upscaling"
     for one in everyone:
         one.fault = world.slack.fault(stage.method, **answered(one.code), match=stage.match(one))
@@ -210,13 +210,13 @@ def answered(code: str) -> dict[str, Any]:
 
 
 def arm(everyone: list[Try]) -> None:
-    """From now on the call is answered so."""
+    """Give the answer to the call from now on."""
     for one in everyone:
         one.fault.times = answered(one.code)["times"]
 
 
 async def agree(world: World, everyone: list[Try]) -> None:
-    """Everybody was asked, and says yes."""
+    """Wait until everybody is asked, and confirm."""
     asked = lambda one: [m for m in read_by(world, one) if "job:confirm:" in str(m.blocks)]  # noqa: E731
     await world.until(lambda: all(map(asked, everyone)), move=1.0, timeout_s=30)
     await world.idle()
@@ -225,7 +225,7 @@ async def agree(world: World, everyone: list[Try]) -> None:
 
 
 def untrue(world: World, one: Try, *, unpaid: bool = False) -> str:
-    """What is wrong with how this job ended; empty where all is well."""
+    """What is wrong with the end of this job; empty if nothing is."""
     job, seen = one.row.job, read_by(world, one)
     said = [text_of(m) for m in seen]
     if one.fault.times == answered(one.code)["times"]:
@@ -253,7 +253,7 @@ def untrue(world: World, one: Try, *, unpaid: bool = False) -> str:
 async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
     wide: World, method: str, private: bool
 ) -> None:
-    """Only what may pass is waited for."""
+    """Only temporary refusals are waited for."""
     world, asked = wide, {}
     await world.slack.member.mention("", [world.picture()])
     (row,) = await world.until(lambda: list(world.service.rows.values()), move=0.2)

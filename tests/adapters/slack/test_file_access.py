@@ -1,4 +1,4 @@
-"""Files coming in: whether each can be had, what is said where it cannot, and where our token goes."""
+"""Incoming files: which can be downloaded, the answer for those that cannot, and which hosts get our token."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def refusal_notice(world: World, **how: Any) -> str:
     ],
 )
 async def test_a_file_that_cannot_be_had_gets_its_own_answer(world: World, how: dict[str, Any], words: str) -> None:
-    """And a file that lies elsewhere never sees our token."""
+    """The host of an external file never gets our token."""
     if "external_url" in how:
         how = {"external_url": f"{world.slack.external_url}/drive/photo.png"}
     assert words in await refusal_notice(world, **how)
@@ -58,7 +58,7 @@ async def test_a_redirect_away_from_slack_does_not_carry_the_token(world: World)
 async def test_a_stub_is_looked_up_and_a_file_that_slack_still_processes_is_waited_for(
     world: World, how: dict[str, Any]
 ) -> None:
-    """A stub is all that Slack Connect sends."""
+    """Slack Connect sends only a stub."""
     if "processed_at_s" in how:
         how = {"processed_at_s": world.slack.clock.now() + how["processed_at_s"]}
     await world.slack.member.mention("", [world.picture(**how)])

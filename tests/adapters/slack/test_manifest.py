@@ -1,4 +1,4 @@
-"""The manifest that operators paste: valid against Slack's schema, with the least scopes, for every way of running."""
+"""The app manifest: valid against Slack's schema, with the fewest scopes, in every mode."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_the_shortcuts_are_those_that_members_know() -> None:
 
 
 def test_every_scope_is_needed_and_every_needed_scope_is_asked_for() -> None:
-    """Scopes are those of the methods that the adapter calls and of the events that it hears."""
+    """The scopes are those of the methods that the adapter calls and of the events that it subscribes to."""
     sources = "\n".join(p.read_text() for p in Path("adapters/slack").rglob("*.py"))
     called = [name for name in METHODS["methods"] if f'"{name}"' in sources]
     needed = {"commands", "app_mentions:read", "im:history"}

@@ -1,4 +1,4 @@
-"""What a member sees counts as input, however it got into the message; nothing is left out without a word."""
+"""Every image that a member sees in a message is an input, whatever element shows it."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""People of other organisations have no rights here; the owner says by a button whose guests are paid for."""
+"""Members of other organisations have no rights; the owner admits places by a button."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.inbound.user_cache import _person
+from adapters.slack.inbound.user_cache import _parse_user
 from core.domain.errors import NotAllowed
 from core.domain.identity import Place
 from core.domain.job import Requester
@@ -31,21 +31,20 @@ ADMIN = {"name": "eve", "is_admin": True, "is_owner": True}
     ],
 )
 def test_only_an_admin_of_this_workspace_moderates_it(user: dict[str, Any], moderates: bool) -> None:
-    assert _person(user, "T1").is_admin is moderates
+    assert _parse_user(user, "T1").is_admin is moderates
 
 
 PLACE = Place("slack", "workspace", "T0BETA00002")
 
 
 class FakeGuests:
-    """Lets owners decide, as the platform vouches for them."""
+    """Accepts decisions of those whom the platform names as owners."""
 
     def __init__(self) -> None:
         self.world: World | None = None
         self.verdicts: list[tuple[str, str]] = []
 
-    async def check(self, actor: Requester) -> None:
-        """Everybody may."""
+    async def check(self, actor: Requester) -> None: ...
 
     async def is_operator(self, actor: Requester) -> bool:
         return (await self.world.adapter.place_facts(Place.of_person(actor))).is_own

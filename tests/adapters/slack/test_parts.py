@@ -1,4 +1,4 @@
-"""Pure parts: budget, blocks, translation, settings, logs."""
+"""Parts without I/O: blocks, forms, translation, settings, logs."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The limiter of calls: Slack's tiers are kept, final answers go before progress, and nobody's flood delays others."""
+"""The rate limiter: keeps Slack's tiers, prefers final answers to progress, and shares turns among members."""
 
 import asyncio
 import contextlib
@@ -81,7 +81,7 @@ async def test_ten_members_with_many_calls_leave_room_for_the_next_ones(method: 
 
 
 class Channel:
-    """One channel of Slack, and members who post into it through the limiters of some processes."""
+    """A channel of Slack, and members who post into it through the limiters of several processes."""
 
     def __init__(self, processes: int = 1, *, late_s: float = 0.4) -> None:
         self.clock = FakeClock(1000.0)
@@ -92,7 +92,7 @@ class Channel:
         self.met = 0
 
     async def post(self, member: str, *, progress: bool = False, process: int = 0) -> float:
-        """How long it takes; a request takes up to `late_s` to arrive, and a 429 is met again and again."""
+        """How long a post takes, with retries after 429; a request takes up to `late_s` to arrive."""
         asked, limiter = self.clock.now(), self.limiters[process]
         while True:
             await limiter.wait_turn("T1", POST, channel="C1", member=member, progress=progress, max_wait_s=900)
@@ -189,7 +189,7 @@ async def test_one_429_costs_its_own_time_and_only_a_second_one_within_a_minute_
     limiter = RateLimiter(clock)
 
     async def calls_at_once() -> int:
-        """How many find room right after the 429's time."""
+        """How many calls are granted at once."""
         for given in range(50):
             try:
                 await limiter.wait_turn("T1", "chat.update", progress=False, max_wait_s=0.5)

@@ -1,4 +1,4 @@
-"""Forms, private words and the Home tab where Slack refuses them: said in another place, and not tried for ever."""
+"""Forms, private answers and the Home tab that Slack refuses: answered elsewhere, and not retried forever."""
 
 import re
 from collections.abc import Callable
@@ -21,14 +21,14 @@ async def test_a_form_that_slack_delays_longer_than_a_press_lives_is_not_tried_a
 
 
 def shows(world: World, words: str) -> Callable[[], bool]:
-    """Whether the member reads these words somewhere in private."""
+    """Whether the member has a private message with these words."""
     told = lambda: [*world.bot_messages(), *world.slack.member.dms()]  # noqa: E731
     return lambda: any(words in text_of(m) for m in told() if m.bot)
 
 
 @pytest.mark.parametrize("method", ["chat.postEphemeral", "views.open", "views.update", "views.publish"])
 async def test_what_cannot_be_shown_in_its_place_is_said_in_another(wide: World, method: str) -> None:
-    """A mistake in a channel, a form, the details in theirs, and saved defaults on the Home tab."""
+    """Cause an error in a channel, open a form and details, and save defaults on the Home tab."""
     world, member = wide, wide.slack.member
     await member.mention("", [world.picture()])
     result = await world.result()

@@ -1,4 +1,4 @@
-"""Broken networks, limits, restarts: nothing lost, nothing posted twice, nothing paid twice."""
+"""Network failures, rate limits, restarts: nothing is lost, posted twice or paid twice."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from tests.fakes.state import CutStates
 
 
 async def one_result(world: World) -> None:
-    """One job, one picture in the channel, and no progress left behind."""
+    """One job, one image in the channel, and no progress message left."""
     result = await world.result()
     assert len(world.results()) == 1
     assert len(world.service.rows) == 1
@@ -30,7 +30,7 @@ async def one_result(world: World) -> None:
     {"method": "chat.delete", "status": 503, "body": "x"},
 ])  # fmt: skip
 async def test_a_job_survives(world: World, fault: dict[str, object]) -> None:
-    """One picture, and nothing else left in the channel; `test_error_codes` has every answer."""
+    """One image, and nothing else left in the channel; `test_error_codes` tests every answer."""
     how = dict(fault)
     world.slack.fault(str(how.pop("method")), **how)
     await world.slack.member.mention("", [world.picture()])
@@ -191,7 +191,7 @@ async def test_a_lost_progress_message_that_cannot_be_looked_for_goes_at_the_fir
 async def test_what_is_lost_where_nothing_can_be_found_again_never_says_that_work_goes_on(
     world: World, ends: str
 ) -> None:
-    """The channel's history may not be read: the first message and a stream would otherwise be dead for ever."""
+    """Without the history scope a lost first message or stream could never be closed."""
     world.service.fail_with = None if ends == "with a picture" else ModelFailed(kind="x", billed=False)
     for method in ("chat.postMessage", "chat.startStream"):
         world.slack.fault(method, drop=True, after=True)

@@ -1,4 +1,4 @@
-"""A request is stored before Slack hears of it; what cannot be stored is said; pictures above a mention are found."""
+"""A request is stored before it is acknowledged, or refused if it cannot be; images above a mention are found."""
 
 import asyncio
 import time
@@ -51,7 +51,7 @@ async def test_a_slow_answer_about_a_new_member_does_not_make_their_job_english(
 async def test_a_process_that_dies_before_the_row_is_written_leaves_the_event_to_another(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slack brings it again, to a process that lives: one job, and none acknowledged and lost."""
+    """Slack redelivers the event to a live process: one job, and none acknowledged and lost."""
     real, calls = world.service.request, []
 
     async def dies_once(request: UpscaleRequest) -> Job:

@@ -1,4 +1,4 @@
-"""Socket Mode under bad conditions, signed HTTP, and an orderly end."""
+"""Socket Mode with failures, signed HTTP, and draining."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The whole bot, as a process of its own, on the sandbox model: what a member sees from outside, and after a kill."""
+"""The whole bot as a separate process on the sandbox model: what a member sees, also after a kill."""
 
 import contextlib
 import signal
@@ -73,5 +73,5 @@ async def test_guests_of_another_organisation_in_a_shared_channel_spend_nothing(
 
 
 def told(slack: SlackEmulator) -> str:
-    """Everything that was posted, also privately."""
+    """All messages, also private ones."""
     return str([call.args for call in slack.requests if call.method in ("chat.postMessage", "chat.postEphemeral")])

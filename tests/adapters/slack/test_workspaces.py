@@ -1,4 +1,4 @@
-"""Many workspaces: installing, org installs, stores behind a port, rotation, removal, and walls between them."""
+"""Many workspaces: installation, org installs, storage, token rotation, removal, and isolation."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ BETA = "T0BETA00002"
 
 @pytest.fixture
 async def many(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
-    """Two workspaces, none installed yet; OAuth only."""
+    """Two workspaces without the app; OAuth only."""
     slack.world.tokens.pop("xoxb-acme-bot-token")
     slack.world.add_workspace(BETA, "Beta", token=None)
     made = make_world(
@@ -45,7 +45,7 @@ async def many(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def install(world: World, team: str, *, org: bool = False, steal_state: bool = False) -> aiohttp.ClientResponse:
-    """Do what a browser does: install page, Slack's consent, back to us."""
+    """Install as a browser does: the install page, Slack's consent, the redirect back."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         async with browser.get(f"{world.base_url}/slack/install", allow_redirects=False) as first:
             target = URL(first.headers["Location"])
