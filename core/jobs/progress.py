@@ -11,7 +11,7 @@ import structlog
 
 from core.domain.errors import DeliveryError, DeliveryRefused
 from core.domain.job import Job, Progress
-from core.ports import Clock, NotOwner, Reply
+from core.ports import Clock, EditableForLimitedTime, NotOwner, Reply
 from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -63,6 +63,9 @@ class ProgressLoop:
         self._min_interval_s = min_interval_s
         self._newest: tuple[Job, Progress] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._last_edit: asyncio.Task[None] | None = None
+        self._last_edit_at = 0.0
+        self._shown: tuple[Job, Progress] | None = None
         self._editing = False
         self._answered = Flag()
         self._refusal: DeliveryRefused | None = None
@@ -90,6 +93,9 @@ class ProgressLoop:
         """
         task, self._task, self._newest = self._task, None, None
         self.dead = True
+        if self._last_edit is not None:
+            self._last_edit.cancel()
+            await asyncio.gather(self._last_edit, return_exceptions=True)
         if task is None:
             return self._unsure
         if self._editing:
@@ -103,10 +109,28 @@ class ProgressLoop:
         """Edit until nothing new has come for one interval. A quiet job keeps no task: thousands may wait at once."""
         while not self.dead and self._newest is not None:
             newest, self._newest = self._newest, None
+            self._shown = newest
             await self._edit(*newest)
             if not self.dead:
                 await self._clock.sleep(self._min_interval_s)
         self._task = None
+
+    async def _plan_last_edit(self, job: Job) -> None:
+        """Where the message may become final before the job ends: edit it once more in time."""
+        if not isinstance(self._reply, EditableForLimitedTime):
+            return
+        at = await self._reply.last_edit_at(job)
+        if at is None or at <= self._last_edit_at:
+            return
+        if self._last_edit is not None:
+            self._last_edit.cancel()
+        self._last_edit_at = at
+        self._last_edit = asyncio.create_task(self._edit_in_time(), name=f"last-edit-{job.id}")
+
+    async def _edit_in_time(self) -> None:
+        await self._clock.sleep(max(0.0, self._last_edit_at - self._clock.now()))
+        if self._shown is not None:
+            self.show(*self._shown)
 
     async def _edit(self, job: Job, progress: Progress) -> None:
         self._editing, began_at = True, self._clock.now()
@@ -116,6 +140,8 @@ class ProgressLoop:
                     await self._check_owner()
                 await self._reply.progress(job, progress)
                 self._unsure = False
+                if not self.dead:
+                    await self._plan_last_edit(job)
                 if self._share is not None and self._clock.now() >= self._share_at:
                     self._share_at = self._clock.now() + _SHARE_EVERY_S
                     await self._share(job, progress)

@@ -86,6 +86,14 @@ class RepeatsFinalEdit(Protocol):
         """The same reply, but it only repeats the final edit of existing messages and posts none."""
 
 
+@runtime_checkable
+class EditableForLimitedTime(Protocol):
+    """A reply whose message may become final while its job still runs."""
+
+    async def last_edit_at(self, job: Job) -> float | None:
+        """When (unix seconds) `progress` has to be called for the last time; None where the message stays editable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Download:
     """How to fetch an attachment now. Only `hosts` are trusted, and only they are sent `headers`."""

@@ -204,6 +204,11 @@ class JobMessageStore:
         kept = await self._tokens.get(job_id)
         return kept.token if kept is not None and kept.is_reachable(self._clock.now()) else None
 
+    async def token_expires_at(self, job_id: str) -> float:
+        """When the saved token ends (unix seconds); 0 without one."""
+        kept = await self._tokens.get(job_id)
+        return kept.expires_at if kept is not None else 0.0
+
     async def forget_token(self, job_id: str) -> None:
         await self._tokens.delete(job_id)
 

@@ -30,6 +30,9 @@ REQUEST_MAX_BYTES = 25 * MIB - 64 * KIB
 """Discord takes 25 MiB per request ("maximum request size when sending a message", message page, read 2026-11-22),
 also in boosted servers; 64 KiB are left for the other parts of the request."""
 
+LAST_EDIT_BEFORE_EXPIRY_S = 30.0
+"""Leaves room for an edit that is tried again."""
+
 PREVIEW_CEILING_PX = 9500 * 9500
 PREVIEW_CEILING_BYTES = 73 * MIB
 """Clients show no picture above these (observed, discord-api-docs thread 6392, read 2026-11-22)."""
@@ -127,10 +130,19 @@ class DiscordReply:
 
     async def progress(self, job: Job, progress: Progress) -> None:
         """Edit the message once. The card says so when nothing can be shown here after 15 minutes."""
-        one_window = self._address.ephemeral or not self._address.bot_inside
-        expires_at = self._address.expires_at if one_window else None
-        card = cards.working(job, progress, self._address.locale, ends_at=expires_at, **self._reader(job, ""))
+        last, reader = await self.last_edit_at(job), self._reader(job, "")
+        if last is not None and self._clock.now() >= last:
+            card = cards.no_longer_updated(job, self._address.locale, **reader)
+        else:
+            card = cards.working(job, progress, self._address.locale, ends_at=last, **reader)
         await self._messenger(job).edit(payload_of(card))
+
+    async def last_edit_at(self, job: Job) -> float | None:
+        """Shortly before the token expires, where nothing else can edit the message."""
+        if self._address.bot_inside and not self._address.ephemeral:
+            return None
+        renewed_until = await self._job_messages.token_expires_at(job.id)
+        return max(self._address.expires_at, renewed_until) - LAST_EDIT_BEFORE_EXPIRY_S
 
     async def _put(self, job: Job, card: Callable[[Placement], Card]) -> None:
         await self._messenger(job).put(Payload(card))

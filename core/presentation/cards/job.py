@@ -106,6 +106,16 @@ def received(job: Job, locale: str, *, shared: bool = False, named: bool = True)
     )
 
 
+def no_longer_updated(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
+    """The last words of a message that becomes final while the job runs. True however the job ends."""
+    told = tr(
+        "This message can't be updated any longer. The result comes to you as a direct message, or waits in /history.",
+        locale,
+    )
+    small = _requester(job, locale, shared and not named)
+    return Card("info", name=job.source.name, paragraphs=lines(told), small=small, summary=_about(job, told, locale))
+
+
 def _beside_title(progress: Progress, stage: str, locale: str) -> tuple[Line, ...]:
     """The stage; only the percentage while upscaling, because the title already says that."""
     if progress.awaits is not None:

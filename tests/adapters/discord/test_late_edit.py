@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import DeliveryRefused
-from core.ports import RepeatsFinalEdit
+from core.domain.job import Progress
+from core.ports import EditableForLimitedTime, RepeatsFinalEdit
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.adapters.discord.whole import whole_bot
@@ -50,3 +51,22 @@ async def test_what_is_said_once_more_is_posted_nowhere(bot: Bot) -> None:
     with pytest.raises(DeliveryRefused):
         await reply.final_edit_only().finished(bot.core.jobs[job_id], ())
     assert (bot.discord.messages(), bot.discord.dms()) == ([], [])
+
+
+async def test_a_message_that_only_its_token_can_edit_ends_in_words_before_the_token_does(bot: Bot) -> None:
+    started, job_id = await bot.upscaling({"private": True})
+    reply, job = bot.core.reply(job_id), bot.core.jobs[job_id]
+    assert isinstance(reply, EditableForLimitedTime)
+    last = await reply.last_edit_at(job)
+    assert last is not None
+    away_s = last - bot.core.clock.now() + 1
+    assert 800 < away_s < 890
+    bot.core.shifted.offset_s += away_s
+    bot.discord.clock.advance(away_s)
+    await bot.core.progress(job_id, Progress("upscaling", percent=50))
+    message = await started.answer(lambda message: "can't be updated any longer" in message.text)
+    assert message.labels == []
+    _, public_id = await bot.upscaling()
+    public = bot.core.reply(public_id)
+    assert isinstance(public, EditableForLimitedTime)
+    assert await public.last_edit_at(bot.core.jobs[public_id]) is None

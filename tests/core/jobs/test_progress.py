@@ -203,3 +203,37 @@ def test_a_flood_of_jobs_leaves_a_bounded_number_of_events(clock: FakeClock) -> 
         bus.publish(dataclasses.replace(job, state=JobState.FAILED))
     kept = [len(bus.recent(str(number), 0)) for number in range(1_000)]
     assert (sum(map(bool, kept)), max(kept), kept[-1]) == (200, 16, 16)
+
+
+class _Brief:
+    """A reply whose message becomes final while its job runs; `until` may be renewed."""
+
+    def __init__(self, reply: Any, until: float) -> None:
+        self.progress, self.until = reply.progress, until
+
+    async def last_edit_at(self, job: Job) -> float:
+        return self.until
+
+
+async def test_a_message_that_becomes_final_is_edited_once_more_in_time(clock: FakeClock, adapter: FakeAdapter) -> None:
+    began = clock.now()
+    reply = _Brief(adapter.reply(JOB.reply, cast(Any, Notes())), began + 50)
+    loop = ProgressLoop(cast(Any, reply), clock, min_interval_s=INTERVAL_S)
+    loop.show(JOB, Progress("waiting", position=3))
+    await clock.advance(49)
+    shown = adapter.messages["m"].shown
+    assert len(shown) == 1
+    reply.until += 30  # by a click on the message
+    await clock.advance(1)
+    assert len(shown) == 2
+    await clock.advance(29)
+    assert len(shown) == 2
+    await clock.advance(3600)
+    assert [state.at - began for state in shown] == [0, 50, 80]
+    assert clock.sleepers == 0
+    loop.show(JOB, Progress("waiting", position=2))
+    reply.until += 7200
+    await clock.advance(INTERVAL_S)
+    await loop.stop()
+    await clock.advance(9000)
+    assert len(shown) == 4
