@@ -240,8 +240,9 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
         raise SettingsError(problems)
     values, typed = _environment(env_file)
     values |= given
-    found = list(_packages())
-    platforms = [platform for name, module in found if (platform := _platform(name, module, values, problems))]
+    found = [(name, importlib.import_module(f"adapters.{name}")) for name in platform_names()]
+    validated = ((name, _validated(module.Settings, values, problems), module) for name, module in found)
+    platforms = [Platform(name, part, module) for name, part, module in validated if part is not None]
     own: Settings | None = _validated(Settings, values, problems)
     if own is not None and own.backend == "fal" and own.fal_key is None:
         problems.append("UPSCALE_BACKEND is fal, so FAL_KEY must be set.")
@@ -272,16 +273,6 @@ def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]
 
 def platform_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(adapters.__path__) if module.ispkg)
-
-
-def _packages() -> list[tuple[str, Any]]:
-    """Import every adapter's package, which exports `Settings` and `create`."""
-    return [(name, importlib.import_module(f"adapters.{name}")) for name in platform_names()]
-
-
-def _platform(name: str, module: Any, values: Mapping[str, str], problems: list[str]) -> Platform | None:
-    settings = _validated(module.Settings, values, problems)
-    return Platform(name, settings, module) if settings is not None else None
 
 
 def _validated(kind: type[BaseModel], values: Mapping[str, Any], problems: list[str]) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any, Literal
 
 import structlog
+from structlog.typing import Processor
 
 from core.domain.untrusted_text import clean
 
@@ -88,16 +89,15 @@ def _host_only(match: re.Match[str]) -> str:
     return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0].rpartition('@')[2]}/…"
 
 
-class _Redaction:
-    """A structlog processor. `secrets` are values to remove wherever they occur."""
+def _redaction(secrets: Iterable[str]) -> Processor:
+    """Make a structlog processor. `secrets` are values to remove wherever they occur."""
+    known = tuple(sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True))
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = tuple(sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True))
+    def process(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        own = event.items()
+        return {key: value if key.startswith("_") else _redact_named(key, value, known, 0) for key, value in own}
 
-    def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        kept = {key: value for key, value in event.items() if key.startswith("_")}
-        shown = {key: _redact_named(key, value, self._secrets, 0) for key, value in event.items() if key not in kept}
-        return {**shown, **kept}
+    return process
 
 
 def configure(
@@ -116,7 +116,7 @@ def configure(
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if pretty else "iso", utc=not pretty),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        _Redaction(secrets),
+        _redaction(secrets),
     ]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

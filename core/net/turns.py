@@ -30,7 +30,6 @@ class Turns:
             self._waiting.setdefault(client, deque()).append(begin)
 
     async def wait(self, client: str) -> None:
-        """Return when it is this client's turn."""
         turn = asyncio.Event()
         self.add(client, turn.set)
         await turn.wait()

@@ -11,7 +11,6 @@ uncharged. Each restore starts a new epoch, which `ledger_meta` records.
 
 import dataclasses
 import json
-import shutil
 import time
 import zipfile
 from collections.abc import Sequence
@@ -160,12 +159,10 @@ async def restore(database: Database, file: Path, vault: Vault, *, at: float) ->
 
 
 async def _release_holds(database: Database, vault: Vault) -> None:
-    """Release the holds of the jobs that the restore ended."""
     clock = SystemClock()
     store = SqlJobStore(database, vault, clock)
     settings = LedgerSettings((), ZoneInfo("UTC"))
     ledger = SqlLedger(database, clock, settings)
-
     try:
         await ledger.sweep(store.is_unfinished, older_than_s=-settings.hold_ttl_s)
     finally:
@@ -253,9 +250,7 @@ def restore_pictures(file: Path, data_dir: Path, folders: Sequence[str]) -> int:
             parts = Path(item.filename).parts
             if len(parts) < 3 or parts[0] != "files" or parts[1] not in folders or ".." in parts or item.is_dir():
                 continue
-            target = data_dir.joinpath(*parts[1:])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(item) as source, target.open("wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)
+            item.filename = "/".join(parts[1:])
+            archive.extract(item, data_dir)
             count += 1
     return count

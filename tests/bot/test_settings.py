@@ -1,5 +1,6 @@
 """What an operator can set, and what is said about mistakes."""
 
+import importlib
 import itertools
 import re
 import subprocess
@@ -11,9 +12,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from bot import settings as bot_settings
 from bot.providers import ledger_settings
-from bot.settings import Settings, SettingsError, load, secret
+from bot.settings import Settings, SettingsError, load, platform_names, secret
 from core.budgets.rules import RuleSet
 from tests.core.storage.ledger_kit import USD, member
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"^# ([A-Z][A-Z0-9_]+)=(.*)$")
 NOT_SETTINGS = {"platforms", "warnings"}
 WEB_HOST_ALONE = "WEB_HOST must be a host's name or address alone, such as 127.0.0.1; its port is WEB_PORT."
-PLATFORMS = ", ".join(name for name, _ in bot_settings._packages())
+PLATFORMS = ", ".join(platform_names())
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _adapter_settings() -> list[type[BaseModel]]:
-    return [module.Settings for _, module in bot_settings._packages()]
+    return [importlib.import_module(f"adapters.{name}").Settings for name in platform_names()]
 
 
 def _load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:

@@ -1,6 +1,7 @@
 """Paths of a job's pictures on this machine, copies in the object store, and deletion. Decodes no picture."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -105,22 +106,21 @@ class JobFiles:
 
     async def upload_bytes(self, relative: str) -> int:
         """Return the size of an upload; 0 if it is gone, is not an upload, or is hard-linked into a job's folder."""
-        path = self.absolute(relative) if relative else None
-        if path is None or path.parent != self.data_dir / "uploads":
-            return 0
-        try:
-            stat = path.stat()
-        except OSError:
-            return 0
-        return stat.st_size if stat.st_nlink == 1 else 0
+        with contextlib.suppress(OSError):
+            if self._is_upload(relative):
+                stat = self.absolute(relative).stat()
+                return stat.st_size if stat.st_nlink == 1 else 0
+        return 0
 
     async def remove_upload(self, relative: str) -> None:
         """Delete an upload by its original path; paths elsewhere are ignored."""
-        path = self.absolute(relative)
-        if relative and path.parent == self.data_dir / "uploads":
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+        if self._is_upload(relative):
+            await asyncio.to_thread(self.absolute(relative).unlink, missing_ok=True)
             if self._objects is not None:
                 await self._objects.delete(relative)
+
+    def _is_upload(self, relative: str) -> bool:
+        return bool(relative) and self.absolute(relative).parent == self.data_dir / "uploads"
 
     async def delete_old_uploads(self, older_than_s: float, now: float) -> None:
         """Delete old uploads, which never became a job, or whose job has its own copy."""

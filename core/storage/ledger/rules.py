@@ -204,25 +204,15 @@ def rules_version(connection: Connection) -> str:
 def rules_of(rows: Iterable[Any]) -> Iterator[Rule]:
     """Parse rows of `ledger_limits`; rows that only a newer release running beside this one knows are skipped."""
     for row in rows:
+        source: Literal["operator", "moderator"]
+        source = "operator" if row.platform.startswith(OPERATOR_PREFIX) else "moderator"
+        platform = row.platform.removeprefix(OPERATOR_PREFIX)
         try:
-            yield _rule(row)
+            kinds = ScopeKind(row.scope), Measure(row.measure), Window(row.window)
         except ValueError:
             log.warning("limit_not_known", scope=row.scope, measure=row.measure, window=row.window)
-
-
-def _rule(row: Any) -> Rule:
-    by_operator = row.platform.startswith(OPERATOR_PREFIX)
-    return Rule(
-        ScopeKind(row.scope),
-        Measure(row.measure),
-        Window(row.window),
-        row.amount,
-        "operator" if by_operator else "moderator",
-        row.platform.removeprefix(OPERATOR_PREFIX),
-        row.workspace_id,
-        row.scope_id,
-        model=row.model,
-    )
+            continue
+        yield Rule(*kinds, row.amount, source, platform, row.workspace_id, row.scope_id, model=row.model)
 
 
 def load_rules(connection: Connection, version: str, operator: Sequence[Rule], keys: CounterNames, now: float) -> Rules:

@@ -60,7 +60,7 @@ class SqlLedger:
         return cast(HoldAnswer, await self._call(AdmitCall(request.key, request)))
 
     async def admit(self, key: str) -> HoldAnswer:
-        """AdmitCall for a slot for a waiting hold. Raises LedgerUnavailable if nothing is held under this key."""
+        """Ask for a slot for a waiting hold. Raises LedgerUnavailable if nothing is held under this key."""
         return cast(HoldAnswer, await self._call(AdmitCall(key)))
 
     async def touch(self, keys: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class SqlLedger:
         await self._call(HoldCall(key, lambda snapshot: reserve.release(snapshot, key, "release"), owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
-        """HoldCall a settled charge to this amount by an `adjust` entry; returns the difference in nano-dollars."""
+        """Change a settled charge to this amount by an `adjust` entry; returns the difference in nano-dollars."""
         work = HoldCall(key, lambda snapshot: reserve.correct(snapshot, key, amount_nanousd, megapixels, note))
         return cast(int, await self._call(work))
 
