@@ -41,8 +41,8 @@ async def _round(app: App, picture: Path, number: int) -> None:
     await asyncio.gather(*(ended(app, job.id) for job in jobs))
 
 
-async def _upkeep(app: App) -> None:
-    for task in (*app.own_tasks, *app.maintenance.maintenance_tasks):
+async def _maintain(app: App) -> None:
+    for task in (*app.process_tasks, *app.maintenance.maintenance_tasks):
         await task.work()
 
 
@@ -82,7 +82,7 @@ async def soak(seconds: float) -> dict[str, Any]:
             while time.monotonic() < began + seconds or len(seen) < 10:
                 await _round(app, picture, len(seen))
                 clock.ahead_s += JUMP_S
-                await _upkeep(app)
+                await _maintain(app)
                 seen.append(_seen(folder / "data"))
     fifth = len(seen) // 5
     middle, last = seen[2 * fifth : 3 * fifth], seen[-fifth:]

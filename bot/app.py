@@ -95,11 +95,11 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._refused = ""
         self.on_ready: Callable[[str], None] = lambda _: None
-        self._storage()
-        self._core()
-        self._outside()
+        self._make_storage()
+        self._make_core()
+        self._make_adapters()
 
-    def _storage(self) -> None:
+    def _make_storage(self) -> None:
         s = self.settings
         self.database = Database.connect(s.database)
         keys, shared = (secret(s.secret_key), secret(s.secret_key_old)), not self.database.is_sqlite
@@ -112,7 +112,7 @@ class App:
         places = (s.database, s.data_dir / "replicas", self.replicas, self.work.arrived)
         self.roster = make_roster(self.database, *places)
 
-    def _core(self) -> None:
+    def _make_core(self) -> None:
         s = self.settings
         collector = s.otel_exporter_otlp_endpoint
         self.metrics = PrometheusMetrics(VERSION, StageSpans(collector, VERSION) if collector else None, s.role)
@@ -155,11 +155,11 @@ class App:
         self.members = Accounts(self.ctx, self.state, self.budget)
         parts = (self.ctx, engine if self.runs_jobs else self.work, self.members, self.budget)
         self.service = JobService(*parts, allow_unsafe=s.allow_unsafe, allowlist=self.allowlist)
-        self._upkeep(engine)
+        self._make_maintenance(engine)
 
-    def _upkeep(self, engine: Engine) -> None:
+    def _make_maintenance(self, engine: Engine) -> None:
         self.engine = engine
-        self.own_tasks = (  # of every process that serves, whatever its role
+        self.process_tasks = (  # run in every serving process, whatever its role
             *Gauges(self.ctx, self.settings.data_dir, self.replicas).maintenance_tasks(),
             MaintenanceTask("connections", 60, self.database.close_idle),
         )
@@ -168,7 +168,7 @@ class App:
             work=self.work, extra=budget_maintenance(self.budget, self.ctx, self.state, self.settings),
         )  # fmt: skip
 
-    def _outside(self) -> None:
+    def _make_adapters(self) -> None:
         s = self.settings
         gate = TokenGate(secret(s.web_token), self.clock, TrustedProxies.of(s.trusted_proxies))
         context = AdapterContext(
@@ -224,16 +224,16 @@ class App:
             self._forget_old_engine()
         if not self.serve:
             return
-        self.own(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
-        tasks = (*self.own_tasks, *(self.maintenance.maintenance_tasks if self.runs_jobs else ()))
-        self.own(repeat_all(tasks), "maintenance")
+        self.start_task(watch(self.roster, self.maintenance.take_over if self.takes_over else None), "roster")
+        tasks = (*self.process_tasks, *(self.maintenance.maintenance_tasks if self.runs_jobs else ()))
+        self.start_task(repeat_all(tasks), "maintenance")
         await self.http.start()
         for adapter in self.adapters.values():
             serve = adapter.serve
             if not self.takes_requests and isinstance(adapter, RepliesOnly):
                 serve = adapter.serve_replies
             told = (self._refuse, lambda name: self.on_ready(name))
-            self.own(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
+            self.start_task(supervise(adapter.name, serve, self.stopping, *told), adapter.name)
 
     def _forget_old_engine(self) -> None:
         """Delete the SQLite file of the job engine of older releases; everything needed is in the jobs' rows."""
@@ -241,7 +241,7 @@ class App:
             for end in ("", "-wal", "-shm"):
                 (self.settings.data_dir / f"{_OLD_ENGINE}{end}").unlink(missing_ok=True)
 
-    def own(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def start_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run a task until the app closes."""
         self._tasks.append(asyncio.create_task(work, name=name))
 

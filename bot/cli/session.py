@@ -110,7 +110,7 @@ async def _serve(found: Settings) -> int:
             raise CommandError(
                 "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
             )
-        app.own(repeat_all([garbage_task(lambda: len(app.pipeline.jobs_here))]), "garbage")
+        app.start_task(repeat_all([garbage_task(lambda: len(app.pipeline.jobs_here))]), "garbage")
         _greet(found, app.http.port)
         return await app.run()
 

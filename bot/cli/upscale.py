@@ -26,7 +26,7 @@ from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, disk_err
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
-from core.domain.job import Job, JobState, ReplyAddress, Source, UpscaleRequest, job_id_for
+from core.domain.job import Job, JobState, Quote, ReplyAddress, Source, UpscaleRequest, job_id_for
 from core.domain.job import Progress as JobProgress
 from core.domain.parameters.grammar import parse
 from core.images.renditions import JobMedia
@@ -199,8 +199,7 @@ class _Run:
         """Ask about the price, one question at a time. No answer counts as no."""
         if job.quote is None:
             return
-        others = (f"model={name} makes it for {cents(cost, 'en')}." for name, cost in job.quote.others)
-        asked = " ".join((quote_text(job.quote, "en"), *others))
+        asked = price_question(job.quote)
         async with self._asking:
             self.bars.stop()
             try:
@@ -277,3 +276,8 @@ class _Run:
             return
         if job.remote is not None and job.remote.submit != "none" and not job.state.terminal:
             err.print(cancel_pending_text("en"))
+
+
+def price_question(quote: Quote) -> str:
+    others = (f"model={name} makes it for {cents(cost, 'en')}." for name, cost in quote.others)
+    return " ".join((quote_text(quote, "en"), *others))

@@ -1,1 +1,1 @@
-"""Logs, metrics, and what the operator is told."""
+"""Logs, metrics, traces, and alerts for the operator."""

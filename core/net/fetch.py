@@ -23,9 +23,9 @@ from core.net.speed import LeastSpeed
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_REDIRECTS: Final = 5
 """The limit of fal's own toolkit (read 2026-11-22)."""
-_REDIRECTS: Final = {301, 302, 303, 307, 308}
-_GONE: Final = {404, 410}
-_WORTH_A_RETRY: Final = {500, 502, 503, 504}
+_REDIRECT_STATUSES: Final = {301, 302, 303, 307, 308}
+_GONE_STATUSES: Final = {404, 410}
+_RETRYABLE_STATUSES: Final = {500, 502, 503, 504}
 _HEADERS: Final = {
     hdrs.USER_AGENT: "UpscaleBot/1.0 (fetches the one image that a person asked for)",
     hdrs.ACCEPT: "image/*,*/*;q=0.5",
@@ -176,7 +176,7 @@ class _Fetch:
                 self._guard.check_url(url, redirected=hop > 0)
                 headers = self._headers if self._may_see_headers(url) else {}
                 async with session.get(url, headers=headers, allow_redirects=False) as response:
-                    if response.status not in _REDIRECTS:
+                    if response.status not in _REDIRECT_STATUSES:
                         answer.reschedule(None)
                         return await self._save(response, dest)
                     url = self._next(response, url)
@@ -216,11 +216,11 @@ class _Fetch:
             raise _Retryable(DownloadFailed(reason="truncated"))
 
     def _check_status(self, status: int) -> None:
-        if status in _GONE:
+        if status in _GONE_STATUSES:
             raise DownloadFailed(reason="gone", status=status)
         if status != 200:
             failure = DownloadFailed(reason="status", status=status)
-            raise _Retryable(failure) if status in _WORTH_A_RETRY else failure
+            raise _Retryable(failure) if status in _RETRYABLE_STATUSES else failure
 
     def _refuse_page(self, first: bytes) -> None:
         """Refuse a web page. On a platform's own host that is its login page."""

@@ -1,4 +1,4 @@
-"""Runs commands as `python -m bot` does, but in this process: starting Python anew takes longer than a command."""
+"""Run commands as `python -m bot` does, but in this process: starting Python takes longer than a command."""
 
 import asyncio
 import io
@@ -16,7 +16,7 @@ LIMIT_S = 90
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Only what a process needs; none of our settings."""
+    """The variables that a process needs; none of our settings."""
     kept = {name: value for name in ("PATH", "HOME", "LANG", "TMPDIR") if (value := os.environ.get(name))}
     return {
         **kept,
@@ -30,7 +30,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Done:
-    """What a finished command left behind."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -43,7 +43,7 @@ class Done:
 
 
 class Commands:
-    """Call it with the words of a command and the variables that are set."""
+    """Call it with the arguments of a command and its environment variables."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._folder = folder
@@ -64,11 +64,11 @@ class Commands:
         return Done(left.value.code if isinstance(left.value.code, int) else 0, captured.out, captured.err)
 
     async def beside(self, *arguments: str, **more: str) -> Done:
-        """While an emulator runs here. Not for `run` and `upscale`, which hear signals."""
+        """Run a command while an emulator runs here. Not for `run` and `upscale`, which handle signals."""
         return await asyncio.to_thread(self, *arguments, **more)
 
     async def process(self, *arguments: str, given: bytes = b"", **more: str) -> Done:
-        """In a process of its own, with `given` on its standard input."""
+        """Run a command in a process of its own, with `given` on its standard input."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", *arguments,
             cwd=self._folder,

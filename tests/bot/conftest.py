@@ -1,4 +1,4 @@
-"""The commands of this room, and the services that some of them talk to."""
+"""Fixtures: the commands of the terminal, and the services that some of them use."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator

@@ -47,7 +47,7 @@ SANDBOX = {"UPSCALE_BACKEND": "sandbox", **dict.fromkeys(UNLIMITED, "")}
 
 
 class Bot:
-    """`python -m bot run` in a folder of its own. The log is in `events` as far as it was read."""
+    """`python -m bot run` in a folder of its own. `events` has the log as far as it was read."""
 
     def __init__(self, data_dir: Path, env: dict[str, str]) -> None:
         self.data_dir = data_dir
@@ -63,7 +63,6 @@ class Bot:
         return self.process.pid
 
     def environment(self) -> dict[str, str]:
-        """The environment that it starts in."""
         keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         given = {
             **keep, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "DATA_DIR": str(self.data_dir), "WEB_PORT": "0",
@@ -106,12 +105,12 @@ class Bot:
         os.kill(self.pid, number)
 
     async def kill(self) -> None:
-        """kill -9, and everything that died with it is gone when this returns."""
+        """kill -9; returns when its child processes have ended too."""
         self.signal(signal.SIGKILL)
         await self.ended()
 
     async def ended(self, within_s: float = 30.0) -> int:
-        """The exit code, once it has ended."""
+        """Wait for its end; returns the exit code."""
         assert self.process is not None
         async with asyncio.timeout(within_s):
             code = await self.process.wait()
@@ -130,12 +129,11 @@ class Bot:
 
     @property
     def log(self) -> str:
-        """All that it said so far."""
         return (self.data_dir / "log").read_text()
 
     @property
     def name(self) -> str:
-        """What the process calls itself; changes with every start."""
+        """The process's name; changes with every start."""
         return next(str(event["process"]) for event in reversed(self.events) if event.get("event") == "signed_in")
 
     async def __aenter__(self) -> Bot:
@@ -149,7 +147,7 @@ class Bot:
         await self.close()
 
     async def command(self, *arguments: str) -> tuple[int, str]:
-        """Run `python -m bot …` as the operator of this bot would; the exit code and everything it said."""
+        """Run `python -m bot …` with the settings of this bot; returns the exit code and the output."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", *arguments,
             cwd=self.data_dir, env=self.environment(), stdin=asyncio.subprocess.DEVNULL,
@@ -159,7 +157,6 @@ class Bot:
         return process.returncode or 0, said.decode()
 
     def errors(self) -> list[dict[str, Any]]:
-        """What it logged as an error."""
         return [event for event in self.events if event.get("level") in {"error", "critical"}]
 
 
@@ -167,7 +164,7 @@ class Bot:
 async def on_both_platforms(
     data_dir: Path, fal: FalEmulator
 ) -> AsyncIterator[tuple[Bot, DiscordEmulator, SlackEmulator]]:
-    """One process, connected to Discord and to Slack; neither it nor the emulators may have anything to complain of."""
+    """One process, connected to Discord and to Slack; neither it nor the emulators may report an error."""
     async with DiscordEmulator() as discord, SlackEmulator(processing_s=0.03) as slack:
         discord.limits.everything = (10_000, 1.0)
         async with Bot(data_dir, fal.env() | discord.env() | slack.env()) as bot:
@@ -184,7 +181,7 @@ until = partial(core.until, within_s=30.0, every_s=0.02)
 
 
 def picture(width_px: int, height_px: int, salt: int) -> bytes:
-    """A small real PNG that no other salt has."""
+    """A small real PNG, different for every salt."""
     band = pyvips.Image.gaussnoise(width_px, height_px, mean=128, sigma=40, seed=salt).cast("uchar")
     data: bytes = band.bandjoin([band, band]).copy(interpretation="srgb").pngsave_buffer(compression=1)
     return data
@@ -197,7 +194,7 @@ class Listening(Protocol):
 
 
 class Client:
-    """The HTTP API of one bot (change `bot` to go on at another). Jobs are known by a number, which is their seed."""
+    """The HTTP API of one bot (change `bot` to use another). Jobs are identified by a number, their seed."""
 
     def __init__(self, session: aiohttp.ClientSession, bot: Listening) -> None:
         self.session = session
@@ -215,7 +212,7 @@ class Client:
     async def post(
         self, number: int, *, width_px: int = 64, height_px: int = 48, text: str = "2x seed={seed}"
     ) -> dict[str, Any]:
-        """Hand a picture in; the answer (202), or a failure."""
+        """Post a picture; returns the response (202), or fails."""
         form = aiohttp.FormData()
         data = await asyncio.to_thread(picture, width_px, height_px, number)
         form.add_field("image", io.BytesIO(data), filename="a.png", content_type="image/png")
@@ -227,7 +224,7 @@ class Client:
             return body
 
     async def try_post(self, number: int) -> tuple[int, dict[str, Any]]:
-        """The status and the body of an attempt."""
+        """Post a picture once; returns the status and the body."""
         async with self.session.post(self.url("/api/jobs"), json={"url": f"https://example.org/{number}"}) as response:
             return response.status, await response.json()
 
@@ -242,7 +239,7 @@ class Client:
             return await response.read()
 
     async def finished(self, numbers: Sequence[int], *, within_s: float = 60.0) -> list[dict[str, Any]]:
-        """The jobs, once all have ended; what has ended is not asked for again."""
+        """Wait until all jobs have ended, polling only those that have not."""
         deadline, jobs = time.monotonic() + within_s, dict[int, dict[str, Any]]()
         while left := [n for n in numbers if n not in jobs or jobs[n]["state"] not in TERMINAL]:
             jobs |= {number: await self.job(number) for number in left}
@@ -260,12 +257,12 @@ async def client_of(bot: Listening) -> AsyncIterator[Client]:
 
 
 def accepted(fal: FalEmulator) -> Counter[int]:
-    """How many requests fal took for each job's seed."""
+    """Return how many requests fal accepted for each job's seed."""
     return Counter(int(job.model_input["seed"]) for job in fal.jobs.values())
 
 
 def check_receipts(jobs: Sequence[dict[str, Any]]) -> None:
-    """All succeeded, each charged once what fal bills for one megapixel."""
+    """Check that all succeeded, each charged once what fal bills for one megapixel."""
     for job in jobs:
         assert job["state"] == "succeeded", (job["state"], job.get("error"))
         assert job["receipt"]["charged_usd"] == PRICE_USD, job["receipt"]
@@ -273,7 +270,7 @@ def check_receipts(jobs: Sequence[dict[str, Any]]) -> None:
 
 
 async def check_ledger(url: str, *, jobs: int) -> None:
-    """Every job is charged once, and nothing is held."""
+    """Check that every job is charged once, and nothing is held."""
     e, h = tables_ledger.entries.c, tables_ledger.holds.c
     async with closing(Database.connect(url)) as database, database.read() as connection:
         sums = select(func.sum(e.used_nanousd), func.sum(e.held_nanousd))

@@ -1,4 +1,4 @@
-"""Requests as bytes, and those that no server should believe."""
+"""Raw HTTP requests, also malformed and forged ones."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ async def open_raw(port: int, data: bytes) -> tuple[asyncio.StreamReader, asynci
 
 
 async def ask_raw(port: int, data: bytes) -> bytes:
-    """Everything that the server answers until it closes."""
+    """Send bytes; returns everything that the server sends until it closes."""
     reader, writer = await open_raw(port, data)
     try:
         async with asyncio.timeout(ANSWER_LIMIT_S):
@@ -46,7 +46,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def attacks() -> dict[str, bytes]:
-    """Requests that a stranger may send; each must be a 4xx (or 503 where a service is away)."""
+    """Requests that a stranger may send; each must be a 4xx (or 503 if a service is not available)."""
     now = str(int(time.time()))
     multipart = {"Content-Type": "multipart/form-data; boundary=b"}
     return {

@@ -41,7 +41,7 @@ async def test_200_jobs_at_once_all_end_without_an_error_and_give_the_memory_bac
 
 
 def check_log(bot: Bot, fal: FalEmulator) -> None:
-    """No key, no link, no caption in any line."""
+    """Check that no line contains a key, a link or a caption."""
     log = (bot.data_dir / "log").read_text()
     for secret in (*fal.api_keys, *fal.admin_keys, "/files/", "natural> light"):
         assert secret not in log

@@ -1,4 +1,4 @@
-"""`backup` of a working bot and `restore`, with the real process: nothing is paid for or posted again."""
+"""`backup` of a running bot and `restore`, with the real process: nothing is paid for or posted again."""
 
 import asyncio
 import json
@@ -20,7 +20,6 @@ from tests.fakes.core import closing
 
 
 async def open_holds(url: str) -> list[str]:
-    """The jobs for which money is held."""
     holds = tables_ledger.holds.c
     async with closing(Database.connect(url)) as database, database.read() as connection:
         return list(await connection.scalars(select(holds.key).where(holds.state.in_(("waiting", "running")))))

@@ -1,4 +1,4 @@
-"""What anybody can do who merely opens a socket: nothing that others notice, no row, no traceback."""
+"""What a client can do without authentication: it affects no other client, and leaves no row and no traceback."""
 
 import asyncio
 import base64
@@ -98,7 +98,7 @@ async def test_silent_connections_give_way_to_a_request(world: World) -> None:
 
 
 class FakeHandler:
-    """A connection as the register sees it."""
+    """A connection as `Connections` uses it."""
 
     def __init__(self, *, is_waiting: bool) -> None:
         self.is_waiting = is_waiting
@@ -177,7 +177,6 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 async def whole_bot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
-    """The bot, served."""
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     async with App(load(None)) as app:
@@ -267,7 +266,7 @@ async def test_maintenance_deletes_claims_states_and_incidents_whose_time_is_ove
 
 
 async def test_a_refused_request_leaves_no_frames_until_everything_is_looked_through(world: World) -> None:
-    """A response that was raised would hold the frames that hold it."""
+    """A raised response and its frames would form a reference cycle."""
     world.server.bodies.body_timeout_s = 0.05
     await world.server.start()
     half = post("/fal/webhook/x", b"half", declared=100)

@@ -1,4 +1,4 @@
-"""`python -m bot job REF`: what an operator reads."""
+"""The output of `python -m bot job REF`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Store:
 
 @dataclasses.dataclass
 class Stand:
-    """The one part of the application that the command needs."""
+    """The part of the application that the command uses."""
 
     store: Store
 

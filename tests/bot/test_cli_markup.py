@@ -1,4 +1,4 @@
-"""What others wrote, in a terminal: shown as it is, never obeyed."""
+"""Text of others in a terminal: printed verbatim, never interpreted."""
 
 import json
 from collections.abc import Callable

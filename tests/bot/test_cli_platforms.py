@@ -1,4 +1,4 @@
-"""Commands and starts that meet a platform or fal, emulated on loopback."""
+"""Commands and starts that use a platform or fal, emulated on loopback."""
 
 from tests.bot.cli_kit import Commands
 from tests.emulators.discord import DiscordEmulator

@@ -1,4 +1,4 @@
-"""`python -m bot setup` against the emulators, as an operator answers it."""
+"""`python -m bot setup` with an operator's answers, against the emulators."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.emulators.slack import SlackEmulator
 
 @pytest.fixture
 def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder and an environment that knows nothing of ours, put back afterwards."""
+    """An empty folder and an environment without our settings, restored afterwards."""
     before = dict(os.environ)
     monkeypatch.chdir(tmp_path)
     yield tmp_path

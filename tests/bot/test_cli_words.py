@@ -1,4 +1,4 @@
-"""What the command line makes of words: arguments, file names, amounts, tables. No application is opened."""
+"""How the command line reads arguments, file names and amounts, and prints tables. No application is opened."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from bot.cli.files import Arguments, check_results_are_new, free_path, read_argu
 from bot.cli.jobs import as_json
 from bot.cli.limits import _print_limits, _print_rows, read_amount
 from bot.cli.main import cli
-from bot.cli.upscale import _question
+from bot.cli.upscale import price_question
 from core.budgets.reports import UsageRow
 from core.domain import money
 from core.domain.errors import LimitReached
@@ -139,7 +139,7 @@ def test_a_wrong_amount_is_one_sentence(text: str, measure: Measure) -> None:
 
 
 def job(**changes: object) -> Job:
-    """A job that ended well, with these changes."""
+    """A succeeded job, with these changes."""
     facts: dict[str, object] = {
         "id": "0123456789ab",
         "key": "cli:1",
@@ -180,7 +180,7 @@ def test_what_is_left_of_a_limit_never_looks_better_than_it_is(capsys: pytest.Ca
 
 def test_every_price_in_a_question_has_two_decimals_and_none_looks_lower_than_it_is() -> None:
     quote = replace(money.quote(400, 300, 2.0, 48_000_000), needs_confirmation=True, others=(("seedvr2", 48_000_000),))
-    assert re.findall(r"\$[\d.]*\d", _question(quote)) == ["$0.05", "$0.05"]
+    assert re.findall(r"\$[\d.]*\d", price_question(quote)) == ["$0.05", "$0.05"]
 
 
 def test_the_usage_has_two_decimals(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the deployment files promise: few rights, bounded shares, and no secrets in an image."""
+"""The deployment files: few permissions, resource limits, and no secrets in an image."""
 
 import inspect
 import json
@@ -40,7 +40,7 @@ def test_the_unit_bounds_memory_and_processes() -> None:
 
 
 def test_the_workers_and_the_bot_fit_into_every_limit_of_memory() -> None:
-    """One heavy picture at its bound, the other workers at a light share, the bot, and a chart."""
+    """One large picture at its limit, the other workers with small ones, the bot, and a chart."""
     workers = inspect.signature(ImageService).parameters["workers"].default
     light_bytes, bot_bytes, chart_bytes = HEAVY_BYTES + 100_000_000, 400_000_000, 200_000_000
     need_bytes = Bounds().address_space_bytes + (workers - 1) * light_bytes + bot_bytes + chart_bytes
@@ -105,7 +105,7 @@ def test_kubernetes_runs_it_without_rights_and_watches_what_exists() -> None:
 
 
 def test_the_steps_of_the_image_work_in_an_empty_folder(tmp_path: Path) -> None:
-    """What the Dockerfile copies, and nothing else, starts; its packages are those of this environment."""
+    """Exactly what the Dockerfile copies starts, with the packages of this environment."""
     text = (ROOT / "deploy" / "Dockerfile").read_text()
     copied = re.findall(r"(?m)^COPY (?!--from)(\S+) (\S+)$", text)
     for source, target in copied:

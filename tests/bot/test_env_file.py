@@ -1,4 +1,4 @@
-"""`.env` as people leave it: lines that cannot be read, names that are nearly right, and other encodings."""
+"""`.env` with mistakes: unreadable lines, misspelt names, and other encodings."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Every fault of fal's up to the picture, each in a job of its own, all at once in one real process, in both chats.
+"""Every fault of fal's up to the picture, each in a job of its own, concurrently in one real process, in both chats.
 
-One request taken by fal, one charge, nothing held; the picture made is the picture in the chat, or the words are true.
-A second round kills the process while every job is in the middle of its fault.
+fal accepts one request, one charge is made, nothing is held; the chat shows the picture or a true explanation. A second
+round kills the process while every job is in the middle of its fault.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ BLOCKED = Respond(403, json={"detail": "Content blocked"})
 
 @dataclass(frozen=True)
 class Case:
-    """What goes wrong, how often, and what is to be read; without `words` a picture is to be seen."""
+    """A fault, how often it occurs, and the expected text; without `words` a picture is expected."""
 
     route: str = ""
     fault: FaultKind | None = None
@@ -124,7 +124,7 @@ class OnDiscord:
         self._discord = discord
 
     async def ask(self, number: int) -> Callable[[], Said]:
-        """Hand a picture in; what can be read of it from then on."""
+        """Post a picture; returns the messages about it."""
         options = {"image": Upload(f"{number}.png", picture(*SIZE, number)), "factor": FACTOR, "seed": number}
         started = await self._discord.invoke("/upscale", options)
 
@@ -169,7 +169,7 @@ class Scene:
         return self.world.fal
 
     async def ask_all(self) -> dict[int, Callable[[], Said]]:
-        """Every fault is planned and every job begun; what can be read of each from then on."""
+        """Plan every fault and start every job; returns the messages about each."""
         for number in self.numbers:
             case = BY_NUMBER[number]
             if case.fault is not None:
@@ -181,7 +181,7 @@ class Scene:
         return dict(zip(self.numbers, await asyncio.gather(*asking), strict=True))
 
     async def all_end(self, read: dict[int, Callable[[], Said]]) -> dict[int, Said]:
-        """What can be read of each job, once all have ended."""
+        """Wait until all have ended; returns the messages about each job."""
         said: dict[int, Said] = {}
 
         def ended(number: int) -> bool:

@@ -1,4 +1,4 @@
-"""A full collection stops everything for as long as it takes, so that in a flood each one looks only at what is new."""
+"""A full collection blocks the event loop, so under load each one examines only new objects."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""A job that goes through everything leaves a sample of each figure that the alerts hang on."""
+"""A job sets every metric that the alerts use."""
 
 import dataclasses
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The one HTTP server, over loopback."""
+"""The HTTP server, over loopback."""
 
 import io
 import socket
@@ -23,7 +23,7 @@ JOB = "0123456789ab"
 
 
 class Mounted:
-    """An adapter as the server sees it."""
+    """The routes of an adapter."""
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         async def hello(_: web.Request) -> web.Response:
@@ -39,7 +39,7 @@ class Mounted:
 
 
 class World:
-    """A server with everything fake behind it."""
+    """A server with fakes behind it."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = HandClock()

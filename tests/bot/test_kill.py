@@ -1,4 +1,4 @@
-"""`kill -9` and worse, on the real process: every job goes on, is paid for once, and its receipt is right."""
+"""`kill -9` and worse, on the real process: every job is resumed, is paid for once, and its receipt is right."""
 
 import asyncio
 import signal
@@ -31,13 +31,13 @@ def env_of(fal: FalEmulator, database_url: str, **more: str) -> dict[str, str]:
 
 
 async def post_one(client: Client, tasks: list[asyncio.Task[object]], number: int) -> None:
-    """Hand a job in without waiting for the answer, which the kill may cut off."""
+    """Post a job without waiting for the response, which the kill may cut off."""
     tasks.append(asyncio.create_task(client.post(number)))
     await asyncio.sleep(0)
 
 
 async def at_every_stage(client: Client, fal: FalEmulator, tasks: list[asyncio.Task[object]]) -> list[int]:
-    """Six jobs, each stuck somewhere else; returns their numbers when they are all there."""
+    """Start six jobs, each stuck at another stage; returns their numbers when all have reached it."""
     fal.job_s = 0.05
     fal.faults.add("download", Slow(HELD_S), skip=1)  # the model's own download passes
     await post_one(client, tasks, 1)  # being fetched
@@ -105,7 +105,7 @@ async def test_a_job_under_way_in_the_release_before_goes_on_at_once_after_the_u
 
 
 async def as_in_0_2_0(url: str) -> None:
-    """The tables as they were before there were rows of what is under way, and with their own for alerts."""
+    """Change the tables to those of 0.2.0: without `work`, and with one for alerts."""
     async with closing(Database.connect(url)) as database, database.write() as connection:
         for statement in (
             *(() if database.is_sqlite else ("DROP VIEW handed_over",)),
@@ -140,7 +140,7 @@ async def test_on_postgresql_the_living_take_over_from_the_killed_the_ended_and_
 
 
 async def hand_in(client: Client, fal: FalEmulator, numbers: list[int]) -> None:
-    """Jobs that wait at fal when this returns."""
+    """Post jobs; returns when they wait at fal."""
     streams = len(fal.seen("stream"))
     await asyncio.gather(*(client.post(number) for number in numbers))
     await until(lambda: len(fal.seen("stream")) >= streams + len(numbers))
@@ -169,7 +169,7 @@ async def ended_by_sigterm(client: Client, fal: FalEmulator, ending: Bot, living
 
 
 async def frozen(client: Client, fal: FalEmulator, sleeping: Bot, watching: Bot) -> None:
-    """Its lock is still held, so nobody takes its jobs; thawed, it goes on as if nothing had been."""
+    """A stopped process keeps its lock, so that its jobs are not taken over; it continues when resumed."""
     client.bot = sleeping
     await hand_in(client, fal, [7, 8, 9])
     sleeping.signal(signal.SIGSTOP)
@@ -210,7 +210,7 @@ async def test_a_stopped_owner_that_was_taken_for_dead_posts_nothing_when_it_wak
 
 
 async def cut_leases(url: str) -> None:
-    """Cut the connections on which processes hold the locks of their names, as a broken network does."""
+    """Terminate the connections that hold the locks of the processes, as a broken network does."""
     async with closing(await asyncpg.connect(url)) as connection:
         ended = await connection.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'upscale-bot p-%'"
@@ -247,7 +247,7 @@ async def through_a_restart(server: object, tmp_path: Path) -> None:
 
 
 async def until_posted(client: Client, number: int) -> None:
-    """Hand a job in as soon as the bot takes one again."""
+    """Post a job as soon as the bot accepts one again."""
     async with asyncio.timeout(60):
         while True:
             try:

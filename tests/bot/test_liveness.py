@@ -1,4 +1,4 @@
-"""The liveness probe: answered at once where it is plain, and as any request where it is not."""
+"""The liveness probe: a plain one is answered immediately, any other like every request."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ PROBE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: kube-probe/1.3
 async def test_a_request_that_is_alone_is_answered_within_few_turns_of_the_loop(
     world: World, sent: bytes, most_turns: int
 ) -> None:
-    """Each of them lasts some ten milliseconds while others' jobs run."""
+    """Each iteration takes about ten milliseconds while jobs run."""
     await world.server.start()
     with socket.create_connection(("127.0.0.1", world.server.port)) as client:
         client.sendall(sent)
@@ -57,7 +57,7 @@ async def test_a_request_that_is_alone_is_answered_within_few_turns_of_the_loop(
     ],
 )
 async def test_a_probe_that_is_not_plain_is_judged_as_any_request(world: World, sent: bytes, status: bytes) -> None:
-    """Also where it comes in pieces."""
+    """Also if it arrives in pieces."""
     await world.server.start()
     assert (await ask_raw(world.server.port, sent)).split()[1] == status
     reader, writer = await open_raw(world.server.port, sent[:9])

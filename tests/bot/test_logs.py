@@ -1,4 +1,4 @@
-"""What log lines look like, and what never stands in them."""
+"""The format of log lines, and what they never contain."""
 
 import io
 import json

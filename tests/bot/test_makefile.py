@@ -1,4 +1,4 @@
-"""What `make` and `.ci/run` promise, as far as it can be looked at without running them."""
+"""The targets of `make` and `.ci/run`, as far as they can be checked without running them."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a member reads when fal does something odd: through the page's API, with the whole bot and short pauses."""
+"""What a member reads when fal misbehaves: through the page's API, with the whole bot and short pauses."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class Scene:
     number: int = 0
 
     async def job(self) -> dict[str, Any]:
-        """A new job, once it has ended."""
+        """Run a new job to its end."""
         self.number += 1
         await self.client.post(self.number)
         return (await self.client.finished([self.number]))[0]
 
     def explained(self, job: dict[str, Any], code: str, *words: str) -> None:
-        """The job ended with this error, in whole sentences, with its reference, and was taken at most once."""
+        """Check the error, its sentences and reference, and that fal accepted the job at most once."""
         error = job["error"]
         assert error["code"] == code
         for word in words:

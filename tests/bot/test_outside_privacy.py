@@ -1,4 +1,4 @@
-"""What is left on the disk when somebody wants it gone. The real process with the emulated model."""
+"""What is left on the disk after an erasure. The real process with the emulated model."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ from tests.emulators.fal import FalEmulator
 
 
 def pictures(data_dir: Path) -> list[str]:
-    """Every picture that lies there, under every name."""
     folders = (data_dir / "jobs", data_dir / "uploads")
     return [path.name for folder in folders for path in folder.rglob("*") if path.is_file()]
 

@@ -1,4 +1,4 @@
-"""The bot from outside: stopped while it starts or works, started with wrong settings. Real processes."""
+"""The real process: stopped while it starts or runs, or started with wrong settings."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""The installed package holds what the checkout holds, and starts under its own name."""
+"""The installed package contains what the checkout contains, and starts under its own name."""
 
 import subprocess
 import tomllib

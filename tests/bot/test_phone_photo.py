@@ -27,7 +27,7 @@ _ORIENTATION = 0x0112
 
 
 def photo(width_px: int, height_px: int) -> bytes:
-    """A JPEG as a phone held upright writes it: lying, with the orientation beside it."""
+    """A JPEG as an upright phone writes it: in landscape, with an EXIF orientation."""
     grey = Image.radial_gradient("L").resize((width_px, height_px))
     image = Image.merge("RGB", (grey, grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT), grey))
     draw = ImageDraw.Draw(image)
@@ -40,10 +40,10 @@ def photo(width_px: int, height_px: int) -> bytes:
 
 
 class Chat(Protocol):
-    """One platform as a member uses it. An answer is its text and its buttons."""
+    """One platform as a member uses it. An answer is a text and buttons."""
 
     async def ask(self, picture: bytes, text: str) -> tuple[str, list[str]]:
-        """Hand the picture in; what came of it, once nothing is under way."""
+        """Post the picture; returns the answer when the job has ended or waits."""
 
     async def press(self, label: str) -> tuple[str, list[str]]:
         """Press a button of the last answer."""
@@ -121,7 +121,7 @@ class World:
     fal: FalEmulator
 
     def newest_result(self) -> tuple[int, int, int]:
-        """Width, height and dots per inch of the whole file, as it is kept."""
+        """Return width, height and dots per inch of the kept file."""
         files = sorted((self.bot.data_dir / "jobs").rglob("result.*"), key=lambda path: path.stat().st_mtime)
         shown = pyvips.Image.new_from_file(str(files[-1]))
         return shown.width, shown.height, round(shown.xres * 25.4)

@@ -11,7 +11,7 @@ PUBLIC_URL, WEB_TOKEN = "https://pictures.example.org", "a token of the page for
 
 
 async def _shared_by(client: Client, bot: Bot, number: int) -> str:
-    """The path of the address that this process hands out for a result."""
+    """Return the path of the link that this process makes for a result."""
     client.bot = bot
     async with client.session.post(client.url(f"/api/jobs/{client.job_id(number)}/share")) as answer:
         address = str((await answer.json())["url"])
@@ -20,7 +20,7 @@ async def _shared_by(client: Client, bot: Bot, number: int) -> str:
 
 
 async def _shown_by(client: Client, bot: Bot, path: str) -> tuple[int, int]:
-    """The status of a shared page and of its picture at this process."""
+    """Return the status of a shared page and of its picture at this process."""
     client.bot = bot
     async with client.session.get(client.url(path)) as page, client.session.get(client.url(f"{path}/image")) as image:
         return page.status, image.status

@@ -1,4 +1,4 @@
-"""What an operator can set, and what is said about mistakes."""
+"""The settings, and the messages about mistakes in them."""
 
 import importlib
 import itertools

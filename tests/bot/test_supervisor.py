@@ -1,4 +1,4 @@
-"""What keeps an adapter connected says of the way it broke."""
+"""What the supervisor logs about a broken adapter."""
 
 import asyncio
 from collections.abc import Callable

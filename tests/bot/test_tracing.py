@@ -1,4 +1,4 @@
-"""Traces: one a job, a span a step, over processes; and what is said where the packages are missing."""
+"""Traces: one per job, one span per step, over processes; and the message if the packages are missing."""
 
 import asyncio
 import sys

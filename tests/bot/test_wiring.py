@@ -1,4 +1,4 @@
-"""What only the composition root can get wrong: a part that is made without another one that it asks."""
+"""Mistakes that only the composition root can make: a part that is made without another that it needs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from core.storage.migrate import migrate
 
 
 class OwnersPlatform:
-    """Knows whose bot it is, and what was posted where."""
+    """A platform that knows its owner, and records messages."""
 
     def __init__(self) -> None:
         self.posted: list[tuple[str, str]] = []

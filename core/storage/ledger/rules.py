@@ -106,6 +106,8 @@ class BoundLimit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """The limits and counters of one job. `slots` are the limits on running jobs, `bounds` all others."""
+
     bounds: tuple[BoundLimit, ...]
     slots: tuple[BoundLimit, ...]
     counters: tuple[str, ...]

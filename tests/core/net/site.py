@@ -1,4 +1,4 @@
-"""Servers on loopback that answer as the tests of downloads want."""
+"""Servers on loopback for the tests of downloads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ BODY = bytes(range(256)) * 400
 
 
 class Site:
-    """A web server on loopback that remembers what it was asked."""
+    """A web server on loopback that records its requests."""
 
     def __init__(self, routes: dict[str, Handler]) -> None:
         self.seen: list[web.Request] = []
@@ -66,7 +66,7 @@ def text_answer(status: int, text: str = "", content_type: str = "text/plain") -
 
 @asynccontextmanager
 async def raw_answers(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that says exactly these bytes, one answer a connection, and hangs up."""
+    """A server that sends exactly these bytes, one response a connection, and disconnects."""
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

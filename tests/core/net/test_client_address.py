@@ -1,4 +1,4 @@
-"""Who sent a request, as far as anybody is to be believed about it."""
+"""The real client of a request behind trusted and untrusted proxies."""
 
 import pytest
 

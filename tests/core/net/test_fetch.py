@@ -1,4 +1,4 @@
-"""Files from elsewhere: whole or not at all, within caps, and never with a secret sent to a stranger."""
+"""Downloads: complete or absent, within limits, and without secrets sent to other hosts."""
 
 import asyncio
 import gc
@@ -26,7 +26,6 @@ TOKEN = {"Authorization": "Bearer t"}
 
 
 async def _refused(error: type[E], call: Awaitable[object]) -> E:
-    """What it is refused with."""
     with pytest.raises(error) as caught:
         await call
     return caught.value

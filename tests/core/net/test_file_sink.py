@@ -1,4 +1,4 @@
-"""A stream to disk where the disk is full."""
+"""Saving a stream to a full disk."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

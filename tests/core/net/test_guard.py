@@ -1,4 +1,4 @@
-"""Typed links lead to public addresses only, whatever they say and whatever a name server says."""
+"""Typed links lead to public addresses only, whatever they contain and whatever a name server answers."""
 
 import asyncio
 import ipaddress
@@ -233,7 +233,7 @@ async def test_a_name_that_changes_its_mind_after_the_check_gains_nothing(
     await server.start_server()
 
     class Rebinding(FakeNames):
-        """What a resolver would say that was checked with another answer."""
+        """A resolver whose checked answer differs from the one that is used."""
 
         async def resolve(self, *args: Any, **kwargs: Any) -> list[ResolveResult]:
             return [

@@ -1,4 +1,4 @@
-"""Answers of strangers' servers that say what is not so, or that no server should give."""
+"""Wrong and malformed responses of other servers."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ CHUNK = b"%x\r\n%s\r\n0\r\n" % (len(PICTURE), PICTURE)
     ],
 )
 async def test_bytes_come_as_they_are_whatever_the_answer_says_of_them(answer: bytes, tmp_path: Path) -> None:
-    """Nothing is unpacked here, so that no small answer becomes a large file."""
+    """Nothing is decompressed, so that no small response becomes a large file."""
     async with raw_answers(answer) as (host, _):
         fetched = await OPEN.fetch_link(f"http://{host}/", tmp_path / "x")
     assert fetched.path.read_bytes() == PICTURE

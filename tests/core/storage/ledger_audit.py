@@ -1,4 +1,4 @@
-"""Proves the projection: recomputes every balance from the entries and the open holds, and lists what differs."""
+"""Verify the projection: recompute every balance from the entries and the open holds, and list the differences."""
 
 from dataclasses import asdict, dataclass
 
@@ -20,7 +20,7 @@ class Discrepancy:
 
 
 async def audit(database: LedgerDatabase) -> list[Discrepancy]:
-    """Everything that does not add up; costs a pass over all entries. Windows dropped for their age do not count."""
+    """Return every discrepancy, by reading all entries. Deleted balances of old windows are not discrepancies."""
     return await database.write(_audit)
 
 

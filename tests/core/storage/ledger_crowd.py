@@ -1,7 +1,7 @@
-"""One of several processes that ask one ledger at once: `python -m tests.core.storage.ledger_crowd URL FIRST LAST`.
+"""One of several processes that share a ledger: `python -m tests.core.storage.ledger_crowd URL FIRST LAST`.
 
-Job n belongs to member n % 50. Every job that is granted is settled (up or down), released or left waiting for its turn
-and then settled. Prints one JSON object with what it was told.
+Job n belongs to member n % 50. Every job that is granted is settled (up or down), released, or waits for its turn and
+is then settled. Prints the counts of the answers as one JSON object.
 """
 
 import asyncio
@@ -46,12 +46,11 @@ def who(number: int) -> Requester:
 
 
 def dollars(number: int) -> float:
-    """What job n is estimated at: $0.40 to $1.60."""
+    """The estimate of job n: $0.40 to $1.60."""
     return (4, 9, 16)[number % 3] / 10
 
 
 async def one(ledger: SqlLedger, number: int, told: dict[str, int]) -> None:
-    """A job from its hold to its end."""
     key, amount = f"job{number}", round(dollars(number) * USD)
     try:
         answer = await ledger.hold(job(key, dollars(number), who(number)))
@@ -80,7 +79,7 @@ async def one(ledger: SqlLedger, number: int, told: dict[str, int]) -> None:
 
 
 async def crowd(url: str, first: int, last: int) -> dict[str, float]:
-    """All jobs of this process at once."""
+    """Run all jobs of this process concurrently."""
     database = Database.connect(url)
     ledger = make_ledger(LedgerDatabase(database, attempt_s=60), HandClock(), *RULES)
     told = {"granted": 0, "refused": 0, "too_many": 0, "charged": 0}

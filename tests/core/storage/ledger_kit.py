@@ -1,4 +1,4 @@
-"""What the ledger's tests share: a clock that is moved by hand, members, requests, and a ledger on any database."""
+"""Helpers of the ledger's tests: a manual clock, members, requests, and a ledger on any database."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ def day_usd(kind: ScopeKind, usd: float, **where: str) -> Rule:
 
 
 def default_money(usd: float) -> Rule:
-    """What every member has a day out of the box."""
+    """The default daily money of every member."""
     return Rule(ScopeKind.USER, Measure.USD, Window.DAY, round(usd * USD), "default")
 
 

@@ -1,4 +1,4 @@
-"""What the ledger's tests of any sequence of steps share: one database for each sequence, on SQLite or PostgreSQL."""
+"""Base of the ledger's stateful tests: one database for each sequence of steps, on SQLite or PostgreSQL."""
 
 import asyncio
 import tempfile
@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("on", ["sqlite", "postgresql"])
 
 
 class LedgerSteps(RuleBasedStateMachine):
-    """In PostgreSQL where `server` is its address, else in SQLite."""
+    """Uses PostgreSQL if `server` is its address, else SQLite."""
 
     server: ClassVar[str | None] = None
 
@@ -42,7 +42,7 @@ class LedgerSteps(RuleBasedStateMachine):
 
 
 def try_steps(machine: type[LedgerSteps], request: pytest.FixtureRequest, on: str, examples: tuple[int, int]) -> None:
-    """Many sequences on SQLite, fewer on PostgreSQL."""
+    """Run many sequences on SQLite, fewer on PostgreSQL."""
     if on == "postgresql":
         machine = type("OnPostgresql", (machine,), {"server": request.getfixturevalue("postgres_server")})
     bounds: Any = {

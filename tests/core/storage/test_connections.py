@@ -1,4 +1,4 @@
-"""Connections that nobody needs are closed, and none is lost from the pool by that, or by an impatient user."""
+"""Idle connections are closed, and neither that nor a cancelled caller loses one from the pool."""
 
 import asyncio
 from pathlib import Path
@@ -108,7 +108,7 @@ async def test_a_connection_is_given_back_whole_where_its_user_is_cancelled_mean
 async def test_a_process_that_is_cancelled_while_it_writes_leaves_no_lock_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cursor of the async driver that was cut off from its fetch keeps its transaction until it is collected."""
+    """An async cursor whose fetch was cancelled keeps its transaction until it is garbage-collected."""
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
     replicas, began, cursors = Replicas(database), asyncio.Event(), []
 

@@ -1,4 +1,4 @@
-"""After `HISTORY_DAYS` single jobs are forgotten, and every total of money is what it was."""
+"""After `HISTORY_DAYS` single jobs are deleted, and every total of money is unchanged."""
 
 from datetime import date
 from decimal import Decimal
@@ -26,7 +26,7 @@ ALWAYS = UsageFilter(date(2000, 1, 1), date(2100, 1, 1), play=False)
 
 
 async def _days(ledger: SqlLedger, clock: HandClock, days: int) -> None:
-    """Each day Ann pays twice, in two ways, Bob once, and one job is given back."""
+    """Each day Ann pays twice, in two ways, Bob once, and one job is released."""
     for day in range(days):
         for number, (user, model) in enumerate((("ann", "flux"), ("ann", "flux"), ("ann", "other"), ("bob", "flux"))):
             key = f"{day}-{number}"

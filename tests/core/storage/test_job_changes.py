@@ -1,4 +1,4 @@
-"""A change of a job over the row as this process knows it, and over one that says something else by now."""
+"""Changes of a job whose row is as cached in this process, and of one that was changed meanwhile."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The jobs table and the small state on both databases, and SQLite's short cuts."""
+"""The jobs table and the small state on both databases, and SQLite's fast paths."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""The key that everything is sealed under: another is refused, a new one seals anew, a lost one pays nothing."""
+"""The encryption key: another one is refused, a new one encrypts everything again, a lost one pays nothing."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def filled(database: Database) -> Job:
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_start_with_another_key_is_refused_and_changes_nothing(database: Database, known: bool) -> None:
-    """Also on a database of 0.1.0, which does not say under which key it was written."""
+    """Also on a database of 0.1.0, which does not record its key."""
     stored = await filled(database)
     if known:
         await adopt_key(database, Vault(OLD))

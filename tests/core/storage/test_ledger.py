@@ -1,4 +1,4 @@
-"""The ledger's promises one by one, on SQLite and on PostgreSQL."""
+"""The ledger's guarantees one by one, on SQLite and on PostgreSQL."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A thousand requests of fifty members at the same time, in two processes, against limits that overlap."""
+"""A thousand concurrent requests of fifty members in two processes, with overlapping limits."""
 
 import asyncio
 import json

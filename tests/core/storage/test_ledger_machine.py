@@ -1,7 +1,7 @@
-"""Any sequence of holds, settlements, retries, crashes, clock moves, sweeps and changes of limits keeps the books.
+"""Any sequence of holds, settlements, retries, crashes, clock moves, sweeps and changes of limits is correct.
 
 A small model in plain Python runs beside the real ledger. After every step: sums of entries equal balances, use and
-holds are what the model says, and no limit is passed by more than settlements exceeded their own holds.
+holds equal the model's, and no limit is exceeded by more than settlements exceeded their own holds.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ RULES = (
 
 @dataclass
 class Model:
-    """What the ledger ought to hold."""
+    """The expected content of the ledger."""
 
     state: dict[str, str] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Model:
         return sorted(key for key, state in self.state.items() if state in states)
 
     def total(self, day: str, who: str | None) -> int:
-        """Used and held of one day, by one member or by all."""
+        """Return used and held of one day, for one member or for all."""
         mine = [key for key in self.state if self.day[key] == day and (who is None or self.owner[key] == who)]
         return sum(
             self.amount[key] if self.state[key] in ("waiting", "running") else self.charged.get(key, 0) for key in mine
@@ -63,8 +63,6 @@ class Model:
 
 
 class LedgerMachine(LedgerSteps):
-    """Steps on one ledger."""
-
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
@@ -82,7 +80,7 @@ class LedgerMachine(LedgerSteps):
 
     @rule(jobs=st.lists(st.tuples(st.sampled_from(MEMBERS), st.sampled_from(CENTS)), min_size=1, max_size=4))
     def hold(self, jobs: list[tuple[str, int]]) -> None:
-        """One job, or several in the same instant."""
+        """One job, or several at the same time."""
         new = []
         for who, cents in jobs:
             self.number += 1
@@ -92,7 +90,7 @@ class LedgerMachine(LedgerSteps):
     @precondition(lambda self: self.model.keys("waiting", "running", "settled"))
     @rule(data=st.data())
     def hold_again(self, data: st.DataObject) -> None:
-        """The same job asks again: after a crash, or twice at once."""
+        """The same job asks again: after a crash, or twice concurrently."""
         key = data.draw(st.sampled_from(self.model.keys("waiting", "running", "settled")))
         before = self.model.state[key]
         answer = self.run(self.ledger.hold(self._request(key)))
@@ -117,7 +115,7 @@ class LedgerMachine(LedgerSteps):
             self._judge(key, who, amount, answer)
 
     def _judge(self, key: str, who: str, amount: int, answer: Any) -> None:
-        """Whether this answer was right, and what it changed."""
+        """Check this answer and apply it to the model."""
         m = self.model
         limits: list[tuple[int, str | None]] = [(USER_DAY, who), (WORKSPACE_DAY, None)]
         if m.moderator_day is not None:

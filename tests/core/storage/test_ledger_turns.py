@@ -1,4 +1,4 @@
-"""Whose turn it is where only so many jobs may run at once, and which process may settle a job."""
+"""The order of waiting jobs if the number of running ones is limited, and which process may settle a job."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code works with, on both databases, and may be run again."""
+"""The migrations create exactly the tables of the code, on both databases, and are idempotent."""
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext

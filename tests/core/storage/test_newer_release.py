@@ -1,4 +1,4 @@
-"""A newer release beside this one, as in a rolling upgrade: what only it can read is left to it, and harms nothing."""
+"""A newer release runs beside this one, as in a rolling upgrade: what only it can read is left to it without harm."""
 
 import json
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("any_database_url")
 
 
 async def _with(w: World, job: Job, **columns: object) -> None:
-    """The row as a newer release wrote it, and this process as it is after a start."""
+    """Change the row as a newer release writes it, and empty the cache as after a start."""
     async with w.database.write() as connection:
         await connection.execute(update(jobs).where(jobs.c.id == job.id).values(**columns))
     await w.close()

@@ -1,4 +1,4 @@
-"""Pictures in an object store: signed, streamed in parts, whole or not at all, deleted page by page."""
+"""Pictures in an object store: signed, streamed in parts, complete or absent, deleted page by page."""
 
 import os
 import time

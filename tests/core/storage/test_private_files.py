@@ -1,4 +1,4 @@
-"""The key file and the data folder: whole or not there, and the owner's alone."""
+"""The key file and the data folder: complete or absent, and accessible by the owner only."""
 
 import errno
 import os

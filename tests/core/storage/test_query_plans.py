@@ -1,7 +1,7 @@
-"""No query that runs for each job, in each sweep or for each page walks a table that grows with the years.
+"""No query that runs for each job, sweep or page scans a table that grows over the years.
 
-Asked of the databases themselves: every statement that the calls below run is explained, on SQLite and on PostgreSQL
-(there with sequential scans made dear, so that one shows only where no index serves).
+Every statement of the calls below is explained by SQLite and by PostgreSQL (with expensive sequential scans, so that
+one appears only if no index can be used).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -112,7 +112,7 @@ async def _money(database: Database) -> None:
 
 @pytest.fixture
 async def seen(database: Database) -> AsyncIterator[list[Statement]]:
-    """What is run from now on."""
+    """Record the statements from now on."""
     statements: list[Statement] = []
     engines = [database.engine.sync_engine]
     if database._writer is not None:
@@ -132,7 +132,7 @@ async def seen(database: Database) -> AsyncIterator[list[Statement]]:
 
 
 async def _plan(database: Database, statement: Statement) -> list[str]:
-    """What walks a whole table or a whole index, in words."""
+    """Return the parts of the plan that scan a whole table or a whole index."""
     async with database.write() as connection:
         if database.is_sqlite:
             found = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])
@@ -143,7 +143,7 @@ async def _plan(database: Database, statement: Statement) -> list[str]:
 
 
 def _is_walk_on_sqlite(detail: str, statement: str) -> bool:
-    """ "SCAN jobs" reads all; an index in the order that is asked for, with a limit, ends with the page."""
+    """ "SCAN jobs" reads all; scanning an index in the requested order, with a limit, ends with the page."""
     words = detail.split()
     if words[0] != "SCAN" or words[1] not in GROWING:
         return False

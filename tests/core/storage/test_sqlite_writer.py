@@ -1,4 +1,4 @@
-"""SQLite's writer: what fails concerns itself alone, but for a lost transaction, which concerns its whole batch."""
+"""SQLite's writer: a failed write affects no other, except that a lost transaction fails its whole batch."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ def fail(n: int) -> Work:
 
 
 def lose_transaction(connection: Connection) -> int:
-    """As SQLite does by itself where the disk is full."""
+    """SQLite does this when the disk is full."""
     connection.exec_driver_sql("ROLLBACK")
     raise OSError
 
@@ -43,7 +43,7 @@ async def rows(database: Database) -> list[int]:
 
 
 async def together(database: Database, *works: Work) -> list[object]:
-    """In one batch: it begins once all have been asked for."""
+    """Run these in one batch, which starts once all are queued."""
     return await asyncio.gather(*map(database.run_write, works), return_exceptions=True)
 
 

@@ -1,7 +1,7 @@
 """What release 0.1.0 wrote is still there after the upgrade: jobs, their messages, and the money.
 
 `release_0_1_0.json` holds rows that its own code wrote (a running job, one whose submit got no answer, one that
-asks for agreement, one that is done), under the key below.
+awaits confirmation, one that is done), under the key below.
 """
 
 import json
@@ -139,7 +139,7 @@ UNDER_WAY = {  # id: state, whether a price was asked for, owner, and the part a
 
 
 def _release_0_2_0(connection: Connection) -> None:
-    """Its tables with jobs under way, one of them handed over by a process that runs none."""
+    """The tables of 0.2.0 with running jobs, one of them handed over by a process that runs none."""
     upgrade_to(connection, "0010")
     add = "INSERT INTO jobs (id, key, state, platform, workspace_id, channel_id, user_id, created_at, updated_at, "
     add += "confirm_by_at, fingerprint, cancel_requested_by, images_deleted, takeovers, owner, data, secret, memo, "
