@@ -150,7 +150,7 @@ async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     card = comparison(job, actor.locale, rows=file.rows)
     name = f"compare-{job.id}{suffix_for(file.mime)}"
     file_id = await ctx.uploader.send_once(origin.team, Upload(file.path, name, name, card.pictures[0].alt, file.bytes))
-    await ctx.uploader.wait_processed(origin.team, file_id)
+    await ctx.uploader.wait_processed(origin.team, file_id, is_new=True)
     thread_ts = origin.thread_ts or press.message_ts
     posted = await ctx.api.post(origin.team, origin.channel_id, draw(card, image_id=file_id), thread_ts=thread_ts)
     # To be deleted with the job: it shows a part of both pictures.

@@ -179,7 +179,7 @@ class Deliverer:
             self._poster.team, upload, dict(state), save_state, complete_later=complete_later, before_send=before_send
         )
         if not complete_later and show_in is None:
-            await self._uploader.wait_processed(self._poster.team, file_id)
+            await self._uploader.wait_processed(self._poster.team, file_id, is_new=True)
         return file_id
 
     @staticmethod

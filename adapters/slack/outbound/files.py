@@ -187,11 +187,11 @@ class Uploader:
         return file is not None and channel in str(file.get("shares"))
 
     async def wait_processed(
-        self, team: Team, file_id: str, *, timeout_s: float = PROCESSING_WAIT_S, shown_in: str = ""
+        self, team: Team, file_id: str, *, timeout_s: float = PROCESSING_WAIT_S, **how: Any
     ) -> dict[str, Any] | None:
         """`SlackApi.wait_processed`, but None if Slack refuses."""
         try:
-            return await self.api.wait_processed(team, file_id, timeout_s=timeout_s, shown_in=shown_in)
+            return await self.api.wait_processed(team, file_id, timeout_s=timeout_s, **how)
         except errors.SlackRefused:
             return None
 

@@ -1,5 +1,7 @@
 """The message of a job while it runs and when it is done, and its fallbacks of place and form."""
 
+import asyncio
+
 from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
@@ -234,3 +236,16 @@ async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
     world.slack.member.press_stop(streamed[0])
     world.service.release("preparing", hold_at="upscaling")
     await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.3)
+
+
+async def test_a_file_that_slack_looks_at_for_seconds_is_asked_about_a_few_times(world: World) -> None:
+    world.slack.processing_s = 1.5
+    together, one_by_one = 4, 4
+    await asyncio.gather(*(world.slack.member.mention("", [world.picture()]) for _ in range(together)))
+    await world.result(number=together)
+    for number in range(together + 1, together + one_by_one + 1):
+        await world.slack.member.mention("", [world.picture()])
+        await world.result(number=number)
+    asked = [request for request in world.slack.requests if request.method == "files.info"]
+    downloads = together + one_by_one
+    assert len(asked) - downloads <= 4 * together + 2 * one_by_one
