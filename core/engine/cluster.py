@@ -1,9 +1,9 @@
-"""Which processes are alive, and the taking over of dead ones' jobs.
+"""Detects dead processes and takes over their jobs.
 
-Every process holds a lock under its own name for as long as it lives: a file lock beside the SQLite file, or a
-session advisory lock on PostgreSQL. A lock that can be taken belongs to nobody alive; whoever takes it resumes that
-name's jobs and removes it. A frozen process keeps its lock and is left alone; one whose lock was lost all the same
-(its connection was cut) is struck off first, so that it changes nothing when it wakes up, and then signs in anew.
+Every process holds a lock under its own name while it lives: a file lock beside the SQLite file, or a session advisory
+lock on PostgreSQL. A lock that can be acquired belongs to a dead process: whoever acquires it resumes that process's
+jobs. A frozen process keeps its lock. One that lost its lock (its connection was cut) has its token revoked, so that it
+changes nothing when it resumes, and then signs in again.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ from core.storage.database_url import for_asyncpg
 log = structlog.get_logger(__name__)
 
 _SETTLED_S = 10.0
-"""A PostgreSQL restart frees every lock at once: nobody is declared dead until the server is up for so long."""
+"""A restart of PostgreSQL frees every lock: no process is considered dead until the server has run this long."""
 
 _LEASE_S = 0.8
-"""How long what was confirmed counts: shorter than the time for which a lock must be seen free."""
+"""How long a confirmed lease is valid: shorter than the time for which a lock must be seen free."""
 
 _TICK_S = 0.005
-"""So that a look that is due is never a moment too early."""
+"""Added to a pause, so that the next check is not too early."""
 
 _KEEPALIVES = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
-"""As statements: poolers refuse them as parameters of the connection."""
+"""As statements, because poolers refuse them as connection parameters."""
 
 _TAKE = "SELECT pg_try_advisory_lock($1)"
 _LOOK = """
@@ -49,10 +49,10 @@ SELECT json_build_object(
     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())))
 """
-"""All in one round trip, however many processes there are: the token of every name, and the numbers locked now."""
+"""One round trip: the token of every name, and the numbers of all advisory locks."""
 
 TakeOver = Callable[[str, str], Awaitable[None]]
-"""Gets the name, and the token of a process that died; none where it left orderly."""
+"""Called with the name and token of a dead process; the token is empty if the process signed out."""
 
 
 def new_name() -> str:
@@ -60,7 +60,7 @@ def new_name() -> str:
 
 
 class FileRoster:
-    """For one machine: `<folder>/<name>.lock`, locked by its owner (the kernel frees it with the process)."""
+    """For one machine: file locks `<folder>/<name>.lock`, which the kernel releases with the process."""
 
     def __init__(self, folder: Path, replicas: Replicas) -> None:
         self._folder = folder
@@ -71,7 +71,6 @@ class FileRoster:
         self.due_s = float("inf")
 
     async def sign_in(self, name: str) -> None:
-        """Hold the lock of this name until `sign_out` or death."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._name = name
         self._own = FileLock(self._path(name), timeout=5)
@@ -80,18 +79,18 @@ class FileRoster:
         await self._replicas.sign_in(name, self.token)
 
     async def sign_out(self) -> None:
-        """Leave orderly; unfinished jobs are for others to take over at once."""
+        """Release the lock; others may take over unfinished jobs at once."""
         if self._own is not None:
-            await _leave(self._replicas, self._name)
+            await _revoke_own(self._replicas, self._name)
             self._own.release()
             self._own = None
 
     async def confirm(self) -> float:
-        """For ever: a process that is stopped keeps the lock of its file."""
+        """Infinite, since a suspended process keeps its file lock."""
         return float("inf")
 
-    async def stay(self) -> Mapping[str, str]:
-        """Sign in anew where this process was taken for dead; the token of every name."""
+    async def keep_signed_in(self) -> Mapping[str, str]:
+        """Sign in again if this process was considered dead; the token of every name."""
         tokens = await self._replicas.tokens()
         if self._name and (tokens.get(self._name) != self.token or not self._path(self._name).exists()):
             log.warning("signed_in_anew", replica=self._name)
@@ -100,15 +99,15 @@ class FileRoster:
         return tokens
 
     async def take_dead(self, take_over: TakeOver) -> None:
-        """Try every other name's lock, of a file or of a row (a restored database has rows without files)."""
-        tokens = await self.stay()
+        """Try the locks of all other names; a restored database has rows without files."""
+        tokens = await self.keep_signed_in()
         for name in sorted({path.stem for path in self._folder.glob("p-*.lock")} | set(tokens)):
             if name != self._name:
                 await self._try(name, take_over)
 
     async def _try(self, name: str, take_over: TakeOver) -> None:
         with suppress(Timeout), FileLock(self._path(name), timeout=0):
-            await _take(self._replicas, name, take_over)
+            await _take_jobs(self._replicas, name, take_over)
             self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
@@ -116,13 +115,13 @@ class FileRoster:
 
 
 class PostgresRoster:
-    """For many machines: a session advisory lock per name on a connection of its own (never through a pooler)."""
+    """For many machines: a session advisory lock per name on its own connection, which must not use a pooler."""
 
     dead_after_s = 1.0
-    """A lock must be seen free for so long before its owner is dead: longer than any lease lasts."""
+    """How long a lock must be seen free until its owner is considered dead: longer than any lease."""
 
     def __init__(self, url: str, replicas: Replicas, arrived: asyncio.Event | None = None) -> None:
-        """`arrived` is set when a job was handed over by a process that runs none."""
+        """`arrived` is set when another process has added work without an owner."""
         self._url = url
         self._arrived = arrived or asyncio.Event()
         self._replicas = replicas
@@ -141,18 +140,18 @@ class PostgresRoster:
 
     @property
     def due_s(self) -> float:
-        """In how many seconds somebody whose lock was seen free may be dead."""
+        """Seconds until a process whose lock was seen free may be considered dead."""
         seen_s = min(self._free_since.values(), default=float("inf"))
         return max(0.0, seen_s + self.dead_after_s - awake_clock_s())
 
     async def sign_out(self) -> None:
         if self._connection is not None:
-            await _leave(self._replicas, self._name)
+            await _revoke_own(self._replicas, self._name)
             await self._connection.close(timeout=5)
             self._connection = None
 
     async def confirm(self) -> float:
-        """The lock was held at some instant after now; who sees it free must see so for longer than this lease."""
+        """The lock is held at some time after the call, and must be seen free for longer than a lease to be taken."""
         asked_s = awake_clock_s()
         try:
             await self._ask("SELECT 1")
@@ -160,7 +159,7 @@ class PostgresRoster:
             raise LeaseUnsure from trouble
         return asked_s + _LEASE_S
 
-    async def stay(self) -> Mapping[str, str]:
+    async def keep_signed_in(self) -> Mapping[str, str]:
         tokens, _ = await self._look()
         return tokens
 
@@ -174,7 +173,7 @@ class PostgresRoster:
                 await self._try(name, take_over)
 
     async def _look(self) -> tuple[Mapping[str, str], Collection[int]]:
-        """The tokens, and which numbers are locked; signs in anew where this process was taken for dead."""
+        """The tokens and the locked numbers. Signs in again if this process was considered dead."""
         if self._connection is None or self._connection.is_closed():
             self._free_since.clear()
             await self._connect()
@@ -194,7 +193,7 @@ class PostgresRoster:
                 return
             now_s = awake_clock_s()
             if now_s - self._free_since.setdefault(name, now_s) >= self.dead_after_s:
-                await _take(self._replicas, name, take_over)
+                await _take_jobs(self._replicas, name, take_over)
                 del self._free_since[name]
         finally:
             await self._ask("SELECT pg_advisory_unlock($1)", _number(name))
@@ -211,14 +210,14 @@ class PostgresRoster:
         self._connection = connection
 
     async def _ask(self, query: str, *values: Any) -> Any:
-        """One question at a time on the connection that holds the lock."""
+        """Run one query at a time on the connection that holds the lock."""
         async with self._asking:
             if self._connection is None:
                 raise ConnectionError("not signed in")
             try:
                 return await self._connection.fetchval(query, *values, timeout=5)
             except asyncpg.InternalClientError:
-                self._connection.terminate()  # the server has said that it closes it, and may never do so
+                self._connection.terminate()  # the server announced its end, and may never close it
                 raise
 
     async def _uptime_s(self) -> float:
@@ -226,7 +225,7 @@ class PostgresRoster:
 
 
 Roster: TypeAlias = FileRoster | PostgresRoster
-"""Where processes sign in; to its own process it is the lease."""
+"""Also implements `core.ports.Lease` for its own process."""
 
 
 def make_roster(database: Database, url: str, folder: Path, replicas: Replicas, arrived: asyncio.Event) -> Roster:
@@ -235,34 +234,34 @@ def make_roster(database: Database, url: str, folder: Path, replicas: Replicas, 
     )
 
 
-async def _leave(replicas: Replicas, name: str) -> None:
-    """Give the token back, so that nobody takes the end for a death. A database that is away learns it too late."""
+async def _revoke_own(replicas: Replicas, name: str) -> None:
+    """Revoke the own token, so that the end does not count as a death. Ignores an unavailable database."""
     try:
         await replicas.revoke(name)
     except DATABASE_ERRORS as trouble:
         log.warning("left_unsaid", replica=name, kind=type(trouble).__name__)
 
 
-async def _take(replicas: Replicas, name: str, take_over: TakeOver) -> None:
-    """First the dead process loses its token, should it still live; its name goes last, when its jobs are taken."""
+async def _take_jobs(replicas: Replicas, name: str, take_over: TakeOver) -> None:
+    """Revoke the token first, in case the process is alive; delete the name last, after its jobs are taken over."""
     await take_over(name, await replicas.revoke(name))
-    await replicas.strike(name)
+    await replicas.remove(name)
 
 
 def _number(name: str) -> int:
-    """The name as the 64-bit number that advisory locks are taken by."""
+    """The 64-bit number of the name's advisory lock."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 async def watch(roster: Roster, take_over: TakeOver | None, *, every_s: float = 0.25) -> None:
-    """Look for the dead, sooner where one is due; without `take_over` (no jobs run here) only stay signed in."""
+    """Look for dead processes, again and again; without `take_over` (no jobs run here) only stay signed in."""
     quiet_until = 0.0
     while True:
         pause_s = every_s
         try:
-            await (roster.take_dead(take_over) if take_over is not None else roster.stay())
+            await (roster.take_dead(take_over) if take_over is not None else roster.keep_signed_in())
             pause_s = min(every_s, roster.due_s + _TICK_S)
-        except Exception as trouble:  # the database, a disk: the next look may be luckier
+        except Exception as trouble:  # the database or a disk
             if time.monotonic() >= quiet_until:
                 log.warning("roster_unavailable", kind=type(trouble).__name__)
                 quiet_until = time.monotonic() + 60

@@ -1,7 +1,7 @@
-"""Durable execution: each part of a job is a row (`work`) and, in the process that owns the row, a task.
+"""Durable execution: each part of a job is a row in `work` and, in the process that owns the row, a task.
 
-A task runs the pipeline's steps, which are repeatable (`core.jobs.steps`), from where the job's row says it is. It ends
-by deleting its row; cut off anywhere, it leaves the row to whoever carries on: this process (`resume`), or another one.
+A task runs the pipeline's idempotent steps (`core.jobs.steps`) from the one that the job's row names, and then deletes
+its row in `work`. If it is interrupted, the row stays, and this process (`resume`) or another one runs the part again.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Engine:
         self._pipeline = pipeline
         self._work = work
         self._closed = False
-        self._beginning: dict[asyncio.Task[None], Piece] = {}
+        self._starting: dict[asyncio.Task[None], Piece] = {}
         self._running: dict[asyncio.Task[None], Piece] = {}
 
     @property
@@ -41,53 +41,53 @@ class Engine:
         return self._pipeline.ctx.lease.token
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
-        """Begin it, unless it is under way somewhere; begun after its end it finds that nothing is left to do."""
+        """Start the part, unless it is running somewhere. Started after its end it does nothing."""
         piece = Piece(job_id, part)
         if self._closed:
             await self._work.add(piece, "")
             return
-        # Whole or not at all: cut between its row and its task, the work would seem to be in hand.
-        beginning = asyncio.create_task(self._begin(piece, self._token))
-        self._beginning[beginning] = piece
-        beginning.add_done_callback(self._beginning.pop)
-        await asyncio.shield(beginning)
+        # Shielded: a row of this process without a task would never run.
+        starting = asyncio.create_task(self._start(piece, self._token))
+        self._starting[starting] = piece
+        starting.add_done_callback(self._starting.pop)
+        await asyncio.shield(starting)
 
-    async def _begin(self, piece: Piece, token: str) -> None:
+    async def _start(self, piece: Piece, token: str) -> None:
         if await self._work.add(piece, token):
             self._run(piece, token)
 
     def _run(self, piece: Piece, token: str) -> None:
         if not self._closed:
-            task = asyncio.create_task(self._carry_on(piece, token), name=f"{piece.job_id}:{piece.part}")
+            task = asyncio.create_task(self._run_part(piece, token), name=f"{piece.job_id}:{piece.part}")
             self._running[task] = piece
             task.add_done_callback(self._running.pop)
 
     async def take_from(self, token: str) -> Sequence[Piece]:
-        """Make everything that a dead process had in hand this one's; to be carried on by `run_all`."""
+        """Take over the work of a dead process; `run_all` runs it."""
         return await self._work.take_from(token, self._token)
 
     def run_all(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             self._run(piece, self._token)
 
-    async def take_left(self) -> None:
-        while taken := await self._work.take_left(self._token):
+    async def take_unowned(self) -> None:
+        while taken := await self._work.take_unowned(self._token):
             log.info("work_taken", parts=len(taken))
-            here = set(self._running.values())  # begun under an earlier token of this process
+            here = set(self._running.values())  # started under an earlier token of this process
             self.run_all([piece for piece in taken if piece not in here])
 
     async def resume(self) -> None:
-        """Begin again what fell out of this process, as after minutes without the database."""
-        before = {*self._running.values(), *self._beginning.values()}
-        mine = await self._work.of(self._token)
-        here = {*before, *self._running.values(), *self._beginning.values()}
-        lost = [piece for piece in mine if piece not in here]
+        """Restart work whose task has ended early, such as after minutes without the database."""
+        before = {*self._running.values(), *self._starting.values()}
+        owned = await self._work.of(self._token)
+        here = {*before, *self._running.values(), *self._starting.values()}
+        lost = [piece for piece in owned if piece not in here]
         if lost:
             log.warning("jobs_resumed", jobs=len(lost))
             self.run_all(lost)
 
-    async def _carry_on(self, piece: Piece, token: str) -> None:
-        """Run steps until the end; `token` is that of this run, which must not go on under a later one."""
+    async def _run_part(self, piece: Piece, token: str) -> None:
+        """Run steps until the end, under the token that the part was started with."""
         step = _FIRST[piece.part]
         try:
             for _ in range(_MAX_STEPS):
@@ -95,12 +95,12 @@ class Engine:
                 if step == "end":
                     break
         except StorageTrouble:
-            return  # its row stays: begun again later
+            return  # its row stays: run again later
         except NotOwner:
             log.warning("job_left_to_its_new_owner", job=piece.job_id)
         except JobNotFound:  # erased meanwhile
             log.info("job_gone", job=piece.job_id)
-        except Exception:  # begun again from the job's row, a bounded number of times
+        except Exception:  # maintenance runs it again, a bounded number of times
             log.exception("run_broke", job=piece.job_id)
         try:
             await self._work.end(piece, token)
@@ -108,7 +108,7 @@ class Engine:
             log.warning("end_unwritten", job=piece.job_id, kind=type(trouble).__name__)
 
     async def _step(self, step: StepName, job_id: str, token: str) -> StepName:
-        """Run it, or the later one of the row. Trouble with the database is waited out, for three minutes at a time."""
+        """Run the step, or a later one that the row names; retried for three minutes while the database fails."""
 
         def pause(error: Exception, attempt: int) -> float | None:
             return _STEP_PAUSES.pause_s(attempt) if isinstance(error, StorageTrouble) else None
@@ -121,11 +121,11 @@ class Engine:
         )
 
     async def close(self) -> None:
-        """Stop. What is under way stays recorded as it is, for the next process."""
+        """Cancel all tasks. Their rows stay, for the next process."""
         self._closed = True
-        if self._beginning:
-            await asyncio.wait(self._beginning, timeout=_CLOSE_S)
-        tasks = [*self._beginning, *self._running]
+        if self._starting:
+            await asyncio.wait(self._starting, timeout=_CLOSE_S)
+        tasks = [*self._starting, *self._running]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -1,4 +1,4 @@
-"""The processes that are signed in, as rows: name, and the token without which no job can be claimed."""
+"""The processes that are signed in, one row each, with the token that they need to claim jobs."""
 
 import time
 from collections import Counter
@@ -18,11 +18,11 @@ _ALL = select(replicas.c.name, replicas.c.token)
 _ROLES = select(replicas.c.role).where(replicas.c.token != "")
 
 Role: TypeAlias = Literal["all", "chat", "worker", "command"]
-"""Takes requests and runs jobs; only takes requests; only runs jobs; runs the jobs of one command."""
+"""Accepts requests and runs jobs; only accepts requests; only runs jobs; runs the jobs of one command."""
 
 
 class Replicas:
-    """The rows. A row without a token is of a process that was found dead and whose jobs are being taken over."""
+    """A row without a token belongs to a dead process whose jobs are being taken over."""
 
     def __init__(self, database: Database, role: Role = "all") -> None:
         self._db = database
@@ -39,7 +39,7 @@ class Replicas:
         log.info("signed_in", process=name)
 
     async def revoke(self, name: str) -> str:
-        """From now on this process can claim nothing; the name stays until `strike`. Its token; none if it left."""
+        """Clear and return the process's token, so that it can claim nothing; the row stays until `remove`."""
         one = replicas.c.name == name
 
         def work(connection: Connection) -> str:
@@ -49,12 +49,12 @@ class Replicas:
 
         return await self._db.run_write(work)
 
-    async def strike(self, name: str) -> None:
-        """Forget the name: its jobs were taken over. A process that has signed in anew under it meanwhile stays."""
+    async def remove(self, name: str) -> None:
+        """Delete the row once the jobs are taken over, unless the process has signed in again."""
         await self._db.execute(delete(replicas).where(replicas.c.name == name, replicas.c.token == ""))
 
     async def tokens(self) -> dict[str, str]:
-        """The token of every name; empty where it was revoked."""
+        """The token of every name; empty if it was revoked."""
         rows = await self._db.run_read(lambda connection: connection.execute(_ALL).all())
         return {row.name: row.token for row in rows}
 

@@ -1,7 +1,6 @@
-"""Which part of which job is under way, and in which process: a row from the part's beginning to its end.
+"""The `work` table: one row per part of a job from its start to its end, with the token of the process that runs it.
 
-The row's owner is the token of the process that has it in hand; without one, whoever runs jobs takes it. What belongs
-to a token that is signed in no more is taken too, so wherever a process ends, nothing is lost.
+A row without an owner, or whose owner is no longer signed in, is taken by any process that runs jobs.
 """
 
 import asyncio
@@ -16,10 +15,10 @@ from core.storage.group_commit import Batcher
 from core.storage.tables import INSERTS, replicas, work
 
 CHANNEL = "upscale_bot_jobs"
-"""Whoever runs jobs listens here, on the connection of its roster."""
+"""Processes that run jobs listen on this channel, on the connection of their roster."""
 
 TAKEN_AT_ONCE = 50
-_MOST_AT_ONCE = 64
+_MAX_BATCH = 64
 
 _PIECE = work.c.job_id, work.c.part
 _SIGNED_IN = select(replicas.c.token).where(replicas.c.token != "")
@@ -27,15 +26,15 @@ _ADD = {name: insert(work).on_conflict_do_nothing().returning(*_PIECE) for name,
 _END = delete(work).where(
     tuple_(*_PIECE, work.c.owner).in_(bindparam("ended", expanding=True)), work.c.owner.in_(_SIGNED_IN)
 )
-_OF = select(*_PIECE).where(work.c.owner == bindparam("mine"))
+_OF = select(*_PIECE).where(work.c.owner == bindparam("own"))
 _KNOWN = work.c.part.in_(get_args(JobPart))
-"""A newer release beside this one may have parts that only it can carry on."""
+"""A newer release running beside this one may add parts that only it can run."""
 
-_LEFT = select(*_PIECE).where(work.c.owner.not_in(_SIGNED_IN), _KNOWN).order_by(work.c.at).limit(TAKEN_AT_ONCE)
-_AM_SIGNED_IN = _SIGNED_IN.where(replicas.c.token == bindparam("mine")).exists()
-_MAKE_MINE = update(work).where(_AM_SIGNED_IN).values(owner=bindparam("mine")).returning(*_PIECE)
-_TAKE_LEFT = _MAKE_MINE.where(tuple_(*_PIECE).in_(_LEFT.with_for_update(skip_locked=True)))
-_TAKE_FROM = _MAKE_MINE.where(work.c.owner == bindparam("dead"), _KNOWN)
+_UNOWNED = select(*_PIECE).where(work.c.owner.not_in(_SIGNED_IN), _KNOWN).order_by(work.c.at).limit(TAKEN_AT_ONCE)
+_AM_SIGNED_IN = _SIGNED_IN.where(replicas.c.token == bindparam("own")).exists()
+_TAKE = update(work).where(_AM_SIGNED_IN).values(owner=bindparam("own")).returning(*_PIECE)
+_TAKE_UNOWNED = _TAKE.where(tuple_(*_PIECE).in_(_UNOWNED.with_for_update(skip_locked=True)))
+_TAKE_FROM = _TAKE.where(work.c.owner == bindparam("dead"), _KNOWN)
 
 
 class Piece(NamedTuple):
@@ -44,7 +43,7 @@ class Piece(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """A row to be written, or (`ends`) deleted."""
+    """A row to insert, or with `ends` to delete."""
 
     piece: Piece
     owner: str
@@ -52,70 +51,70 @@ class _Change(NamedTuple):
 
 
 class Work:
-    """The rows; and `core.ports.JobEngine` of a process that runs no jobs (ROLE=chat): it leaves them to the others."""
+    """The rows. Also `core.ports.JobEngine` of a process that runs no jobs (ROLE=chat)."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._db = database
         self._clock = clock
-        self._changes = Batcher(self._write, max_batch=_MOST_AT_ONCE, away=DATABASE_ERRORS)
+        self._changes = Batcher(self._write, max_batch=_MAX_BATCH, away=DATABASE_ERRORS)
         self.arrived = asyncio.Event()
-        """Set when another process has left something."""
+        """Set when another process has added a row without an owner."""
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
-        """Leave this part of the job to whoever runs jobs; while it is under way, the same part again does nothing."""
+        """Add a row without an owner, unless the part is already there."""
         await self.add(Piece(job_id, part), "")
 
     async def add(self, piece: Piece, owner: str) -> bool:
-        """Write the row; False where it is there already, whoever owns it."""
+        """Insert the row; False if it exists, whoever owns it."""
         return bool(await self._changes.call(_Change(piece, owner, ends=False)))
 
     async def end(self, piece: Piece, owner: str) -> None:
-        """Delete the row, if it is still this owner's and that still signed in: else its next owner has it."""
+        """Delete the row, if this owner still has it and is still signed in."""
         await self._changes.call(_Change(piece, owner, ends=True))
 
     async def of(self, owner: str) -> Sequence[Piece]:
-        return _pieces(await self._db.run_read(lambda connection: connection.execute(_OF, {"mine": owner}).all()))
+        return _pieces(await self._db.run_read(lambda connection: connection.execute(_OF, {"own": owner}).all()))
 
-    async def take_from(self, dead: str, mine: str) -> Sequence[Piece]:
-        """Make everything of a dead process this one's; both are tokens."""
-        values = {"dead": dead, "mine": mine}
+    async def take_from(self, dead: str, own: str) -> Sequence[Piece]:
+        """Make the rows of the token `dead` those of the token `own`."""
+        values = {"dead": dead, "own": own}
         return _pieces(await self._db.run_statement(lambda connection: connection.execute(_TAKE_FROM, values).all()))
 
-    async def take_left(self, mine: str) -> Sequence[Piece]:
-        """Make this process's what nobody has in hand, oldest first; processes that do so at once share it."""
-        if not await self._db.run_read(lambda connection: connection.execute(_LEFT).first()):
+    async def take_unowned(self, own: str) -> Sequence[Piece]:
+        """Take some rows that have no live owner, oldest first; concurrent processes share them."""
+        if not await self._db.run_read(lambda connection: connection.execute(_UNOWNED).first()):
             return ()
         return _pieces(
-            await self._db.run_statement(lambda connection: connection.execute(_TAKE_LEFT, {"mine": mine}).all())
+            await self._db.run_statement(lambda connection: connection.execute(_TAKE_UNOWNED, {"own": own}).all())
         )
 
     async def close(self) -> None:
         await self._changes.close()
 
     async def _write(self, changes: Sequence[_Change]) -> Sequence[bool]:
-        """In one commit, ends first: what begins again in the same moment is there afterwards."""
+        """Write all in one commit. Deletions come first, so that a part that is started again at once stays."""
         ended = [(*one.piece, one.owner) for one in changes if one.ends]
         at = self._clock.now()
-        begun = [{**one.piece._asdict(), "owner": one.owner, "at": at} for one in changes if not one.ends]
-        leaves = any(not row["owner"] for row in begun)
+        added = [{**one.piece._asdict(), "owner": one.owner, "at": at} for one in changes if not one.ends]
+        unowned = any(not row["owner"] for row in added)
 
         def write(connection: Connection) -> set[Piece]:
             if ended:
                 connection.execute(_END, {"ended": ended})
-            if not begun:
+            if not added:
                 return set()
-            new = set(_pieces(connection.execute(_ADD[connection.dialect.name], begun).all()))
-            if leaves and connection.dialect.name == "postgresql":
+            new = set(_pieces(connection.execute(_ADD[connection.dialect.name], added).all()))
+            if unowned and connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_notify(CHANNEL, "")))
             return new
 
-        alone = not leaves and not (ended and begun)
+        alone = not unowned and not (ended and added)
         new = await (self._db.run_statement if alone else self._db.run_write)(write)
         answers = []
         for one in changes:
             answers.append(not one.ends and one.piece in new)
             if not one.ends:
-                new.discard(one.piece)  # asked for twice at once: begun by the first
+                new.discard(one.piece)  # the second of two equal requests
         return answers
 
 

@@ -1,7 +1,6 @@
-"""Fair shares before money is held: who reads, downloads, draws and uploads next, by member and by workspace.
+"""Fair queues for downloads, image work and uploads, shared between members and workspaces.
 
-A `FairQueue` never lets one member, or one workspace, hold all slots or go ahead of somebody who has had less.
-One event loop owns a queue.
+No member and no workspace can hold all slots. A queue belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from core.domain.job import Requester
 
 UNPRICED_PER_MEMBER = 4
 _REMEMBERED = 4096
-"""Members and workspaces whose last turn is remembered; whoever is forgotten counts as new."""
+"""Members and workspaces whose last turn is remembered; a forgotten one counts as new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Whose share a piece of work counts against. Without a workspace (direct messages) only the member's counts."""
+    """The member and workspace that work counts against; no workspace in direct messages."""
 
     member: str
     workspace: str = ""
 
     @classmethod
     def of(cls, actor: Requester) -> Share:
-        """A person is one member in however many workspaces."""
+        """A person is the same member in every workspace."""
         workspace = f"{actor.platform}:{actor.workspace_id}" if actor.workspace_id else ""
         return cls(f"{actor.platform}:{person_id(actor)}", workspace)
 
@@ -43,7 +42,7 @@ class _Waiter:
 
 @dataclass(slots=True)
 class _Holders:
-    """How many slots each member, or each workspace, holds (at most `most`), and when its last turn was; bounded."""
+    """The slots that each member or workspace holds, at most `most`, and the number of its last turn."""
 
     most: int | None
     held: Counter[str] = field(default_factory=Counter)
@@ -68,10 +67,10 @@ class _Holders:
 
 
 class FairQueue:
-    """`slots` at a time in all (None: no bound), at most `per_member` and `per_workspace` of them for one.
+    """At most `slots` holders (None: unlimited), `per_member` of one member and `per_workspace` of one workspace.
 
-    A free slot goes to the member who holds fewest, then to the workspace that holds fewest, then to the member, then
-    the workspace, whose last turn is longest ago. More than `most_waiting` of one member are refused.
+    A free slot goes to the member with the fewest slots; ties are broken by the fewest slots of the workspace, then by
+    the oldest last turn of the member, then of the workspace. A member's waiter beyond `most_waiting` is refused.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class FairQueue:
 
     @asynccontextmanager
     async def slot(self, share: Share, *, waits: Callable[[int], object] | None = None) -> AsyncIterator[bool]:
-        """Hold a slot; yields whether it had to be waited for. `waits` is told how many of the member's are before it.
+        """Hold a slot; yields whether it had to wait; `waits` gets the number of the member's waiters before it.
 
         Raises TooManyWaiting.
         """
@@ -102,7 +101,7 @@ class FairQueue:
             self._release(share)
 
     def waiting(self, member: str | None = None) -> int:
-        """How many wait, of one member or of all."""
+        """The number of waiters of one member, or of all."""
         return sum(len(waiters) for share, waiters in self._waiting.items() if member in (None, share.member))
 
     def _may(self, share: Share) -> bool:
@@ -147,7 +146,6 @@ class FairQueue:
         self._grant()
 
     def _grant(self) -> None:
-        """Give away what is free. Each round ends one wait, so it ends."""
         while able := [share for share in self._waiting if self._may(share)]:
             share = min(able, key=self._rank)
             waiter = self._waiting[share].popleft()
@@ -168,7 +166,7 @@ class FairQueue:
 
 
 class Admission:
-    """The queues that a job passes. Downloads wait for strangers' servers, so they are many and bounded by speed."""
+    """The queues that a job passes. Downloads mostly wait for other servers, so many run at once."""
 
     def __init__(self, *, downloads: int = 32, pixels: int = 2, uploads: int = 6) -> None:
         per_member = UNPRICED_PER_MEMBER
@@ -176,4 +174,4 @@ class Admission:
         self.downloads = FairQueue(downloads, per_member=per_member, per_workspace=max(per_member, downloads // 2))
         self.pixels = FairQueue(pixels, per_member=max(1, pixels - 1))
         self.uploads = FairQueue(uploads, per_member=max(1, uploads - 2))
-        """Of jobs whose price is agreed to; strangers' downloads have no part in it."""
+        """For jobs whose price is confirmed; never blocked by downloads."""

@@ -1,8 +1,7 @@
-"""How a job's own message ends in true words, whatever kept the picture out of it; and what is owed to messages.
+"""The final edit of a job's message, and the obligations: messages that still have to be edited or removed.
 
-An end that is not told yet, or a message that must still be removed, is a row until the platform has taken it, for
-days, whatever happens to processes, runs and platforms. The job's own run tells its end first
-(`steps.fail`); a row that is still there later is taken by any process.
+An obligation is a row until the platform accepts the call, for days, whichever processes end meanwhile. The job's own
+run makes the final edit first (`steps.fail`); if the row is still there later, any process takes it.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ import structlog
 from core.domain import errors
 from core.domain.job import Job, JobState, Requester
 from core.jobs.context import INTERRUPTIONS, JobContext
-from core.jobs.reply_state import posted
+from core.jobs.reply_state import posted_messages
 from core.ports import Obligation, RemovesMessages, RepeatsFinalEdit, Reply, owning
 from core.presentation import Notice, explain
 from core.presentation.texts.delivery_texts import undelivered_notice
@@ -23,25 +22,24 @@ from core.presentation.texts.failure_texts import cancelled_notice
 log = structlog.get_logger(__name__)
 
 FIRST_EDIT_WAIT_S = 1.0
-"""How long a job that is about to cost money waits for the answer to its very first message."""
+"""How long to wait for the platform's answer to the job's first message before money is spent."""
 
-_AT_ONCE = 50
-_WITHIN_S = 100.0
-"""Less than the time for which a taken row is left alone."""
+_BATCH = 50
+_TIMEOUT_S = 100.0
+"""Shorter than the lease of a row that was taken."""
 
-_NOTED_WITHIN_S = 20.0
-"""After a job's end everything that is known of its messages is on its row, also where the database was away."""
+_SETTLED_AFTER_S = 20.0
+"""This long after a job's end the delivery state in its row is complete, even if the database was unavailable."""
 
-_MOST_BROKEN = 12
-"""Tries of one that fails for a reason that nobody foresaw: a message might be shown anew each time."""
-
+_MAX_UNFORESEEN_TRIES = 12
+"""Tries of a call that fails with an unforeseen error: each one might post a message again."""
 
 EndKind: TypeAlias = Literal["announce", "again"]
 
 
-def last_words(ctx: JobContext, job: Job, *, again: bool = False) -> Callable[[], Awaitable[object]] | None:
-    """The call that closes the job's message; None where nothing is left to be said: the picture says everything."""
-    reply = ctx.reply(job)
+def closing_call(ctx: JobContext, job: Job, *, again: bool = False) -> Callable[[], Awaitable[object]] | None:
+    """The call that makes the final edit of the job's message; None if the delivered image is the final state."""
+    reply = ctx.running.reply(job)
     if again:
         if not isinstance(reply, RepeatsFinalEdit) or job.images_deleted:
             return None
@@ -60,12 +58,12 @@ async def _show_again(ctx: JobContext, job: Job, reply: Reply) -> None:
 
 
 async def check_place(ctx: JobContext, job: Job) -> None:
-    """Raise PlaceRefused when no place at all takes this job's message. To be asked before anything is paid."""
+    """Raise PlaceRefused if the job's message can be posted nowhere. Call before the paid call."""
     loop = ctx.running.loops.get(job.id)
     if loop is None:
         return
     refusal = await loop.refusal(FIRST_EDIT_WAIT_S)
-    if refusal is not None and not await ctx.reply(job).reachable(job):
+    if refusal is not None and not await ctx.running.reply(job).reachable(job):
         raise errors.PlaceRefused from refusal
 
 
@@ -75,55 +73,57 @@ def notice_for(job: Job) -> Notice:
 
 
 def error_notice(error: errors.UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:
-    who = job.requester if job else actor
-    mine = quota_command(who) if who else ""
+    reader = job.requester if job else actor
+    command = quota_command(reader) if reader else ""
     if job is None:
-        return explain(error, locale, quota_command=mine)
-    return explain(error, locale, reference=job.id, receipt=job.receipt, quota_command=mine)
+        return explain(error, locale, quota_command=command)
+    return explain(error, locale, reference=job.id, receipt=job.receipt, quota_command=command)
 
 
-def quota_command(who: Requester) -> str:
-    if not who.is_operator:
+def quota_command(reader: Requester) -> str:
+    if not reader.is_operator:
         return ""
-    return "/quota set …" if who.platform == "web" else "python -m bot quota set …"
+    return "/quota set …" if reader.platform == "web" else "python -m bot quota set …"
 
 
-async def tell_end(ctx: JobContext, job: Job, *, kind: EndKind = "announce", tries: int = 1) -> None:
-    """Close the job's message in words."""
-    say = last_words(ctx, job, again=kind == "again")
-    if say is None:
-        await ctx.obligations.fulfil(f"{job.id}:{kind}")
+async def announce_end(ctx: JobContext, job: Job, *, kind: EndKind = "announce", tries: int = 1) -> None:
+    """Make the final edit of the job's message, unless the delivered image is the final state."""
+    obligation_id, call = f"{job.id}:{kind}", closing_call(ctx, job, again=kind == "again")
+    if call is None:
+        await ctx.obligations.fulfil(obligation_id)
     else:
-        await _pay(ctx, f"{job.id}:{kind}", job.id, say, tries)
+        await _attempt(ctx, obligation_id, job.id, call, tries)
 
 
-async def _pay(ctx: JobContext, owed_id: str, job_id: str, pay: Callable[[], Awaitable[object]], tries: int) -> None:
-    """Note that it is done; or when to try again, for what nobody foresaw so often only."""
+async def _attempt(
+    ctx: JobContext, obligation_id: str, job_id: str, call: Callable[[], Awaitable[object]], tries: int
+) -> None:
+    """Make the call, and delete the obligation or postpone it."""
     try:
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             await ctx.confirm_owner(job_id)
-            await pay()
+            await call()
     except INTERRUPTIONS:
         raise
     except errors.DeliveryRefused as refusal:
         log.info("obligation_refused", job=job_id, reason=refusal.reason)
     except (errors.DeliveryUnavailable, TimeoutError) as away:
-        await ctx.obligations.postpone(owed_id, asked_s=getattr(away, "retry_after_s", None))
+        await ctx.obligations.postpone(obligation_id, asked_s=getattr(away, "retry_after_s", None))
         return
     except Exception as error:
-        if isinstance(error, errors.ResultExpired):  # another process may have the picture that is to be shown again
+        if isinstance(error, errors.ResultExpired):  # another process may have the result
             log.info("picture_not_here", job=job_id, tries=tries)
         else:
             log.exception("obligation_broke", job=job_id, tries=tries)
-        if tries < _MOST_BROKEN:
-            await ctx.obligations.postpone(owed_id)
+        if tries < _MAX_UNFORESEEN_TRIES:
+            await ctx.obligations.postpone(obligation_id)
             return
-    await ctx.obligations.fulfil(owed_id)
+    await ctx.obligations.fulfil(obligation_id)
 
 
 async def fulfil_due(ctx: JobContext, here: set[str]) -> None:
-    """Everything whose time has come, side by side; jobs of which a step runs `here` are left to it."""
-    due = await ctx.obligations.take_due(_AT_ONCE)
+    """Attempt all obligations that are due, concurrently, except final edits of jobs of which a step runs `here`."""
+    due = await ctx.obligations.take_due(_BATCH)
     for outcome in await asyncio.gather(*(_fulfil(ctx, one, here) for one in due), return_exceptions=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, INTERRUPTIONS):
             raise outcome
@@ -141,8 +141,8 @@ async def _fulfil(ctx: JobContext, owed: Obligation, here: set[str]) -> None:
 
 
 def _just_ended(ctx: JobContext, job: Job) -> bool:
-    """Whether it goes on, or has ended so lately that not all may be known of it, or have come, yet."""
-    return job.finished_at is None or ctx.clock.now() < job.finished_at + _NOTED_WITHIN_S
+    """Whether the job is unfinished, or its delivery state may still be incomplete or an edit still on its way."""
+    return job.finished_at is None or ctx.clock.now() < job.finished_at + _SETTLED_AFTER_S
 
 
 async def _announce(ctx: JobContext, owed: Obligation, kind: EndKind) -> None:
@@ -152,23 +152,23 @@ async def _announce(ctx: JobContext, owed: Obligation, kind: EndKind) -> None:
     token = ctx.lease.token
     try:
         job = await ctx.store.claim(owed.job_id, token)
-    except errors.JobNotFound:  # erased by its owner meanwhile
+    except errors.JobNotFound:  # erased meanwhile
         await ctx.obligations.fulfil(owed.id)
         return
     with owning(job.id, token):
-        await tell_end(ctx, job, kind=kind, tries=owed.tries)
+        await announce_end(ctx, job, kind=kind, tries=owed.tries)
 
 
 async def _remove(ctx: JobContext, owed: Obligation) -> None:
     adapter = ctx.adapter(owed.platform)
     if owed.kind == "stray" and (job := await ctx.store.get(owed.job_id)) is not None:
         if _just_ended(ctx, job):
-            await ctx.obligations.postpone(owed.id)  # whoever has the job may find the message, and go on with it
+            await ctx.obligations.postpone(owed.id)  # the job's run may find this message and go on using it
             return
-        if owed.data in posted(adapter, job, await ctx.store.delivery_state(job.id)):
+        if owed.data in posted_messages(adapter, job, await ctx.store.delivery_state(job.id)):
             await ctx.obligations.fulfil(owed.id)
             return
     if isinstance(adapter, RemovesMessages):
-        await _pay(ctx, owed.id, owed.job_id, lambda: adapter.remove_message(owed.data), tries=0)
+        await _attempt(ctx, owed.id, owed.job_id, lambda: adapter.remove_message(owed.data), tries=0)
     else:
         await ctx.obligations.fulfil(owed.id)

@@ -1,4 +1,4 @@
-"""The expected finish time, learned from earlier jobs: a robust seconds-per-megapixel and seconds-per-place-in-line."""
+"""Expected finish times: the median seconds per megapixel of earlier jobs, plus half of it per queued request."""
 
 from collections import defaultdict, deque
 from statistics import median
@@ -8,12 +8,13 @@ from core.ports import AppState, TypedState
 
 _KEPT = 50
 _PRIOR_S_PER_MP = 2.5
+"""A guess, used until the first jobs have ended."""
+
 _FLOOR_S = 2.0
-"""Before anything was learned: a guess, replaced by the first few jobs."""
 
 
 class FinishTimes:
-    """Durations of the last jobs, per backend and model; kept over restarts in `AppState`."""
+    """Durations of the last jobs, per backend and model, stored in `AppState`."""
 
     def __init__(self, state: AppState, backend: str) -> None:
         self._saved = TypedState(state, "eta", list[float])
@@ -29,7 +30,7 @@ class FinishTimes:
             self._samples[model].extend(await self._saved.get(self._key(model)) or ())
 
     async def learn(self, megapixels: int, seconds: float, model: str = DEFAULT_MODEL) -> None:
-        """One job took so long at the provider. Saved every tenth time."""
+        """Add the duration of one job at the provider. Every tenth is stored."""
         if seconds <= 0:
             return
         self._samples[model].append(seconds / max(1, megapixels))
@@ -40,7 +41,7 @@ class FinishTimes:
                 await self._saved.put(self._key(name), [round(value, 4) for value in samples])
 
     def expected_s(self, megapixels: int, ahead: int = 0, model: str = DEFAULT_MODEL) -> float:
-        """Seconds from now until a job of this size is done, with `ahead` requests before it."""
+        """Seconds until a job of this size is done, with `ahead` requests before it."""
         samples = self._samples.get(model)
         per_mp = median(samples) if samples else _PRIOR_S_PER_MP
         own = max(_FLOOR_S, per_mp * max(1, megapixels))

@@ -1,8 +1,7 @@
-"""What can be seen of jobs: events inside this process, one job followed from anywhere, and what runs in a place.
+"""Job events of this process, and views that combine them with the stored jobs.
 
-Events are bounded in memory: the newest few per job, dropped a minute after the terminal one, or when many more jobs
-have ended. Whoever comes later, or follows a job that another process runs, is served from the stored snapshot
-(`follow_job`).
+The newest few events per job are kept in memory, until a minute after the terminal one. Late followers, and those of a
+job that runs in another process, get the stored snapshot (`follow_job`).
 """
 
 import asyncio
@@ -23,31 +22,26 @@ _KEPT_EVENTS = 16
 _KEPT_JOBS = 2_000
 _KEPT_ENDED = 200
 _KEPT_S = 60.0
-"""After the terminal event: long enough for everybody who follows to have read it."""
+"""After the terminal event, for followers to read it."""
 
 _IDLE_S = 2.0
-"""How often the row is looked at while this process has nothing to say (the job may run in another one)."""
+"""How often the row is read while this process has no events; the job may run in another one."""
 
 LISTED = 20
-"""As many as a message has room for; the total is told beside them."""
+"""As many as fit into a message, which also states the total."""
 
 
 class EventBus:
-    """Publish and follow."""
-
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._events: dict[str, list[JobEvent]] = {}
         self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
-        """Held by who follows."""
+        """Held by the followers."""
         self._ended: deque[tuple[float, str]] = deque()
         self._turns = Turns()
 
     def publish(self, job: Job) -> JobEvent:
-        """The event for this snapshot, given to everybody who follows the job.
-
-        Its id is milliseconds of unix time, or one more than the job's last one.
-        """
+        """Publish an event with this snapshot. Its id is unix time in milliseconds, or the job's last id plus one."""
         now = self._clock.now()
         log = self._events.setdefault(job.id, [])
         event = JobEvent(max(log[-1].id + 1 if log else 0, int(now * 1000)), job)
@@ -68,7 +62,7 @@ class EventBus:
         return [event for event in self._events.get(job_id, ()) if event.id > after]
 
     async def follow(self, job_id: str, after: int, *, idle_s: float) -> AsyncIterator[JobEvent | None]:
-        """Events as they come; None after each `idle_s` without one. Endless: the caller stops at the terminal one."""
+        """Yield events, and None after each `idle_s` without one. Endless: the caller stops at the terminal one."""
         while True:
             events = self.recent(job_id, after)
             for event in events:
@@ -79,47 +73,46 @@ class EventBus:
                 try:
                     await asyncio.wait_for(changed.wait(), idle_s)
                 except TimeoutError:
-                    await self._turns.wait(job_id)  # those that began together look at their rows one after another
+                    await self._turns.wait(job_id)  # followers that began together read their rows one by one
                     yield None
 
 
 async def follow_job(store: SqlJobStore, event_bus: EventBus, job_id: str, after: int) -> AsyncIterator[JobEvent]:
-    """Events newer than `after`, starting with the current state unless it is older; ends after the terminal one.
+    """Yield events newer than `after`, starting with the current state, up to the terminal one. Raises JobNotFound.
 
-    Raises JobNotFound. Ids of events made from the row are its time of change in milliseconds, so that they sort
-    with the live ones.
+    The id of an event made from the row is the row's time of change in milliseconds, so it sorts with live events.
     """
     job = await store.get(job_id)
     if job is None:
         raise JobNotFound
     if job.state.terminal or not event_bus.recent(job_id, 0):
-        event = JobEvent(_stamp(job), job)
-        if event.id > after:
-            after = event.id
-            yield event
+        current = JobEvent(_timestamp_ms(job), job)
+        if current.id > after:
+            after = current.id
+            yield current
         if job.state.terminal:
             return
     shown = job
-    async for told in event_bus.follow(job.id, after, idle_s=_IDLE_S):
-        if told is None:
+    async for event in event_bus.follow(job.id, after, idle_s=_IDLE_S):
+        if event is None:
             stored = await store.get(job.id)
             if stored is None:
                 return
-            farther = stored.progress not in (None, shown.progress) and _stamp(stored) > after
-            if stored.state is shown.state and not farther:
+            progressed = stored.progress not in (None, shown.progress) and _timestamp_ms(stored) > after
+            if stored.state is shown.state and not progressed:
                 continue
-            told = JobEvent(max(after + 1, _stamp(stored)), stored)
-        after, shown = told.id, told.job
-        yield told
-        if told.job.state.terminal:
+            event = JobEvent(max(after + 1, _timestamp_ms(stored)), stored)
+        after, shown = event.id, event.job
+        yield event
+        if event.job.state.terminal:
             return
 
 
-def _stamp(job: Job) -> int:
+def _timestamp_ms(job: Job) -> int:
     return int(job.updated_at * 1000)
 
 
-async def open_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> UnfinishedJobs:
+async def unfinished_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> UnfinishedJobs:
     """The unfinished jobs of the moderator's workspace (the operator: of all), oldest first. Raises NotAllowed."""
     identity.check_moderator(actor)
     place = None if actor.is_operator else (actor.platform, actor.workspace_id)
@@ -128,10 +121,10 @@ async def open_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -
 
 
 def with_newest_progress(event_bus: EventBus, job: Job) -> Job:
-    """The job with what this process has last heard of it."""
+    """The job with the newest progress that this process knows."""
     events = event_bus.recent(job.id, 0)
     newest = events[-1].job if events else None
     if newest is None or job.state.terminal or newest.state is not job.state:
         return job
-    # Only the progress: the stored row may already know the result that this event was published without.
+    # Only the progress: the stored row may have a result that the event lacks.
     return dataclasses.replace(job, progress=newest.progress)

@@ -1,7 +1,6 @@
-"""Everything that has to happen by itself: noticing cancels from elsewhere, expiring questions, keeping holds alive,
-picking up jobs that fell between two stools, and deleting what is kept no longer.
+"""Periodic tasks: cancellations from other processes, expired quotes, holds, abandoned jobs, and retention.
 
-Each task runs on its own rhythm; one that fails is logged and tried again at its next turn.
+A task that fails is logged and runs again at its next interval.
 """
 
 import asyncio
@@ -27,19 +26,19 @@ from core.storage.database import DATABASE_ERRORS
 log = structlog.get_logger(__name__)
 
 _MAX_TAKEOVERS = 5
-"""Processes that died with the same job in hand: more, and the job itself is taken to be the cause."""
+"""If more processes died while they ran the job, the job is considered the cause."""
 
 _MAX_TAKEOVERS_PAID = 100
-"""What was made and paid for is fetched over days, through many restarts."""
+"""A result that is paid for is fetched for days, through many restarts."""
 
 _STALE_S = 45.0
-_LONGEST_WORK_S = 86_400.0
-"""Besides the time that fal may hold a request back: turns, downloads, the provider being away."""
+_MAX_WORK_S = 86_400.0
+"""Besides the time that fal may queue a request: slots, downloads, an unavailable provider."""
 
 _PAGE = 500
-_AT_ONCE = 8
-_MOST_PAGES = 100
-"""In one turn of a task: 50,000 jobs a minute are more than ever end."""
+_PARALLEL = 8
+_MAX_PAGES = 100
+"""In one run of a task: 50,000 jobs a minute."""
 
 _UPLOAD_KEPT_S = 86_400
 _COPIES_KEPT_S = 6 * 3600
@@ -48,13 +47,12 @@ _INCIDENTS_KEPT_S = 90 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceTask:
-    """Something done every `every_s` seconds, or sooner."""
+    """`work` is called every `every_s` seconds, and at once when `wake` is set."""
 
     name: str
     every_s: float
     work: Callable[[], Awaitable[object]]
     wake: asyncio.Event | None = None
-    """Set: it is done at once."""
 
 
 async def repeat_all(tasks: Iterable[MaintenanceTask]) -> None:
@@ -74,7 +72,7 @@ async def _repeat(task: MaintenanceTask) -> None:
         except Exception:
             log.exception("duty_failed", task=task.name)
         with contextlib.suppress(TimeoutError):
-            # Tasks that keep in step would all want a connection at the same instant, for ever.
+            # Jitter: tasks in step would all want a connection at the same moment.
             async with asyncio.timeout(task.every_s * random.uniform(0.85, 1.15)):
                 await wake.wait()
 
@@ -98,9 +96,9 @@ class Maintenance:
         self.maintenance_tasks = (
             MaintenanceTask("cancels", 1, self.notice_cancels),
             MaintenanceTask("questions", 5, self.expire_questions),
-            MaintenanceTask("reply_states", 3, self._ctx.running.unstored.store_all),
+            MaintenanceTask("reply_states", 3, self._ctx.running.unstored.flush_all),
             MaintenanceTask("obligations", 5, self.fulfil_obligations),
-            MaintenanceTask("left", 5, engine.take_left, wake=work.arrived),
+            MaintenanceTask("left", 5, engine.take_unowned, wake=work.arrived),
             MaintenanceTask("stale", 15, self.pick_up),
             MaintenanceTask("holds", 30, self.keep_holds),
             MaintenanceTask("images", 60, self.delete_old_images),
@@ -126,7 +124,7 @@ class Maintenance:
         await fulfil_due(self._ctx, self._pipeline.jobs_here)
 
     async def pick_up(self) -> None:
-        """Jobs that fell out of this process, and those that nobody has in hand (a crash between two commits)."""
+        """Resume jobs that this process or a crash between two commits has abandoned."""
         await self._engine.resume()
         before = self._ctx.clock.now() - _STALE_S
         for job_id in await self._ctx.store.orphaned(self._ctx.lease.token, updated_before=before):
@@ -135,34 +133,34 @@ class Maintenance:
                 await self.revive(job)
 
     async def take_over(self, process: str, token: str) -> None:
-        """Carry on the jobs of a process that is gone; without its `token` it left them orderly to anybody.
+        """Run the jobs of a dead process, named by its `token`; an empty one means that it released them in order.
 
-        Only a death inside a step of that very job counts against it: never an orderly end, nor a death while the job
-        waited for its turn or at the provider.
+        A death counts against a job only if it happened inside a step of that job, not while the job waited for a slot
+        or for the provider.
         """
         taken = await self._engine.take_from(token) if token else ()
         for start in range(0, len(taken), TAKEN_AT_ONCE):
-            some = taken[start : start + TAKEN_AT_ONCE]
-            await self._claim(sorted({piece.job_id for piece in some}), process)
-            self._engine.run_all(some)
-        await self._engine.take_left()
+            batch = taken[start : start + TAKEN_AT_ONCE]
+            await self._claim(sorted({piece.job_id for piece in batch}), process)
+            self._engine.run_all(batch)
+        await self._engine.take_unowned()
 
     async def _claim(self, job_ids: Sequence[str], process: str) -> None:
-        """Make them this process's, all at once; end those of which too many processes have died."""
+        """Claim these jobs for this process, and end those that too many processes have died with."""
         store = self._ctx.store
         jobs = await store.claim_all(job_ids, self._ctx.lease.token)
-        deaths = await store.count_takeovers([job.id for job in jobs if _may_be_the_cause(job)])
+        deaths = await store.count_takeovers([job.id for job in jobs if _can_kill_process(job)])
         for job in jobs:
             attempt = deaths.get(job.id, 0)
             log.info("job_taken_over", job=job.id, process=process, attempt=attempt)
-            if attempt > _most_takeovers(job) and not job.state.terminal:
+            if attempt > _max_takeovers(job) and not job.state.terminal:
                 await self._pipeline.give_up(job, InternalError(reference=job.id))
 
     async def revive(self, job: Job) -> None:
-        """Carry a job on from what its row says; end it when that has been tried too often."""
+        """Resume the job from its row, or end it after too many attempts."""
         attempt = (await self._ctx.store.count_takeovers([job.id])).get(job.id, 0)
         log.warning("job_revived", job=job.id, attempt=attempt)
-        if attempt > _most_takeovers(job):
+        if attempt > _max_takeovers(job):
             await self._pipeline.give_up(job, InternalError(reference=job.id))
             await self._engine.start(job.id, part="announce")
             return
@@ -177,10 +175,10 @@ class Maintenance:
 
     async def delete_old_images(self) -> None:
         now = self._ctx.clock.now()
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             old = await self._ctx.store.finished_before(now - self._retention_s, limit=_PAGE)
-            for start in range(0, len(old), _AT_ONCE):
-                await asyncio.gather(*map(self._members.erase_images, old[start : start + _AT_ONCE]))
+            for start in range(0, len(old), _PARALLEL):
+                await asyncio.gather(*map(self._members.erase_images, old[start : start + _PARALLEL]))
             if len(old) < _PAGE:
                 break
         await self._ctx.files.delete_old_uploads(_UPLOAD_KEPT_S, now)
@@ -188,11 +186,11 @@ class Maintenance:
         await self._ctx.files.delete_old_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
 
     async def find_stuck(self) -> None:
-        """Jobs older than a job can be: the operator is told, for only a person can tell why."""
+        """Alert the operator to jobs that are older than a job can be."""
         now, settings = self._ctx.clock.now(), self._ctx.settings
         count, oldest_id = await self._ctx.store.overdue(
-            working_since=now - settings.start_within_s - _LONGEST_WORK_S,
-            delivering_since=now - settings.collect_retry_s - settings.deliver_retry_s - _LONGEST_WORK_S,
+            working_since=now - settings.start_within_s - _MAX_WORK_S,
+            delivering_since=now - settings.collect_retry_s - settings.deliver_retry_s - _MAX_WORK_S,
         )
         self._ctx.metrics.gauge("jobs_stuck", count)
         if count:
@@ -203,20 +201,20 @@ class Maintenance:
 
 
 def _part(job: Job) -> JobPart:
-    """The part in which an unfinished job is, by its row alone; the step within it is found by `runner.next_step`."""
+    """The part that an unfinished job is in, by its row; `runner.next_step` finds the step."""
     if job.state is JobState.DELIVERING:
         return "deliver"
     return "request" if job.confirm_by_at is None else "confirmed"
 
 
-def _may_be_the_cause(job: Job) -> bool:
-    """Whether what is done for the job just now can end a process: reading or sending its picture, not waiting."""
+def _can_kill_process(job: Job) -> bool:
+    """Whether the job's current work can kill a process: reading or sending its image, but not waiting."""
     if job.state in (JobState.AWAITING_CONFIRMATION, JobState.RUNNING) or job.state.terminal:
         return False
-    waits_for_turn = job.quote is not None and job.remote is None
+    waits_for_slot = job.quote is not None and job.remote is None
     waits_at_provider = job.state is JobState.QUEUED and job.remote is not None and bool(job.remote.request_id)
-    return not (waits_for_turn or waits_at_provider)
+    return not (waits_for_slot or waits_at_provider)
 
 
-def _most_takeovers(job: Job) -> int:
+def _max_takeovers(job: Job) -> int:
     return _MAX_TAKEOVERS if job.remote is None or job.remote.made is None else _MAX_TAKEOVERS_PAID

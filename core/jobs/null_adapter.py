@@ -1,6 +1,6 @@
-"""The answer to jobs that nobody listens to: the command line's own, and those of a platform no longer configured.
+"""The adapter for jobs without a chat: those of the command line, and of a platform that is no longer configured.
 
-Results are kept; whoever asked finds them in the history.
+Results are kept and appear in the history.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from core.domain.limits import LimitStatus
 from core.ports import Download, Reply, ReplyState
 
 
-async def _nothing(*_: Any) -> None:
+async def _do_nothing(*_: Any) -> None:
     pass
 
 
 class NullReply:
-    ask = progress = failed = closed = _nothing
+    ask = progress = failed = closed = _do_nothing
 
     def __init__(self, shape: DeliveryKind) -> None:
         self._shape = shape
@@ -31,10 +31,8 @@ class NullReply:
 
 
 class NullAdapter:
-    """`core.ports.ChatAdapter` without a platform."""
-
     min_edit_interval_s = 0.0
-    notify = _nothing
+    notify = _do_nothing
 
     def __init__(self, name: str = "silent", *, shape: DeliveryKind = "kept") -> None:
         self.name = name

@@ -1,7 +1,7 @@
-"""The one progress loop: throttled, one edit in flight, the newest wins, and the terminal answer never waits behind it.
+"""Progress edits of a job's message: throttled, one in flight, only the newest, never in the way of the final edit.
 
-Progress is a courtesy: an edit that fails is dropped, and a message that is gone stops the edits of that job at once
-(dead tokens count towards a ban on Discord). Results and failures are sent by the pipeline, not here.
+An edit that fails is dropped. If the message is gone, the job's edits stop at once, because requests with dead tokens
+count towards a ban on Discord. The pipeline sends results and failures, not this module.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ log = structlog.get_logger(__name__)
 
 _EDIT_TIMEOUT_S = 10.0
 _SHARE_EVERY_S = 2.0
-_LATE_S = 2.0
-"""Less than the time after which a silent process's jobs are taken by others."""
+_SLOW_EDIT_S = 2.0
+"""Shorter than the time after which other processes take over the jobs of a silent one."""
 
 _GRACE_FOR_LAST_EDIT_S = 1.5
-"""How long the final answer lets an edit that is already on its way finish, so that it does not land after it."""
+"""How long the final edit waits for an edit in flight, so that the older one does not overwrite it."""
 
 
 class Flag(asyncio.Future[None]):
-    """An `asyncio.Event` that is set once: without a queue of 700 bytes, and `asyncio.wait` takes it as it is."""
+    """An event that is set once. Unlike `asyncio.Event`: no queue of 700 bytes, and `asyncio.wait` accepts it."""
 
     __slots__ = ()
 
@@ -39,8 +39,6 @@ class Flag(asyncio.Future[None]):
 
 
 class ProgressLoop:
-    """Progress edits of one job, from `start` to `stop`."""
-
     def __init__(
         self,
         reply: Reply,
@@ -51,8 +49,8 @@ class ProgressLoop:
         share: Callable[[Job, Progress], Awaitable[None]] | None = None,
         late: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
-        """`check_owner` raises NotOwner where the message is another process's by now; `share` tells other processes,
-        at most once in two seconds; `late` is told of an edit that was made when it was another's already.
+        """`check_owner` raises NotOwner if another process owns the job; `share` stores progress for others, at most
+        once in two seconds; `late` is called after an edit that may have overwritten another process's final edit.
         """
         self._check_owner = check_owner
         self._late = late
@@ -73,7 +71,7 @@ class ProgressLoop:
         self._unsure = False
 
     def show(self, job: Job, progress: Progress) -> None:
-        """Replace whatever has not been shown yet. Never waits."""
+        """Replace progress that is not shown yet. Never waits."""
         if self.dead:
             return
         self._newest = (job, progress)
@@ -81,15 +79,15 @@ class ProgressLoop:
             self._task = asyncio.create_task(self._run(), name=f"progress-{job.id}")
 
     async def refusal(self, at_most_s: float) -> DeliveryRefused | None:
-        """What an edit was refused with for good; waits for the answer to the first one if it is on its way."""
+        """The error that ended the edits for good, or None. Waits at most so long for the outcome of the first edit."""
         if self._task is not None and not (await asyncio.wait({self._answered}, timeout=at_most_s))[0]:
             log.debug("first_edit_slow")
         return self._refusal
 
     async def stop(self) -> bool:
-        """No edit after this returns. Gives an edit on its way a moment, then drops it.
+        """Stop the edits. An edit in flight gets a moment to finish and is then cancelled.
 
-        Whether one may still come: the platform has not said what became of it.
+        True if the outcome of an edit is unknown, so that it may still take effect.
         """
         task, self._task, self._newest = self._task, None, None
         self.dead = True
@@ -106,7 +104,7 @@ class ProgressLoop:
         return self._unsure
 
     async def _run(self) -> None:
-        """Edit until nothing new has come for one interval. A quiet job keeps no task: thousands may wait at once."""
+        """Edit until one interval passes without new progress. Then the task ends: thousands of jobs may wait."""
         while not self.dead and self._newest is not None:
             newest, self._newest = self._newest, None
             self._shown = newest
@@ -160,11 +158,11 @@ class ProgressLoop:
         finally:
             self._editing = False
             self._answered.set()
-        if self._clock.now() - began_at > _LATE_S:
-            await self._look_back(job)
+        if self._clock.now() - began_at > _SLOW_EDIT_S:
+            await self._recheck_owner(job)
 
-    async def _look_back(self, job: Job) -> None:
-        """A process that was stopped in the middle of an edit may have made it after the job's new owner ended it."""
+    async def _recheck_owner(self, job: Job) -> None:
+        """An edit of a process that was suspended meanwhile may have come after the new owner's final edit."""
         try:
             if self._check_owner is not None:
                 await self._check_owner()

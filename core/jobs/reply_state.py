@@ -1,4 +1,4 @@
-"""What an adapter keeps of a job's message: on the job's row, and in memory for as long as the row cannot take it."""
+"""The delivery state of a job's message: stored in the job's row, and in memory while the row cannot be written."""
 
 import asyncio
 import contextlib
@@ -18,90 +18,90 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Happened:
+class _Pending:
+    """Values of one job that are not stored yet, and the owner's token under which they were recorded."""
+
     job: Job
     values: dict[str, Any] = field(default_factory=dict)
     owner: str = ""
-    """Under which token it happened."""
-
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class UnstoredStates:
-    """What has happened to jobs' messages and is not on their rows yet. One process's; as many as it runs jobs."""
+    """Values that adapters of this process have recorded and that are not in the jobs' rows yet."""
 
     def __init__(
         self, store: SqlJobStore, lease: Lease, obligations: SqlObligations, adapter: Callable[[str], ChatAdapter]
     ) -> None:
-        self._store = store
+        self.job_store = store
+        self.obligations = obligations
         self._lease = lease
-        self._obligations = obligations
         self._adapter = adapter
-        self._jobs: dict[str, _Happened] = {}
+        self._pending: dict[str, _Pending] = {}
 
     def of(self, job_id: str) -> dict[str, Any]:
-        return dict(self._jobs[job_id].values) if job_id in self._jobs else {}
+        return dict(self._pending[job_id].values) if job_id in self._pending else {}
 
     async def add(self, job: Job, values: Mapping[str, Any]) -> None:
-        """Known at once, also where this is cancelled; stored now, or by `store` once the database takes it."""
-        happened = self._jobs.setdefault(job.id, _Happened(job))
-        happened.values.update(values)
-        happened.owner = owner_token(job.id) or self._lease.token
+        """Visible at once, even if this call is cancelled; stored now, or by `flush` once the database is available."""
+        pending = self._pending.setdefault(job.id, _Pending(job))
+        pending.values.update(values)
+        pending.owner = owner_token(job.id) or self._lease.token
         with contextlib.suppress(*DATABASE_ERRORS):
-            await self.store(job.id)
+            await self.flush(job.id)
 
-    async def store(self, job_id: str) -> None:
-        """Write what is not on the row yet; not over what another process knows, which has the job by now.
+    async def flush(self, job_id: str) -> None:
+        """Store the job's pending values, unless another process owns the job by now.
 
-        That one may never learn of a message that this one has posted, so its removal is owed.
+        The new owner may never learn of a message that this process posted, so the removal of that message is stored.
         """
-        if (happened := self._jobs.get(job_id)) is None:
+        if (pending := self._pending.get(job_id)) is None:
             return
-        async with happened.writing:
-            if not (values := dict(happened.values)):
+        async with pending.writing:
+            if not (values := dict(pending.values)):
                 return
-            owners = {"", happened.owner, self._lease.token}
-            if not await self._store.change_delivery_state(job_id, values, owners=owners):
+            owners = {"", pending.owner, self._lease.token}
+            if not await self.job_store.change_delivery_state(job_id, values, owners=owners):
                 log.warning("reply_state_left_to_new_owner", job=job_id)
-                job = happened.job
-                for message in posted(self._adapter(job.reply.platform), job, values):
-                    await self._obligations.owe_removal(job, message, "stray")
+                job = pending.job
+                for message in posted_messages(self._adapter(job.reply.platform), job, values):
+                    await self.obligations.owe_removal(job, message, "stray")
             for name in values:
-                if happened.values[name] is values[name]:  # else it has changed meanwhile
-                    del happened.values[name]
-            if not happened.values:
-                del self._jobs[job_id]
+                if pending.values[name] is values[name]:  # else it has changed meanwhile
+                    del pending.values[name]
+            if not pending.values:
+                del self._pending[job_id]
 
-    async def store_all(self) -> None:
+    async def flush_all(self) -> None:
         """Raises what the database raises."""
-        for job_id in list(self._jobs):
-            await self.store(job_id)
+        for job_id in list(self._pending):
+            await self.flush(job_id)
 
 
-def posted(adapter: ChatAdapter, job: Job, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The messages that these notes of a job name."""
+def posted_messages(adapter: ChatAdapter, job: Job, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The messages that this delivery state names."""
     return adapter.posted_messages(job.reply, state) if isinstance(adapter, RemovesMessages) else ()
 
 
 class StoredReplyState:
     """`core.ports.ReplyState` of one job."""
 
-    def __init__(self, store: SqlJobStore, unstored: UnstoredStates, obligations: SqlObligations, job: Job) -> None:
-        self._store = store
+    def __init__(self, unstored: UnstoredStates, job: Job) -> None:
         self._unstored = unstored
-        self._obligations = obligations
-        self._job, self._job_id = job, job.id
+        self._store = unstored.job_store
+        self._job = job
 
     async def load(self) -> dict[str, Any]:
-        before = self._unstored.of(self._job_id)  # what is stored while this reads is in neither of the other two
-        return {**await self._store.delivery_state(self._job_id), **before, **self._unstored.of(self._job_id)}
+        job_id = self._job.id
+        before = self._unstored.of(job_id)  # a flush during the read: not in the row that is read, nor pending after it
+        return {**await self._store.delivery_state(job_id), **before, **self._unstored.of(job_id)}
 
     async def save(self, **values: Any) -> None:
-        await self._unstored.store(self._job_id)  # what happened before, so that it cannot be written over this
-        await self._store.change_delivery_state(self._job_id, values)
+        await self._unstored.flush(self._job.id)  # earlier values first, so that they do not overwrite these
+        await self._store.change_delivery_state(self._job.id, values)
 
     async def record(self, **values: Any) -> None:
         await self._unstored.add(self._job, values)
 
     async def remove_later(self, message: Mapping[str, Any]) -> None:
-        await self._obligations.owe_removal(self._job, message)
+        await self._unstored.obligations.owe_removal(self._job, message)

@@ -1,6 +1,6 @@
-"""The bot as adapters and the command line see it: judge a request, write it down, start it; and act on jobs.
+"""The API for adapters and the command line: accept requests, and act on jobs.
 
-No method waits for a job. Whatever happens later goes out through the reply made from the job's stored address.
+No method waits for a job. Later events reach people through the reply made from the job's stored address.
 """
 
 import dataclasses
@@ -27,9 +27,9 @@ from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Fields, Presets
 from core.domain.variations import redelivery, repeated_request
-from core.jobs.context import Incidents
 from core.jobs.endings import error_notice
-from core.jobs.event_bus import follow_job, open_here, with_newest_progress
+from core.jobs.event_bus import follow_job, unfinished_here, with_newest_progress
+from core.jobs.incident_log import Incidents
 from core.jobs.intake import Intake
 from core.jobs.steps import JobContext
 from core.jobs.steps.fail import close_question
@@ -42,11 +42,10 @@ log = structlog.get_logger(__name__)
 
 
 class JobService:
-    """The core, as adapters and the command line see it. Every method may raise any UpscaleError leaf.
+    """Every method may raise any UpscaleError.
 
-    `actor` is who acts, where, with which rights, as the platform vouches. People of one workspace can neither see nor
-    change another's jobs: those raise JobNotFound. `allow_unsafe`: the operator allows `safety` off at all. `draining`:
-    this process shuts down; `request` and the like raise Draining then.
+    `actor` is who acts, where and with which rights, by the platform. Jobs of other workspaces raise JobNotFound.
+    `allow_unsafe`: the operator allows `safety=off`. `draining`: the process shuts down, so new jobs raise Draining.
     """
 
     def __init__(
@@ -82,10 +81,10 @@ class JobService:
         return not self._ctx.upscaler.real_money
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
-        """Judge the parameters, write the job, start it; one commit, no waiting. The same key is the same job.
+        """Validate the request, store the job in one commit, and start it. The same key returns the same job.
 
-        `start` False: only write it, so that the platform can be told before anything happens; then `begin`. Where that
-        never comes (a crash) the job is carried on all the same, under the address that it was written with.
+        `start` False: only store it, so that the caller can acknowledge first; then call `begin`. After a crash before
+        `begin` the job runs all the same, with the reply address that was stored here.
         """
         job = await self._ctx.store.get(job_id_for(request.key))
         if job is None:
@@ -97,33 +96,32 @@ class JobService:
         return job
 
     async def begin(self, job_id: str, reply: ReplyAddress) -> None:
-        """Start a job that was only written, with the address that its acknowledgement has brought."""
+        """Start a job that was only stored, with the reply address that the acknowledgement returned."""
         await self._start(await self._ctx.store.update(job_id, reply=reply))
 
     async def _start(self, job: Job) -> None:
-        """Make sure that the job is carried on: also for one that a crash left between its row and its run."""
         if job.state is JobState.QUEUED and job.confirm_by_at is None:
-            log.info("job_accepted", job=job.id, platform=job.requester.platform)  # not before the acknowledgement
+            log.info("job_accepted", job=job.id, platform=job.requester.platform)  # after the acknowledgement
             await self._engine.start(job.id, part="request")
         elif job.state is JobState.DELIVERING and job.parent_id:
             await self._engine.start(job.id, part="deliver")
 
     def check(self, text: str, fields: Fields, presets: Presets | None = None) -> None:
-        """Raise InvalidParameters, whatever the member's own defaults; without `presets` any preset's name is fine."""
+        """Raises InvalidParameters. Ignores the member's defaults; without `presets` any preset name is valid."""
         parse(text, fields, self.models, presets=presets or PRESETS, lenient=True)
 
     async def estimate(
         self, width_px: int, height_px: int, actor: Requester, *, text: str = "", fields: Fields | None = None
     ) -> Quote:
-        """The price of a picture whose size is known (for totals before a batch), with the actor's defaults."""
-        _, parameters = await self._intake.understood(actor, text, fields or {})
+        """The quote for an image of this size with the actor's defaults, such as for the total of a batch."""
+        _, parameters = await self._intake.parse(actor, text, fields or {})
         quote = await estimated(self._ctx, parameters, width_px, height_px)
         left = await self._ctx.ledger.statuses(actor, parameters.model)
         needs = quote.estimate_nanousd > self.confirm_above_nanousd
         return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
     async def confirm(self, job_id: str, actor: Requester) -> Job:
-        """The requester agrees to the price, once. Raises NotAllowed, QuoteExpired, TooLate."""
+        """The requester confirms the price. Idempotent. Raises NotAllowed, QuoteExpired, TooLate."""
         job = identity.check_requester(await self._ctx.store.get(job_id), actor)
         if job.state is not JobState.AWAITING_CONFIRMATION:
             if job.confirm_by_at is not None and not job.state.terminal:
@@ -145,7 +143,7 @@ class JobService:
         return job
 
     async def cancel(self, job_id: str, actor: Requester, *, chosen: str = "") -> Job:
-        """The requester or a moderator stops the job, which may still bill; `chosen`: answered with this model."""
+        """The requester or a moderator cancels the job, which may still be billed; `chosen`: another model is used."""
         job = identity.check_may_stop(await self._ctx.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
@@ -156,7 +154,7 @@ class JobService:
             return job
         why = OtherModelChosen(model=chosen) if chosen else None
         if await self._ctx.store.transition(job.id, (job.state,), cancel_requested_by=who, error=why) is not None:
-            await self._engine.start(job.id, part="announce")  # the message will say so whatever happens from here on
+            await self._engine.start(job.id, part="announce")  # first, so that a crash cannot prevent the final edit
             return await close_question(self._ctx, await self._ctx.load(job.id))
         return await self._ctx.load(job.id)
 
@@ -171,12 +169,12 @@ class JobService:
         private: bool | None = None,
         start: bool = True,
     ) -> Job:
-        """A new job made from an earlier one by a button; `actor` is its requester and pays."""
+        """A new job made from an earlier one by a button. `actor` is its requester and pays."""
         earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
-        if self.models.find(str(made.fields["model"])) is None:  # not offered any more: what the default one has of it
+        if self.models.find(str(made.fields["model"])) is None:  # no longer offered: the default model accepts these
             kept = {name: v for name, v in made.fields.items() if self.models.default.accepts(name, v) or name == "to"}
             made = dataclasses.replace(made, fields=kept)
         job = await self.request(made, start=start)
@@ -185,7 +183,7 @@ class JobService:
         return job
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
-        """Deliver a kept result again, to this address (from `history`). Free."""
+        """Deliver a kept result again, to this address. Free."""
         if self.draining:
             raise Draining
         earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
@@ -197,17 +195,14 @@ class JobService:
         return job
 
     async def share(self, job_id: str, actor: Requester) -> str | None:
-        """The requester: the address of a page that shows the result to anybody until it is no longer kept or deleted.
-
-        Raises NotAllowed, TooLate.
-        """
+        """The URL of a public page with the requester's result, while it is kept. Raises NotAllowed, TooLate."""
         job = identity.check_requester(await self._ctx.store.get(job_id), actor)
         if job.result is None or job.images_deleted:
             raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
         return self._ctx.links.share_url(job.id, job.finished_at or self._ctx.clock.now())
 
     async def shared(self, job_id: str, signature: str) -> Job:
-        """The job behind such an address, whoever asks. Raises JobNotFound, ResultExpired."""
+        """The job behind a URL made by `share`, for anybody. Raises JobNotFound, ResultExpired."""
         valid = self._ctx.links.is_valid(job_id, SHARED_PAGE, signature)
         job = await self._ctx.store.get(job_id) if valid else None
         if job is None:
@@ -217,7 +212,7 @@ class JobService:
         return job
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
-        """One job that this person may see (None: the operator), with the newest progress that this process knows."""
+        """A job that the actor (None: the operator) may see, with the newest progress that this process knows."""
         job = identity.check_visible(await self._ctx.store.get(job_id), actor)
         return with_newest_progress(self._ctx.event_bus, job)
 
@@ -227,28 +222,27 @@ class JobService:
 
     @property
     def can_share(self) -> bool:
-        """Whether `share` has an address to give (`PUBLIC_URL` is set); without one no button is shown."""
+        """Whether `PUBLIC_URL` is set, which `share` needs."""
         return self._ctx.links.has_public_url
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
-        """Operator: the newest jobs of every platform, newest first. Raises NotAllowed."""
+        """For the operator: jobs of every platform, newest first. Raises NotAllowed."""
         identity.check_operator(actor)
         return await self._ctx.store.history(None, limit=limit)
 
     async def queue(self, actor: Requester) -> UnfinishedJobs:
-        """Moderator: what runs and waits in the own workspace (operator: everywhere). Raises NotAllowed."""
-        return await open_here(self._ctx.store, self._ctx.event_bus, actor)
+        """For a moderator: unfinished jobs of the workspace (operator: of all). Raises NotAllowed."""
+        return await unfinished_here(self._ctx.store, self._ctx.event_bus, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
-        """The requester or a moderator deletes the images, here and at fal, or stops the job; money rows stay."""
+        """The requester or a moderator deletes the images, here and at fal, or cancels an unfinished job."""
         job = identity.check_may_stop(await self._ctx.store.get(job_id), actor)
-        shown = job.state is JobState.DELIVERING and job.result is not None  # its button is seen before the row ends
+        shown = job.state is JobState.DELIVERING and job.result is not None  # the button is visible before the row ends
         if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)
         return await self.accounts.erase_images(job)
 
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Events newer than `after`, ending with the terminal one. Starts with the current state."""
         return follow_job(self._ctx.store, self._ctx.event_bus, job_id, after)
 
     async def history(

@@ -70,11 +70,11 @@ class CutStates:
 
     def of(self, job: Job) -> StoredReplyState:
         """The job's reply state in a process that lives on."""
-        return StoredReplyState(self, self.unstored, None, job)  # type: ignore[arg-type]
+        return StoredReplyState(self.unstored, job)
 
     async def back(self) -> None:
         self.cut, self._cut_by = False, lambda values: False
-        await self.unstored.store_all()
+        await self.unstored.flush_all()
 
     async def delivery_state(self, job_id: str) -> dict[str, Any]:
         self._check()

@@ -1,7 +1,7 @@
-"""The steps of a job as plain async functions: prepare, hold, submit, wait, collect, deliver, announce.
+"""The steps of a job: prepare, hold, submit, wait, collect, deliver, announce. Each returns the name of the next.
 
-Each step may be run again after a crash at any point inside it and then finds what it did before: the jobs row and
-the ledger are the truth, the engine only sequences. A step returns the name of the next one.
+Every step is idempotent: after a crash anywhere inside it, a repeat finds the earlier work in the job's row and in the
+ledger. The engine only calls the steps in sequence.
 """
 
 from core.jobs.context import JobContext, PipelineSettings, StepName

@@ -1,7 +1,7 @@
-"""Read what the model made, settle by what was billed, and fetch the file; for as long as the provider keeps it.
+"""Read the model's answer, settle the billed units and download the file, for as long as the provider keeps it.
 
-Nothing but a named error of the model ends a request that was paid for. Everything else is tried again by growing
-pauses, and the job's message says what is being waited for, and until when.
+Only a named error of the model ends a request that was paid for. Every other error is retried with backoff, and the
+job's message says what it waits for and until when.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ _PASSING = (errors.ProviderUnavailable, errors.ProviderBusy, errors.ProviderHalt
 _PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
 _UNREADABLE_TRIES = 6
 _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
-"""A complete answer that is no picture is fetched again over two minutes, and then believed; so is a fault of ours."""
+"""A complete answer that is no image is fetched again for two minutes before it counts; so is an error of ours."""
 
 _FLAT_PX_PER_BYTE = 30
 _SMALL_PX = 100_000
-"""One colour costs less than a byte for 30 pixels in every codec, but for a file's head."""
+"""An image of one colour takes less than a byte for 30 pixels in every codec, plus a header."""
 
 _LEAST_SIDE_PX = 16
 _SIZE_TOLERANCE = 0.02
 _SIZE_TOLERANCE_PX = 8
-"""Models round sides to what they like."""
+"""Models round the sides."""
 
 
 async def collect(ctx: JobContext, job: Job) -> StepName:
@@ -52,14 +52,14 @@ async def collect(ctx: JobContext, job: Job) -> StepName:
     made = job.remote.made
     if made is None:
         provider, model, request_id = ctx.provider(job), ctx.model(job), job.remote.request_id
-        made = await _patiently(ctx, job, "answer", lambda: provider.result(request_id, model))
+        made = await _with_retries(ctx, job, "answer", lambda: provider.result(request_id, model))
     receipt = job.receipt
     if made.units is not None and receipt is None:
         receipt = await charge(ctx, job, made.units)
     job = await ctx.store.update(
-        job.id, remote=_remembering(job.remote, made), receipt=receipt, state=JobState.DELIVERING
+        job.id, remote=_with_answer(job.remote, made), receipt=receipt, state=JobState.DELIVERING
     )
-    ctx.show(job, Progress("delivering"))
+    ctx.running.show(job, Progress("delivering"))
     result, size_px = await _fetch(ctx, job, made)
     receipt = job.receipt or await charge(ctx, job, Decimal(megapixels(*size_px)), basis="size")
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
@@ -68,16 +68,16 @@ async def collect(ctx: JobContext, job: Job) -> StepName:
     return "deliver"
 
 
-def _remembering(remote: Remote, made: ModelOutput) -> Remote:
-    """The provider may forget the request sooner than its file, so the answer is kept; a picture within it is not."""
+def _with_answer(remote: Remote, made: ModelOutput) -> Remote:
+    """Store the answer, since the provider may forget the request before its file; not an image as a data URL."""
     if _web_link(made.image_url) is None and made.image_url[:5].lower() == "data:":
         return remote
     return dataclasses.replace(remote, image_url=made.image_url, made=made)
 
 
-async def _patiently(ctx: JobContext, job: Job, awaited: Awaited, read: Callable[[], Awaitable[T]]) -> T:
-    """Read what was paid for, again and again. Raises ResultExpired once the provider keeps it no longer."""
-    began_at = ctx.clock.now()
+async def _with_retries(ctx: JobContext, job: Job, awaited: Awaited, read: Callable[[], Awaitable[T]]) -> T:
+    """Call `read` with retries. Raises ResultExpired once the provider no longer keeps the result."""
+    started_at = ctx.clock.now()
     sent_at = job.remote.intent_at if job.remote is not None else 0.0
     until_at = (sent_at or job.created_at) + ctx.settings.collect_retry_s
     unreadable = 0
@@ -94,31 +94,31 @@ async def _patiently(ctx: JobContext, job: Job, awaited: Awaited, read: Callable
         else:
             return None
         log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
-        if ctx.clock.now() + pause_s - began_at > SILENT_S:
-            ctx.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
+        if ctx.clock.now() + pause_s - started_at > SILENT_S:
+            ctx.running.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
         return pause_s
 
     try:
-        return await retry(read, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - began_at))
+        return await retry(read, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - started_at))
     except _PASSING as last:
         raise errors.ResultExpired from last
 
 
 async def _fetch(ctx: JobContext, job: Job, made: ModelOutput) -> tuple[Result, tuple[int, int]]:
-    """The finished file, and the size in which the model made it, which is what it bills."""
+    """The result's file, and the size in pixels that the model made and bills."""
     part = ctx.files.folder(job.id) / "result.part"
     measuring: list[asyncio.Task[Similarity | None]] = []
 
     async def fetch() -> tuple[StrippedResult, tuple[ResultNote, ...]]:
-        await arrived()
-        # Beside the rest of the work on the file: nobody waits for it alone.
+        await download()
+        # Concurrent with the other work on the file.
         measuring.append(asyncio.create_task(_similarity(ctx, job, part), name=f"similarity-{job.id}"))
         found = await ctx.images.strip_result(part)
-        return found, await _judge(ctx, job, made, part, found)
+        return found, await _checked(ctx, job, made, part, found)
 
-    arrived = _arriving(ctx, job, made, part)
+    download = _downloader(ctx, job, made, part)
     try:
-        found, notes = await _patiently(ctx, job, "file", fetch)
+        found, notes = await _with_retries(ctx, job, "file", fetch)
         size_px = _size(found.facts)
         found = await like_its_source(ctx, job, found)
         similarity = await measuring[-1]
@@ -152,7 +152,7 @@ async def _fetch(ctx: JobContext, job: Job, made: ModelOutput) -> tuple[Result, 
 
 
 async def _similarity(ctx: JobContext, job: Job, path: Path) -> Similarity | None:
-    """None where what was sent is gone, or cannot be compared: no reason to keep anybody waiting."""
+    """None if the input is gone or cannot be compared: the delivery does not wait for it."""
     sent = ctx.files.input(job.id)
     try:
         return await ctx.images.similarity(sent, path) if sent.exists() else None
@@ -161,8 +161,8 @@ async def _similarity(ctx: JobContext, job: Job, path: Path) -> Similarity | Non
         return None
 
 
-def _arriving(ctx: JobContext, job: Job, made: ModelOutput, part: Path) -> Callable[[], Awaitable[None]]:
-    """One try to have the file on disk. Raises InputError for an empty one; whether it is whole its structure tells."""
+def _downloader(ctx: JobContext, job: Job, made: ModelOutput, part: Path) -> Callable[[], Awaitable[None]]:
+    """A function that downloads the file once; it raises DamagedImage for an empty one."""
 
     async def fetch() -> None:
         async with ctx.running.fetch_slots:
@@ -170,16 +170,16 @@ def _arriving(ctx: JobContext, job: Job, made: ModelOutput, part: Path) -> Calla
         size_bytes = part.stat().st_size
         if size_bytes == 0:
             raise errors.DamagedImage
-        if made.file_bytes not in (None, size_bytes):  # a wrong figure of the provider's makes a whole picture no worse
+        if made.file_bytes not in (None, size_bytes):  # the provider's figure may be wrong
             log.info("result_size_not_as_told", job=job.id, told=made.file_bytes, bytes=size_bytes)
 
     return fetch
 
 
-async def _judge(
+async def _checked(
     ctx: JobContext, job: Job, made: ModelOutput, path: Path, found: StrippedResult
 ) -> tuple[ResultNote, ...]:
-    """How the picture is not what was asked for. Raises ContentRejected or ModelFailed for one that is none at all."""
+    """Notes on how the image differs from what was asked for. Raises ContentRejected, ModelFailed for a placeholder."""
     facts, quote = found.facts, job.quote
     billed: dict[str, Any] = {"billed": made.units is None or made.units != 0, "billed_units": made.units}
     expected = (quote.out_width_px, quote.out_height_px) if quote is not None else (facts.width_px, facts.height_px)
@@ -188,7 +188,7 @@ async def _judge(
     if facts.bytes * _FLAT_PX_PER_BYTE <= facts.width_px * facts.height_px + _SMALL_PX:
         await _refuse_blank(ctx, job, made, path, billed)
     notes: list[ResultNote] = []
-    exact = bool(size_asked(job))  # it can be made smaller to fit, never larger
+    exact = bool(size_asked(job))  # it is only ever reduced to fit
     if any(
         abs(got - asked) > max(_SIZE_TOLERANCE_PX, _SIZE_TOLERANCE * asked) or (exact and got < asked)
         for got, asked in zip(_size(facts), expected, strict=True)
@@ -208,10 +208,10 @@ def _size(facts: ImageFacts) -> tuple[int, int]:
 
 
 async def _refuse_blank(ctx: JobContext, job: Job, made: ModelOutput, path: Path, billed: dict[str, Any]) -> None:
-    """Raise for a picture of one colour where none was handed in.
+    """Raise if the result has a single colour and the input has not.
 
-    Other upscalers at fal blank what their safety check refuses and call it a success; this model's outputs have no
-    field that would tell (fal-js, endpoints.ts, read 2026-11-22). Only a file far too small for a photograph is read.
+    Other upscalers at fal return a blank image as a success if their safety check refuses; this model's output has no
+    field for it (fal-js, endpoints.ts, read 2026-11-22). Called only for files that are too small for a photograph.
     """
     sent = ctx.files.input(job.id)
     blank = await ctx.images.blank(path)

@@ -1,4 +1,4 @@
-"""Hand the picture over, or keep it where no place takes it."""
+"""Deliver the result to the chat, or only keep it if no place accepts it."""
 
 import asyncio
 
@@ -13,9 +13,9 @@ from core.ports import Reply
 
 log = structlog.get_logger(__name__)
 
-_BROKEN_DELIVERIES = 3
+_MAX_UNFORESEEN_ERRORS = 3
 _TOLD_AFTER = 2
-"""Tries that failed, about seven seconds on Discord, before the job's message says that it waits."""
+"""Failed tries, about seven seconds on Discord, before the job's message says that delivery is delayed."""
 
 _EDIT_TIMEOUT_S = 10.0
 PAUSES = Backoff(first_s=1.0, cap_s=300.0)
@@ -24,7 +24,7 @@ PAUSES = Backoff(first_s=1.0, cap_s=300.0)
 async def deliver(ctx: JobContext, job: Job) -> StepName:
     if job.state.terminal:
         return "announce"
-    await ctx.quiet(job)
+    await ctx.running.stop_progress(job)
     left = await ctx.ledger.statuses(job.requester, job.parameters.model)
     delivery = await _deliver(ctx, job, left)
     receipt = job.receipt or Receipt(0, 0, "none")
@@ -37,7 +37,7 @@ async def deliver(ctx: JobContext, job: Job) -> StepName:
         finished_at=ctx.clock.now(),
     )
     ctx.metrics.delivered(job.requester.platform, delivery.shape)
-    ctx.publish_end(job)
+    ctx.running.publish_end(job)
     log.info(
         "job_ended", job=job.id, state=job.state.value, delivery=delivery.shape, charged_nanousd=receipt.charged_nanousd
     )
@@ -45,7 +45,7 @@ async def deliver(ctx: JobContext, job: Job) -> StepName:
 
 
 async def _deliver(ctx: JobContext, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
-    reply = ctx.reply(job)
+    reply = ctx.running.reply(job)
     until_at = job.updated_at + ctx.settings.deliver_retry_s
     broken, tries, told = 0, 0, False
 
@@ -57,7 +57,7 @@ async def _deliver(ctx: JobContext, job: Job, left: tuple[LimitStatus, ...]) -> 
         except DeliveryUnavailable:
             tries += 1
             if tries >= _TOLD_AFTER and not told:
-                told = await _say_late(reply, job, until_at)
+                told = await _show_delay(reply, job, until_at)
             raise
 
     def pause(error: Exception, attempt: int) -> float | None:
@@ -73,18 +73,18 @@ async def _deliver(ctx: JobContext, job: Job, left: tuple[LimitStatus, ...]) -> 
             return pause_s
         broken += 1
         log.error("delivery_broke", job=job.id, attempt=attempt, exc_info=error)
-        return PAUSES.pause_s(attempt) if broken < _BROKEN_DELIVERIES else None
+        return PAUSES.pause_s(attempt) if broken < _MAX_UNFORESEEN_ERRORS else None
 
     try:
         return await retry(post, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - ctx.clock.now()))
     except INTERRUPTIONS:
         raise
-    except Exception:  # told above; a picture that was paid for is never lost to a bug in the way of showing it
+    except Exception:  # logged above; a result that was paid for is kept
         return Delivery("kept")
 
 
-async def _say_late(reply: Reply, job: Job, until_at: float) -> bool:
-    """Tell in the job's message that the platform does not take the picture yet; whether that was shown."""
+async def _show_delay(reply: Reply, job: Job, until_at: float) -> bool:
+    """Say in the job's message that delivery is delayed; True if there is no need to try again."""
     try:
         async with asyncio.timeout(_EDIT_TIMEOUT_S):
             await reply.progress(job, Progress("delivering", awaits="chat", until_at=until_at))

@@ -1,4 +1,4 @@
-"""How a job ends without a picture: failed, refused, or cancelled; what that costs; and the words that close it."""
+"""Ends of a job without a result: failed, refused or cancelled. Settles or releases the hold."""
 
 import contextlib
 import dataclasses
@@ -12,13 +12,13 @@ from core.domain import errors, money
 from core.domain.job import Job, JobState, Receipt
 from core.jobs.admission import Share
 from core.jobs.context import JobContext, StepName
-from core.jobs.endings import tell_end
+from core.jobs.endings import announce_end
 from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 
 _OUTCOME_UNKNOWN = (errors.ProviderError, errors.InternalError)
-"""After these, a request that fal took may still be billed: the estimate counts until reconciled."""
+"""After these a request that fal accepted may still be billed: the estimate is charged until reconciliation."""
 
 _NEVER_TAKEN = (
     errors.DamagedImage,
@@ -29,7 +29,7 @@ _NEVER_TAKEN = (
     errors.TooManyPixels,
     errors.UnsupportedFormat,
 )
-"""No button leads back to such an image, so its upload goes in any case."""
+"""No button repeats a job with such an image, so its upload is always deleted."""
 
 _REFUSALS = (
     errors.RequestError,
@@ -42,7 +42,7 @@ _REFUSALS = (
 
 
 async def end_with_error(ctx: JobContext, job: Job, error: errors.UpscaleError) -> StepName:
-    """Give back or settle the hold, store the error, tell the followers; the message is the next step."""
+    """Release or settle the hold, store the error and publish the end. The next step edits the job's message."""
     if job.state.terminal:
         return "announce"
     submitted = job.remote is not None and bool(job.remote.request_id)
@@ -54,12 +54,12 @@ async def end_with_error(ctx: JobContext, job: Job, error: errors.UpscaleError) 
 
 
 async def cancelled(ctx: JobContext, job: Job, units: Decimal | None = None, *, known: bool = True) -> StepName:
-    """Nothing was sent, or the request has ended at the provider; or (not `known`) we stop waiting for its end."""
+    """End the job as cancelled. `units` were billed; not `known`: the request may still end and be billed."""
     return await _end(ctx, job, JobState.CANCELLED, None, await _settled(ctx, job, units or None, known=known))
 
 
 async def close_question(ctx: JobContext, job: Job) -> Job:
-    """End a job whose price was not agreed to: cancelled by somebody, else too late. Nothing if it was, after all."""
+    """End a job whose price was not confirmed: cancelled, or expired. Does nothing if it was confirmed meanwhile."""
     closed = await ctx.store.transition(
         job.id,
         (JobState.AWAITING_CONFIRMATION,),
@@ -71,23 +71,23 @@ async def close_question(ctx: JobContext, job: Job) -> Job:
     if closed is None:
         return await ctx.load(job.id)
     await _remove_unpaid(ctx, closed)
-    ctx.publish_end(closed)
+    ctx.running.publish_end(closed)
     return closed
 
 
 async def announce(ctx: JobContext, job: Job) -> StepName:
-    """The first try; while the platform is away, the row that is owed is tried again by whoever lives."""
+    """Make the first attempt at the final edit; later ones come from the obligation's row."""
     if job.state is JobState.AWAITING_CONFIRMATION:
         job = await close_question(ctx, job)
-    if job.state.terminal:  # else agreed to in the last moment: it goes on elsewhere
-        await ctx.quiet(job)
-        if await ctx.obligations.owes_end(job.id):  # else it was told before, and this run begins after its end
-            await tell_end(ctx, job)
+    if job.state.terminal:  # else confirmed meanwhile: another run continues it
+        await ctx.running.stop_progress(job)
+        if await ctx.obligations.owes_end(job.id):  # else done by an earlier run
+            await announce_end(ctx, job)
     return "end"
 
 
 async def charge(ctx: JobContext, job: Job, units: Decimal, basis: Literal["units", "size"] = "units") -> Receipt:
-    """At the quote's price. For a bill out of range the estimate counts until reconciled."""
+    """Settle at the quote's price. An implausible bill charges the estimate until reconciliation."""
     price = job.quote.unit_price_nanousd if job.quote else await ctx.prices.unit_price(ctx.model(job))
     if not money.is_plausible_bill(units, price, _estimate(job)):
         receipt = dataclasses.replace(await charge_unknown(ctx, job), unclear=True)
@@ -102,7 +102,7 @@ async def charge(ctx: JobContext, job: Job, units: Decimal, basis: Literal["unit
 
 
 async def charge_unknown(ctx: JobContext, job: Job) -> Receipt:
-    """Nobody can tell what is billed: the estimate counts until reconciled."""
+    """Settle the estimate, until reconciliation, since it is unknown what the provider bills."""
     await _settle(ctx, job, _estimate(job), Decimal(job.quote.megapixels if job.quote else 0))
     return Receipt(_estimate(job), _estimate(job), "unknown", play_money=not ctx.upscaler.real_money)
 
@@ -116,7 +116,7 @@ def _estimate(job: Job) -> int:
 
 
 def billed_by(error: errors.UpscaleError, *, submitted: bool) -> tuple[Decimal | None, bool]:
-    """The units that a request costs which ended so, and whether that is known."""
+    """The units billed for a request that ended with this error, and whether they are known."""
     if isinstance(error, errors.ModelError):
         units = error.billed_units if error.billed else None
         return units, not error.billed or units is not None
@@ -124,7 +124,7 @@ def billed_by(error: errors.UpscaleError, *, submitted: bool) -> tuple[Decimal |
 
 
 async def _settled(ctx: JobContext, job: Job, units: Decimal | None, *, known: bool) -> Receipt:
-    """Charge these units; the estimate, where nobody knows them; or give everything back where there are none."""
+    """Charge the units, or the estimate if they are not `known`; release the hold if there are none."""
     if not known:
         return await charge_unknown(ctx, job)
     if units is not None:
@@ -134,7 +134,6 @@ async def _settled(ctx: JobContext, job: Job, units: Decimal | None, *, known: b
 
 
 async def _settle(ctx: JobContext, job: Job, amount_nanousd: int, megapixels: Decimal) -> None:
-    await ctx.confirm_owner(job.id)
     await ctx.ledger.settle(job.id, amount_nanousd=amount_nanousd, megapixels=megapixels, real=ctx.upscaler.real_money)
     ctx.running.wake_waiting_jobs()
     if ctx.upscaler.real_money:
@@ -142,7 +141,6 @@ async def _settle(ctx: JobContext, job: Job, amount_nanousd: int, megapixels: De
 
 
 async def _release(ctx: JobContext, job: Job) -> None:
-    await ctx.confirm_owner(job.id)
     await ctx.ledger.release(job.id)
     ctx.running.wake_waiting_jobs()
     if ctx.upscaler.real_money and job.quote is not None:
@@ -152,21 +150,21 @@ async def _release(ctx: JobContext, job: Job) -> None:
 async def _end(
     ctx: JobContext, job: Job, state: JobState, error: errors.UpscaleError | None, receipt: Receipt
 ) -> StepName:
-    await ctx.quiet(job)
+    await ctx.running.stop_progress(job)
     job = await ctx.store.update(
         job.id, state=state, error=error, receipt=receipt, progress=None, finished_at=ctx.clock.now()
     )
     await _remove_unpaid(ctx, job)
-    ctx.publish_end(job)
+    ctx.running.publish_end(job)
     return "announce"
 
 
 async def _remove_unpaid(ctx: JobContext, job: Job) -> None:
-    """Nothing was paid for these files, so none is kept, but an upload while its member has room: a repeat needs it."""
+    """Delete the files of a job that cost nothing; an upload is kept for a repeat while its member has room for it."""
     if job.result is None and (job.receipt is None or job.receipt.basis == "none"):
         disk, member = ctx.running.disk, Share.of(job.requester).member
         disk.forget(job.id)
-        with contextlib.suppress(errors.StorageUnavailable):  # the retention removes it then
+        with contextlib.suppress(errors.StorageUnavailable):  # maintenance deletes them later
             await ctx.files.remove(job.id)
             n_bytes = await ctx.files.upload_bytes(job.source.path)
             if n_bytes and (isinstance(job.error, _NEVER_TAKEN) or not disk.may_keep(member, n_bytes)):

@@ -1,4 +1,4 @@
-"""What a dear, too large or refused job is offered instead; every offer fits all limits, those of money too."""
+"""Alternatives for a job that is expensive, too large or refused. Each of them fits every limit."""
 
 import dataclasses
 
@@ -15,14 +15,14 @@ from core.jobs.context import JobContext
 
 
 async def output_plan_for(ctx: JobContext, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> OutputPlan:
-    """The factor that gives the size asked for, by this model. Raises TargetUnreachable."""
+    """The factor with which this model makes the requested size. Raises TargetUnreachable."""
     size = facts.width_px, facts.height_px
     priced = [(each, await ctx.prices.unit_price(each)) for each in (model, *ctx.models)]
     return plan_output(parameters, *size, priced, largest=lambda below: largest_factor(*size, ctx.images.limits, below))
 
 
 async def cheaper(ctx: JobContext, job: Job, facts: InputFacts, than_nanousd: int) -> tuple[tuple[str, int], ...]:
-    """Models that make the same size for less, and with money that is left, each with its price (nano-dollars)."""
+    """Models that make the same size for less and fit the limits, each with its price (nano-dollars)."""
     target = job.parameters.to is not None and sizes.target_of(job.parameters.to)
     if target and target.max_nanousd is not None:
         return ()
@@ -32,7 +32,7 @@ async def cheaper(ctx: JobContext, job: Job, facts: InputFacts, than_nanousd: in
 
 
 async def _cost(ctx: JobContext, job: Job, facts: InputFacts, model: ModelSpec) -> int | None:
-    """What the job costs by this model; None where it cannot make the size, or a limit forbids it."""
+    """The job's price with this model; None if the model cannot make the size or a limit refuses it."""
     try:
         aimed = await output_plan_for(ctx, job.parameters, facts, model)
         check_output(facts.width_px, facts.height_px, aimed.factor, ctx.images.limits)
@@ -56,10 +56,10 @@ async def with_cheaper(
     return dataclasses.replace(refused, others=await cheaper(ctx, job, facts, quote.estimate_nanousd))
 
 
-async def within_means(
+async def affordable(
     ctx: JobContext, job: Job, facts: InputFacts, refused: OutputTooLarge | TargetUnreachable
 ) -> OutputTooLarge | TargetUnreachable:
-    """The same refusal, offering only what this model makes and the money left pays for."""
+    """The same error, with only those alternatives that this model can make and the limits allow."""
     size, model = (facts.width_px, facts.height_px), ctx.model(job)
     price = await ctx.prices.unit_price(model)
     factor = refused.largest_factor

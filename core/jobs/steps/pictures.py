@@ -1,4 +1,4 @@
-"""The pictures of a job on this machine: source, input and result; fetched again where they are not."""
+"""The image files of a job on this machine (source, input, result), downloaded again where they are missing."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from core.images.job_folder import link_or_copy
 from core.images.service import StrippedResult
 from core.jobs.admission import FairQueue, Share
 from core.jobs.context import JobContext
-from core.jobs.steps.patience import patiently
+from core.jobs.steps.cancellable_retry import retry_until_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -25,17 +25,17 @@ async def ensure_input(ctx: JobContext, job: Job) -> None:
 
 
 async def read_picture(ctx: JobContext, job: Job, downloads: FairQueue) -> InputFacts:
-    """Fetch the source and prepare it, each in a slot; an attachment is waited for outside of it."""
+    """Download and prepare the source, each in a slot. Retries of an attachment wait outside the slot."""
     source, share = ctx.files.source(job.id), Share.of(job.requester)
 
     async def fetch() -> tuple[str, int]:
         async with downloads.slot(share):
             return await _fetch(ctx, job, source)
 
-    patience_s = ctx.settings.source_retry_s if job.source.kind == "attachment" else 0.0
+    within_s = ctx.settings.source_retry_s if job.source.kind == "attachment" else 0.0
     since = ctx.clock.now()
-    sha256, n_bytes = await patiently(
-        ctx, job, fetch, awaits="source", since=since, within_s=patience_s, passing=(DownloadFailed,)
+    sha256, n_bytes = await retry_until_cancelled(
+        ctx, job, fetch, awaits="source", since=since, within_s=within_s, passing=(DownloadFailed,)
     )
     async with ctx.running.admission.pixels.slot(share):
         prepared = await ctx.images.prepare(source, ctx.files.input(job.id))
@@ -50,11 +50,11 @@ async def read_picture(ctx: JobContext, job: Job, downloads: FairQueue) -> Input
 
 
 async def _fetch(ctx: JobContext, job: Job, dest: Path) -> tuple[str, int]:
-    """The source's bytes to `dest`; their SHA-256 and number. A copy that is already there is used again."""
+    """Download the source to `dest` unless it is there; its SHA-256 and size in bytes."""
     source = job.source
     if await ctx.files.ensure_local(dest):
         return await ctx.files.digest(dest)
-    part = dest.with_suffix(".part")  # a download that a crash cut short must not pass for the picture
+    part = dest.with_suffix(".part")  # complete or absent, also after a crash
     if source.kind == "link":
         await ctx.sources.fetch_link(source.url, part)
     elif source.kind == "attachment":
@@ -91,7 +91,7 @@ async def _earlier_picture(ctx: JobContext, job: Job) -> Path:
 
 
 async def ensure_result(ctx: JobContext, job: Job) -> Path:
-    """The full result on this machine: from the object store, else fetched again from the provider."""
+    """The path of the result, downloaded from the object store or again from the provider. Raises ResultExpired."""
     if job.result is None or job.images_deleted:
         raise ResultExpired
     path = ctx.files.absolute(job.result.path)
@@ -101,7 +101,7 @@ async def ensure_result(ctx: JobContext, job: Job) -> Path:
         if job.remote is None or not job.remote.image_url:
             raise ResultExpired
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name("result.part")  # nobody may see half a picture, or one that still has its metadata
+        part = path.with_name("result.part")  # nobody may read a partial file, or metadata
         await ctx.provider(job).fetch(job.remote.image_url, part, max_bytes=max_result_bytes(job))
         await like_its_source(ctx, job, await ctx.images.strip_result(part))
         part.replace(path)
@@ -119,9 +119,9 @@ def size_asked(job: Job) -> dict[str, Any]:
 
 
 async def like_its_source(ctx: JobContext, job: Job, result: StrippedResult) -> StrippedResult:
-    """The result in sRGB and in the exact size asked for, with the transparency and the density of its source.
+    """Convert the result to sRGB and the requested size, and restore the transparency and density of its source.
 
-    Without them where that is gone; a result that is too small for its size stays as it is, and its note says so.
+    If the source is gone, they are not restored. A result smaller than requested is not resized (note `other_size`).
     """
     source, reduction = ctx.files.source(job.id), size_asked(job)
     if reduction and any(
@@ -141,6 +141,6 @@ async def like_its_source(ctx: JobContext, job: Job, result: StrippedResult) -> 
 
 
 def max_result_bytes(job: Job) -> int:
-    """A bound for the result's file: 8 bytes for every pixel expected, at least 50 MB."""
+    """The largest size accepted for a result: 8 bytes for each expected pixel, at least 50 MB."""
     expected = job.quote.megapixels if job.quote is not None else 100
     return max(50_000_000, expected * 8_000_000)

@@ -1,4 +1,4 @@
-"""First step: bring the picture in, read it, look for earlier work, price it, and ask where it is dear."""
+"""First step: download and prepare the image, look for an earlier result, make the quote, and ask for confirmation."""
 
 import asyncio
 import dataclasses
@@ -19,7 +19,7 @@ from core.images.service import check_output
 from core.jobs.admission import Share
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
-from core.jobs.steps.offers import cheaper, output_plan_for, with_cheaper, within_means
+from core.jobs.steps.offers import affordable, cheaper, output_plan_for, with_cheaper
 from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
 
@@ -28,15 +28,15 @@ log = structlog.get_logger(__name__)
 
 async def prepare(ctx: JobContext, job: Job) -> StepName:
     if job.confirm_by_at is not None and job.state is not JobState.AWAITING_CONFIRMATION:
-        return "end"  # already agreed to: the second half of the job has it
+        return "end"  # confirmed: another run continues it
     if job.cancel_requested_by:
         return await cancelled(ctx, job)
     share = Share.of(job.requester)
 
-    def tell_wait(before: int) -> object:
-        return ctx.show(job, Progress("turn", position=before))
+    def show_place(before: int) -> None:
+        ctx.running.show(job, Progress("turn", position=before))
 
-    async with ctx.running.admission.unpriced.slot(share, waits=tell_wait) as waited:
+    async with ctx.running.admission.unpriced.slot(share, waits=show_place) as waited:
         if waited:
             job = await ctx.load(job.id)
             if job.state.terminal:
@@ -48,28 +48,28 @@ async def prepare(ctx: JobContext, job: Job) -> StepName:
 
 async def _price(ctx: JobContext, job: Job) -> StepName:
     member = Share.of(job.requester).member
-    for name in (job.id, job.source.path):  # of an earlier run of this step; the upload counts as its own until then
+    for name in (job.id, job.source.path):  # counted by an earlier run, or at the upload
         ctx.running.disk.forget(name)
     await ctx.running.disk.check(member)
-    ctx.show(job, Progress("preparing"))
+    ctx.running.show(job, Progress("preparing"))
     facts = await read_picture(ctx, job, ctx.running.admission.downloads)
     ctx.running.disk.count(job.id, member, await ctx.files.size(job.id))
     try:
         aimed = await output_plan_for(ctx, job.parameters, facts, ctx.model(job))
         check_output(facts.width_px, facts.height_px, aimed.factor, ctx.images.limits)
     except (OutputTooLarge, TargetUnreachable) as refused:
-        raise await within_means(ctx, job, facts, refused) from None
+        raise await affordable(ctx, job, facts, refused) from None
     if aimed.factor != job.parameters.factor:
         job = await ctx.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
     fingerprint = _fingerprint(ctx, job, facts)
     earlier = await ctx.store.earlier_result(fingerprint, job.requester)
     if earlier is not None and earlier.id == job.id:
-        raise NotOwner  # ended by another process since this step began: its files are the result's
-    if earlier is not None and earlier.result is not None and await _take_over(ctx, job, facts, earlier):
+        raise NotOwner  # ended by another process meanwhile; its files belong to the result
+    if earlier is not None and await _reuse(ctx, job, facts, earlier):
         return "deliver"
     quote = await _quote(ctx, job, facts, aimed)
     job = await ctx.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
-    # Say no before asking: the hold decides for good, but nobody should confirm a price that cannot be held.
+    # The hold decides, but nobody should be asked to confirm a price that cannot be held.
     if ctx.upscaler.real_money and (full := refusal(quote, quote.left)) is not None:
         raise await with_cheaper(ctx, job, facts, quote, full)
     if quote.needs_confirmation:
@@ -78,14 +78,14 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
 
 
 def _fingerprint(ctx: JobContext, job: Job, facts: InputFacts) -> str:
-    """The same for the same bytes, model, parameters and seed on the same backend."""
-    asked = job.parameters.as_text().removeprefix(f"model={DEFAULT_MODEL} ")  # as 0.1.0 wrote it, for its results
+    """Identifies the image bytes, model, parameters, seed and backend."""
+    asked = job.parameters.as_text().removeprefix(f"model={DEFAULT_MODEL} ")  # as release 0.1.0 stored it
     text = f"{ctx.provider(job).name}|{facts.sha256}|{asked}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def _take_over(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> bool:
-    """Make the earlier job's result this one's, free; False if its file is gone after all."""
+async def _reuse(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> bool:
+    """Make the earlier job's result this one's, free of charge; False if its file is gone."""
     if earlier.result is None:
         return False
     try:
@@ -112,7 +112,7 @@ async def _take_over(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job)
 
 
 async def estimated(ctx: JobContext, parameters: Parameters, width_px: int, height_px: int) -> Quote:
-    """The price of a picture of this size, before it is handed in. Raises TargetUnreachable."""
+    """The quote for an image of this size. Raises TargetUnreachable."""
     model = ctx.models.of(parameters)
     aimed = await output_plan_for(ctx, parameters, InputFacts("", width_px, height_px, 0, ""), model)
     price = await ctx.prices.unit_price(model)
@@ -137,7 +137,7 @@ async def _quote(ctx: JobContext, job: Job, facts: InputFacts, aimed: OutputPlan
 
 
 async def _whole(ctx: JobContext, job: Job) -> tuple[int, int] | None:
-    """The size of the picture whose most detailed part this job enlarges; None for any other job."""
+    """The size of the whole image if this job previews its most detailed part, else None."""
     whole = await ctx.store.get(whole_id) if (whole_id := previewed_job_id(job)) else None
     return (whole.input.width_px, whole.input.height_px) if whole is not None and whole.input is not None else None
 
@@ -150,7 +150,7 @@ async def _ask(ctx: JobContext, job: Job) -> StepName:
     if asked is None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"
     job = asked or job
-    await ctx.quiet(job)
+    await ctx.running.stop_progress(job)
     ctx.event_bus.publish(job)
-    await ctx.reply(job).ask(job)
+    await ctx.running.reply(job).ask(job)
     return "end"

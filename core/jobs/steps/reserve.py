@@ -1,4 +1,4 @@
-"""Hold every limit that applies, and wait for a turn where jobs at once are limited."""
+"""Hold the estimate on every limit that applies, and wait while a limit on running jobs is reached."""
 
 from core.budgets.fit import with_offer
 from core.domain.errors import LimitReached
@@ -33,9 +33,9 @@ async def hold(ctx: JobContext, job: Job) -> StepName:
     while not isinstance(answer, Granted):
         if job.cancel_requested_by or ctx.running.cancel_event(job.id).done():
             return await cancelled(ctx, job)
-        ctx.show(job, Progress("turn", position=answer.ahead))
+        ctx.running.show(job, Progress("turn", position=answer.ahead))
         cancelling = ctx.running.cancel_event(job.id)
-        await first_of(ctx.running.turn.wait(), cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
+        await first_of(ctx.running.slot_freed.wait(), cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
         answer = await ctx.ledger.admit(job.id)
         job = await ctx.load(job.id)
     return "submit"

@@ -1,4 +1,4 @@
-"""One step of one job: run it, and turn whatever goes wrong into the job's end."""
+"""Runs one step of a job, and ends the job if the step fails."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from core.domain.job import Job, JobState
 from core.images.pool import NoWorker
 from core.jobs.context import INTERRUPTIONS, JobContext, StepName
 from core.jobs.steps import collect, deliver, fail, prepare, reserve, submit, wait
-from core.jobs.steps.patience import CancelWanted
+from core.jobs.steps.cancellable_retry import CancelWanted
 from core.net.retry import Backoff, retry
 from core.ports import LeaseUnsure, owning
 from core.storage.database import DATABASE_ERRORS
@@ -30,20 +30,16 @@ _STEPS: dict[str, Step] = {
     "deliver": deliver.deliver,
     "announce": fail.announce,
 }
-
-
 _LONG_STEPS = {"hold", "wait", "collect"}
 _PAID = {"wait", "collect"}
 _TRIES = 3
 _PAUSES = Backoff(first_s=5.0)
-_LAST_WORDS_S = 3.0
-
-
+_FLUSH_TIMEOUT_S = 3.0
 _ORDER: tuple[StepName, ...] = ("prepare", "hold", "submit", "wait", "collect", "deliver")
 
 
 class StorageTrouble(Exception):
-    """The database did not answer inside a step; the step is to be run again."""
+    """The database did not answer during a step: run the step again."""
 
 
 class Pipeline:
@@ -56,38 +52,38 @@ class Pipeline:
         return {job_id for job_id, _ in self._here.values()}
 
     async def settle_down(self, timeout_s: float) -> None:
-        """Let short steps end (a submit, a delivery), for at most `timeout_s`; waiting ones are not waited for."""
+        """Wait at most `timeout_s` for short steps to end, such as a submit or a delivery."""
         short = [task for task, (_, step) in self._here.items() if step not in _LONG_STEPS]
         if short:
             await asyncio.wait(short, timeout=timeout_s)
 
     async def hand_over(self) -> None:
-        """Stop every step where it is, and every edit. The jobs stay recorded as unfinished, for the next process."""
+        """Cancel all steps and edits. The jobs stay unfinished in the database, for the next process."""
         tasks = list(self._here)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=5)
-        await asyncio.gather(*map(self.ctx.running.quiet, list(self.ctx.running.loops)))
+        await asyncio.gather(*map(self.ctx.running.stop_edits, list(self.ctx.running.loops)))
         with contextlib.suppress(TimeoutError, *DATABASE_ERRORS):
-            async with asyncio.timeout(_LAST_WORDS_S):
-                await self.ctx.running.unstored.store_all()
+            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
+                await self.ctx.running.unstored.flush_all()
 
     async def run(self, step: StepName, job_id: str, token: str | None = None, *, skip: bool = False) -> StepName:
-        """One step (`skip`: or the later one of the row); the next one's name. Raises StorageTrouble, NotOwner."""
+        """Run the step, or with `skip` a later one that the job's row names; return the next. Raises NotOwner too."""
         started_at = time.monotonic()
         task = asyncio.current_task()
         assert task is not None
         self._here[task] = (job_id, step)
         try:
             own = token or self.ctx.lease.token
-            await self.ctx.running.step_starts.wait(job_id)  # many wake together: after a commit, or from threads
+            await self.ctx.running.step_starts.wait(job_id)  # many runs wake at once, such as after a group commit
             job = await self.ctx.store.claim(job_id, own)
             if skip:
                 step = _later(step, job)
                 self._here[task] = (job_id, step)
             with owning(job_id, own):
-                return await self._judge(step, job)
+                return await self._guarded(step, job)
         except (*DATABASE_ERRORS, LedgerUnavailable, LeaseUnsure) as trouble:
             log.warning("step_storage_trouble", job=job_id, step=step, kind=type(trouble).__name__)
             raise StorageTrouble(step) from trouble
@@ -95,10 +91,10 @@ class Pipeline:
             self._here.pop(task, None)
             self.ctx.metrics.stage(step, time.monotonic() - started_at, job_id)
 
-    async def _judge(self, step: StepName, job: Job) -> StepName:
-        if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or from outside
+    async def _guarded(self, step: StepName, job: Job) -> StepName:
+        if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or by another process
             return "announce" if job.needs_closing_message else "end"
-        if job.error is not None and not job.state.terminal:  # already judged; a crash or the ledger cut its end short
+        if job.error is not None and not job.state.terminal:  # a crash or the ledger interrupted its end
             return await fail.end_with_error(self.ctx, job, job.error)
         try:
             return await self._try(step, job)
@@ -121,29 +117,27 @@ class Pipeline:
             return await self._fail(job, InternalError(reference=job.id))
 
     async def _try(self, step: StepName, job: Job) -> StepName:
-        """Run it. What was paid for, or could not even begin here, is not given up at the first unforeseen error: it
-        may be of that instant only.
-        """
-        begun = False
+        """Run the step. An unforeseen error is retried if the job is paid for or no image worker could be started."""
+        started = False
 
         def pause(error: Exception, attempt: int) -> float | None:
-            worth_it = step in _PAID or isinstance(error, NoWorker)
-            if not worth_it or isinstance(error, (*INTERRUPTIONS, CancelWanted, UpscaleError)):
+            retries = step in _PAID or isinstance(error, NoWorker)
+            if not retries or isinstance(error, (*INTERRUPTIONS, CancelWanted, UpscaleError)):
                 return None
-            if attempt < _TRIES:  # the last one is logged where it is judged
+            if attempt < _TRIES:  # `_guarded` logs the last one
                 log.warning("step_broke", job=job.id, step=step, attempt=attempt, exc_info=error)
             return _PAUSES.pause_s(attempt)
 
         async def once() -> StepName:
-            nonlocal begun
-            known = await self.ctx.load(job.id) if begun else job
-            begun = True
+            nonlocal started
+            known = await self.ctx.load(job.id) if started else job
+            started = True
             return await _STEPS[step](self.ctx, known)
 
         return await retry(once, clock=self.ctx.clock, pause=pause, attempts=_TRIES)
 
     async def _fail(self, job: Job, error: UpscaleError) -> StepName:
-        """Write the error down before money moves, so that a repeat ends the job the same way."""
+        """Store the error before money moves, so that a repeat ends the job in the same way."""
         current = await self.ctx.load(job.id)
         if not current.state.terminal:
             current = await self.ctx.store.update(job.id, error=error)
@@ -157,18 +151,18 @@ class Pipeline:
 
 
 def _later(step: StepName, job: Job) -> StepName:
-    """The later of the step asked for and the one that the row names: a repeat must not do things over."""
+    """The later of `step` and the one that the row names, so that a repeat skips what is done."""
     if step not in _ORDER or job.state.terminal:
         return step
     if step == "prepare" and job.confirm_by_at is not None:
-        return step  # the half before the question must not take up the half after it, which is a run of its own
+        return step  # what follows the confirmation is a run of its own
     if step == "deliver" and job.result is None:
         return next_step(job)  # the file of the result was still being fetched
     return max(step, next_step(job), key=_ORDER.index)
 
 
 def next_step(job: Job) -> StepName:
-    """Where a job goes on, by its row alone. Every step may be repeated, so too early is safe."""
+    """The step that the job's row names. Steps are idempotent, so one too early is safe."""
     if job.state is JobState.DELIVERING and job.result is not None:
         return "deliver"
     if job.remote is not None and job.remote.request_id:

@@ -1,11 +1,11 @@
 """Make the one paid call.
 
-The submit is written down in three marks on the job's row: `intent` (about to, nothing left yet), `sending` (the
-connection stands, bytes may leave from now on), `sent` (the request id is known). A process that finds `sending`
-without an id looks for the request at the provider and never posts again unless it surely did not arrive.
+A mark in the job's row says how far the call got: `intent` (nothing is sent yet), `sending` (connected, bytes may be
+sent from now on), `sent` (the request id is known). A process that finds `sending` without an id searches for the
+request at the provider, and posts again only if it certainly did not arrive.
 
-Every mark is set only over the mark before it, by the process that owns the row; and the bytes leave only while its
-lease, confirmed before the mark was committed, cannot have been taken by another.
+A mark is set by compare-and-set on the mark before it, and only by the row's owner. Bytes are sent only while the
+lease, confirmed before the mark was committed, is still valid.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
 from core.jobs.context import SILENT_S, JobContext, StepName
 from core.jobs.endings import check_place
+from core.jobs.steps.cancellable_retry import CancelWanted, retry_until_cancelled
 from core.jobs.steps.fail import cancelled
-from core.jobs.steps.patience import CancelWanted, patiently
 from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
 from core.ports import LeaseUnsure, ModelInputs, NotOwner, SearchResult, awake_clock_s
@@ -29,21 +29,21 @@ log = structlog.get_logger(__name__)
 
 _SEARCH_PAUSES = Backoff(first_s=0.5, cap_s=15.0)
 _MISSING_SEARCHES = 3
-"""So many listings must have shown a later request, and not this one, before it counts as never made."""
+"""This many listings must show a later request but not this one, before this one counts as not received."""
 
-_MOST_RESENDS = 3
+_MAX_RESENDS = 3
 _LATER_S = 5.0
-"""By how much another request must be the later one: so long may a gateway have held ours back."""
+"""How much later the other request must be: a gateway may have delayed ours for this long."""
 
-_LOOKED_AT = 20
+_MAX_LOOKUPS = 20
 _UNSENT = ("none", "intent")
 _UNNAMED = ("intent", "sending")
 _IMPOSSIBLE_SEARCHES = 6
-"""After so many, over a quarter of a minute, a provider that shows no list of requests is taken at its word."""
+"""After this many searches, over 15 s, a provider that offers no list of requests is not asked again."""
 
 
 class _NotFound(Exception):
-    """This look at the provider's list did not show the request. `possible` False: there is no list."""
+    """The provider's list does not show the request. `possible` False: there is no list."""
 
     def __init__(self, *, possible: bool) -> None:
         self.possible = possible
@@ -60,7 +60,7 @@ async def submit(ctx: JobContext, job: Job) -> StepName:
     ctx.running.disk.paid(job.id)
     since = ctx.clock.now()
     if not remote.staged_url:
-        ctx.show(job, Progress("waiting"))
+        ctx.running.show(job, Progress("waiting"))
         await ensure_input(ctx, job)
         with ctx.files.input(job.id).open("rb") as file:
             mime = media_type_of(file.read(512))
@@ -70,7 +70,9 @@ async def submit(ctx: JobContext, job: Job) -> StepName:
                 return await ctx.provider(job).stage(ctx.files.input(job.id), mime, job_id=job.id)
 
         within_s, passing = ctx.settings.submit_retry_s, (ProviderUnavailable, ProviderBusy)
-        url = await patiently(ctx, job, stage, awaits="accept", since=since, within_s=within_s, passing=passing)
+        url = await retry_until_cancelled(
+            ctx, job, stage, awaits="accept", since=since, within_s=within_s, passing=passing
+        )
         remote = dataclasses.replace(remote, staged_url=url)
         await ctx.files.share_later(ctx.files.source(job.id), ctx.files.input(job.id))
     await check_place(ctx, job)
@@ -80,10 +82,10 @@ async def submit(ctx: JobContext, job: Job) -> StepName:
 async def _post(
     ctx: JobContext, job: Job, remote: Remote, *, since: float, resends: int, before: Sequence[str] = _UNSENT
 ) -> StepName:
-    """Post until the request surely arrived, surely was refused, or may have arrived.
+    """Post until the request has certainly arrived, is certainly refused, or may have arrived.
 
-    `before` are the marks that the first intent may follow. A mark that somebody else has moved on (a webhook that
-    named the request) ends this here: the step then begins again from the row.
+    `before`: marks that the first intent may replace. If the mark was changed meanwhile (by a webhook that named the
+    request), the step starts again from the row.
     """
 
     async def once() -> StepName:
@@ -101,14 +103,14 @@ async def _post(
             request_id = await ctx.provider(job).submit(inputs, job_id=job.id, on_sending=sending)
         except SubmitUnknown as unknown:
             return await _search(ctx, job, intent, unknown, resends=resends)
-        except UpscaleError:  # surely not taken: back to `intent`
+        except UpscaleError:  # certainly not accepted: back to `intent`
             if await ctx.store.mark_submit(job.id, _UNNAMED, intent) is None:
                 return "submit"
             raise
         return await _sent(ctx, job, intent, request_id)
 
     within_s, passing = ctx.settings.submit_retry_s, (SubmitNotSent, ProviderBusy)
-    return await patiently(ctx, job, once, awaits="accept", since=since, within_s=within_s, passing=passing)
+    return await retry_until_cancelled(ctx, job, once, awaits="accept", since=since, within_s=within_s, passing=passing)
 
 
 def _marker(ctx: JobContext, job: Job, remote: Remote) -> Callable[[], Awaitable[None]]:
@@ -119,7 +121,7 @@ def _marker(ctx: JobContext, job: Job, remote: Remote) -> Callable[[], Awaitable
             raise SubmitNotSent from unsure
         if await ctx.store.mark_submit(job.id, ("intent",), dataclasses.replace(remote, submit="sending")) is None:
             raise NotOwner
-        if awake_clock_s() >= safe_until_s:  # stopped, or very slow: another may have been given the job meanwhile
+        if awake_clock_s() >= safe_until_s:  # suspended or slow: another process may have the job
             await ctx.store.mark_submit(job.id, ("sending",), remote)
             raise SubmitNotSent
 
@@ -129,20 +131,19 @@ def _marker(ctx: JobContext, job: Job, remote: Remote) -> Callable[[], Awaitable
 async def _sent(ctx: JobContext, job: Job, remote: Remote, request_id: str) -> StepName:
     sent = dataclasses.replace(remote, submit="sent", request_id=request_id)
     if await ctx.store.mark_submit(job.id, ("sending",), sent) is None:
-        return "submit"  # a webhook was first
+        return "submit"  # a webhook stored it first
     log.info("submitted", job=job.id, request=request_id)
     return "wait"
 
 
 async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnknown, *, resends: int) -> StepName:
-    """Look for a request that may have arrived, until it is found or the search is given up.
+    """Search for a request that may have arrived.
 
-    Not found is an answer only where the listing shows another running request of ours that was made later: then it
-    is posted again, a bounded number of times. Otherwise the job fails uncharged, and a request that turns up later is
-    the operator's loss, listed by `reconcile`.
+    If the listing shows a later request of ours that is running, but not this one, the job is posted again, a bounded
+    number of times. Otherwise the job fails uncharged; `reconcile` lists the request if it turns up later.
     """
     log.warning("submit_unknown", job=job.id)
-    began_at, within_s = ctx.clock.now(), ctx.settings.submit_search_s
+    started_at, within_s = ctx.clock.now(), ctx.settings.submit_search_s
     missing = 0
 
     async def look() -> StepName:
@@ -155,7 +156,7 @@ async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnkn
             log.info("submit_found", job=job.id, request=found.request_id)
             return await _sent(ctx, job, remote, found.request_id)
         missing += found.conclusive and await _shows_later_ones(ctx, remote, found)
-        if missing >= _MISSING_SEARCHES and resends < _MOST_RESENDS:
+        if missing >= _MISSING_SEARCHES and resends < _MAX_RESENDS:
             return await _post(ctx, job, remote, since=ctx.clock.now(), resends=resends + 1, before=("sending",))
         raise _NotFound(possible=found.possible)
 
@@ -163,8 +164,8 @@ async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnkn
         if not isinstance(error, _NotFound) or (not error.possible and attempt >= _IMPOSSIBLE_SEARCHES):
             return None
         pause_s = _SEARCH_PAUSES.pause_s(attempt)
-        if ctx.clock.now() + pause_s > began_at + SILENT_S:
-            ctx.show(job, Progress("waiting", awaits="search", until_at=began_at + within_s))
+        if ctx.clock.now() + pause_s > started_at + SILENT_S:
+            ctx.running.show(job, Progress("waiting", awaits="search", until_at=started_at + within_s))
         return pause_s
 
     try:
@@ -172,12 +173,12 @@ async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnkn
     except _NotFound:
         unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
         if await ctx.store.mark_submit(job.id, ("sending",), unclear) is None:
-            return "submit"  # named in the last moment
+            return "submit"  # a webhook named it meanwhile
         raise unknown from None
 
 
 async def _shows_later_ones(ctx: JobContext, remote: Remote, found: SearchResult) -> bool:
-    for request_id in found.running[:_LOOKED_AT]:
+    for request_id in found.running[:_MAX_LOOKUPS]:
         other = await ctx.store.by_request_id(request_id)
         if other is not None and other.remote is not None and other.remote.intent_at > remote.intent_at + _LATER_S:
             return True

@@ -1,4 +1,4 @@
-"""Follow the request at the provider until it ends, showing every change; or until somebody stops it."""
+"""Watch the request at the provider until it ends or is cancelled, and show its progress."""
 
 import asyncio
 import dataclasses
@@ -14,10 +14,10 @@ from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatu
 log = structlog.get_logger(__name__)
 
 _PERCENT_FOR_ETA = 8.0
-"""Below this a percentage says too little about the speed to forecast the end from it."""
+"""Below this percentage the end is not extrapolated from the speed."""
 
 _LATE_S = 5.0
-"""A forecast that has passed by less is still one."""
+"""How long an expected finish time stays on display after it has passed."""
 
 
 class _Watcher:
@@ -48,19 +48,19 @@ class _Watcher:
 
     def _show(self, progress: Progress) -> None:
         self._shown = progress
-        self._ctx.show(self.job, progress)
+        self._ctx.running.show(self.job, progress)
         if progress.eta_at is not None and self._late is None:
-            self._late = asyncio.create_task(self._take_back_late_promises(), name=f"late-{self.job.id}")
+            self._late = asyncio.create_task(self._correct_late_etas(), name=f"late-{self.job.id}")
 
-    async def _take_back_late_promises(self) -> None:
-        """While one is shown: a finish time that has passed is shown no longer, and a start that is late is told.
+    async def _correct_late_etas(self) -> None:
+        """Remove an expected finish time once it has passed, and say how long a late start is waited for.
 
-        A request may stand at place 0 for hours without any change of its status (fal-ai/fal issue 1027).
+        A request may stay at position 0 for hours without a status event (fal-ai/fal issue 1027).
         """
         while (shown := self._shown) is not None and shown.eta_at is not None:
             await self._ctx.clock.sleep(max(1.0, shown.eta_at + _LATE_S - self._ctx.clock.now()))
             if self._shown is shown:
-                self._show(self._taken_back(shown))
+                self._show(self._without_eta(shown))
         self._late = None
 
     async def stop(self) -> None:
@@ -68,7 +68,7 @@ class _Watcher:
             self._late.cancel()
             await asyncio.gather(self._late, return_exceptions=True)
 
-    def _taken_back(self, shown: Progress) -> Progress:
+    def _without_eta(self, shown: Progress) -> Progress:
         if shown.stage == "waiting" and not shown.position:
             sent_at = self.job.remote.intent_at if self.job.remote is not None else 0.0
             until_at = (sent_at or self.job.created_at) + self._ctx.settings.start_within_s
@@ -89,7 +89,7 @@ class _Watcher:
 
 
 async def wait(ctx: JobContext, job: Job) -> StepName:
-    """Until the request has ended. A cancel is passed on to the provider, whose end is then waited for, bounded."""
+    """Wait until the request has ended. A cancellation is sent to the provider; its outcome is awaited, bounded."""
     if job.remote is None or not job.remote.request_id:
         return "submit"
     if job.remote.made is not None:
@@ -103,7 +103,7 @@ async def wait(ctx: JobContext, job: Job) -> StepName:
             return await _stop(ctx, job, request_id, watching)
         await watching
     except ProviderUnavailable:
-        log.warning("watch_given_up", job=job.id)  # it may have ended long ago: `collect` asks for days
+        log.warning("watch_given_up", job=job.id)  # it may have ended: `collect` retries for days
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -123,7 +123,7 @@ async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Ta
     try:
         answer = await ctx.provider(job).cancel(request_id, ctx.model(job))
         log.info("cancel_passed_on", job=job.id, answer=answer)
-    except ProviderError as error:  # its end is waited for all the same
+    except ProviderError as error:  # its end is awaited in any case
         log.warning("cancel_not_passed_on", job=job.id, error=error.code)
         answer = "requested"
     if answer == "removed":
@@ -136,7 +136,7 @@ async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Ta
         result = await ctx.provider(job).result(request_id, ctx.model(job))
     except (ModelError, ProviderError) as error:
         units, known = billed_by(error, submitted=True)
-        if not known:  # a request whose status vanished may be billed all the same: the estimate stands until then
+        if not known:  # may still be billed: the estimate is charged until reconciliation
             log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
         return await cancelled(ctx, job, units, known=known)
     return await cancelled(ctx, job, result.units, known=result.units is not None)

@@ -181,7 +181,7 @@ async def test_a_job_that_another_process_carries_on_is_no_error_and_not_taken_b
         job = await w.ask()
         await all_ended(w)
         await engine.resume()
-        await engine.take_left()
+        await engine.take_unowned()
     assert runs == [job.id]
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
@@ -196,12 +196,12 @@ async def test_what_a_process_that_was_taken_for_dead_had_in_hand_is_not_lost_by
         await Replicas(w.database).revoke(w.replica)
         w.upscaler.of(job.id).finish()
         await until(lambda: not w.pipeline.jobs_here)
-        await engine.take_left()
+        await engine.take_unowned()
         assert not w.pipeline.jobs_here
     assert await w.work.of(token) == [Piece(job.id, "request")]
     await w.crash()
     async with engine_of(w) as engine:
-        await engine.take_left()
+        await engine.take_unowned()
         await w.check_end(await ended(w, job), JobState.SUCCEEDED, charged=PRICE)
 
 

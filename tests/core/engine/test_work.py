@@ -30,7 +30,7 @@ async def test_processes_that_take_at_once_what_was_left_share_it(work: Work, da
 
     async def take(token: str) -> list[str]:
         found: list[str] = []
-        while taken := await work.take_left(token):
+        while taken := await work.take_unowned(token):
             found += [piece.job_id for piece in taken]
         return found
 
@@ -62,10 +62,10 @@ async def test_only_a_signed_in_owner_ends_its_row_and_only_the_signed_in_take(w
     await work.add(ONE, "mine")
     await work.end(ONE, "other")
     assert await work.of("mine") == [ONE]
-    assert await work.take_left("other") == (), "its owner lives"
+    assert await work.take_unowned("other") == (), "its owner lives"
     await Replicas(database).revoke("p-mine")
     await work.end(ONE, "mine")
-    assert list(await work.take_left("mine")) == [], "nobody signed in has this token"
+    assert list(await work.take_unowned("mine")) == [], "nobody signed in has this token"
     assert list(await work.take_from("mine", "nobody")) == []
     assert list(await work.take_from("mine", "other")) == [ONE]
     await work.end(ONE, "other")

@@ -141,7 +141,7 @@ class World:
     async def close(self) -> None:
         """End the process, orderly or not: what is not on disk is gone."""
         for job_id in list(self.ctx.running.loops):
-            await self.ctx.running.quiet(job_id)
+            await self.ctx.running.stop_edits(job_id)
         await self.ledger.close()
         await self.database.close()
 

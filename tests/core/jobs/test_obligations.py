@@ -112,7 +112,7 @@ async def test_a_message_that_must_go_is_removed_when_the_platform_is_back(w: Wo
     w.adapter.faults["remove_message"].extend(away(5))
     left = {"channel": "C1", "ts": "1.2"}
     for _ in range(2):
-        await StoredReplyState(w.store, w.ctx.running.unstored, w.ctx.obligations, job).remove_later(left)
+        await StoredReplyState(w.ctx.running.unstored, job).remove_later(left)
     await w.members.erase(ANN)
     await _look(w, 3600)
     assert w.adapter.removed == [left]

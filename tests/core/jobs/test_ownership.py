@@ -65,7 +65,7 @@ async def take_over(w: World, other: World, job: Job) -> None:
     other.engine.steps[f"{job.id}:request"] = "prepare"
     other.grouped = True
     await other.drive()
-    await replicas.strike(w.replica)
+    await replicas.remove(w.replica)
 
 
 async def run_frozen(w: World, at: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, bool]:

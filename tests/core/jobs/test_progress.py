@@ -177,7 +177,7 @@ async def test_a_message_that_is_gone_is_not_edited_again(show: Shown) -> None:
 
 async def test_a_process_that_ends_leaves_no_edit_behind_that_would_find_the_database_closed(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.ctx.show(await w.ask(), Progress("upscaling"))
+        w.ctx.running.show(await w.ask(), Progress("upscaling"))
         await w.pipeline.hand_over()
         assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("progress-")]
 

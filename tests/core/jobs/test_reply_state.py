@@ -40,7 +40,7 @@ class Process:
         self.store: Any = CutStore(w.store)
         self.lease = OwnLease()
         self.unstored = UnstoredStates(self.store, self.lease, w.ctx.obligations, w.ctx.adapter)
-        self.state = StoredReplyState(self.store, self.unstored, w.ctx.obligations, job)
+        self.state = StoredReplyState(self.unstored, job)
 
 
 async def test_what_happened_while_the_database_is_away_is_known_at_once_and_stored_when_it_is_back(w: World) -> None:
@@ -50,11 +50,11 @@ async def test_what_happened_while_the_database_is_away_is_known_at_once_and_sto
     process.store.cut = True
     await process.state.record(root={"ts": "17.1"})
     with pytest.raises(OperationalError):
-        await process.unstored.store_all()
+        await process.unstored.flush_all()
     assert await w.store.delivery_state(job.id) == {"root": {"ts": "", "at": 1.0}, "place": "C1"}
     process.store.cut = False
     assert await process.state.load() == {"root": {"ts": "17.1"}, "place": "C1"}
-    await process.unstored.store_all()
+    await process.unstored.flush_all()
     assert await w.store.delivery_state(job.id) == {"root": {"ts": "17.1"}, "place": "C1"}
 
 
@@ -77,7 +77,7 @@ async def test_a_caller_that_is_cancelled_while_the_database_hangs_loses_nothing
     await asyncio.gather(noting, return_exceptions=True)
     process.store.stuck.set()
     assert await process.state.load() == {"root": {"ts": "17.1"}}
-    await process.unstored.store_all()
+    await process.unstored.flush_all()
     assert await w.store.delivery_state(job.id) == {"root": {"ts": "17.1"}}
 
 
@@ -91,7 +91,7 @@ async def test_nothing_is_written_over_what_the_jobs_new_owner_knows(w: World) -
     await w.store.claim(job.id, w.ctx.lease.token)
     await w.store.change_delivery_state(job.id, {"root": {"ts": "18.2"}})
     process.store.cut = False
-    await process.unstored.store_all()
+    await process.unstored.flush_all()
     assert await process.state.load() == {"root": {"ts": "18.2"}}
 
 
@@ -112,7 +112,7 @@ async def test_a_message_of_a_process_that_was_stopped_before_it_noted_it_goes_u
         await w.store.change_delivery_state(job.id, {part: message})
     with owning(job.id, process.lease.token):
         await process.state.record(**{part: message})
-    assert await process.unstored.store_all() is None
+    assert await process.unstored.flush_all() is None
     await w.pass_time(300, every_s=10)
     assert w.adapter.removed == [], "the new owner may still find it"
     if found == "after the old owner woke up":
@@ -132,7 +132,7 @@ async def test_what_was_posted_for_a_job_that_its_member_has_erased_meanwhile_go
     await process.state.record(result=message)
     await w.members.erase(ANN)
     process.store.cut = False
-    await process.unstored.store_all()
+    await process.unstored.flush_all()
     await w.pass_time(60, every_s=10)
     assert w.adapter.removed == [message]
 

@@ -68,7 +68,7 @@ async def test_a_part_that_is_not_known_is_taken_by_nobody_here(w: World) -> Non
     async with w.database.write() as connection:
         await connection.execute(insert(work), [*rows, *known])
     assert await w.work.take_from("dead", "mine") == [Piece("dead", "request")]
-    assert await w.work.take_left("mine") == [Piece("", "request")]
+    assert await w.work.take_unowned("mine") == [Piece("", "request")]
     async with w.database.read() as connection:
         left = await connection.execute(select(work.c.part).where(work.c.owner != "mine").order_by(work.c.part))
         assert left.scalars().all() == ["hum", "sing"]

@@ -190,6 +190,6 @@ async def test_jobs_under_way_in_0_2_0_go_on_and_its_processes_that_still_run_ke
                 assert list(await connection.scalars(text(take))) == ["handed", "waits", "new"]
                 await connection.execute(text("DELETE FROM handed_over WHERE job_id = 'waits'"))
         await Replicas(database).sign_in("p-new", "mine")
-        taken = await Work(database, HandClock()).take_left("mine")
+        taken = await Work(database, HandClock()).take_unowned("mine")
         gone = {"handed", "agreed", "brings", "waits" if database.is_sqlite else "new"}
         assert {piece.job_id for piece in taken} == gone

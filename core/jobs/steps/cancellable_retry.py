@@ -1,4 +1,4 @@
-"""One patience for the way to the paid call: what is away is waited for, told in the message, ended by a cancel."""
+"""Retries before the paid call: a cancellation ends them, and the job's message names what a long wait is for."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable
@@ -24,12 +24,12 @@ _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.
 
 
 class CancelWanted(Exception):
-    """Somebody wants the job stopped while it waits, before anything was paid."""
+    """The job was cancelled during a wait before the paid call."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _UntilCancel:
-    """A clock whose sleep ends by CancelWanted."""
+    """A clock whose `sleep` raises CancelWanted as soon as the job is cancelled."""
 
     clock: Clock
     cancel: Flag
@@ -43,7 +43,7 @@ class _UntilCancel:
             raise CancelWanted
 
 
-async def patiently(
+async def retry_until_cancelled(
     ctx: JobContext,
     job: Job,
     call: Callable[[], Awaitable[T]],
@@ -53,9 +53,9 @@ async def patiently(
     within_s: float,
     passing: tuple[type[Exception], ...],
 ) -> T:
-    """`call()` again while it raises what is `passing` (a download: is only away), for `within_s` after `since`.
+    """Retry `call` until `within_s` after `since`, while it raises one of `passing` (of downloads: temporary errors).
 
-    Then its last error. A wait longer than `SILENT_S` is told in the job's message, with its end. Raises CancelWanted.
+    Then raises the last error. If the wait is longer than `SILENT_S`, the job's message shows it. Raises CancelWanted.
     """
     until_at = since + within_s
 
@@ -71,7 +71,7 @@ async def patiently(
         log.warning("waits", job=job.id, awaits=awaits, error=str(error), pause_s=round(pause_s, 1))
         if ctx.clock.now() + pause_s - since > SILENT_S:
             stage: Literal["preparing", "waiting"] = "preparing" if awaits == "source" else "waiting"
-            ctx.show(job, Progress(stage, awaits=awaits, until_at=until_at))
+            ctx.running.show(job, Progress(stage, awaits=awaits, until_at=until_at))
         return pause_s
 
     clock = _UntilCancel(ctx.clock, ctx.running.cancel_event(job.id))
