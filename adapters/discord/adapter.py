@@ -106,21 +106,22 @@ class DiscordAdapter:
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
         """The job's message; works in any process that is logged in, with or without the gateway."""
-        here, ctx = Address.from_reply(address), self._ctx
-        notes = DeliveryState(state, here)
+        stored, ctx = Address.from_reply(address), self._ctx
+        delivery_state = DeliveryState(state, stored)
         can_share = ctx.service.can_share
-        return DiscordReply(here, notes, ctx.rest, ctx.media, ctx.job_messages, ctx.clock, can_share)
+        return DiscordReply(stored, delivery_state, ctx.rest, ctx.media, ctx.job_messages, ctx.clock, can_share)
 
     def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         return posted(Address.from_reply(address), state)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
-        """`core.ports.chat.RemovesMessages`: take away what a reply had to leave."""
+        """Delete a message that a reply had to leave; one that is gone already is no error. Raises DeliveryError."""
+        sent = SentMessage(**message)
         try:
-            if SentMessage(**message).token and SentMessage(**message).is_reachable(self._context.clock.now()):
-                await self._rest.delete_answer(message["app_id"], message["token"], message["message_id"])
+            if sent.token and sent.is_reachable(self._context.clock.now()):
+                await self._rest.delete_answer(sent.app_id, sent.token, sent.message_id)
             else:
-                await self._rest.delete_message(message["channel_id"], message["message_id"])
+                await self._rest.delete_message(sent.channel_id, sent.message_id)
         except errors.FAILED_CALLS as error:
             if not errors.is_message_gone(error):
                 raise errors.to_delivery_error(error) from error

@@ -60,8 +60,8 @@ class AccountCommands:
     async def _usage(self, answer: Answer, period: str | None = None, member: discord.User | None = None) -> None:
         actor = answer.actor
         member_id = str(member.id) if member is not None else None
-        asked = self._service.budgets.usage(actor, period=period or "month", member_id=member_id)
-        report = await self._ctx.defer_if_slow(answer, asked)
+        usage_report = self._service.budgets.usage(actor, period=period or "month", member_id=member_id)
+        report = await self._ctx.defer_if_slow(answer, usage_report)
         await answer.acknowledge(ephemeral=True)
         name = member.display_name if member is not None else ""
         card = usage(report, report.left, actor.locale, member=name)

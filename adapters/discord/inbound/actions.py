@@ -143,20 +143,20 @@ class Actions:
 
     async def _ask_delete(self, answer: Answer, job_id: str) -> None:
         """Ask for confirmation. The token of this click can delete the job's message once it is confirmed."""
-        asked = str(answer.id)
+        prompt_id = str(answer.id)
 
-        async def note() -> None:
+        async def save_prompt() -> None:
             check_may_stop(await self._ctx.service.job(job_id, answer.actor), answer.actor)
-            await self._delete_prompts.put(f"{job_id}:{asked}", answer.sent_message)
+            await self._delete_prompts.put(f"{job_id}:{prompt_id}", answer.sent_message)
 
-        await self._ctx.commits.before_ack(note(), answer.defer_update)
-        await answer.follow_up(confirmation_card(delete_action(job_id, answer.locale), asked))
+        await self._ctx.commits.before_ack(save_prompt(), answer.defer_update)
+        await answer.follow_up(confirmation_card(delete_action(job_id, answer.locale), prompt_id))
 
-    async def _delete(self, answer: Answer, job_id: str, asked: str) -> None:
+    async def _delete(self, answer: Answer, job_id: str, prompt_id: str) -> None:
         await self._ctx.commits.before_ack(self._ctx.service.job(job_id, answer.actor), answer.defer_update)
         await self._ctx.service.delete(job_id, answer.actor)
         words = deleted_text(answer.locale)
-        shown = await self._delete_prompts.get(f"{job_id}:{asked}")
+        shown = await self._delete_prompts.get(f"{job_id}:{prompt_id}")
         if shown is None or not await self._remove_message(shown, plain_card(words)):
             words = not_removed_text(answer.locale)
         for one in await self._ctx.job_messages.take_messages(job_id):

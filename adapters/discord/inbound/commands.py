@@ -111,10 +111,10 @@ def command(
 
 
 def group(name: str, *commands: Command, **more: Any) -> app_commands.Group:
-    made = app_commands.Group(name=name, description=localized(name), **more)
+    command_group = app_commands.Group(name=name, description=localized(name), **more)
     for one in commands:
-        made.add_command(one)
-    return made
+        command_group.add_command(one)
+    return command_group
 
 
 def parameter_command(
@@ -131,10 +131,10 @@ def parameter_command(
     options = [option for option in _parameters(models) if option[0] not in without]
     named = {option[0] for option in options}
     choices = {"model": model_choices(models)} if "model" in named else {}
-    made = command(ctx, key, work, [*before, *options, *after], **choices)
+    result = command(ctx, key, work, [*before, *options, *after], **choices)
     if "preset" in named:
-        made.autocomplete("preset")(preset_autocomplete(ctx))
-    return made
+        result.autocomplete("preset")(preset_autocomplete(ctx))
+    return result
 
 
 def preset_autocomplete(

@@ -155,9 +155,9 @@ def _parts(message: discord.Message) -> Iterator[Part]:
     """The message itself, the messages that it forwards, and the one that a thread was started from."""
     yield message
     yield from message.message_snapshots
-    there = message.reference.resolved if message.reference is not None else None
-    if message.type is discord.MessageType.thread_starter_message and isinstance(there, discord.Message):
-        yield from _parts(there)
+    resolved = message.reference.resolved if message.reference is not None else None
+    if message.type is discord.MessageType.thread_starter_message and isinstance(resolved, discord.Message):
+        yield from _parts(resolved)
 
 
 def _walk(part: Part) -> Iterator[tuple[FoundImage, str]]:

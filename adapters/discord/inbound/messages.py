@@ -47,17 +47,17 @@ class Messages:
     async def _start(self, answer: MessageResponse, message: discord.Message, own: ImageSelection) -> None:
         presets = await self._ctx.presets(answer.actor)
         text = without_ordinary_words(message.content, presets)
-        asked = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
+        parsed = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
         shown = {embed.url for embed in message.embeds}
-        links = tuple(from_link(link) for link in asked.links if link not in shown)
+        links = tuple(from_link(link) for link in parsed.links if link not in shown)
         if own.images or links:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:
-            there = await self._replied_to(message)
-            if there is not message and is_small_talk(message.content, presets):
+            target = await self._replied_to(message)
+            if target is not message and is_small_talk(message.content, presets):
                 await self._explain_usage(answer)
                 return
-            found = require_images(there)
+            found = require_images(target)
         others, unreadable = own.others or found.others, own.unreadable or found.unreadable
         selection = replace(found, text=text, others=others, unreadable=unreadable)
         await self._upscale.begin(answer, selection, ask=bool(own.images and links))
@@ -73,9 +73,9 @@ class Messages:
         reference = message.reference
         if reference is None or reference.message_id is None or message.type is not discord.MessageType.reply:
             return message
-        there = reference.resolved
-        if isinstance(there, discord.Message) and images_of(there).images:
-            return there
+        resolved = reference.resolved
+        if isinstance(resolved, discord.Message) and images_of(resolved).images:
+            return resolved
         try:
             fetched = await self._ctx.rest.fetch_message(message.channel.id, reference.message_id)
         except errors.FAILED_CALLS as error:

@@ -158,8 +158,8 @@ class UpscaleCommands:
         first = plain_card(words) if words and answer.is_reused_by_first_job else None
         if len(selection.images) > 1:
             prices = await self._ctx.commits.before_ack(self._prices(answer, selection), no_ack)
-            dear = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
-            if ask or dear or from_menu:
+            is_expensive = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
+            if ask or is_expensive or from_menu:
                 await self._offer(answer, selection, prices)
                 return
             first = total = batch.batch_started(_candidates(selection.images, prices), answer.locale)
@@ -243,14 +243,14 @@ class UpscaleCommands:
 
     async def submit_modal(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """Start the pictures of a submitted modal. Raises InvalidParameters."""
-        asked, chosen = parse_modal(data)
-        self._ctx.service.check(asked.text, asked.fields, await self._ctx.presets(answer.actor))
+        parsed, chosen = parse_modal(data)
+        self._ctx.service.check(parsed.text, parsed.fields, await self._ctx.presets(answer.actor))
         selection = await self._ctx.commits.before_ack(self._load(key, answer.actor.user_id), no_ack)
         numbers = [n for n in chosen if 0 <= n < len(selection.images)] or [0]
         images = tuple(selection.images[n] for n in numbers)
         beyond = selection.total - len(selection.images)
         wanted = replace(
-            selection, images=images, user_id="", text=asked.text, fields=asked.fields, private=asked.private
+            selection, images=images, user_id="", text=parsed.text, fields=parsed.fields, private=parsed.private
         )
         await self.begin(answer, replace(wanted, total=len(images) + beyond if beyond > 0 else 0))
         await self._selections.delete(key)

@@ -43,11 +43,11 @@ def _options(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 async def _is_registered(client: UpscaleClient, payload: list[dict[str, Any]]) -> bool:
     """Whether Discord still has these commands; another program with the same token may have replaced them."""
     assert client.application_id is not None
-    there = await client.http.get_global_commands(client.application_id)
-    names = {(command["name"], command.get("type", 1)) for command in there}
+    registered = await client.http.get_global_commands(client.application_id)
+    names = {(command["name"], command.get("type", 1)) for command in registered}
     if names == {(command["name"], command.get("type", 1)) for command in payload}:
         return True
-    log.warning("commands_replaced_elsewhere", count=len(there))
+    log.warning("commands_replaced_elsewhere", count=len(registered))
     return False
 
 

@@ -120,8 +120,8 @@ class AccountHandlers:
 
     async def queue(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)
-        here = await self._service.queue(actor)
-        return web.json_response({"total": here.total, "card": card_json(queue(here, actor.locale))})
+        waiting = await self._service.queue(actor)
+        return web.json_response({"total": waiting.total, "card": card_json(queue(waiting, actor.locale))})
 
     async def limits(self, request: web.Request) -> web.StreamResponse:
         actor = actor_of(request)

@@ -42,7 +42,7 @@ class OperatorHandlers:
     async def overview(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/operator`"""
         actor = actor_of(request)
-        here, recent, today, month, limits, paused = await asyncio.gather(
+        queue, recent, today, month, limits, paused = await asyncio.gather(
             self._service.queue(actor),
             self._service.recent(actor, limit=RECENT_JOBS),
             self._service.budgets.usage(actor, period="day"),
@@ -60,7 +60,7 @@ class OperatorHandlers:
             "today": spend_json(today, actor.locale),
             "month": spend_json(month, actor.locale),
             "budgets": card_json(budget.limits(shared, actor.locale, of_all=True)),
-            "open": {"total": here.total, "jobs": [self._row(job, actor.locale) for job in here.jobs]},
+            "open": {"total": queue.total, "jobs": [self._row(job, actor.locale) for job in queue.jobs]},
             "recent": [self._row(job, actor.locale) for job in recent if job.state.terminal],
             "places": [place_json(known, actor.locale) for known in places],
         }
