@@ -72,49 +72,49 @@ class Gateway:
 
     def __init__(self, remaining: int = 1000, reset_after_s: float = 3600.0) -> None:
         self.limits = SessionLimits(1000, remaining, reset_after_s)
-        self.looks = 0
+        self.fetches = 0
 
-    async def look(self) -> SessionLimits:
-        self.looks += 1
+    async def fetch(self) -> SessionLimits:
+        self.fetches += 1
         return self.limits
 
-    def turns(self, bot: Bot, clock: FakeClock, told: Told) -> IdentifyLimiter:
+    def limiter(self, bot: Bot, clock: FakeClock, alerts: Told) -> IdentifyLimiter:
         bot.core.state.claims.clear()
-        return IdentifyLimiter(bot.core.state, clock, 1, self.limits, self.look, told)
+        return IdentifyLimiter(bot.core.state, clock, 1, self.limits, self.fetch, alerts)
 
 
 async def test_sessions_refused_again_and_again_are_asked_for_ever_more_slowly(bot: Bot) -> None:
     clock = FakeClock()
-    turns = Gateway().turns(bot, clock, Told())
+    limiter = Gateway().limiter(bot, clock, Told())
     for _ in range(9):
         bot.core.state.claims.clear()
-        await turns.wait(0)
+        await limiter.wait(0)
     assert [pause for pause in clock.slept if pause >= 5] == [5, 10, 20, 40, 80, 120, 120]
 
 
 async def test_sessions_are_counted_over_all_processes_and_the_operator_hears_of_the_last_quarter(bot: Bot) -> None:
-    clock, told, gateway = FakeClock(), Told(), Gateway(remaining=252)
+    clock, alerts, gateway = FakeClock(), Told(), Gateway(remaining=252)
     for shard in range(3):
-        await gateway.turns(bot, clock, told).wait(shard)
-    assert [about for about, _ in told] == ["connects:discord"] * 2
-    assert ["connect 250 of 1000" in told[0][1].what, "connect 249 of 1000" in told[1][1].what] == [True, True]
+        await gateway.limiter(bot, clock, alerts).wait(shard)
+    assert [about for about, _ in alerts] == ["connects:discord"] * 2
+    assert ["connect 250 of 1000" in alerts[0][1].what, "connect 249 of 1000" in alerts[1][1].what] == [True, True]
 
 
 async def test_without_a_session_left_nobody_identifies_before_the_reset(bot: Bot) -> None:
-    clock, told, gateway = FakeClock(), Told(), Gateway(remaining=0, reset_after_s=5.0)
-    turns = gateway.turns(bot, clock, told)
+    clock, alerts, gateway = FakeClock(), Told(), Gateway(remaining=0, reset_after_s=5.0)
+    limiter = gateway.limiter(bot, clock, alerts)
     gateway.limits = SessionLimits(1000, 1000, 86_400.0)
-    await turns.wait(0)
+    await limiter.wait(0)
     assert 60.0 in clock.slept
-    assert told == [("connects:discord", few_connects_left("discord", 0, 1000, NOON + 60.0, "en"))]
+    assert alerts == [("connects:discord", few_connects_left("discord", 0, 1000, NOON + 60.0, "en"))]
 
 
 async def test_each_identify_of_a_storm_of_invalid_sessions_is_counted(bot: Bot) -> None:
-    clock, told, gateway = FakeClock(), Told(), Gateway(remaining=1000)
-    turns = gateway.turns(bot, clock, told)
+    clock, alerts, gateway = FakeClock(), Told(), Gateway(remaining=1000)
+    limiter = gateway.limiter(bot, clock, alerts)
     for _ in range(3):
         bot.core.state.claims.clear()
-        await turns.wait(0)
+        await limiter.wait(0)
     kept = await bot.core.state.get("discord-identify", "1:left")
     assert kept["remaining"] == 997
-    assert gateway.looks == 0
+    assert gateway.fetches == 0

@@ -142,11 +142,11 @@ async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: B
     await bot.discord.until(lambda: len(_results(bot)) == 2)
     await bot.core.settle()
 
-    def told() -> list[SeenMessage]:
+    def sent_messages() -> list[SeenMessage]:
         return [m for m in bot.discord.messages() if "Total: $0.50" in m.text]
 
-    await bot.discord.until(told)
-    assert [m.ephemeral for m in told()] == [True]
+    await bot.discord.until(sent_messages)
+    assert [m.ephemeral for m in sent_messages()] == [True]
     assert [len(m.images) for m in _results(bot)] == [1, 1]
     assert result.id == _results(bot)[0].id
 
@@ -193,9 +193,9 @@ async def test_a_user_install_never_needs_a_sixth_follow_up(bot: Bot) -> None:
 async def test_the_form_offers_presets_of_ones_own_and_takes_them_as_typed(bot: Bot) -> None:
     await bot.ask("/settings save", {"name": "logo", "factor": 4.0})
     await bot.ask("/settings set", {"factor": 1.5, "preset": "creative"})
-    told = str((await _opened(bot, RED)).modal)
-    assert "'placeholder': '1.5'" in told  # what counts where a field is left empty
-    assert "'placeholder': 'creative: invents more detail'" in told
+    modal = str((await _opened(bot, RED)).modal)
+    assert "'placeholder': '1.5'" in modal  # what counts where a field is left empty
+    assert "'placeholder': 'creative: invents more detail'" in modal
     for filled in ({"preset": "logo"}, {"more": "logo steps=9"}):
         opened = await _opened(bot, RED)
         assert "logo: factor=4" in str(opened.modal)

@@ -205,14 +205,14 @@ def test_an_empty_form_says_nothing() -> None:
 
 
 async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
-    rush, order = AckPriority(), []
+    priority, order = AckPriority(), []
     for number in range(20):
-        rush.arrived(number)
+        priority.arrived(number)
 
     async def handle(number: int) -> None:
         order.append(f"answer {number}")
-        rush.answered(number)
-        await rush.wait_until_calm()
+        priority.answered(number)
+        await priority.wait_until_calm()
         order.append(f"work {number}")
 
     async with asyncio.TaskGroup() as group:
@@ -224,7 +224,7 @@ async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
 
 
 async def test_ordinary_traffic_is_not_held_back() -> None:
-    rush = AckPriority()
-    rush.arrived(1)
+    priority = AckPriority()
+    priority.arrived(1)
     async with asyncio.timeout(0.1):
-        await rush.wait_until_calm()
+        await priority.wait_until_calm()

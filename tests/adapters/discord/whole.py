@@ -62,7 +62,7 @@ class Whole:
             return len((await connection.execute(select(h.key).where(h.state.in_(("waiting", "running"))))).all())
 
 
-class _Hurried:
+class _ShortSleeps:
     """asyncio with short sleeps for discord.py, whose own retries would take minutes."""
 
     def __getattr__(self, name: str) -> Any:
@@ -76,14 +76,14 @@ class _Hurried:
 async def whole_bot(folder: Path, patch: pytest.MonkeyPatch, **env: str) -> AsyncIterator[Whole]:
     clock = ShiftedClock(nap_s=0.25)
     for library in (discord.http, discord.webhook.async_):
-        patch.setattr(library, "asyncio", _Hurried())
+        patch.setattr(library, "asyncio", _ShortSleeps())
     async with DiscordEmulator() as emulator, FalEmulator(slots=100) as fal:
         emulator.limits.everything = emulator.limits.webhook = emulator.limits.channel = (100_000, 1.0)
-        told = {
+        settings = {
             **UNLIMITED, **fal.env(), **emulator.env(),
             "DATA_DIR": str(folder / "data"), "WEB_PORT": "0", "LOG_LEVEL": "error", **env,
         }  # fmt: skip
-        for name, value in told.items():
+        for name, value in settings.items():
             patch.setenv(name, value)
         async with App(load(None), clock=clock) as app:
             await emulator.gateway.wait_connected(timeout_s=30)
