@@ -77,7 +77,7 @@ STORED_CODES = """
 """Databases and API clients hold these: a class may be renamed only if its code stays."""
 
 
-def test_every_leaf_has_the_code_that_is_stored_for_it() -> None:
+def test_every_error_has_its_stored_code() -> None:
     assert sorted(leaf.code for leaf in leaves()) == sorted(STORED_CODES.split())
 
 
@@ -89,7 +89,7 @@ def test_the_drawing_in_the_docstring_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.code)
-def test_every_leaf_survives_being_stored(error: UpscaleError) -> None:
+def test_every_error_survives_being_stored(error: UpscaleError) -> None:
     again = from_json(json.loads(json.dumps(to_json(error))))
     assert type(again) is type(error)
     assert to_json(again) == to_json(error)
@@ -110,10 +110,10 @@ def test_an_error_shows_only_its_code_in_logs(error: UpscaleError) -> None:
         {"code": None},
     ],
 )
-def test_what_cannot_be_read_back_becomes_an_internal_error(stored: dict[str, Any]) -> None:
+def test_an_unreadable_stored_error_becomes_an_internal_error(stored: dict[str, Any]) -> None:
     assert isinstance(from_json(stored), InternalError)
 
 
-def test_facts_of_a_later_version_are_passed_over() -> None:
+def test_facts_of_a_later_version_are_ignored() -> None:
     stored = {"code": "too_late", "facts": {"state": "succeeded", "new": 1}}
     assert to_json(from_json(stored)) == {"code": "too_late", "facts": {"state": "succeeded"}}

@@ -42,7 +42,7 @@ async def test_a_private_job_does_not_exist_for_others_of_the_workspace(w: World
         identity.check_visible(job, BOB)
 
 
-async def test_a_moderator_may_stop_a_private_job_and_gets_nothing_of_it(w: World) -> None:
+async def test_a_moderator_may_stop_a_private_job_without_seeing_it(w: World) -> None:
     job = await w.done(private=True)
     moderator = dataclasses.replace(BOB, is_moderator=True)
     assert identity.check_may_stop(job, moderator) is job

@@ -84,7 +84,7 @@ def amounts(rules: tuple[Rule, ...], moderators: tuple[Rule, ...] = (), **who: o
     return [(limit.scope.kind.value, limit.amount / USD) for limit in book.limits_for(member(**who))]  # type: ignore[arg-type]
 
 
-def test_the_most_exact_rule_of_one_source_wins() -> None:
+def test_the_most_specific_rule_of_one_source_wins() -> None:
     rules = (
         day_usd(ScopeKind.USER, 5),
         day_usd(ScopeKind.USER, 4, platform="discord"),
@@ -102,7 +102,7 @@ def test_a_rule_for_a_workspace_counts_what_is_done_there_and_any_other_counts_e
     assert [limit.scope.workspace_id for limit in (*here, *everywhere)] == ["w1", ""]
 
 
-def test_an_exception_without_amount_lifts_the_default() -> None:
+def test_a_rule_without_amount_removes_the_default() -> None:
     lifted = Rule(ScopeKind.USER, Measure.USD, Window.DAY, None, "file", "discord", "", "bob")
     assert amounts((day_usd(ScopeKind.USER, 5), lifted), user="bob") == []
 
@@ -125,7 +125,7 @@ def test_of_several_roles_the_most_generous_allowance_replaces_the_default() -> 
     assert amounts(rules, roles=("silver", "gold"), user="eve") == [("user", 1)], "the person beats the role"
 
 
-def test_a_pot_that_a_role_shares_counts_beside_the_own_allowance() -> None:
+def test_a_shared_allowance_of_a_role_counts_in_addition_to_the_members_own() -> None:
     pot = day_usd(ScopeKind.ROLE, 50, platform="discord", id="art", counts="shared")
     assert amounts((day_usd(ScopeKind.USER, 5), pot), roles=("art",)) == [("user", 5), ("role", 50)]
 

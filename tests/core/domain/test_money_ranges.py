@@ -28,7 +28,7 @@ POISON = ("1E+300000", "9e999999", "1e30", "1e25", "-1", "-0.5", "NaN", "sNaN", 
 
 
 @pytest.mark.parametrize("text", POISON)
-def test_a_bill_that_is_no_number_is_refused_at_once(text: str) -> None:
+def test_an_invalid_bill_is_refused_at_once(text: str) -> None:
     began = time.thread_time()
     units = billed_units({"X-Fal-Billable-Units": text})
     assert units == UNREADABLE_UNITS
@@ -38,7 +38,7 @@ def test_a_bill_that_is_no_number_is_refused_at_once(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "units"), [("16", 16), ("0", 0), (" 2.5 ", Decimal("2.5")), ("1e1", 10)])
-def test_a_bill_that_can_be_meant_is_read(text: str, units: Decimal) -> None:
+def test_a_plausible_bill_is_read(text: str, units: Decimal) -> None:
     assert billed_units({"X-Fal-Billable-Units": text}) == units
     assert billed_units({}) is None
 

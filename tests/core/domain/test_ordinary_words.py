@@ -44,20 +44,20 @@ def test_ordinary_words_are_left_out(said: str, left: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["thanks!", "<@42> danke dir", "merci, très beau", "すごい！", "wow 😀"])
-def test_talk_asks_for_nothing(said: str) -> None:
+def test_small_talk_requests_nothing(said: str) -> None:
     assert is_small_talk(said)
 
 
 @pytest.mark.parametrize(
     "said", ["", "<@42>", "upscale", "make it bigger", "bitte größer", "拡大して", "thanks, 2x", "faithful"]
 )
-def test_what_asks_is_no_talk(said: str) -> None:
+def test_a_request_is_not_small_talk(said: str) -> None:
     assert not is_small_talk(said)
 
 
 @pytest.mark.parametrize(
     "said", ["please creativty 2", "make it sharpness=3", "thanks, stepz", "what about 99 bananas"]
 )
-def test_what_looks_like_a_parameter_is_still_a_mistake(said: str) -> None:
+def test_an_unknown_parameter_is_still_a_problem(said: str) -> None:
     with pytest.raises(InvalidParameters):
         parse(without_ordinary_words(said))

@@ -90,7 +90,7 @@ def test_options_arrive_as_numbers_or_strings(options: dict[str, object], expect
         {"seed": "1,000"},
     ],
 )
-def test_what_is_no_such_value_is_a_type_problem(options: dict[str, object]) -> None:
+def test_an_invalid_value_is_a_type_problem(options: dict[str, object]) -> None:
     [problem] = problems("", **options)
     assert problem.kind == "type"
     assert problem.allowed.startswith(MODELS.default.inputs[problem.name].allowed)
@@ -117,7 +117,7 @@ def test_ranges_are_checked_exactly(options: dict[str, object]) -> None:
     assert len(problem.value) <= 70
 
 
-def test_problems_of_text_and_options_are_told_together() -> None:
+def test_problems_of_text_and_options_are_reported_together() -> None:
     found = problems("factor=9 colour=blue", steps="99", guidanse=1)
     assert [(p.name, p.kind, p.suggestion) for p in found] == [
         ("factor", "range", None),
@@ -189,7 +189,7 @@ def test_the_model_is_chosen_by_name_and_its_own_ranges_and_inputs_count() -> No
     assert (problem.kind, problem.allowed) == ("range", "1–4 (seedvr2: 1–10)")
 
 
-def test_naming_an_input_that_the_model_lacks_is_a_mistake_that_says_so() -> None:
+def test_an_input_that_the_model_lacks_is_a_not_in_model_problem() -> None:
     found = problems("model=seedvr2 creativity=0.5 11x", preset="creative")
     assert [(p.name, p.kind, p.value) for p in found] == [
         ("creativity", "not_in_model", "seedvr2"),
@@ -198,7 +198,7 @@ def test_naming_an_input_that_the_model_lacks_is_a_mistake_that_says_so() -> Non
     ]
 
 
-def test_an_input_that_no_model_on_offer_has_is_told_so_too() -> None:
+def test_an_input_that_no_offered_model_has_is_a_not_in_model_problem_too() -> None:
     with pytest.raises(InvalidParameters) as caught:
         parse("creativity=0.5 seed=", {}, ALL.offered(["local"]), lenient=True)
     assert [(p.name, p.kind) for p in caught.value.problems] == [
@@ -207,7 +207,7 @@ def test_an_input_that_no_model_on_offer_has_is_told_so_too() -> None:
     ]
 
 
-def test_saved_values_that_the_model_lacks_give_way() -> None:
+def test_saved_values_that_the_model_lacks_are_ignored() -> None:
     saved = {"creativity": 0.9, "factor": 3.0, "preset": "creative"}
     assert MODELS.resolve(parse("model=seedvr2"), defaults=saved) == Parameters("seedvr2", 3.0, None, None, None)
     assert MODELS.resolve(defaults={"model": "seedvr2", "factor": 7.0}).factor == 7.0
@@ -228,7 +228,7 @@ def test_the_preset_that_gave_a_value_is_remembered_and_is_no_value() -> None:
     assert "preset" not in chosen[0].given()
 
 
-def test_the_members_own_model_judges_what_names_none() -> None:
+def test_the_members_own_model_validates_a_text_that_names_none() -> None:
     assert parse("7x", model="seedvr2").values == {"factor": 7.0}
     assert parse("7x", lenient=True).values == {"factor": 7.0}
     with pytest.raises(InvalidParameters):

@@ -41,7 +41,7 @@ def problems(text: str) -> tuple[ParameterProblem, ...]:
         "3× creativity=.5 guidance=2. steps=3e1 seed=07 safety=OFF",
     ],
 )
-def test_every_form_says_the_same(text: str) -> None:
+def test_every_form_is_parsed_equally(text: str) -> None:
     assert parse(text).values == ALL
 
 
@@ -68,11 +68,11 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
         ("2x seed=3", {"factor": 2.0, "seed": 3}),
     ],
 )
-def test_a_number_and_what_belongs_to_it_may_stand_apart(text: str, values: dict[str, object]) -> None:
+def test_a_number_and_its_unit_may_be_separate_words(text: str, values: dict[str, object]) -> None:
     assert parse(text).values == values
 
 
-def test_a_paper_alone_is_asked_about_with_its_density() -> None:
+def test_a_bare_paper_is_a_problem_with_a_suggested_density() -> None:
     assert [(problem.kind, problem.suggestion) for problem in problems("A4")] == [("stray", "a4@300dpi")]
 
 
@@ -146,11 +146,11 @@ def test_a_named_link_that_is_none_is_refused() -> None:
     assert (problem.name, problem.value, problem.kind) == ("url", "cat.png", "type")
 
 
-def test_mentions_are_passed_over() -> None:
+def test_mentions_are_ignored() -> None:
     assert parse("<@U123> <@!99> <#C1|general> <!here> 3x").values == {"factor": 3.0}
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     found = problems("factor=9 creativty=0.5 steps=many --seed guidance= safety=maybe please do it 2x 3x")
     assert [(p.name, p.value, p.kind, p.suggestion) for p in found] == [
         ("factor", "9", "range", None),
@@ -205,7 +205,7 @@ def test_a_word_repeated_a_thousand_times_is_validated_once(word: str) -> None:
     assert compared <= 4
 
 
-def test_text_beyond_all_measure_is_refused_as_a_whole() -> None:
+def test_too_long_a_text_is_refused_as_a_whole() -> None:
     [problem] = problems("a" * (MAX_TEXT_CHARS + 1))
     assert (problem.kind, problem.value) == ("range", "4,001")
 

@@ -46,7 +46,7 @@ def check_answer(found: float, width_px: int, height_px: int, limits: ImageLimit
 @example("14142x14142", SEEDVR, 7_071, 7_071, LIMITS)
 @example("14142x7071", SEEDVR, 14_100, 7_050, LIMITS)
 @example("10000x10000", FLUX, 5_000, 5_000, LIMITS)
-def test_any_picture_gets_the_size_promised_or_the_reason_why_not(
+def test_any_image_gets_the_requested_size_or_a_refusal(
     to: str, model: ModelSpec, width_px: int, height_px: int, limits: ImageLimits
 ) -> None:
     box = target_of(to).box(width_px, height_px)
@@ -69,7 +69,7 @@ def test_any_picture_gets_the_size_promised_or_the_reason_why_not(
 
 
 @given(TARGETS, SIDES, SIDES)
-def test_named_and_paper_sizes_give_the_same_picture_turned_turned(to: str, width_px: int, height_px: int) -> None:
+def test_a_rotated_image_gets_a_rotated_named_or_paper_size(to: str, width_px: int, height_px: int) -> None:
     target = target_of(to)
     if target.turns and width_px != height_px:
         assert target.box(width_px, height_px) == target.box(height_px, width_px)[::-1]
@@ -138,7 +138,7 @@ def test_a_size_beyond_the_model_names_the_model_that_reaches_it() -> None:
     )
 
 
-def test_an_amount_too_small_for_a_dear_model_names_one_for_which_it_does() -> None:
+def test_an_amount_too_small_for_the_model_suggests_a_cheaper_model() -> None:
     with pytest.raises(TargetUnreachable) as caught:
         aimed("$0.50", FLUX, 4000, 3000)
     assert (caught.value.reason, caught.value.other_model, caught.value.largest_factor) == ("amount", "seedvr2", None)

@@ -116,20 +116,20 @@ def test_clean_keeps_what_people_write() -> None:
     assert clean_line("  a\r\n\u202egnp.\x00b  ") == "a gnp.b"
 
 
-def test_a_request_with_a_thousand_problems_tells_twenty() -> None:
+def test_a_request_with_a_thousand_problems_reports_twenty() -> None:
     with pytest.raises(UpscaleError) as raised:
         parse(" ".join(f"wrong{n}=1" for n in range(300)))
     assert len(raised.value.problems) == MAX_PROBLEMS  # type: ignore[attr-defined]
 
 
-def test_more_fields_than_anybody_has_are_refused_as_one_problem() -> None:
+def test_too_many_fields_are_one_problem() -> None:
     with pytest.raises(UpscaleError) as raised:
         parse("", {f"f{n}": "1" for n in range(MAX_FIELDS + 1)})
     [problem] = raised.value.problems  # type: ignore[attr-defined]
     assert (problem.name, problem.kind, problem.value) == ("fields", "range", "65")
 
 
-def test_what_came_as_json_loses_the_characters_that_cannot_be_stored_and_nothing_else() -> None:
+def test_clean_json_removes_only_characters_that_cannot_be_stored() -> None:
     came = json.loads(r'{"a\u0000b": ["\ud800x", 1, 1e400, null, {"\udfff": "\ud83d\ude00 \u202e\u0001"}], "c": true}')
     assert clean_json(came) == {"ab": ["x", 1, float("inf"), None, {"": "\U0001f600 \u202e\x01"}], "c": True}
     with pytest.raises(RecursionError):
@@ -152,13 +152,13 @@ def _nested(depth: int) -> list[Any]:
         ({"state": {"a": None}}, False), ([], False), ("x", False), (None, False),
     ],
 )  # fmt: skip
-def test_a_payload_of_another_shape_than_is_read_is_told_apart(value: Any, does: bool) -> None:
+def test_a_payload_of_another_shape_is_recognised(value: Any, does: bool) -> None:
     shape: Shape = {"id": str, "files": [{"id": str}], "state": {"*": {"value": str}}}
     assert has_shape(value, shape) is does
 
 
 @pytest.mark.parametrize(("parts", "read"), [(MAX_ITEMS, True), (MAX_ITEMS + 1, False)])
-def test_what_says_more_parts_than_any_platform_sends_is_not_looked_into(parts: int, read: bool) -> None:
+def test_a_list_or_object_with_too_many_items_is_not_checked(parts: int, read: bool) -> None:
     shape = {"files": [{"id": str}], "values": {"*": str}}
     assert has_shape({"files": [{"id": "F1"}] * parts}, shape) is read
     assert has_shape({"values": dict.fromkeys(map(str, range(parts)), "x")}, shape) is read

@@ -37,7 +37,7 @@ async def test_a_picture_in_another_colour_space_reaches_the_model_as_srgb(
     assert "converted" in made.notes
 
 
-async def test_a_profile_that_means_srgb_leaves_the_pixels_alone(bench: Bench) -> None:
+async def test_an_srgb_profile_does_not_change_the_pixels(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", icc_profile=pictures.icc())
     source, out = bench.folder / "in", bench.folder / "out"
     source.write_bytes(data)
@@ -45,7 +45,7 @@ async def test_a_profile_that_means_srgb_leaves_the_pixels_alone(bench: Bench) -
     assert out.read_bytes() == data
 
 
-async def test_a_profile_that_is_none_or_for_other_samples_is_passed_over(bench: Bench) -> None:
+async def test_an_invalid_or_mismatched_profile_is_ignored(bench: Bench) -> None:
     for icc in (b"nonsense " * 40, pictures.icc()[:16] + b"CMYK" + pictures.icc()[20:], pictures.icc()[:200]):
         data = pictures.encoded(pictures.scene(), "TIFF", icc_profile=icc)
         shown = await _shown(bench, data)
@@ -89,7 +89,7 @@ async def test_samples_of_every_type_are_scaled_by_their_range(bands: int, sampl
 
 
 @pytest.mark.parametrize("top", [1.0, 3.7, 255.0, 65535.0])
-async def test_floats_of_any_usual_range_are_no_black_sheet(top: float, bench: Bench) -> None:
+async def test_floats_of_any_usual_range_are_not_black(top: float, bench: Bench) -> None:
     ramp = np.tile(np.linspace(0, 1, 96), (64, 1))
     shown = await _shown(bench, pictures.tiff_of((ramp * top).astype("<f4")))
     assert np.abs(shown[:, :, 0] - ramp * 255).mean() <= MAX_MEAN_OFF
@@ -103,7 +103,7 @@ async def test_a_picture_that_would_become_flat_is_refused(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(("size", "palette"), [((0, 0), True), ((96, 0), True), ((0, 64), True), ((96, 64), False)])
-async def test_a_gif_that_shows_nothing_is_refused(size: tuple[int, int], palette: bool, bench: Bench) -> None:
+async def test_a_gif_without_a_visible_frame_is_refused(size: tuple[int, int], palette: bool, bench: Bench) -> None:
     for kind in ("probe", "prepare"):
         data = pictures.gif_of_nothing(*size, palette=palette)
         with pytest.raises(errors.FlatImage):

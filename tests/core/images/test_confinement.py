@@ -134,7 +134,7 @@ def _heic_head() -> bytes:
         (b"no picture at all", False),
     ],
 )
-def test_only_what_is_unpacked_whole_is_heavy(data: bytes, heavy: bool, tmp_path: Path) -> None:
+def test_only_images_that_are_decoded_whole_are_heavy(data: bytes, heavy: bool, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(data)
     assert is_heavy({"path": str(tmp_path / "a")}) is heavy
     assert not is_heavy({"path": str(tmp_path / "none")})

@@ -7,7 +7,7 @@ from tests.core.images.made_up import made_up
 from tests.tools import corpus
 
 
-async def test_every_kind_of_the_made_up_corpus_keeps_its_colours() -> None:
+async def test_every_file_of_the_generated_corpus_keeps_its_colours() -> None:
     report = await corpus.run_made_up()
     assert (report.crashed, report.hung, report.damaged, dict(report.refused)) == ([], [], [], {})
     assert report.accepted == len(made_up()) >= 180
@@ -16,7 +16,7 @@ async def test_every_kind_of_the_made_up_corpus_keeps_its_colours() -> None:
     assert report.peak_bytes > 0
 
 
-async def test_the_table_names_what_was_refused(tmp_path: Path) -> None:
+async def test_the_corpus_report_names_refused_files(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4")
     (tmp_path / "b.tif").write_bytes(pictures.encoded(pictures.scene(), "TIFF")[:5000])
     (tmp_path / "c.png").write_bytes(pictures.encoded(pictures.scene(), "PNG"))

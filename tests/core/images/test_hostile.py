@@ -90,7 +90,7 @@ def test_a_cut_file_ends_in_a_picture_or_a_refusal(bench: Bench, seed: bytes, ke
 
 @bounded
 @given(st.sampled_from(SEEDS), st.integers(0, 64), st.binary(max_size=200))
-def test_a_honest_beginning_with_any_rest_ends_in_a_refusal_or_a_picture(
+def test_a_valid_header_with_any_rest_ends_in_a_refusal_or_a_picture(
     bench: Bench, seed: bytes, kept: int, rest: bytes
 ) -> None:
     _judge(bench, seed[:kept] + rest)

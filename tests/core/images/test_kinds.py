@@ -37,7 +37,7 @@ async def test_a_file_that_only_begins_like_a_jpeg_is_still_refused(bench: Bench
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
-def test_one_table_knows_each_kind_by_its_bytes(kind: str) -> None:
+def test_every_format_is_recognised_by_its_bytes(kind: str) -> None:
     data = pictures.encoded(pictures.scene(), kind)
     assert sniff(data[:512]) == kind.lower()
     assert media_type_of(data[:512]) == f"image/{kind.lower()}"
@@ -69,7 +69,7 @@ async def test_a_strange_bmp_is_named(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-async def test_of_a_cut_picture_what_a_browser_shows_is_taken_and_said(kind: str, bench: Bench) -> None:
+async def test_a_truncated_image_is_used_as_browsers_show_it_with_a_note(kind: str, bench: Bench) -> None:
     picture = pictures.scene(300, 200).quantize(64) if kind == "GIF" else pictures.scene(300, 200)
     data = pictures.encoded(picture, kind, **({"interlace": 0} if kind == "GIF" else {}))
     made, written = await bench.prepare(data[: len(data) * 6 // 10])
@@ -82,7 +82,7 @@ async def test_of_a_cut_picture_what_a_browser_shows_is_taken_and_said(kind: str
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-async def test_a_jpeg_without_its_end_marker_is_whole(progressive: bool, bench: Bench) -> None:
+async def test_a_jpeg_without_its_end_marker_is_complete(progressive: bool, bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", progressive=progressive)
     made, written = await bench.prepare(data[:-2])
     assert (made.notes, written) == ((), data)
@@ -107,7 +107,7 @@ async def test_a_cut_heic_is_damaged(bench: Bench) -> None:
         await bench.prepare(data[: len(data) * 2 // 3])
 
 
-async def test_where_the_decoder_is_missing_heic_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_without_a_decoder_the_refusal_names_heic(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_bytes(pictures.heic(pictures.scene()))
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
@@ -127,13 +127,13 @@ async def test_a_tiff_compression_that_cannot_be_read_is_named(code: int, name: 
 
 
 @pytest.mark.parametrize("inner", [False, True])
-async def test_a_cameras_raw_data_is_named_and_its_small_copy_not_taken_for_it(inner: bool, bench: Bench) -> None:
+async def test_camera_raw_is_refused_by_name_and_its_thumbnail_is_not_used(inner: bool, bench: Bench) -> None:
     with pytest.raises(errors.UnsupportedFormat) as caught:
         await bench.prepare(small_copy_first(inner=inner, photometric="cfa"))
     assert caught.value.format == "raw"
 
 
-async def test_of_an_animated_avif_the_first_frame_is_taken_and_said(bench: Bench) -> None:
+async def test_the_first_frame_of_an_animated_avif_is_used_with_a_note(bench: Bench) -> None:
     made, _ = await bench.prepare(pictures.animated("AVIF"))
     assert "first_frame" in made.notes
     assert made.source.frames == 3

@@ -38,7 +38,7 @@ async def _round(
 
 @pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (128, 128, 128), (250, 240, 200), (200, 30, 40)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-async def test_a_logo_on_nothing_is_seen_by_the_model_and_transparent_in_the_result(
+async def test_a_transparent_logo_is_visible_to_the_model_and_transparent_in_the_result(
     kind: str, colour: tuple[int, int, int], bench: Bench
 ) -> None:
     result, shown, seen = await _round(bench, pictures.encoded(_logo(colour), "PNG"), 2, kind)
@@ -93,7 +93,7 @@ async def test_the_density_of_the_source_is_kept(source: str, kind: str, bench: 
     assert (pictures.pixels(result.path.read_bytes()).std()) > 10
 
 
-async def test_without_a_density_nothing_is_invented(bench: Bench) -> None:
+async def test_no_density_is_invented(bench: Bench) -> None:
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF"):
         source, back = bench.folder / "in", bench.folder / "back"
         options = {"dpi": (25.4, 25.4)} if kind == "BMP" else {}
@@ -106,7 +106,7 @@ async def test_without_a_density_nothing_is_invented(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-async def test_what_we_save_carries_no_density_that_nobody_gave(kind: str, bench: Bench) -> None:
+async def test_no_density_is_written_if_the_source_has_none(kind: str, bench: Bench) -> None:
     source, back = bench.folder / "in", bench.folder / "back"
     source.write_bytes(pictures.encoded(pictures.scene(), kind))
     back.write_bytes(pictures.encoded(pictures.scene().resize((400, 300)), kind))
@@ -153,13 +153,13 @@ async def test_a_reduction_keeps_the_light_of_fine_lines(bench: Bench) -> None:
     assert abs(pictures.pixels(back.read_bytes()).mean() - 188) <= 1
 
 
-async def test_a_result_is_never_enlarged_to_a_size(bench: Bench) -> None:
+async def test_a_result_is_never_enlarged_by_postprocessing(bench: Bench) -> None:
     (back := bench.folder / "back").write_bytes(pictures.encoded(pictures.scene(), "PNG"))
     with pytest.raises(ImageTooSmall):
         await bench.service.postprocess(await bench.service.strip_result(back), None, size_px=(97, 64))
 
 
-async def test_reduced_and_transparent_go_together(bench: Bench) -> None:
+async def test_a_result_can_be_reduced_and_transparent(bench: Bench) -> None:
     (source := bench.folder / "in").write_bytes(pictures.encoded(pictures.see_through(), "PNG"))
     (back := bench.folder / "back").write_bytes(pictures.encoded(pictures.scene(192, 128), "JPEG"))
     await bench.service.postprocess(

@@ -41,7 +41,7 @@ async def test_the_pixels_of_an_untransformed_jpeg_are_not_touched(options: dict
     assert written.endswith(b"\xff\xd9")
 
 
-async def test_place_text_and_vendor_blocks_leave_a_png_whose_pixel_data_stay(bench: Bench) -> None:
+async def test_location_text_and_vendor_chunks_are_removed_and_pixel_data_kept(bench: Bench) -> None:
     plain = pictures.encoded(pictures.scene(), "PNG", icc_profile=pictures.icc(), exif=pictures.exif(1))
     data = pictures.png_with(
         plain,
@@ -65,7 +65,7 @@ async def test_grey_palette_and_bilevel_pngs_are_not_recompressed(mode: str, ben
     assert written == data
 
 
-async def test_the_small_preview_inside_a_jfif_header_goes(bench: Bench) -> None:
+async def test_the_thumbnail_in_a_jfif_header_is_removed(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG")
     body = data[6:18] + b"\x02\x02" + b"\x11" * 12
     with_preview = data[:2] + b"\xff\xe0" + (len(body) + 2).to_bytes(2, "big") + body + data[20:]
@@ -76,7 +76,7 @@ async def test_the_small_preview_inside_a_jfif_header_goes(bench: Bench) -> None
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-async def test_every_orientation_arrives_upright_and_unmarked(kind: str, orientation: int, bench: Bench) -> None:
+async def test_every_orientation_is_applied_and_removed(kind: str, orientation: int, bench: Bench) -> None:
     options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
     data = pictures.encoded(
         pictures.scene(), kind, exif=pictures.exif(orientation), icc_profile=pictures.icc(), **options
@@ -92,7 +92,7 @@ async def test_every_orientation_arrives_upright_and_unmarked(kind: str, orienta
     assert "alpha_flattened" not in made.notes
 
 
-async def test_transparency_is_laid_over_a_ground_and_said(bench: Bench) -> None:
+async def test_transparency_is_flattened_over_a_background_with_a_note(bench: Bench) -> None:
     picture = pictures.see_through()
     made, written = await bench.prepare(pictures.encoded(picture, "PNG"))
     white = Image.new("RGBA", picture.size, "white")
@@ -102,7 +102,7 @@ async def test_transparency_is_laid_over_a_ground_and_said(bench: Bench) -> None
     assert pictures.decoded(written).mode == "RGB"
 
 
-async def test_an_alpha_channel_that_hides_nothing_is_not_worth_a_word(bench: Bench) -> None:
+async def test_an_opaque_alpha_channel_gives_no_note(bench: Bench) -> None:
     picture = pictures.see_through(opaque=True)
     made, written = await bench.prepare(pictures.encoded(picture, "PNG"))
     assert made.notes == ()
@@ -121,7 +121,7 @@ async def test_a_palette_with_one_transparent_colour_counts_as_transparent(bench
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-async def test_of_an_animation_the_first_frame_is_taken_and_said(kind: str, bench: Bench) -> None:
+async def test_the_first_frame_of_an_animation_is_used_with_a_note(kind: str, bench: Bench) -> None:
     data = pictures.animated(kind)
     made, written = await bench.prepare(data)
     assert "first_frame" in made.notes
@@ -166,7 +166,7 @@ async def test_a_bmp_written_from_the_top_is_not_turned_over(bench: Bench) -> No
     assert (pictures.pixels(written) == pictures.pixels(data)).all()
 
 
-async def test_what_would_be_unwieldy_as_png_becomes_a_fine_jpeg(tmp_path: Path) -> None:
+async def test_an_image_that_is_too_large_as_png_becomes_a_good_jpeg(tmp_path: Path) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6), quality=95)
     for model in (ModelLimits(png_aim_bytes=5_000), ModelLimits(png_aim_pixels=1_000)):
         async with ImageService(model=model, workers=1) as image_service:

@@ -21,7 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"TIFF": {"compression": "tiff_lzw"}}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(kind: str, bench: Bench) -> None:
+async def test_the_format_is_detected_by_bytes_and_not_by_name(kind: str, bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), kind, **OPTIONS.get(kind, {}))
     facts = await bench.service.probe(bench.file(data, "upload.txt"))
     assert facts.format == KINDS[kind]
@@ -31,14 +31,14 @@ async def test_the_bytes_decide_what_a_file_is_whatever_it_is_called(kind: str, 
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-async def test_size_is_told_upright(orientation: int, bench: Bench) -> None:
+async def test_the_reported_size_is_upright(orientation: int, bench: Bench) -> None:
     path = bench.file(pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(orientation)))
     facts = await bench.service.probe(path)
     assert (facts.width_px, facts.height_px) == ((96, 64) if orientation < 5 else (64, 96))
     assert facts.orientation == orientation
 
 
-async def test_alpha_and_frames_are_told(bench: Bench) -> None:
+async def test_alpha_and_frames_are_reported(bench: Bench) -> None:
     seen = await bench.service.probe(
         bench.file(pictures.encoded(pictures.see_through(), "PNG", icc_profile=pictures.icc()))
     )
@@ -130,7 +130,7 @@ async def test_a_bomb_is_refused_by_its_header_before_anything_is_decoded(fresh_
     assert fresh_bench.service.stats["peak_bytes"] < 90_000_000
 
 
-async def test_data_that_unpacks_to_far_more_than_the_picture_costs_no_memory(fresh_bench: Bench) -> None:
+async def test_data_that_decompresses_to_far_more_than_the_image_needs_no_memory(fresh_bench: Bench) -> None:
     try:
         facts = await fresh_bench.service.probe(fresh_bench.file(pictures.deflate_bomb()))
         assert (facts.width_px, facts.height_px) == (64, 64)
@@ -173,7 +173,7 @@ def test_the_largest_factor_fits_and_the_next_hundredth_does_not(width_px: int, 
         assert caught.value.largest_factor == found
 
 
-def test_an_output_is_never_counted_too_small() -> None:
+def test_the_output_size_is_never_underestimated() -> None:
     assert largest_output_size(333, 100, 1.5) == (500, 150)
     assert largest_output_size(100, 100, 2.2) == (220, 220)
     assert largest_factor(14_143, 100, ImageLimits()) is None

@@ -65,7 +65,7 @@ async def test_a_result_in_another_format_is_whole_and_the_newest_of_each_format
     assert (jpeg.path.exists(), webp.path.exists()) == (False, True)
 
 
-async def test_every_shape_keeps_its_promise(w: World) -> None:
+async def test_every_rendition_keeps_its_limits(w: World) -> None:
     media, job = JobMedia(w.ctx), await finished(w)
     original = await media.original(job)
     assert (size_of(original.path), original.shape, original.mime) == (SIZE, "original", "image/png")
@@ -102,7 +102,7 @@ async def test_tiles_cover_the_picture_at_every_halving(w: World) -> None:
     assert (await media.tiles(job, of="source")).folder != tiles.folder
 
 
-async def test_a_shape_is_made_once_however_many_ask_for_it(w: World) -> None:
+async def test_a_rendition_is_made_once_for_concurrent_callers(w: World) -> None:
     media, job = JobMedia(w.ctx), await finished(w)
     before = w.real_images.stats["jobs"]
     made = await asyncio.gather(*(media.preview(job, max_side_px=200, max_bytes=90_000) for _ in range(5)))
@@ -123,7 +123,7 @@ async def test_a_machine_without_the_files_fetches_them_again(w: World) -> None:
     assert size_of((await media.compare(job)).path)[0] > 100
 
 
-async def test_a_deleted_or_missing_picture_is_told_as_expired(w: World) -> None:
+async def test_a_deleted_or_missing_image_is_expired(w: World) -> None:
     media, job = JobMedia(w.ctx), await finished(w)
     deleted = await w.service.delete(job.id, job.requester)
     for shape in (media.original(deleted), media.fit(deleted, max_bytes=10_000), media.source(deleted)):
@@ -134,7 +134,7 @@ async def test_a_deleted_or_missing_picture_is_told_as_expired(w: World) -> None
         await media.original(unfinished)
 
 
-async def test_a_look_at_a_part_is_shown_beside_the_original(w: World) -> None:
+async def test_the_result_of_a_preview_job_is_shown_beside_the_original(w: World) -> None:
     media, job = JobMedia(w.ctx), await finished(w)
     part = dataclasses.replace(job, source=dataclasses.replace(job.source, data={"whole": job.id}))
     beside, compared = await media.fit(part, max_bytes=10**8), await media.compare(part)

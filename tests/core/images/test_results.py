@@ -19,7 +19,7 @@ def _noise(width_px: int, height_px: int, spread: int = 256) -> Image.Image:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize(("colour", "black"), [((0, 0, 0), True), ((30, 30, 30), False)])
-async def test_a_black_picture_is_told_from_a_dark_one(
+async def test_a_black_image_is_distinguished_from_a_dark_one(
     kind: str, colour: tuple[int, int, int], black: bool, bench: Bench
 ) -> None:
     plain = Image.new("RGB", (200, 100), colour)
@@ -49,7 +49,7 @@ async def test_other_factors_come_close_to_it(factor: float, bench: Bench) -> No
     assert np.abs(pictures.pixels(made.path.read_bytes()) - wanted).mean() < 1.5
 
 
-async def test_a_jpeg_on_its_side_is_enlarged_upright_as_jpeg(bench: Bench) -> None:
+async def test_a_rotated_jpeg_is_enlarged_upright_as_jpeg(bench: Bench) -> None:
     data = pictures.encoded(pictures.scene(), "JPEG", exif=pictures.exif(6))
     made = await bench.service.enlarge(bench.file(data), bench.folder / "out", 2)
     assert (made.mime, made.width_px, made.height_px) == ("image/jpeg", 128, 192)
@@ -80,7 +80,7 @@ async def test_a_result_loses_its_metadata_and_keeps_its_pixels(kind: str, bench
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-async def test_a_result_that_lies_on_its_side_keeps_that_one_entry(kind: str, bench: Bench) -> None:
+async def test_a_rotated_result_keeps_only_its_orientation(kind: str, bench: Bench) -> None:
     path = bench.file(pictures.encoded(pictures.scene(), kind, exif=pictures.exif(6)))
     cleaned = await bench.service.strip_result(path)
     assert (cleaned.facts.orientation, cleaned.facts.width_px, cleaned.facts.height_px) == (6, 64, 96)
@@ -132,7 +132,7 @@ async def test_a_loosely_packed_png_fits_as_lossless_webp(bench: Bench) -> None:
     assert (pictures.pixels(written) == pictures.pixels(data)).all()
 
 
-async def test_a_photograph_goes_down_the_ladder_as_the_room_shrinks(bench: Bench) -> None:
+async def test_a_photograph_gets_smaller_forms_as_the_limit_shrinks(bench: Bench) -> None:
     data = pictures.encoded(_noise(1500, 1100, 64), "PNG")
     ladder = []
     for share in (0.45, 0.3, 0.2, 0.1, 0.02):
@@ -159,7 +159,7 @@ async def test_a_picture_wider_than_webp_can_be_is_fitted_as_jpeg(bench: Bench) 
     assert (made.kind, made.width_px) == ("jpeg", 16_500)
 
 
-async def test_room_for_nothing_is_refused(bench: Bench) -> None:
+async def test_a_limit_that_nothing_fits_is_refused(bench: Bench) -> None:
     with pytest.raises(errors.FileTooLarge):
         await bench.service.fit(bench.file(pictures.encoded(_noise(300, 300), "PNG")), bench.folder, 100)
 
@@ -174,7 +174,7 @@ async def test_a_preview_keeps_both_limits_and_stands_upright(kind: str, bench: 
     assert made.mime == "image/jpeg"
 
 
-async def test_a_small_picture_is_not_blown_up_for_a_preview(bench: Bench) -> None:
+async def test_a_small_image_is_not_enlarged_for_a_preview(bench: Bench) -> None:
     data = pictures.encoded(pictures.see_through(), "PNG")
     made = await bench.service.preview(bench.file(data), bench.folder / "out", max_side_px=600, max_bytes=60_000)
     assert (made.mime, made.width_px, made.height_px) == ("image/png", 96, 64)

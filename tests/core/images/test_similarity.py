@@ -38,7 +38,7 @@ def _patched(left: int, top: int) -> Image.Image:
     ],
     ids=["enlarged", "other light", "sharpened", "blurred", "another picture"],
 )
-async def test_a_faithful_result_keeps_its_structure_and_a_repainted_one_does_not(
+async def test_a_faithful_result_is_similar_and_a_repainted_one_is_not(
     after: Image.Image, low: int, high: int, bench: Bench
 ) -> None:
     assert low <= (await bench.service.similarity(*_files(bench.folder, after))).percent <= high

@@ -31,7 +31,7 @@ def _picture(tmp_path: Path) -> Path:
         ("print('ready', flush=True); input(); import time; time.sleep(60)", errors.ImageTooCostly, 0),
     ],
 )
-async def test_an_end_before_the_work_is_no_pictures_fault_and_a_plain_end_in_it_is_no_cost(
+async def test_an_exit_before_the_job_is_no_worker_and_a_normal_exit_during_it_is_not_over_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, error: type[Exception], told: int
 ) -> None:
     replaced = tmp_path / "core" / "images"
@@ -46,7 +46,7 @@ async def test_an_end_before_the_work_is_no_pictures_fault_and_a_plain_end_in_it
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
-async def test_a_machine_without_room_for_a_process_is_no_pictures_fault(
+async def test_failing_to_start_a_process_is_no_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     async def refused(*_: object, **__: object) -> None:

@@ -263,7 +263,7 @@ def test_a_file_that_is_replaced_while_it_is_linked_is_linked_all_the_same(
         link_or_copy(tmp_path / "none", dest)
 
 
-async def test_a_full_disk_is_told_as_such(
+async def test_a_full_disk_is_reported(
     image_service: ImageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Path) -> None:

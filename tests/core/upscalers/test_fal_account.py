@@ -31,7 +31,7 @@ async def test_the_price_is_what_fal_says_now(rig: Rig) -> None:
         Respond(200, text="<html>"),
     ],
 )
-async def test_a_price_that_is_not_told_is_none(rig: Rig, fault: Respond) -> None:
+async def test_an_unknown_price_is_none(rig: Rig, fault: Respond) -> None:
     rig.fal.faults.add("pricing", fault, times=99)
     assert await rig.upscaler.unit_price() is None
     assert len(rig.fal.seen("pricing")) <= 4  # aiohttp itself repeats a GET on a kept connection once
@@ -107,7 +107,7 @@ async def test_credit_and_erasure_use_the_admin_key(rig: Rig) -> None:
     assert all("emulated-admin" in r.headers["authorization"] for r in rig.fal.seen("billing", "erase"))
 
 
-async def test_an_erasure_that_fails_is_said(rig: Rig) -> None:
+async def test_a_failed_erasure_raises(rig: Rig) -> None:
     rig.fal.faults.add("erase", nginx(500), times=99)
     with pytest.raises(ProviderUnavailable):
         await rig.upscaler.erase("some-request")
@@ -122,7 +122,7 @@ async def test_the_key_can_be_checked_without_cost(fal: FalEmulator) -> None:
         assert await upscaler.check_key() == "unreachable"
 
 
-async def test_exhausted_credit_halts_tells_the_operator_once_and_heals_on_the_next_try(
+async def test_exhausted_credit_opens_the_breaker_alerts_once_and_closes_on_the_next_success(
     fal: FalEmulator, tmp_path: Path
 ) -> None:
     told: list[str] = []
@@ -155,7 +155,7 @@ async def test_exhausted_credit_halts_tells_the_operator_once_and_heals_on_the_n
 
 
 @pytest.mark.parametrize("why", ["a key that is taken again", "credit seen by the admin key"])
-async def test_what_is_well_again_ends_the_halt_without_a_job(fal: FalEmulator, tmp_path: Path, why: str) -> None:
+async def test_a_successful_probe_closes_the_breaker_without_a_job(fal: FalEmulator, tmp_path: Path, why: str) -> None:
     keys = set(fal.api_keys)
     if "key that" in why:
         fal.api_keys.clear()

@@ -65,7 +65,7 @@ async def test_a_slow_host_is_asked_again_where_it_stopped_and_the_file_arrives(
     assert (asked[-1] is None) == what.endswith("served")
 
 
-async def test_what_has_come_is_kept_for_the_next_call(rig: Rig) -> None:
+async def test_a_partial_download_is_kept_for_the_next_call(rig: Rig) -> None:
     url, whole = await finished(rig.fal, rig.folder)
     dest = rig.folder / "out.png"
     rig.fal.faults.add("download", Truncate(10_000, etag_of(rig.fal, url)), times=download.FETCH_TRIES)
@@ -95,7 +95,7 @@ async def test_what_has_come_is_kept_for_the_next_call(rig: Rig) -> None:
         Respond(302, text="", headers={"Location": "http://169.254.169.254/latest"}),
     ],
 )
-async def test_a_fault_of_the_hosts_passes_and_the_file_arrives(rig: Rig, fault: Respond) -> None:
+async def test_a_temporary_failure_of_the_host_is_retried(rig: Rig, fault: Respond) -> None:
     url, whole = await finished(rig.fal, rig.folder)
     rig.fal.faults.add("download", fault, times=3)
     await rig.upscaler.fetch(url, rig.folder / "out.png", max_bytes=10**8)
@@ -103,7 +103,7 @@ async def test_a_fault_of_the_hosts_passes_and_the_file_arrives(rig: Rig, fault:
 
 
 @pytest.mark.parametrize("fault", [Respond(403), Respond(404), Respond(200, text="<html>"), DropBefore(), nginx(503)])
-async def test_a_fault_that_lasts_is_no_verdict_and_leaves_no_file(rig: Rig, fault: Respond) -> None:
+async def test_a_lasting_failure_is_provider_unavailable_and_leaves_no_file(rig: Rig, fault: Respond) -> None:
     rig.fal.faults.add("download", fault, times=99)
     with pytest.raises(ProviderUnavailable):
         await rig.upscaler.fetch(rig.fal.cdn_url + "/files/gone.png", rig.folder / "out.png", max_bytes=10**8)

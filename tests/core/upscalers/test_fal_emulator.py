@@ -129,7 +129,7 @@ async def test_an_image_that_cannot_be_had_or_read_is_refused(
     assert (status, body["detail"][0]["type"]) == (422, expected)
 
 
-async def test_what_costs_money_or_privacy_is_noted(
+async def test_the_emulator_records_calls_that_cost_money_or_privacy(
     fal: FalEmulator, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     url = await upload(fal, http, picture(tmp_path))

@@ -48,7 +48,7 @@ async def test_when_the_cdn_takes_nothing_storage_does_and_sees_no_key(rig: Rig)
     assert rig.fal.violations == []
 
 
-async def test_when_nothing_takes_the_file_fal_is_unavailable(rig: Rig) -> None:
+async def test_if_no_upload_works_fal_is_unavailable(rig: Rig) -> None:
     rig.fal.faults.add("upload", nginx(503), times=99)
     rig.fal.faults.add("initiate", nginx(503), times=99)
     with pytest.raises(ProviderUnavailable):
@@ -56,7 +56,7 @@ async def test_when_nothing_takes_the_file_fal_is_unavailable(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("fault", [json_5xx(500), nginx(502), Respond(200, text="<html>"), Respond(404), DropBefore()])
-async def test_a_token_service_out_of_order_is_unavailable_for_that_time_alone(
+async def test_a_failing_token_service_is_provider_unavailable_until_it_works(
     fal: FalEmulator, tmp_path: Path, fault: Respond
 ) -> None:
     fal.faults.add("token", fault, times=12)

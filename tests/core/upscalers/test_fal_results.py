@@ -83,7 +83,7 @@ LEAVES: dict[str, type[ModelError]] = {
 
 
 @pytest.mark.parametrize("kind", MODEL_ERRORS)
-async def test_every_documented_model_error_has_its_leaf(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
+async def test_every_documented_model_error_is_mapped(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
     fal.outcomes.append(ModelErrorOutcome(kind))
     error = await ended(fal, tmp_path)
     assert type(error) is LEAVES.get(kind, InvalidForModel)
@@ -91,7 +91,7 @@ async def test_every_documented_model_error_has_its_leaf(fal: FalEmulator, tmp_p
 
 
 @pytest.mark.parametrize("kind", sorted(INFRA_ERROR_STATUS))
-async def test_every_documented_request_error_has_its_leaf(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
+async def test_every_documented_request_error_is_mapped(fal: FalEmulator, tmp_path: Path, kind: str) -> None:
     fal.outcomes.append(InfraError(kind))
     error = await ended(fal, tmp_path)
     assert isinstance(error, ModelFailed)
@@ -112,7 +112,7 @@ async def test_every_documented_request_error_has_its_leaf(fal: FalEmulator, tmp
         (ModelErrorOutcome("something_new"), ModelFailed(kind="something_new")),
     ],
 )
-async def test_what_an_error_tells_is_kept(
+async def test_the_limits_in_an_error_are_kept(
     fal: FalEmulator, tmp_path: Path, outcome: ModelErrorOutcome, expected: ModelError
 ) -> None:
     fal.outcomes.append(outcome)
@@ -163,7 +163,7 @@ async def test_a_result_asked_for_too_early_is_waited_for(fal: FalEmulator, tmp_
         (Respond(400, json={"detail": "Bad Request"}), ProviderUnavailable),
     ],
 )
-async def test_a_result_that_never_comes_ends_in_a_word(rig: Rig, fault: Respond, leaf: type[Exception]) -> None:
+async def test_a_result_that_never_comes_raises(rig: Rig, fault: Respond, leaf: type[Exception]) -> None:
     rig.fal.faults.add("result", fault, times=100)
     with pytest.raises(leaf):
         await rig.upscaler.result(await rig.submitted())
@@ -171,7 +171,7 @@ async def test_a_result_that_never_comes_ends_in_a_word(rig: Rig, fault: Respond
     assert len(rig.fal.seen("result")) <= 24
 
 
-async def test_a_nameless_error_is_the_models_own_where_the_status_says_so(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_an_unnamed_error_is_the_models_own_if_the_status_says_so(fal: FalEmulator, tmp_path: Path) -> None:
     fal.outcomes.append(InfraError("runner_server_error"))
     fal.faults.add("result", json_5xx(500), times=100)
     error = await ended(fal, tmp_path)

@@ -31,7 +31,7 @@ from core.upscalers.fal.json_answer import EventLines, percent_in, percent_of, s
         ("", None),
     ],
 )
-def test_a_log_line_tells_its_percent(line: str, percent: float | None) -> None:
+def test_the_percentage_of_a_log_line_is_read(line: str, percent: float | None) -> None:
     assert percent_in(line) == percent
 
 
@@ -62,7 +62,7 @@ def test_any_data_is_a_status_or_none(data: object) -> None:
     assert percent_of([data, {"message": data}]) is None or isinstance(percent_of([data, {"message": data}]), float)
 
 
-def test_the_newest_telling_line_counts() -> None:
+def test_the_newest_line_with_a_percentage_counts() -> None:
     logs = [
         {"message": "10%|█"},
         {"message": "30%|███\r 50%|█████"},
@@ -81,7 +81,7 @@ def test_the_three_documented_states_are_read() -> None:
 
 
 @pytest.mark.parametrize("word", ["FAILED", "ERROR", "CANCELLED", "CANCELED", "completed"])
-def test_another_word_for_over_ends_the_wait(word: str) -> None:
+def test_an_undocumented_final_status_ends_the_wait(word: str) -> None:
     assert status_from({"status": word}) == RemoteCompleted()
 
 

@@ -123,7 +123,7 @@ async def test_a_broken_reply_whose_header_names_the_request_is_adopted(rig: Rig
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, None), ("soon", None), ("100000", 300.0)])
-async def test_429_says_when_to_come_back(rig: Rig, header: str | None, seconds: float | None) -> None:
+async def test_429_gives_the_time_of_the_next_attempt(rig: Rig, header: str | None, seconds: float | None) -> None:
     rig.fal.faults.add("submit", too_many(header))
     with pytest.raises(ProviderBusy) as caught:
         await rig.submitted()
@@ -141,7 +141,7 @@ async def test_429_says_when_to_come_back(rig: Rig, header: str | None, seconds:
         (Respond(403, json={"error": {"type": "authorization_error", "message": "x"}}), "key"),
     ],
 )
-async def test_an_account_refusal_halts(rig: Rig, fault: Respond, kind: str) -> None:
+async def test_an_account_refusal_opens_the_breaker(rig: Rig, fault: Respond, kind: str) -> None:
     rig.fal.faults.add("submit", fault)
     with pytest.raises(ProviderHalted) as caught:
         await rig.submitted()
@@ -163,7 +163,7 @@ async def test_an_account_refusal_halts(rig: Rig, fault: Respond, kind: str) -> 
         (Respond(404, json={"error": {"message": "Application not found"}}), ModelNotOffered),
     ],
 )
-async def test_one_jobs_refusal_is_one_jobs(rig: Rig, fault: Respond, leaf: type[Exception]) -> None:
+async def test_one_jobs_refusal_does_not_open_the_breaker(rig: Rig, fault: Respond, leaf: type[Exception]) -> None:
     rig.fal.faults.add("submit", fault)
     with pytest.raises(leaf):
         await rig.submitted()

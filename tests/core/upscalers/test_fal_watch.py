@@ -127,7 +127,7 @@ async def test_heartbeats_keep_a_silent_stream_alive(tmp_path: Path) -> None:
         assert len(fal.seen("stream")) == 1
 
 
-async def test_an_unknown_request_is_lost_after_some_patience(fal: FalEmulator) -> None:
+async def test_a_request_that_stays_not_found_is_lost(fal: FalEmulator) -> None:
     clock = JumpingClock()
     async with backend(fal, clock) as upscaler:
         with pytest.raises(RequestLost):
@@ -135,7 +135,7 @@ async def test_an_unknown_request_is_lost_after_some_patience(fal: FalEmulator) 
     assert sum(clock.slept) > 3
 
 
-async def test_a_moment_of_not_found_is_no_loss(rig: Rig) -> None:
+async def test_a_short_not_found_is_not_lost(rig: Rig) -> None:
     not_found = Respond(404, json={"status": "NOT_FOUND"})
     rig.fal.faults.add("stream", not_found, times=2)
     rig.fal.faults.add("status", not_found, times=2)
@@ -143,7 +143,7 @@ async def test_a_moment_of_not_found_is_no_loss(rig: Rig) -> None:
     assert told[-1] == RemoteCompleted()
 
 
-async def test_an_endless_outage_is_said_in_the_end(fal: FalEmulator, tmp_path: Path) -> None:
+async def test_an_endless_outage_raises_in_the_end(fal: FalEmulator, tmp_path: Path) -> None:
     fal.faults.add("stream", nginx(503), times=10_000)
     fal.faults.add("status", nginx(503), times=10_000)
     clock = JumpingClock(nap_s=0.0)

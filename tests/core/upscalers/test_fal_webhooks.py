@@ -32,7 +32,7 @@ async def judge(
     return await upscaler.receive_webhook(headers, body, job_id=JOB, token=token)
 
 
-async def test_a_signed_delivery_is_believed_and_proves_our_address(rig: Rig) -> None:
+async def test_a_signed_delivery_is_accepted_and_its_token_is_checked(rig: Rig) -> None:
     body = body_for()
     headers = rig.fal.signer.headers(ID, "someone", body)
     assert await judge(rig.upscaler, headers, body) == WebhookAccepted(ID, ours=False)
@@ -44,7 +44,7 @@ async def test_a_signed_delivery_is_believed_and_proves_our_address(rig: Rig) ->
     assert "authorization" not in rig.fal.seen("jwks")[0].headers
 
 
-async def test_the_delivery_of_a_failed_request_is_believed_too(rig: Rig) -> None:
+async def test_the_delivery_of_a_failed_request_is_accepted_too(rig: Rig) -> None:
     body = body_for(status="ERROR", error="Invalid status code: 422")
     outcome = await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body)
     assert outcome == WebhookAccepted(ID, ours=False)
@@ -85,7 +85,7 @@ async def test_missing_or_odd_headers_are_refused_without_asking_fal(rig: Rig, h
     assert rig.fal.requests == []
 
 
-async def test_changed_keys_are_fetched_but_not_for_every_forgery(fal: FalEmulator) -> None:
+async def test_changed_keys_are_fetched_at_most_once_a_minute(fal: FalEmulator) -> None:
     body, clock = body_for(), JumpingClock()
     async with backend(fal, clock) as upscaler:
         await judge(upscaler, fal.signer.headers(ID, "u", body), body)
@@ -108,7 +108,7 @@ async def test_keys_are_not_trusted_for_more_than_a_day(fal: FalEmulator) -> Non
     assert len(fal.seen("jwks")) == 2
 
 
-async def test_without_keys_nothing_is_judged(rig: Rig) -> None:
+async def test_without_keys_no_delivery_is_accepted(rig: Rig) -> None:
     rig.fal.faults.add("jwks", nginx(503), times=99)
     body = body_for()
     with pytest.raises(ProviderUnavailable):

@@ -85,7 +85,7 @@ async def test_it_works_with_the_real_image_service(tmp_path: Path) -> None:
         assert (await image_service.probe(tmp_path / "out.png")).width_px == 128
 
 
-async def test_only_so_many_run_at_once_and_the_rest_know_their_place(tmp_path: Path) -> None:
+async def test_a_limited_number_runs_at_once_and_the_others_have_queue_positions(tmp_path: Path) -> None:
     async with sandbox(tmp_path, clock=JumpingClock(nap_s=10_000), pace=SLOW, slots=2) as upscaler:
         watches = [upscaler.watch(await submitted(upscaler, tmp_path)) for _ in range(4)]
         firsts = [await anext(watch) for watch in watches]
@@ -98,7 +98,7 @@ async def test_only_so_many_run_at_once_and_the_rest_know_their_place(tmp_path: 
     assert (thirds, fourths) == (RemoteRunning(None), RemoteQueued(0)), "the line moves up where somebody leaves"
 
 
-async def test_the_line_moves_up(tmp_path: Path) -> None:
+async def test_the_queue_advances(tmp_path: Path) -> None:
     async with sandbox(tmp_path, slots=1) as upscaler:
         ids = [await submitted(upscaler, tmp_path) for _ in range(4)]
         *_, told = await asyncio.gather(*(watched(upscaler, request_id) for request_id in ids))
@@ -177,7 +177,7 @@ async def test_a_failing_announcement_submits_nothing(tmp_path: Path) -> None:
         (RuntimeError("?"), ModelFailed(kind="internal_server_error", billed=False)),
     ],
 )
-async def test_troubles_end_as_fals_would(tmp_path: Path, trouble: Exception, expected: ModelError) -> None:
+async def test_errors_are_the_same_as_fals(tmp_path: Path, trouble: Exception, expected: ModelError) -> None:
     async with sandbox(tmp_path, image_service=QuickImages(trouble)) as upscaler:
         error = await ended(upscaler, await submitted(upscaler, tmp_path))
     assert to_json(error) == to_json(expected)
