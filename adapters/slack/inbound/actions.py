@@ -50,7 +50,7 @@ class Press:
     message_ts: str = ""
     value: str = ""
     picked: tuple[int, ...] = ()
-    """Which entries of the message's list are ticked."""
+    """Numbers of the checked entries of the message's list."""
 
 
 def parse_press(body: dict[str, Any], origin: Origin) -> Press | None:
@@ -83,7 +83,7 @@ async def handle(ctx: HandlerContext, press: Press) -> None:
 
 
 async def _claim_click(ctx: HandlerContext, press: Press, *who: str, for_s: float = CLICK_LOCK_S) -> bool:
-    """Whether this is not the same press again: within seconds, by the same person or on the same message."""
+    """Whether this press is not a repeat within `for_s`, by the same user or on the same message (`who`)."""
     key = ":".join((press.origin.team_id, *who, press.verb, press.job_id, press.argument))
     return await ctx.state.claim(CLICK_AREA, key, ttl_s=for_s)
 
@@ -93,7 +93,7 @@ async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 
 
 async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
-    """Some or all of several pictures; the question becomes what has begun."""
+    """Start some or all of several images, and replace the question by what was started."""
     picked = press.picked if press.verb == "pick" else None
     started = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
     if started is None:
@@ -118,7 +118,7 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
 
 
 async def _dismiss(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    """The first message of a job, which its result did not take away because nobody could find it."""
+    """Delete a job's first message, which the bot could not find to delete it with the result."""
     await ctx.service.job(press.job_id, actor)
     await _try_call(ctx, press, "chat.delete", channel=press.origin.channel_id, ts=press.message_ts)
 
@@ -131,7 +131,7 @@ async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 
 
 async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    """The operator's answer to the question whose guests they pay for; the question becomes the answer."""
+    """Store the operator's decision about a place, and replace the question by it."""
     if ctx.allowlist is None:
         raise JobNotFound
     known = await ctx.allowlist.decide(actor, press.job_id, verdict)
@@ -141,7 +141,7 @@ async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Re
 
 
 async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
-    """Before and after side by side, in the thread under the result."""
+    """Post the comparison in the thread under the result."""
     origin = press.origin
     if not await _claim_click(ctx, press, origin.channel_id, press.message_ts, for_s=COMPARE_LOCK_S):
         return
@@ -153,14 +153,14 @@ async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     await ctx.uploader.wait_processed(origin.team, file_id, is_new=True)
     thread_ts = origin.thread_ts or press.message_ts
     posted = await ctx.api.post(origin.team, origin.channel_id, draw(card, image_id=file_id), thread_ts=thread_ts)
-    # To be deleted with the job: it shows a part of both pictures.
+    # To be deleted with the job, since it shows a part of both images.
     extras = await ctx.state.get(EXTRAS_AREA, job.id) or {}
     messages = [*extras.get("messages", ()), [origin.channel_id, str(posted["ts"])]]
     await ctx.state.put(EXTRAS_AREA, job.id, {"messages": messages, "files": [*extras.get("files", ()), file_id]})
 
 
 async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
-    """The images go, here, at fal and at Slack; then every message that showed them."""
+    """Delete the images (here, at fal and at Slack), then every message that showed them."""
     await ctx.service.delete(press.job_id, actor)
     channel_id = press.origin.channel_id
     shown = [(channel_id, press.message_ts)] if press.message_ts and channel_id else []
@@ -203,7 +203,7 @@ async def _share(ctx: HandlerContext, press: Press, actor: Requester) -> Card:
 
 
 async def _redeliver(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
-    """A kept result again, to the member directly (or here, in a direct message)."""
+    """Send a kept result again, in a direct message."""
     if not await _claim_click(ctx, press, actor.user_id):
         return None
     direct = press.origin.kind == "im"

@@ -24,7 +24,7 @@ AREA = "slack.batch"
 LIFE_S = 24 * 3600.0
 TAKEN_S = 10.0
 SIZE_WAIT_S = 0.8
-"""Slack looks at a new file for about so long; an event is to be stored within three seconds."""
+"""Slack processes a new file in about this time; an event must be stored within three seconds."""
 SMALL: Size = (16, 16)
 NOTHING: Size = (0, 0)
 """The size of a file that is not an image: its job will report that, uncharged."""

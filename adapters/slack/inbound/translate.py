@@ -182,7 +182,7 @@ Size: TypeAlias = tuple[int, int]
 
 
 def declared_size(file: Mapping[str, Any]) -> Size | None:
-    """Width and height as Slack's file object tells them; None where it says nothing that an image may have."""
+    """Width and height in Slack's file object; None if they are missing or implausible."""
     width, height = (str(file.get(side)) for side in ("original_w", "original_h"))
     if not all(text.isascii() and text.isdigit() and len(text) <= 6 and int(text) for text in (width, height)):
         return None

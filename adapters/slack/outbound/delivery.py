@@ -113,7 +113,6 @@ class Deliverer:
         return await self._poster.post(content, job.requester.locale, mark)
 
     async def _find_by_file(self, file_id: str | None) -> str | None:
-        """The ts of the result's message, from the file's record."""
         if file_id is None:
             return None
         place = await self._poster.place()
@@ -191,7 +190,6 @@ class Deliverer:
         return Upload(file.path, name, name, alt, file.bytes)
 
     async def _attach_full(self, job: Job, place: Place, sent: UploadedResult) -> None:
-        """Post the full file into the thread under the image, so that everybody there can open it."""
         posted = await self._notes.get("result") or {}
         under = replace(place, thread_ts=place.thread_ts or str(posted.get("ts") or ""))
         try:

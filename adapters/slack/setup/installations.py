@@ -62,7 +62,7 @@ class Installations:
         self._stored = TypedState(self._state, AREA, Install)
 
     async def load(self) -> None:
-        """Read everything stored, so that no request waits for it. `opened` says when lookups may begin."""
+        """Read all stored installations, so that no request waits for that. Lookups wait for `mark_loaded`."""
         self._known.update(await self._stored.items())
 
     def mark_loaded(self) -> None:

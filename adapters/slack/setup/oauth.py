@@ -84,7 +84,6 @@ class OAuth:
         return answer
 
     async def redirect(self, request: web.Request) -> web.Response:
-        """Exchange the code and store the tokens."""
         if request.query.get("error"):
             return self._page(request, "declined")
         if not self._state_is_good(request):
@@ -92,7 +91,9 @@ class OAuth:
         if self._too_many_exchanges(request.get(CLIENT) or request.remote or UNKNOWN):
             raise web.HTTPTooManyRequests(headers={"Retry-After": "60"})
         try:
-            answer = await self._access(code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None)
+            answer = await self._token_request(
+                code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None
+            )
         except SlackApiError as error:
             log.warning("slack_install_refused", error=code_of(error))
             return self._page(request, "refused")
@@ -131,7 +132,7 @@ class OAuth:
         made.append((now, client))
         return False
 
-    async def _access(self, **args: Any) -> dict[str, Any]:
+    async def _token_request(self, **args: Any) -> dict[str, Any]:
         if self.client is None:
             raise web.HTTPServiceUnavailable
         given = {name: value for name, value in args.items() if value}
@@ -159,7 +160,7 @@ class OAuth:
     async def renew(self, install: Install) -> Install | None:
         """Exchange the refresh token, which works once; None if Slack refuses."""
         try:
-            answer = await self._access(grant_type="refresh_token", refresh_token=install.refresh_token)
+            answer = await self._token_request(grant_type="refresh_token", refresh_token=install.refresh_token)
         except SlackApiError as error:
             log.warning("slack_token_not_renewed", workspace=install.key, error=code_of(error))
             return None

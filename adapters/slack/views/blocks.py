@@ -33,7 +33,6 @@ class Content:
     blocks: list[Block] = field(default_factory=list)
 
     def as_args(self) -> dict[str, Any]:
-        """Arguments for chat.postMessage and chat.update."""
         return {"text": _OPEN_END.sub("", self.text[:NOTIFICATION_MAX_CHARS]), "blocks": self.blocks}
 
 
@@ -127,7 +126,6 @@ def confirmation(title: str, text: str, yes: str, no: str) -> Block:
 
 
 def actions(*elements: Block | None) -> Block | None:
-    """A row of buttons; None if there are none."""
     shown = [element for element in elements if element]
     return {"type": "actions", "elements": shown} if shown else None
 

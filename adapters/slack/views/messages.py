@@ -155,7 +155,6 @@ def home(
     command: str,
     models: Models,
 ) -> Block:
-    """The Home tab: buttons to start, usage, limits, defaults, the last images."""
     money = [s for s in statuses if s.limit.measure is Measure.USD][:4] or list(statuses[:4])
     blocks = b.non_empty(
         b.header(form_text("title", locale)),

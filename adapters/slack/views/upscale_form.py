@@ -91,7 +91,6 @@ def details_modal(locale: str, card: Card | None = None) -> Block:
 
 
 def defaults_form(locale: str, saved: Mapping[str, object]) -> Block:
-    """One line of text with parameters as they are typed everywhere."""
     element = {"type": "plain_text_input", "max_length": 500, "placeholder": b.plain(EXAMPLE)}
     if saved:
         element["initial_value"] = values_text(saved)
@@ -186,7 +185,7 @@ def origin_fields(notes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def noted_total(notes: Mapping[str, Any]) -> int:
-    """The total that a form over several pictures has shown."""
+    """The total price that the form has shown."""
     total = notes.get("total")
     return total if isinstance(total, int) else 0
 

@@ -80,7 +80,6 @@ def _output(job: Job, locale: str) -> tuple[Section, ...]:
 
 
 def _money(job: Job, locale: str) -> tuple[Fact, ...]:
-    """Exact amounts, and why they differ."""
     receipt = job.receipt
     if receipt is None:
         return ()

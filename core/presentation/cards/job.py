@@ -79,8 +79,8 @@ def working(
         "working",
         tr("Upscaling {factor}", locale, factor=factor_text(job.parameters.factor, locale)),
         job.source.name,
-        bar=_done_share(progress),
-        paragraphs=(*_beside_title(progress, stage, locale), *ready),
+        bar=_progress_share(progress),
+        paragraphs=(*_stage_below_title(progress, stage, locale), *ready),
         small=(
             *lines(
                 tr("If it takes longer than that, the image will be in /history.", locale) if late else "",
@@ -89,7 +89,7 @@ def working(
             *_requester(job, locale, shared and not named),
         ),
         rows=() if progress.stage == "delivering" else ((Action("cancel", tr("Cancel", locale), job.id),),),
-        summary=_about(job, stage, locale),
+        summary=_with_file_name(job, stage, locale),
     )
 
 
@@ -102,21 +102,23 @@ def received(job: Job, locale: str, *, shared: bool = False, named: bool = True)
         paragraphs=lines(text),
         small=_requester(job, locale, shared and not named),
         rows=((Action("dismiss", tr("Dismiss", locale), job.id),),),
-        summary=_about(job, text, locale),
+        summary=_with_file_name(job, text, locale),
     )
 
 
 def no_longer_updated(job: Job, locale: str, *, shared: bool = False, named: bool = True) -> Card:
-    """The last words of a message that becomes final while the job runs. True however the job ends."""
-    told = tr(
+    """The final text of a message that can no longer be edited while its job runs. True however the job ends."""
+    text = tr(
         "This message can't be updated any longer. The result comes to you as a direct message, or waits in /history.",
         locale,
     )
     small = _requester(job, locale, shared and not named)
-    return Card("info", name=job.source.name, paragraphs=lines(told), small=small, summary=_about(job, told, locale))
+    return Card(
+        "info", name=job.source.name, paragraphs=lines(text), small=small, summary=_with_file_name(job, text, locale)
+    )
 
 
-def _beside_title(progress: Progress, stage: str, locale: str) -> tuple[Line, ...]:
+def _stage_below_title(progress: Progress, stage: str, locale: str) -> tuple[Line, ...]:
     """The stage; only the percentage while upscaling, because the title already says that."""
     if progress.awaits is not None:
         until = Moment(progress.until_at or 0.0, "date_time")
@@ -126,11 +128,11 @@ def _beside_title(progress: Progress, stage: str, locale: str) -> tuple[Line, ..
     return lines(percent(progress.percent / 100, locale)) if progress.percent is not None else ()
 
 
-def _about(job: Job, text: str, locale: str) -> str:
+def _with_file_name(job: Job, text: str, locale: str) -> str:
     return labelled(job.source.name, text, locale) if job.source.name else text
 
 
-def _done_share(progress: Progress) -> float | None:
+def _progress_share(progress: Progress) -> float | None:
     if progress.stage == "delivering":
         return 1.0
     return progress.percent / 100 if progress.stage == "upscaling" and progress.percent is not None else None
@@ -240,7 +242,6 @@ def _download(job: Job, locale: str) -> tuple[Action, ...]:
 
 
 def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Card:
-    """A failure, refusal or cancellation, with buttons for alternatives."""
     title = {
         JobState.CANCELLED: tr("Cancelled", locale),
         JobState.REFUSED: tr("Not started", locale),
@@ -268,7 +269,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         paragraphs=paragraphs,
         small=reference_line(notice.reference, locale),
         rows=(offers,) if offers else (),
-        summary=_about(job, notice.text, locale),
+        summary=_with_file_name(job, notice.text, locale),
     )
 
 
@@ -287,5 +288,5 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
         paragraphs=notice_lines(notice, locale),
         small=reference_line(notice.reference, locale),
         rows=(actions,) if actions else (),
-        summary=_about(job, notice.text, locale),
+        summary=_with_file_name(job, notice.text, locale),
     )

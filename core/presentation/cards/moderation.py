@@ -101,13 +101,13 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
 
     facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}
     text = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
-    spans: dict[str, Span] = {"whom": _whom(kind, own_id, one.platform, locale)}
+    spans: dict[str, Span] = {"whom": _scope_span(kind, own_id, one.platform, locale)}
     for name, text in (("old", one.old), ("new", one.new)):
         spans[name] = Mention("channel", text, text) if one.action == "alerts" and text else value(text)
     return fill(text, **spans)
 
 
-def _whom(kind: str, own_id: str, platform: str, locale: str) -> Span:
+def _scope_span(kind: str, own_id: str, platform: str, locale: str) -> Span:
     if own_id and kind in MENTIONED:
         return Mention(MENTIONED[kind], own_id, whose_limit(kind, own_id, platform, locale))
     return whose_limit(kind, own_id, platform, locale)

@@ -85,12 +85,12 @@ _COMMANDS: dict[str, str] = {
 
 
 def preset_choice(name: str, values: Mapping[str, object], locale: str) -> str:
-    """A preset in a list: what everybody's means, what a member's own sets."""
+    """A preset's label in a list: the meaning of a built-in one, the values of a member's own."""
     return command_text(f"preset_{name}", locale) if name in PRESETS else labelled(name, values_text(values), locale)
 
 
 def command_text(key: str, locale: str) -> str:
-    """The text of a command, an option or a choice; of a parameter its hint. At most 100 characters."""
+    """The description of a command, option or choice; a parameter's hint. At most 100 characters."""
     if key in SPECS:
         return parameter_hint(key, locale)
     name = key.removeprefix("preset_")

@@ -100,7 +100,7 @@ def paused_notice(by: str, whose: str, locale: str) -> Notice:
     return Notice(tr("The bot's owner has paused new upscales for {whose}.", locale, whose=whose), tone="refusal")
 
 
-def _who_raises(limit: Limit, locale: str) -> str:
+def _who_can_raise(limit: Limit, locale: str) -> str:
     """Moderators can raise their own limits and, by extras, a member's default limit; never the operator's."""
     extras = (limit.source, limit.scope.kind, limit.measure) == ("default", ScopeKind.USER, Measure.USD)
     if extras or limit.source in ("moderator", "sponsor"):
@@ -109,7 +109,6 @@ def _who_raises(limit: Limit, locale: str) -> str:
 
 
 def limit_reached(error: e.LimitReached, locale: str) -> Notice:
-    """Which limit, how much of it is left, what was needed, when it resets, and what would fit."""
     limit = error.status.limit
     if limit.amount == 0 and limit.measure is Measure.JOBS and not limit.model:  # a pause is stored as such a limit
         return paused_notice(limit.source, scope_name(limit.scope.kind, locale, limit.scope.platform), locale)
@@ -123,7 +122,7 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     public = ""
     if limit.scope.kind is ScopeKind.USER:
         public = tr("This needs {needed}, more than you have left {when}.", locale, **facts)
-    raised = _who_raises(limit, locale)
+    raised = _who_can_raise(limit, locale)
     offers = other_factor(error.largest_factor, locale)
     for model, cost in error.others:
         label = f"{model_name(model, locale)} · {cents(cost, locale)}"
@@ -138,7 +137,6 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
 
 
 def alert_notice(due: Alert, now: float, zone: ZoneInfo) -> Notice:
-    """How much of a budget is used, and when it will run out at this pace."""
     limit, locale = due.status.limit, due.place.locale
     facts = {
         "used": amount(limit.measure, due.status.used, locale),

@@ -151,5 +151,5 @@ PAGE_TEXTS: dict[str, str] = {
 
 
 def page_texts(locale: str) -> dict[str, str]:
-    """All of them by short name; the page itself fills in `{names}`."""
+    """All labels by key; the page fills in `{names}`."""
     return {key: translated(text, locale) for key, text in PAGE_TEXTS.items()}

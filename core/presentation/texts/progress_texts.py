@@ -77,7 +77,6 @@ def _waiting(position: int | None, locale: str) -> str:
 
 
 def state_text(job: Job, locale: str) -> str:
-    """A job's state in a word or two, for lists."""
     if job.images_deleted:
         return tr("deleted", locale)
     names = {

@@ -12,7 +12,6 @@ choose_images_text = partial(
 
 
 def thread_unreadable_text(scope: str, locale: str) -> str:
-    """Why the image above a mention cannot be read, and what to do."""
     missing = tr("I can't see the messages above: that needs the permission {scope}.", locale, scope=scope)
     return f"{missing} " + tr("Attach the image itself instead.", locale)
 
