@@ -33,7 +33,7 @@ from adapters.slack.setup import oauth
 from adapters.slack.setup.installations import Install, Installations
 from adapters.slack.views.card import draw
 from core.domain.identity import Place
-from core.domain.job import Job, ReplyAddress, Source
+from core.domain.job import ReplyAddress, Source
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext, Download, LoginRefused, PlaceFacts, Reply, ReplyState, SystemClock
 from core.presentation import Notice, notice_card
@@ -64,7 +64,7 @@ class SlackAdapter:
         self._ctx: HandlerContext | None = None
         self._session: aiohttp.ClientSession | None = None
         self._sockets: Sockets | None = None
-        self._streams: StreamSupport | None = None
+        self._streams = StreamSupport(context.state)
         self._serving = False
         self._checked_at: dict[str, float] = {}
         self._file_hosts = (*context.trusted_file_hosts, settings.api_host)
@@ -79,7 +79,6 @@ class SlackAdapter:
             api.on_revoked = self._check_removed
             users = UserCache(api, clock)
             service, state, tasks = with_time_limit(context.service), with_time_limit(context.state), BackgroundTasks()
-            self._streams = StreamSupport(context.state)
             self._ctx = HandlerContext(
                 settings=self._settings,
                 service=service,
@@ -213,12 +212,12 @@ class SlackAdapter:
             log.info("slack_removal_unclear", workspace=install.key)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:
-        ctx = self._handler_context()
+        ctx, service = self._handler_context(), self._context.service
         notes = ReplyStateCache(state, ctx.clock)
         poster = Poster(ctx.api, address, notes, ctx.clock)
         deliverer = Deliverer(ctx.uploader, ctx.media, poster, notes, ctx.service.can_share)
-        assert self._streams is not None
-        return SlackReply(poster, notes, deliverer, TaskCards(poster, notes, self._streams, self._stop_job))
+        cards = TaskCards(poster, notes, self._streams, lambda job: service.cancel(job.id, job.requester))
+        return SlackReply(poster, notes, deliverer, cards)
 
     def posted_messages(self, address: ReplyAddress, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         of = {"team": str(address.data.get("team", "")), "enterprise": str(address.data.get("enterprise") or "")}
@@ -228,9 +227,6 @@ class SlackAdapter:
     async def remove_message(self, message: Mapping[str, Any]) -> None:
         team = Team(message["team"], message["enterprise"])
         await remove_message(self._handler_context().api, team, message["channel"], message["ts"])
-
-    async def _stop_job(self, job: Job) -> None:
-        await self._context.service.cancel(job.id, job.requester)
 
     async def download(self, source: Source) -> Download:
         return await download_of(source, self._handler_context().api, self._file_hosts)

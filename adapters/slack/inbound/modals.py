@@ -118,15 +118,15 @@ async def open_defaults(ctx: HandlerContext, origin: Origin, body: Mapping[str, 
 async def publish_home(ctx: HandlerContext, origin: Origin) -> bool:
     """Publish the Home tab, without what cannot be read at the moment; False if Slack refuses."""
     actor = await ctx.actor(origin)
-    service, command = ctx.service, ctx.settings.slack_command
+    service = ctx.service
     try:
         report = await service.budgets.usage(actor, period="month")
         jobs = await service.history(actor, limit=SHOWN_JOBS, refused=False)
         own = await service.accounts.settings(actor)
-        home = view.home(actor.locale, report, report.left, jobs, own, command, service.models)
+        home = view.home(actor.locale, report, jobs, own, service.models)
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
-        home = view.home(actor.locale, None, (), (), OwnSettings(), command, service.models)
+        home = view.home(actor.locale, None, (), OwnSettings(), service.models)
     try:
         await ctx.api.call(origin.team, "views.publish", user_id=origin.user_id, view=home)
     except SlackError as error:

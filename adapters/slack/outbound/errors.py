@@ -58,6 +58,9 @@ TRANSIENT = frozenset(
 class SlackError(Exception):
     """Base; `error` is Slack's short code, never text that people typed."""
 
+    may_have_succeeded = False
+    """Whether Slack may have executed the request anyway."""
+
     def __init__(self, error: str) -> None:
         super().__init__(error)
         self.error = error
@@ -76,7 +79,7 @@ class SlackRevoked(SlackError):
 
 
 class SlackUnavailable(SlackError):
-    """No usable answer within the time limit. `may_have_succeeded`: Slack may have executed the request anyway."""
+    """No usable answer within the time limit."""
 
     def __init__(self, error: str, *, may_have_succeeded: bool = False, retry_after_s: float | None = None) -> None:
         super().__init__(error)

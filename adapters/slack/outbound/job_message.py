@@ -129,7 +129,7 @@ class SlackReply:
                 lambda: self._notes.record(root=None),
             )
         except errors.SlackError as error:
-            if not (isinstance(error, errors.SlackUnavailable) and error.may_have_succeeded):
+            if not error.may_have_succeeded:
                 await self._notes.record(root=None)
             raise
         if not findable and (root := await self._notes.get("root")):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from adapters.slack.outbound.errors import SlackError, SlackUnavailable
+from adapters.slack.outbound.errors import SlackError
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ async def post_once(
         try:
             ts = await post(mark)
         except SlackError as error:
-            if not (isinstance(error, SlackUnavailable) and error.may_have_succeeded):
+            if not error.may_have_succeeded:
                 await notes.record(**{name: None})
             raise
     await notes.record(**{name: {"at": at, "ts": ts, "channel": (place or await poster.place()).channel}})

@@ -202,11 +202,8 @@ class Poster:
         return False
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
-        how: dict[str, Any] = {
-            "progress": progress,
-            "before_send": partial(self.check_ownership, self.now()),
-            **content.as_args(),
-        }
+        check = partial(self.check_ownership, self.now())
+        how: dict[str, Any] = {"progress": progress, "before_send": check, **content.as_args()}
         await self.api.call(self.team, "chat.update", channel=place.channel, ts=ts, **how)
 
     async def remove(self, place: Place, ts: str) -> bool:

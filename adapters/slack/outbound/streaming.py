@@ -17,7 +17,6 @@ from adapters.slack.outbound.errors import (
     STREAMS_UNSUPPORTED,
     SlackError,
     SlackRefused,
-    SlackUnavailable,
 )
 from adapters.slack.outbound.lost_posts import find_marked, finish_despite_cancel
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
@@ -67,7 +66,7 @@ class TaskCards:
     poster: Poster
     notes: ReplyStateCache
     probe: StreamSupport
-    stop_job: Callable[[Job], Awaitable[None]]
+    stop_job: Callable[[Job], Awaitable[object]]
     """Called when the member presses Stop on the stream."""
 
     async def is_supported_here(self) -> bool:
@@ -83,26 +82,21 @@ class TaskCards:
         if place.moved or not place.thread_ts:
             return False
         chunks, shown = task_chunks(job, progress, {})
-        args = {"channel": place.channel, "thread_ts": place.thread_ts, "recipient_user_id": self.poster.user_id,
-                "recipient_team_id": team.team_id, "task_display_mode": "timeline", "chunks": chunks}  # fmt: skip
+        args: dict[str, Any] = {
+            "channel": place.channel, "thread_ts": place.thread_ts, "recipient_user_id": self.poster.user_id,
+            "recipient_team_id": team.team_id, "task_display_mode": "timeline", "chunks": chunks,
+            "progress": True, "max_wait_s": START_WAIT_S, "before_send": self.poster.check_ownership,
+        }  # fmt: skip
         noted = {"started_at": self.poster.now(), "shown": shown, "channel": place.channel}
         await self.notes.save(stream_sought={"at": self.poster.now(), "place": asdict(place)})
         try:
             await finish_despite_cancel(
-                lambda on_sending: self.poster.api.call(
-                    team,
-                    "chat.startStream",
-                    progress=True,
-                    max_wait_s=START_WAIT_S,
-                    on_sending=on_sending,
-                    before_send=self.poster.check_ownership,
-                    **args,
-                ),
+                lambda on_sending: self.poster.api.call(team, "chat.startStream", on_sending=on_sending, **args),
                 lambda answer: self.notes.record(stream={"ts": str(answer["ts"]), **noted}, stream_sought=None),
                 lambda: self.notes.record(stream_sought=None),
             )
         except SlackError as error:
-            if not (isinstance(error, SlackUnavailable) and error.may_have_succeeded):
+            if not error.may_have_succeeded:
                 await self.notes.record(stream_sought=None)
             if isinstance(error, SlackRefused) and error.error in STREAMS_UNSUPPORTED:
                 await self.probe.refused(team, place.kind, error.error)

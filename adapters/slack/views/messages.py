@@ -149,12 +149,11 @@ def settings(own: OwnSettings, command: str, locale: str, models: Models) -> Car
 def home(
     locale: str,
     report: UsageReport | None,
-    statuses: Sequence[LimitStatus],
     jobs: Sequence[Job],
     own: OwnSettings,
-    command: str,
     models: Models,
 ) -> Block:
+    statuses = report.left if report is not None else ()
     money = [s for s in statuses if s.limit.measure is Measure.USD][:4] or list(statuses[:4])
     blocks = b.non_empty(
         b.header(form_text("title", locale)),

@@ -85,20 +85,20 @@ def settings(own: OwnSettings, locale: str, models: Models, *how: str) -> c.Card
             shown = value_text(value)
             rows.append((c.Code(name), " ", c.Strong(shown) if name in saved else shown))
     bold = tr("Bold = your setting; the rest are defaults.", locale) if saved else tr("No defaults saved.", locale)
+    small = c.lines(bold)
+    if how:
+        change, clear, save, delete = map(c.Code, how)
+        defaults = tr("Change them with {change}. Clear them with {clear}.", locale)
+        named = tr("Presets of your own: save one with {save}, delete it with {delete}.", locale)
+        small += (c.fill(defaults, change=change, clear=clear), c.fill(named, save=save, delete=delete))
     presets = tuple(c.line_of(c.Code(name), f" {values_text(values)}") for name, values in own.presets.items())
     return c.Card(
         "done" if own.note else "working",
         tr("Your defaults", locale),
         paragraphs=(*([own.note] if own.note else []), *rows),
         sections=(c.Section(tr("Your presets", locale), paragraphs=presets),) if presets else (),
-        small=(*c.lines(bold), *(_how_to_change(locale, *map(c.Code, how)) if how else ())),
+        small=small,
     )
-
-
-def _how_to_change(locale: str, change: c.Code, clear: c.Code, save: c.Code, delete: c.Code) -> tuple[c.Line, c.Line]:
-    defaults = tr("Change them with {change}. Clear them with {clear}.", locale)
-    presets = tr("Presets of your own: save one with {save}, delete it with {delete}.", locale)
-    return c.fill(defaults, change=change, clear=clear), c.fill(presets, save=save, delete=delete)
 
 
 def privacy(locale: str, *, keep_days: int) -> c.Card:

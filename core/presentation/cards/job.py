@@ -7,7 +7,7 @@ who asked; a shared card names the requester otherwise.
 from dataclasses import replace
 
 from core.domain import errors as e
-from core.domain.job import Delivery, Job, JobState, Progress
+from core.domain.job import Delivery, Job, JobState, Progress, Quote
 from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
 from core.domain.variations import previewed_job_id
@@ -27,6 +27,7 @@ def price_question(job: Job, locale: str, *, shared: bool = False, named: bool =
     if job.quote is None:
         raise ValueError("a price is asked only when there is a quote")
     price = price_texts.price_line(job.quote, locale)
+    actions = _question_actions(job, job.quote, locale)
     ends: tuple[Line, ...] = ()
     if job.confirm_by_at is not None:
         ends = (fill(tr("Expires {time}.", locale), time=Moment(job.confirm_by_at)),)
@@ -40,16 +41,13 @@ def price_question(job: Job, locale: str, *, shared: bool = False, named: bool =
             *lines(result_texts.parameters_line(job, locale)),
             *_requester(job, locale, shared and not named),
         ),
-        rows=(question_actions(job, locale),),
+        rows=(actions,),
         summary=" · ".join(part for part in (job.source.name, price) if part),
     )
 
 
-def question_actions(job: Job, locale: str) -> tuple[Action, ...]:
+def _question_actions(job: Job, quote: Quote, locale: str) -> tuple[Action, ...]:
     """Buttons to accept the price, to choose another model, to preview a part (each with its price), and to cancel."""
-    quote = job.quote
-    if quote is None:
-        return ()
     start = tr("Start for {price}", locale, price=cents(quote.estimate_nanousd, locale))
     if quote.others:
         start = with_price(model_name(job.parameters.model, locale), quote.estimate_nanousd, locale)

@@ -75,9 +75,7 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
         )
     files = [{"id": f"F{n}", "name": f"{n}.png"} for n in range(10)]
     assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
-    home = render.home(
-        locale, None, (), [JOB] * 10, OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}}), "/upscale", MODELS
-    )
+    home = render.home(locale, None, [JOB] * 10, OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}}), MODELS)
     assert check_view(home, home=True) == []
     service: Any = SimpleNamespace(models=MODELS, play_money=True, confirm_above_nanousd=1)
     for content in (
