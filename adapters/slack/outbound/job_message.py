@@ -120,18 +120,13 @@ class SlackReply:
             await self._notes.record(root={"ts": ts, "channel": (await self._poster.place()).channel})
 
         mark, locale = Mark(job.id, "root"), job.requester.locale
-        try:
-            await finish_despite_cancel(
-                lambda on_sending: self._poster.post(
-                    lambda _: first, locale, mark, progress=not required, on_sending=on_sending
-                ),
-                keep,
-                lambda: self._notes.record(root=None),
-            )
-        except errors.SlackError as error:
-            if not error.may_have_succeeded:
-                await self._notes.record(root=None)
-            raise
+        await finish_despite_cancel(
+            lambda on_sending: self._poster.post(
+                lambda _: first, locale, mark, progress=not required, on_sending=on_sending
+            ),
+            keep,
+            lambda: self._notes.record(root=None),
+        )
         if not findable and (root := await self._notes.get("root")):
             await self._poster.edit(Place(root["channel"]), root["ts"], content)
 

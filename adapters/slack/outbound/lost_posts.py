@@ -92,32 +92,36 @@ async def find_marked(poster: Poster, mark: Mark, since_unix_s: float, place: Pl
 async def finish_despite_cancel(
     start: Callable[[Callable[[], None]], Coroutine[Any, Any, T]],
     on_answer: Callable[[T], Awaitable[None]],
-    on_not_sent: Callable[[], Awaitable[None]],
+    on_failed: Callable[[], Awaitable[None]],
 ) -> T:
     """Run `start` and pass its result to `on_answer`, also if the caller is cancelled after the request was sent.
 
-    `start` calls its argument when the request is sent. If cancelled before that, it is cancelled, too, and
-    `on_not_sent` is called. CancelledError is raised in any case.
+    `start` calls its argument when the request is sent; if cancelled before that, it is cancelled, too. `on_failed` is
+    called if the request was not sent, or has surely failed. CancelledError and SlackError are raised in any case.
     """
-    left = False
+    sent = False
 
     def on_sending() -> None:
-        nonlocal left
-        left = True
+        nonlocal sent
+        sent = True
 
     task = asyncio.get_running_loop().create_task(start(on_sending))
     try:
         answer = await asyncio.shield(task)
+    except SlackError as error:
+        if not error.may_have_succeeded:
+            await on_failed()
+        raise
     except asyncio.CancelledError:
-        if left:
+        if sent:
             await asyncio.wait({task}, timeout=CANCEL_GRACE_S)
         if task.done() and not task.cancelled() and task.exception() is None:
             await on_answer(task.result())
         else:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            if not left:
-                await on_not_sent()
+            if not sent:
+                await on_failed()
         raise
     finally:
         del task  # breaks a reference cycle of the task, its exception and this frame

@@ -96,8 +96,6 @@ class TaskCards:
                 lambda: self.notes.record(stream_sought=None),
             )
         except SlackError as error:
-            if not error.may_have_succeeded:
-                await self.notes.record(stream_sought=None)
             if isinstance(error, SlackRefused) and error.error in STREAMS_UNSUPPORTED:
                 await self.probe.refused(team, place.kind, error.error)
             return False

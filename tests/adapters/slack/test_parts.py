@@ -221,10 +221,10 @@ async def test_a_post_that_has_left_is_noted_though_its_caller_is_cancelled_and_
     async def keep(ts: str) -> None:
         noted.append(ts)
 
-    async def never_left() -> None:
+    async def on_failed() -> None:
         noted.append("never left")
 
-    task = asyncio.create_task(finish_despite_cancel(post, keep, never_left))
+    task = asyncio.create_task(finish_despite_cancel(post, keep, on_failed))
     for _ in range(2):
         await asyncio.sleep(0)
     task.cancel()
