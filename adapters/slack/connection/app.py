@@ -24,6 +24,7 @@ from adapters.slack.inbound.commands import Commands
 from adapters.slack.inbound.messages import Events, NotStored
 from adapters.slack.inbound.translate import Origin
 from adapters.slack.settings import secret
+from core.presentation.texts.operator_texts import installation_text
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ def build(ctx: HandlerContext, client: AsyncWebClient, drain: DrainMiddleware) -
             authorize=authorize,  # type: ignore[arg-type]
             before_authorize=drain.__call__,
             attaching_function_token_enabled=False,
+            user_facing_authorize_error_message=installation_text("missing", "en", ctx.settings.slack_command),
             process_before_response=True,
         )
     Commands(ctx).register(app)

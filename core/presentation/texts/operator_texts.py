@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from core.domain import errors as e
 from core.domain.identity import Place
@@ -54,12 +54,16 @@ def admission_question(place: Place, name: str, by: str, locale: str) -> Notice:
     )
 
 
-def installation_text(outcome: Literal["done", "declined", "expired", "refused"], locale: str, command: str) -> str:
+Installation: TypeAlias = Literal["done", "declined", "expired", "refused", "missing"]
+
+
+def installation_text(outcome: Installation, locale: str, command: str) -> str:
     texts = {
         "done": tr("Installed. Type {command} in Slack to begin.", locale, command=command),
         "declined": tr("Nothing was installed.", locale),
         "expired": tr("This link has expired. Please begin again.", locale),
         "refused": tr("Slack refused the installation. Please begin again.", locale),
+        "missing": tr("I am not installed in this workspace any more. A workspace admin can add me again.", locale),
     }
     return texts[outcome]
 

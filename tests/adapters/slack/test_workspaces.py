@@ -267,3 +267,9 @@ async def test_bolt_does_not_bring_its_own_stores_because_of_the_environment(
     assert app.oauth_flow is None
     assert app.installation_store is None
     await world.stop()
+
+
+async def test_a_command_where_the_app_is_not_installed_is_answered_in_our_words(many: World) -> None:
+    await many.slack.member.command(text="help")
+    told = await many.until(lambda: [text_of(m) for m in many.slack.member.messages() if m.ephemeral_for], move=0.1)
+    assert told == ["I am not installed in this workspace any more. A workspace admin can add me again."]
