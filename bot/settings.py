@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
-from bot.settings_problems import SettingsError, encoding_of, explain, in_clear, misspelt, unreadable_lines
+from bot.settings_problems import SettingsError, encoding_of, explain, misspelt, plaintext_urls, unreadable_lines
 from core.accounts.allowlist import EVERYBODY
 from core.domain.identity import TEAM_SCOPED
 from core.domain.models import ALL, Models
@@ -256,7 +256,7 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
     found_here = {"data_dir": own.data_dir.expanduser().absolute()}  # workers run in folders of their own
     parts = [platform.settings for platform in platforms]
     of_adapters = (warning for part in parts for warning in getattr(part, "warnings", ()))
-    warnings = (*misspelt(typed, known), *in_clear([own, *parts]), *of_adapters)
+    warnings = (*misspelt(typed, known), *plaintext_urls([own, *parts]), *of_adapters)
     return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": warnings})
 
 

@@ -80,7 +80,7 @@ def unreadable_lines(env_file: Path | str | None) -> list[str]:
     return [f"Line {number} of {path.name} cannot be read; write NAME=value, or # before a remark." for number in wrong]
 
 
-def in_clear(models: Iterable[Any]) -> tuple[str, ...]:
+def plaintext_urls(models: Iterable[Any]) -> tuple[str, ...]:
     """Return a warning for each service on another machine to which keys would be sent over plain http."""
     warnings = []
     for model in models:

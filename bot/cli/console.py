@@ -89,22 +89,22 @@ def table_of(columns: Iterable[str], rows: Iterable[Iterable[str]], right: Itera
     return table
 
 
-def leave(code: int | None) -> None:
+def exit_with(code: int | None) -> None:
     if code:
         raise typer.Exit(int(code))
 
 
-def code_of(error: UpscaleError | None) -> Exit:
+def exit_code(error: UpscaleError | None) -> Exit:
     if isinstance(error, BudgetError):
         return Exit.BUDGET
     return Exit.USAGE if isinstance(error, InvalidParameters) else Exit.FAILED
 
 
-def say(notice: Notice, prefix: str = "") -> None:
+def print_notice(notice: Notice, prefix: str = "") -> None:
     """Print a notice to standard error: what happened, whether it cost anything, what to do, the reference."""
     more = [part for part in (notice.charged, notice.advice) if part]
     if notice.opens_at is not None:
-        more.append(f"Opens again {moment(notice.opens_at)}.")
+        more.append(f"Opens again {format_time(notice.opens_at)}.")
     for offer in notice.offers:
         if offer.argument:
             more.append(f"Would work: {offer.kind}={offer.argument}.")
@@ -118,7 +118,7 @@ def print_finding(finding: Finding, console: Console) -> None:
         console.print(styled("  ", ("→", "dim"), f" {finding.fix}"))
 
 
-def moment(at: float | None) -> str:
+def format_time(at: float | None) -> str:
     """Format unix seconds as local date and time; `-` for None."""
     return "-" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
@@ -151,13 +151,13 @@ async def ask(question: str) -> bool:
         loop.remove_reader(sys.stdin.fileno())
 
 
-def opens_app(work: Callable[..., Awaitable[Exit | None]], **fixed: Any) -> Callable[..., None]:
+def app_command(work: Callable[..., Awaitable[Exit | None]], **fixed: Any) -> Callable[..., None]:
     """Make a command of `work(app, …)`, with its parameters except `fixed`; the returned exit code ends it."""
 
     def command(**given: Any) -> None:
-        from bot.cli.session import in_app
+        from bot.cli.session import run_in_app
 
-        leave(in_app(lambda app: work(app, **fixed, **given)))
+        exit_with(run_in_app(lambda app: work(app, **fixed, **given)))
 
     return _described(command, work, without=("app", *fixed))
 

@@ -79,11 +79,11 @@ async def findings(app: App) -> AsyncIterator[Finding]:
         if platform.settings.enabled and check is not None:
             checks.append((platform.name, partial(check, platform.settings, s.public_url)))
     for name, check in checks:
-        for finding in await bounded(name, check):
+        for finding in await run_check(name, check):
             yield finding
 
 
-async def bounded(name: str, check: Check) -> Sequence[Finding]:
+async def run_check(name: str, check: Check) -> Sequence[Finding]:
     """Run a check; a timeout or an error in it is a finding as well."""
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):

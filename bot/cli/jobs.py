@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bot.cli.console import CommandError, Exit, err, moment, operator, out, styled
+from bot.cli.console import CommandError, Exit, err, format_time, operator, out, styled
 from bot.cli.files import copy_out, title
 from core.domain.errors import to_json
 from core.domain.job import Job, JobState
@@ -67,7 +67,7 @@ async def job(
         return await _save_result(app, found, save)
     lines = list(_job_lines(found)) if found is not None else []
     if incident is not None:
-        at = moment(float(incident["at"]))
+        at = format_time(float(incident["at"]))
         lines.append(("incident", f"{incident['reference']} at {at}, in {incident['area']}"))
         lines.append(("kind", f"{incident['kind']}; the log has all of it under this reference"))
     for name, text in lines:
@@ -100,9 +100,8 @@ async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", 
     for job in jobs:
         size_text = result_texts.size_line(job, "en") if job.result is not None else _STATES[job.state]
         kept = "" if job.result is None or not job.images_deleted else "  (deleted)"
-        out.print(
-            f"{job.id}  {moment(job.created_at)}  {image_name(job, 'en')}  {size_text}  {job.parameters.model}{kept}"
-        )
+        made_at, name = format_time(job.created_at), image_name(job, "en")
+        out.print(f"{job.id}  {made_at}  {name}  {size_text}  {job.parameters.model}{kept}")
 
 
 def _job_lines(job: Job) -> Iterator[tuple[str, str]]:
@@ -143,13 +142,13 @@ def _happened(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _times(job: Job) -> Iterator[tuple[str, str]]:
-    yield "asked at", moment(job.created_at)
+    yield "asked at", format_time(job.created_at)
     if job.confirm_by_at is not None and job.state is JobState.AWAITING_CONFIRMATION:
-        yield "price until", moment(job.confirm_by_at)
+        yield "price until", format_time(job.confirm_by_at)
     if job.finished_at is not None:
-        yield "ended at", f"{moment(job.finished_at)}, after {duration(job.finished_at - job.created_at, 'en')}"
+        yield "ended at", f"{format_time(job.finished_at)}, after {duration(job.finished_at - job.created_at, 'en')}"
     elif job.updated_at:  # 0 for a restored job that no process has run yet
-        yield "last change", moment(job.updated_at)
+        yield "last change", format_time(job.updated_at)
 
 
 def _picture(job: Job) -> str:
@@ -184,7 +183,7 @@ def _provider(job: Job) -> Iterator[tuple[str, str]]:
     if job.remote.request_id:
         yield "request id", job.remote.request_id
     if job.remote.intent_at:
-        yield "sent at", moment(job.remote.intent_at)
+        yield "sent at", format_time(job.remote.intent_at)
     if job.remote.possible_double:
         yield "careful", "the model may have been asked twice; compare with `python -m bot reconcile`"
 

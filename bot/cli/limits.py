@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, disk_errors, err, moment, opens_app, operator, out, styled, table_of
+from bot.cli.console import CommandError, app_command, disk_errors, err, format_time, operator, out, styled, table_of
 from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, JobNotFound
@@ -115,7 +115,7 @@ async def limits(
 
 
 @quota.command("add")
-@opens_app
+@app_command
 async def quota_add(
     app: App,
     user: Annotated[str, typer.Argument(help="Id of the member")],
@@ -131,7 +131,7 @@ async def quota_add(
 
 
 @quota.command("show")
-@opens_app
+@app_command
 async def quota_show(
     app: App, platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = ""
 ) -> None:
@@ -158,8 +158,8 @@ async def _set(
     return _print_limits(await app.service.limits.set_limit(actor, wanted))
 
 
-quota.command("set")(opens_app(_set))
-quota.command("clear", help="Remove a limit of one workspace.")(opens_app(_set, amount=None))
+quota.command("set")(app_command(_set))
+quota.command("clear", help="Remove a limit of one workspace.")(app_command(_set, amount=None))
 
 
 async def _pause(
@@ -175,8 +175,8 @@ async def _pause(
     err.print(f"New jobs are {what} {where}; running jobs go on{'' if off else '. `quota resume` ends it'}.")
 
 
-quota.command("pause")(opens_app(_pause))
-quota.command("resume", help="Take new jobs again, in one workspace or everywhere.")(opens_app(_pause, off=True))
+quota.command("pause")(app_command(_pause))
+quota.command("resume", help="Take new jobs again, in one workspace or everywhere.")(app_command(_pause, off=True))
 
 
 def read_amount(text: str, measure: Measure) -> int:
@@ -197,7 +197,7 @@ def _print_limits(statuses: Iterable[LimitStatus]) -> None:
         per = "at once" if limit.window is Window.NOW else f"{limit.measure.value} per {limit.window.value}"
         amounts = (status.used, False), (status.held, False), (status.left, True), (limit.amount, False)
         values = [amount_text(limit.measure, value, "en", down=down) for value, down in amounts]
-        rows.append((scope, per, *values, moment(status.opens_at), limit.source))
+        rows.append((scope, per, *values, format_time(status.opens_at), limit.source))
     columns = ("whose", "what", "used", "held", "left", "of", "opens again", "set by")
     out.print(table_of(columns, rows) if rows else "No limit applies.")
 
@@ -221,7 +221,7 @@ async def allow(
     ):
         err.print(f"{name}: {', '.join(listed) or f'not set, so {own}'}")
     places = await app.allowlist.places(operator())
-    rows = [(one.place.address, one.name or "-", one.state, one.by or "-", moment(one.at)) for one in places]
+    rows = [(one.place.address, one.name or "-", one.state, one.by or "-", format_time(one.at)) for one in places]
     out.print(table_of(("place", "name", "state", "by", "since"), rows) if rows else "Nobody has asked.")
     if any(known.state == "asked" for known in places):
         err.print("Let one in with: python -m bot allow PLACE   or: python -m bot allow PLACE --refuse")

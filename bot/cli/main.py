@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bot.cli.console import CommandError, Exit, code_of, err, leave, opens_app, parameter_flags, say
+from bot.cli.console import CommandError, Exit, app_command, err, exit_code, exit_with, parameter_flags, print_notice
 from bot.cli.jobs import history, job
 from bot.cli.limits import allow, limits, quota, usage
 from bot.cli.upkeep import upkeep
@@ -72,7 +72,7 @@ def run(
     """
     from bot.cli.session import run_bot
 
-    leave(run_bot(**({"role": role} if role is not None else {})))
+    exit_with(run_bot(**({"role": role} if role is not None else {})))
 
 
 @cli.command()
@@ -82,10 +82,10 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, fo
     Keys, scopes, permissions, database, clock and credit. Exit code 1 if anything is wrong.
     """
     from bot.cli.doctor import examine, print_json
-    from bot.cli.session import in_app
+    from bot.cli.session import run_in_app
 
     try:
-        leave(in_app(lambda app: examine(app, as_json=json)))
+        exit_with(run_in_app(lambda app: examine(app, as_json=json)))
     except (CommandError, NotUsable) as stopped:
         if json:
             print_json([Finding("problem", str(stopped))])
@@ -99,12 +99,12 @@ def setup() -> None:
     Can be run again; what is set already is kept where you press Enter.
     """
     from bot.cli.doctor import examine
-    from bot.cli.session import in_app
+    from bot.cli.session import run_in_app
     from bot.cli.setup import run_setup
 
     run_setup()
     err.print("\nThe whole, as `python -m bot doctor` finds it:")
-    leave(in_app(examine))
+    exit_with(run_in_app(examine))
 
 
 @cli.command()
@@ -144,18 +144,18 @@ def upscale(
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 refused by a budget, 4 cancelled.
     """
     from bot.cli.files import read_arguments, without_pipe
-    from bot.cli.session import in_app
+    from bot.cli.session import run_in_app
     from bot.cli.upscale import Options
     from bot.cli.upscale import upscale as work
 
     fields = {name: value for name, value in given.items() if value}
     with without_pipe(arguments, out) as named:
         options = Options(read_arguments(named), fields, out, force, yes, json)
-        leave(in_app(lambda app: work(app, options), takes_over=True))  # resumes the jobs of a killed command
+        exit_with(run_in_app(lambda app: work(app, options), takes_over=True))  # resumes the jobs of a killed command
 
 
 for work in (usage, job, history, limits, allow):
-    cli.command()(opens_app(work))
+    cli.command()(app_command(work))
 
 
 def main() -> None:
@@ -167,8 +167,8 @@ def main() -> None:
             err.print(str(error))
         sys.exit(int(error.code if isinstance(error, CommandError) else Exit.USAGE))
     except UpscaleError as error:
-        say(notice_without_job(explain(error, "en"), error, "en"))  # `upscale` tells what kept its images out
-        sys.exit(int(code_of(error)))
+        print_notice(notice_without_job(explain(error, "en"), error, "en"))  # `upscale` tells what kept its images out
+        sys.exit(int(exit_code(error)))
     except OSError as error:
         if error.filename is None:
             raise

@@ -64,7 +64,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> AsyncIterator[App]:
+async def open_app(found: Settings, *, serve: bool, takes_over: bool = False) -> AsyncIterator[App]:
     """Start the application, and close it at the end. Raises NotUsable with one sentence if it cannot start."""
     with plain_errors(found):
         app = App(found, serve=serve, takes_over=takes_over)
@@ -75,14 +75,14 @@ async def opened(found: Settings, *, serve: bool, takes_over: bool = False) -> A
         await app.close()
 
 
-def in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False) -> T:
+def run_in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False) -> T:
     """Run `work` in a started application, with logs of errors only, and return its result."""
     found = read_settings()
     level = found.log_level if found.log_level in ("debug", "error") else "error"
     logs.configure(level, found.log_format, secrets_of(found))
 
     async def go() -> T:
-        async with opened(found, serve=False, takes_over=takes_over) as app:
+        async with open_app(found, serve=False, takes_over=takes_over) as app:
             return await work(app)
 
     return asyncio.run(go())
@@ -104,7 +104,7 @@ def run_bot(**given: str) -> int:
 
 
 async def _serve(found: Settings) -> int:
-    async with opened(found, serve=True) as app:
+    async with open_app(found, serve=True) as app:
         app.on_ready = _connected
         if isinstance(app.upscaler, FalUpscaler) and await _refused(app.upscaler):
             raise CommandError(

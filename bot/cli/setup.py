@@ -17,7 +17,7 @@ from dotenv import set_key
 
 from bot import settings
 from bot.cli.console import CommandError, disk_errors, err, out, print_finding, styled
-from bot.cli.doctor import bounded, key_finding
+from bot.cli.doctor import key_finding, run_check
 from bot.cli.session import read_settings
 from bot.providers import fal_config
 from bot.settings import Platform, Settings
@@ -125,7 +125,7 @@ def _accepted(title: str, check: Callable[[Settings], Any], answers: dict[str, s
     """Print the findings of the check; returns whether there is no problem."""
     try:
         found = settings.load(**{name.lower(): answer for name, answer in answers.items()})
-        findings = asyncio.run(bounded(title, lambda: check(found)))
+        findings = asyncio.run(run_check(title, lambda: check(found)))
     except NotUsable as error:
         findings = [Finding("problem", str(error))]
     for finding in findings:

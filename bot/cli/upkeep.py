@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, ask, disk_errors, err, moment, opens_app, out, table_of
+from bot.cli.console import CommandError, Exit, app_command, ask, disk_errors, err, format_time, out, table_of
 from core.domain.money import usd
 from core.presentation import file_size
 
@@ -35,7 +35,7 @@ upkeep = typer.Typer()
 
 
 @upkeep.command()
-@opens_app
+@app_command
 async def reconcile(
     app: App,
     days: Annotated[int, typer.Option(min=1, max=90, help="How far back")] = 7,
@@ -76,12 +76,12 @@ def _row(difference: Difference) -> tuple[str, ...]:
     ours, theirs = (
         "-" if amount is None else usd(amount) for amount in (difference.ours_nanousd, difference.theirs_nanousd)
     )
-    when, job = moment(difference.at), difference.job_id or "-"
+    when, job = format_time(difference.at), difference.job_id or "-"
     return _KINDS[difference.kind], when, job, difference.request_id, ours, theirs
 
 
 @upkeep.command()
-@opens_app
+@app_command
 async def purge(
     app: App,
     older_than_days: Annotated[int | None, typer.Option(min=0, help="Default: RETENTION_DAYS; 0: all of them")] = None,
@@ -110,7 +110,7 @@ async def purge(
 
 
 @upkeep.command()
-@opens_app
+@app_command
 async def backup(
     app: App,
     file: Annotated[Path, typer.Argument(help="The file to write, e.g. upscale-bot.backup")],
@@ -170,7 +170,9 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
         if await anyone_alive(database, found.data_dir / "replicas"):
             raise CommandError("The bot is running with this database; stop it first.")
         replaced = await stored.stored_jobs(database)
-        err.print(f"Backup of {moment(contents.made_at)}, version {contents.version}: {contents.rows['jobs']} jobs.")
+        err.print(
+            f"Backup of {format_time(contents.made_at)}, version {contents.version}: {contents.rows['jobs']} jobs."
+        )
         question = f"Replace everything that is stored now ({replaced} jobs) by it?"
         if replaced and not yes and not await ask(question):
             raise CommandError("Nothing was changed. To restore without a question: --yes", Exit.CANCELLED)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.cli import files
-from bot.cli.console import PLATFORM, CommandError, Exit, ask, code_of, disk_errors, err, operator, out, say
+from bot.cli.console import PLATFORM, CommandError, Exit, ask, disk_errors, err, exit_code, operator, out, print_notice
 from bot.cli.jobs import print_result
 from bot.cli.session import writable
 from core.domain.errors import InvalidParameters, TooLate, UpscaleError
@@ -73,7 +73,7 @@ async def upscale(app: App, options: Options) -> Exit:
         models = app.service.models
         asked = parse(options.arguments.text, options.fields, models, model=defaults.get("model"))
     except InvalidParameters as error:
-        say(app.service.notice(error, "en", who=operator()))
+        print_notice(app.service.notice(error, "en", who=operator()))
         return Exit.USAGE
     factor = models.resolve(asked, defaults).factor
     if not options.force:
@@ -127,8 +127,8 @@ class _Run:
             self._running[job.id] = job
             job = await self._follow(job, bar)
         except UpscaleError as error:
-            say(self.app.service.notice(error, "en", job), f"{files.title(picture)}: ")
-            return code_of(error)
+            print_notice(self.app.service.notice(error, "en", job), f"{files.title(picture)}: ")
+            return exit_code(error)
         finally:
             self.bars.remove_task(bar)
             if job is not None:
@@ -224,8 +224,8 @@ class _Run:
         if job.state is not JobState.SUCCEEDED or job.result is None:
             notice = notice_for(job)
             print_result(picture, job, None, (), json=self.options.json)
-            say(notice, f"{files.title(picture)}: ")
-            return Exit.CANCELLED if job.state is JobState.CANCELLED else code_of(job.error)
+            print_notice(notice, f"{files.title(picture)}: ")
+            return Exit.CANCELLED if job.state is JobState.CANCELLED else exit_code(job.error)
         many = len(self.options.arguments.pictures) > 1
         path = files.result_path(picture, job.parameters.factor, job.result.mime, self.options.out, many=many)
         path = path if self.options.force else files.free_path(path)

@@ -71,7 +71,7 @@ def _data(job: Job) -> str:
 
 
 def _secret(job: Job, vault: Vault) -> str:
-    return vault.seal(_dumped(job, _SECRET))
+    return vault.encrypt(_dumped(job, _SECRET))
 
 
 def _dumped(job: Job, adapters: dict[str, TypeAdapter[Any]]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _secret_fallback(row: Any, data: dict[str, Any]) -> dict[str, Any]:
 def from_row(row: Any, vault: Vault) -> Job:
     """Read a job. Encrypted parts that can no longer be decrypted are empty, except the state of the paid call."""
     data = json.loads(row.data)
-    secret = vault.unseal(row.secret) or _secret_fallback(row, data)
+    secret = vault.decrypt(row.secret) or _secret_fallback(row, data)
     return Job(
         **{name: getattr(row, name) for name in _OWN_COLUMNS},
         state=JobState(row.state),

@@ -61,20 +61,20 @@ class Vault:
             secret_key = _read_key(path)
         return cls(secret_key, old=old)
 
-    def seal(self, value: Any) -> str:
+    def encrypt(self, value: Any) -> str:
         return self._fernet.encrypt(json.dumps(value, separators=(",", ":")).encode()).decode()
 
-    def opens(self, text: str) -> bool:
+    def can_decrypt(self, text: str) -> bool:
         try:
             self._fernet.decrypt(text.encode())
         except InvalidToken:
             return False
         return True
 
-    def reseal(self, text: str) -> str:
+    def reencrypt(self, text: str) -> str:
         return self._fernet.rotate(text.encode()).decode()
 
-    def unseal(self, text: str) -> Any:
+    def decrypt(self, text: str) -> Any:
         """Decrypt a value; None where the key has changed since (the value is lost then, by design)."""
         try:
             return json.loads(self._fernet.decrypt(text.encode()))

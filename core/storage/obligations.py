@@ -57,7 +57,7 @@ class SqlObligations:
     async def owe_removal(self, job: Job, data: Mapping[str, Any], kind: Literal["remove", "stray"] = "remove") -> None:
         """Note a message that must be deleted. The same message is noted once."""
         digest = hashlib.sha256(json.dumps(dict(data), sort_keys=True).encode()).hexdigest()[:16]
-        await self._owe(job, kind, id=f"{job.id}:{digest}", data=self._vault.seal(dict(data)))
+        await self._owe(job, kind, id=f"{job.id}:{digest}", data=self._vault.encrypt(dict(data)))
 
     async def owe_restating(self, job: Job) -> None:
         """Note that the job's end must be announced again later, since an earlier edit may still overwrite it."""
@@ -86,7 +86,7 @@ class SqlObligations:
             return rows
 
         return [
-            Obligation(row.id, row.job_id, row.kind, row.platform, self._vault.unseal(row.data) or {}, row.made_at,
+            Obligation(row.id, row.job_id, row.kind, row.platform, self._vault.decrypt(row.data) or {}, row.made_at,
                        row.expires_at, row.tries + 1)
             for row in await self._db.run_write(work)
         ]  # fmt: skip

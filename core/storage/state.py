@@ -35,12 +35,12 @@ class SqlAppState:
     async def get(self, area: str, key: str) -> Any | None:
         """Return the value; None if there is none (or none that this key decrypts)."""
         row = await self._db.first(_GET, {"a": area, "k": key, "now": self._clock.now()})
-        return self._vault.unseal(row.value) if row is not None else None
+        return self._vault.decrypt(row.value) if row is not None else None
 
     async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
         values = {"wanted": list(wanted), "now": self._clock.now()}
         rows = await self._db.run_read(lambda connection: connection.execute(_GET_ALL, values).all())
-        found = {(row.area, row.key): self._vault.unseal(row.value) for row in rows}
+        found = {(row.area, row.key): self._vault.decrypt(row.value) for row in rows}
         return [found.get(one) for one in wanted]
 
     async def put(self, area: str, key: str, value: Any, *, ttl_s: float | None = None) -> None:
@@ -49,7 +49,7 @@ class SqlAppState:
     def _columns(self, value: Any, ttl_s: float | None) -> dict[str, Any]:
         now = self._clock.now()
         expires_at = None if ttl_s is None else now + ttl_s
-        return {"value": self._vault.seal(value), "updated_at": now, "expires_at": expires_at}
+        return {"value": self._vault.encrypt(value), "updated_at": now, "expires_at": expires_at}
 
     async def change(
         self, area: str, key: str, update: Callable[[Any | None], Any | None], *, ttl_s: float | None = None
@@ -57,7 +57,7 @@ class SqlAppState:
         def work(connection: Connection) -> bool:
             row = connection.execute(_LOCK, {"a": area, "k": key}).first()
             valid = row is not None and (row.expires_at is None or row.expires_at > self._clock.now())
-            value = update(self._vault.unseal(row.value) if row is not None and valid else None)
+            value = update(self._vault.decrypt(row.value) if row is not None and valid else None)
             if value is None:
                 connection.execute(_DELETE, {"a": area, "k": key})
                 return True
@@ -85,7 +85,7 @@ class SqlAppState:
 
 _KEY_AREA = "secret_key"
 _KEY_IN_USE = select(app_state.c.key).where(app_state.c.area == _KEY_AREA)
-_RESEAL_ROWS = 500
+_REENCRYPT_ROWS = 500
 _KEY_LOCK = 7_313_840_220
 
 
@@ -98,7 +98,7 @@ async def adopt_key(database: Database, vault: Vault) -> None:
         if known not in vault.fingerprints:
             raise KeyChanged
         if known != vault.fingerprints[0]:
-            await connection.run_sync(_reseal, vault)
+            await connection.run_sync(_reencrypt, vault)
         await connection.execute(delete(app_state).where(app_state.c.area == _KEY_AREA))
         row = {"area": _KEY_AREA, "key": vault.fingerprints[0], "value": "", "updated_at": 0.0}
         await connection.execute(insert(app_state).values(**row))
@@ -106,21 +106,21 @@ async def adopt_key(database: Database, vault: Vault) -> None:
 
 def _guess_key(connection: Connection, vault: Vault) -> str | None:
     """Return the fingerprint of a key that decrypts what is stored, for a database that does not record it."""
-    sealed = list(connection.scalars(select(app_state.c.value).order_by(app_state.c.updated_at.desc()).limit(20)))
-    sealed += connection.scalars(select(jobs.c.secret).order_by(jobs.c.created_at.desc()).limit(20))
-    if not sealed or any(vault.opens(text) for text in sealed):
+    encrypted = list(connection.scalars(select(app_state.c.value).order_by(app_state.c.updated_at.desc()).limit(20)))
+    encrypted += connection.scalars(select(jobs.c.secret).order_by(jobs.c.created_at.desc()).limit(20))
+    if not encrypted or any(vault.can_decrypt(text) for text in encrypted):
         return vault.fingerprints[-1]  # encrypts again if an old key is set; values under the new key are unaffected
     return None
 
 
-def _reseal(connection: Connection, vault: Vault) -> None:
-    for sealed in (app_state.c.value, obligations.c.data, jobs.c.secret):
-        names = list(sealed.table.primary_key)
-        key, query = tuple_(*names), select(*names, sealed).order_by(*names).limit(_RESEAL_ROWS)
+def _reencrypt(connection: Connection, vault: Vault) -> None:
+    for encrypted in (app_state.c.value, obligations.c.data, jobs.c.secret):
+        names = list(encrypted.table.primary_key)
+        key, query = tuple_(*names), select(*names, encrypted).order_by(*names).limit(_REENCRYPT_ROWS)
         rows = connection.execute(query).all()
         while rows:
             for *one, text in rows:
-                if vault.opens(text):
-                    resealed = {sealed.key: vault.reseal(text)}
-                    connection.execute(update(sealed.table).where(key == tuple_(*one)).values(resealed))
+                if vault.can_decrypt(text):
+                    reencrypted = {encrypted.key: vault.reencrypt(text)}
+                    connection.execute(update(encrypted.table).where(key == tuple_(*one)).values(reencrypted))
             rows = connection.execute(query.where(key > tuple_(*rows[-1][:-1]))).all()

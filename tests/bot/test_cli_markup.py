@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.console import err, out, print_finding, say, styled, table_of
+from bot.cli.console import err, out, print_finding, print_notice, styled, table_of
 from core.ports import Finding
 from core.presentation import Notice
 from tests.bot.cli_kit import Commands
@@ -23,7 +23,7 @@ CONTROLS = "\x1b]0;title\x07\x1b[31m\x9b2J\r\u202e"
         lambda text: out.print(styled(text, (text, "bold"))),
         lambda text: out.print(styled((text, "dim"))),
         lambda text: out.print(table_of((text,), [(text,)])),
-        lambda text: say(Notice(text, advice=text, reference=text), text),
+        lambda text: print_notice(Notice(text, advice=text, reference=text), text),
         lambda text: print_finding(Finding("problem", text, text), out),
     ],
 )

@@ -47,10 +47,10 @@ def test_a_full_disk_leaves_no_key_file_behind(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_key_file_is_made_once_for_its_owner_and_opens_what_it_sealed(tmp_path: Path) -> None:
-    sealed = Vault.open(None, tmp_path).seal({"token": "x"})
+    encrypted = Vault.open(None, tmp_path).encrypt({"token": "x"})
     assert mode(tmp_path / "secret.key") == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
-    assert Vault.open(None, tmp_path).unseal(sealed) == {"token": "x"}
+    assert Vault.open(None, tmp_path).decrypt(encrypted) == {"token": "x"}
 
 
 def test_a_file_system_without_hard_links_still_gets_a_whole_key(
@@ -60,9 +60,9 @@ def test_a_file_system_without_hard_links_still_gets_a_whole_key(
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refused)
-    sealed = Vault.open(None, tmp_path).seal(1)
+    encrypted = Vault.open(None, tmp_path).encrypt(1)
     assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
-    assert Vault.open(None, tmp_path).unseal(sealed) == 1
+    assert Vault.open(None, tmp_path).decrypt(encrypted) == 1
 
 
 async def test_everything_in_the_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
