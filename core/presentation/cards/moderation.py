@@ -102,8 +102,8 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
     facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}
     text = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
     spans: dict[str, Span] = {"whom": _scope_span(kind, own_id, one.platform, locale)}
-    for name, text in (("old", one.old), ("new", one.new)):
-        spans[name] = Mention("channel", text, text) if one.action == "alerts" and text else value(text)
+    for name, stored in (("old", one.old), ("new", one.new)):
+        spans[name] = Mention("channel", stored, stored) if one.action == "alerts" and stored else value(stored)
     return fill(text, **spans)
 
 
