@@ -46,7 +46,7 @@ _SIGNS = str.maketrans(
 _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
 _BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“”„«»`]+", re.IGNORECASE)
-_HELD = re.compile("\ue000([0-9]+)\ue001")
+_PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 _BLANK = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[\s,;\"']+")
 _KEY = re.compile(r"-{0,2}([^\W\d][\w-]*)\s*[=:]")
@@ -124,7 +124,7 @@ class _Scanner:
                 self._flush_strays()
                 return self.collector
             if key := self._take(_KEY):
-                self._put(key[1], self._value_after_sign())
+                self._add(key[1], self._value_after_sign())
             elif option := self._take(_OPTION):
                 self._option(option[1])
             else:
@@ -134,28 +134,28 @@ class _Scanner:
     def _normalise(self, text: str) -> str:
         """Replace typographic signs, and each link by a placeholder of private-use characters."""
         text = text.translate(_SPACES).translate(_INVISIBLE)
-        text = _BARE_LINK.sub(self._hold_bare, _ANGLE.sub(self._hold_angle, text))
+        text = _BARE_LINK.sub(self._replace_bare_link, _ANGLE.sub(self._replace_angle_link, text))
         return join_sizes(_LONG_OPTION.sub("--", text).translate(_SIGNS))
 
-    def _hold(self, address: str) -> str:
+    def _placeholder_for(self, address: str) -> str:
         self.links.append(address)
         return f"\ue000{len(self.links) - 1}\ue001"
 
-    def _hold_angle(self, match: re.Match[str]) -> str:
+    def _replace_angle_link(self, match: re.Match[str]) -> str:
         """Handle `<link>` (Discord) and `<link|label>` (Slack, which escapes &, < and >); drop mentions."""
         inner = match[1].split("|")[0].strip()
         if LINK.fullmatch(inner):
             before = match.string[max(0, match.start() - _LOOK_BACK_CHARS) : match.start()].rstrip()
             is_value = before[-1:] in ("=", ":", '"', "'", "“")
-            held = self._hold(html.unescape(inner))
-            return held if is_value else f" {held} "
+            placeholder = self._placeholder_for(html.unescape(inner))
+            return placeholder if is_value else f" {placeholder} "
         return " " if inner[:1] in ("@", "#", "!") else f" {match[1]} "
 
-    def _hold_bare(self, match: re.Match[str]) -> str:
+    def _replace_bare_link(self, match: re.Match[str]) -> str:
         address = match[0].rstrip(".,;:!?'’")
         if address.endswith(")") and "(" not in address:
             address = address.rstrip(")")
-        return self._hold(address) + match[0][len(address) :].strip(".,;:!?')’")
+        return self._placeholder_for(address) + match[0][len(address) :].strip(".,;:!?')’")
 
     def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         if found := pattern.match(self.text, self.at):
@@ -196,55 +196,55 @@ class _Scanner:
         known = canonical(name)
         off = canonical(name[3:]) if known is None and name[:3].lower() == "no-" else None
         if off in ("private", "safety"):
-            return self._put(off, "off")
+            return self._add(off, "off")
         quoted = _QUOTED.match(self.text, self.at + 1) if self.text[self.at : self.at + 1].isspace() else None
         if quoted:
             self.at = quoted.end()
-            return self._put(name, quoted[2])
+            return self._add(name, quoted[2])
         word = self._peek()
         switch = known in ("private", "safety") and as_bool(word) is None
         alone = word.lower() in ("", "private", "public", *self.presets, *self.models.ids) or _is_size(word)
-        if switch and (alone or _FACTOR.fullmatch(word) or _HELD.fullmatch(word)):
-            return self._put(name, "on")
-        return self._put(name, self._take_next() if word else "")
+        if switch and (alone or _FACTOR.fullmatch(word) or _PLACEHOLDER.fullmatch(word)):
+            return self._add(name, "on")
+        return self._add(name, self._take_next() if word else "")
 
     def _word(self, word: str) -> None:
         """A word without `=`: link, factor, size, preset, model, `private`, a name before its value, or stray."""
         word = word.rstrip(".!?")
         lower = word.lower()
         known = canonical(word)
-        if held := _HELD.fullmatch(word):
-            self._put("url", self.links[int(held[1])])
+        if placeholder := _PLACEHOLDER.fullmatch(word):
+            self._add("url", self.links[int(placeholder[1])])
         elif not word.strip("-") or (self.first and (lower == "upscale" or lower[:1] == "/")):
             return
         elif _FACTOR.fullmatch(word):
-            self._put("factor", word)
+            self._add("factor", word)
         elif _is_size(word):
-            self._put("to", word)
+            self._add("to", word)
         elif lower in self.presets:
-            self._put("preset", lower)
+            self._add("preset", lower)
         elif self.models.find(lower):
-            self._put("model", lower)
+            self._add("model", lower)
         elif lower in ("private", "public"):
-            self._put("private", "on" if lower == "private" else "off")
+            self._add("private", "on" if lower == "private" else "off")
         elif known == "to" and parse_target(lower, self._peek()) is not None:
-            self._put(word, self._take_next())
+            self._add(word, self._take_next())
         elif known in SPECS and SPECS[known].kind in ("bool", "float", "int"):
-            self._named(word, SPECS[known].kind == "bool")
+            self._name_before_value(word, SPECS[known].kind == "bool")
         else:
-            self.strays.append(self._unheld(word))
+            self.strays.append(self._with_links(word))
 
-    def _named(self, name: str, switch: bool) -> None:
+    def _name_before_value(self, name: str, switch: bool) -> None:
         word = self._peek()
         fits = as_bool(word) is not None if switch else bool(_NUMERIC.fullmatch(word) or _FACTOR.fullmatch(word))
-        self._put(name, self._take_next() if fits else "")
+        self._add(name, self._take_next() if fits else "")
 
-    def _put(self, name: str, value: str) -> None:
+    def _add(self, name: str, value: str) -> None:
         self._flush_strays()
-        self.collector.put(name, self._unheld(value))
+        self.collector.put(name, self._with_links(value))
 
-    def _unheld(self, value: str) -> str:
-        return _HELD.sub(lambda match: self.links[int(match[1])], value)
+    def _with_links(self, value: str) -> str:
+        return _PLACEHOLDER.sub(lambda match: self.links[int(match[1])], value)
 
     def _flush_strays(self) -> None:
         """Report consecutive stray words as one phrase."""

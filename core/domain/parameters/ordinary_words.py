@@ -19,14 +19,14 @@ _DECORATION = "*_~|()[]"
 _DASHES = "-‐‑‒–—―−"
 """Dashes that chat clients substitute for the `--` of an option."""
 
-_EDGES = " \t\n\"'“”„‘’«»()[]{}.,;!?…*_~|"
+_PUNCTUATION = " \t\n\"'“”„‘’«»()[]{}.,;!?…*_~|"
 _VERBS = frozenset({"upscale", "upscaled", "upscaling"})
 """Names of a parameter only when followed by a value."""
 
 _COMMON = frozenset({"need", "send", "see", "seen", "sees", "step", "stop", "stops", "mode", "feed", "weed", "seek"})
 """Common words within one edit of a parameter's name."""
 
-_ASKS = (
+_REQUEST_WORDS = (
     "upscal", "enlarg", "enhanc", "bigger", "larger", "sharper", "resol", "vergröß", "vergroess", "größer", "groesser",
     "schärfer", "agrand", "améli", "nett", "ampl", "aument", "grand", "mejor", "melhor", "nítid", "拡大", "大きく",
     "画質", "解像", "アップスケール", "高精細",
@@ -37,8 +37,8 @@ _ASKS = (
 def is_small_talk(text: str, presets: Presets = PRESETS) -> bool:
     """Whether a text requests nothing: no parameter and no word for enlarging ("thanks, looks great!")."""
     words = _MENTION.sub(" ", text).lower()
-    asks = without_ordinary_words(words, presets) or any(part in words for part in _ASKS)
-    return bool(words.strip(_EDGES)) and not asks
+    asks = without_ordinary_words(words, presets) or any(part in words for part in _REQUEST_WORDS)
+    return bool(words.strip(_PUNCTUATION)) and not asks
 
 
 def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
@@ -50,18 +50,20 @@ def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
     flags = {"private", "public", *presets}
     text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
     words = [
-        _bare(found[0]) for found in _WORD.finditer(join_sizes(text)) if not _EMOJI.fullmatch(found[0].strip(_EDGES))
+        _without_markup(word)
+        for word in _WORD.findall(join_sizes(text))
+        if not _EMOJI.fullmatch(word.strip(_PUNCTUATION))
     ]
     following = zip(words, [*words[1:], ""], strict=False)
-    return " ".join(word for word, after in following if _may_be_meant(word, after, flags))
+    return " ".join(word for word, after in following if _may_be_parameter(word, after, flags))
 
 
-def _bare(word: str) -> str:
+def _without_markup(word: str) -> str:
     return word if "://" in word else word.strip(_DECORATION)
 
 
-def _may_be_meant(word: str, after: str, flags: Collection[str]) -> bool:
-    plain = word.strip(_EDGES).lower()
+def _may_be_parameter(word: str, after: str, flags: Collection[str]) -> bool:
+    plain = word.strip(_PUNCTUATION).lower()
     if plain in _VERBS:
         return after[:1] in ("=", ":")
     if any(sign in word for sign in "=:＝：") or any(sign.isdigit() for sign in word) or plain.startswith("--"):

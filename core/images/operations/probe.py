@@ -79,17 +79,10 @@ def declared_size(data: containers.Data, picture: Format) -> tuple[int, int] | N
             raise Refused("unsupported_format", format="png (Apple's CgBI)")
         if picture == "png":
             return struct.unpack_from(">II", data, 16)
-        if picture == "gif":
-            return _gif_size(data)
-        if picture == "bmp":
-            return _bmp_size(data)
-        if picture == "webp":
-            return _webp_size(data)
-        if picture == "jpeg":
-            return _jpeg_size(data)
+        readers = {"gif": _gif_size, "bmp": _bmp_size, "webp": _webp_size, "jpeg": _jpeg_size}
+        return readers[picture](data) if picture in readers else None
     except (struct.error, IndexError) as error:
         raise damaged("truncated") from error
-    return None
 
 
 def _gif_size(data: containers.Data) -> tuple[int, int]:

@@ -87,14 +87,14 @@ def to_srgb(image: Any, rendering: Rendering) -> Any:
 def _rgb(colours: Any, profile: ColourSpace | None) -> Any:
     if colours.interpretation == "cmyk":
         profile = profile if isinstance(profile, bytes) else None
-        return to_srgb_by(colours, profile) if profile is not None else _plain_cmyk(_bytes(colours))
+        return to_srgb_by(colours, profile) if profile is not None else _plain_cmyk(_to_8_bits(colours))
     if colours.bands not in (1, 3):
         colours = colours[0:3] if colours.bands > 3 else colours[0]
     if profile is not None and not isinstance(profile, bytes):
         return as_srgb(colours, profile)
     is_16_bit = colours.format == "ushort"
     if profile is None:
-        return _bytes(colours).copy(interpretation="b-w" if colours.bands == 1 else "srgb")
+        return _to_8_bits(colours).copy(interpretation="b-w" if colours.bands == 1 else "srgb")
     if colours.bands == 1 and profile[16:20] == b"RGB ":
         colours = colours.bandjoin([colours, colours])
     names = ("grey16", "rgb16") if is_16_bit else ("b-w", "srgb")
@@ -107,7 +107,7 @@ def _plain_cmyk(inks: Any) -> Any:
     return ((light[0:3] * light[3]) / 255).rint().cast("uchar").copy(interpretation="srgb")
 
 
-def _bytes(image: Any) -> Any:
+def _to_8_bits(image: Any) -> Any:
     return (image >> 8).cast("uchar") if image.format == "ushort" else image.cast("uchar")
 
 
@@ -120,7 +120,7 @@ def _split(image: Any) -> tuple[Any, Any | None]:
     if alpha.format not in ("uchar", "ushort"):
         most = {"char": 127.0, "short": 32767.0, "uint": 2.0**32 - 1, "int": 2.0**31 - 1}.get(alpha.format, 1.0)
         alpha = (alpha * (255 / most)).rint().cast("uchar")
-    return image.extract_band(0, n=count).copy(interpretation=image.interpretation), _bytes(alpha)
+    return image.extract_band(0, n=count).copy(interpretation=image.interpretation), _to_8_bits(alpha)
 
 
 def upright_srgb(path: Path, kind: Format) -> Any:

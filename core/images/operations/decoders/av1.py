@@ -49,7 +49,7 @@ def _sequence_header(take: _Take) -> tuple[tuple[int, int], tuple[int, int] | No
     profile, _still, reduced = take(3), take(1), take(1)
     if reduced:
         take(5)
-    elif not _operating_points(take):
+    elif not _skip_operating_points(take):
         return (0, 0), None
     width_bits, height_bits = take(4) + 1, take(4) + 1
     size = (take(width_bits) + 1, take(height_bits) + 1)
@@ -57,7 +57,7 @@ def _sequence_header(take: _Take) -> tuple[tuple[int, int], tuple[int, int] | No
         take(7)
     take(3)
     if not reduced:
-        _tools(take)
+        _skip_tools(take)
     take(3)
     if take(1) and profile == 2:
         take(1)
@@ -67,7 +67,7 @@ def _sequence_header(take: _Take) -> tuple[tuple[int, int], tuple[int, int] | No
     return size, codes if described and not grey else None
 
 
-def _operating_points(take: _Take) -> bool:
+def _skip_operating_points(take: _Take) -> bool:
     """Skip the operating points; False if there is timing information, which only videos have."""
     if take(1):
         return False
@@ -81,7 +81,7 @@ def _operating_points(take: _Take) -> bool:
     return True
 
 
-def _tools(take: _Take) -> None:
+def _skip_tools(take: _Take) -> None:
     take(4)
     order_hint = take(1)
     if order_hint:

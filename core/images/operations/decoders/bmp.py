@@ -118,7 +118,7 @@ def _run_lengths(path: Path, head: _Header, table: list[bytes]) -> bytearray:
         count, value = data[at], data[at + 1]
         if count:
             step = max(1, head.bits // 8)
-            x = _put(out, (_pixels(data[at + 1 : at + 1 + step], head, table) * count)[: 3 * count], x, y, width)
+            x = _write_run(out, (_pixels(data[at + 1 : at + 1 + step], head, table) * count)[: 3 * count], x, y, width)
             at += 1 + step
             continue
         at += 2
@@ -131,7 +131,7 @@ def _run_lengths(path: Path, head: _Header, table: list[bytes]) -> bytearray:
             at += 2
         else:
             size = (value * head.bits + 7) // 8
-            x = _put(out, _pixels(data[at : at + size], head, table)[: 3 * value], x, y, width)
+            x = _write_run(out, _pixels(data[at : at + size], head, table)[: 3 * value], x, y, width)
             at += size + (size & 1)
     return out
 
@@ -144,7 +144,7 @@ def _pixels(run: bytes, head: _Header, table: list[bytes]) -> bytes:
     return b"".join(run[i : i + 3][::-1] for i in range(0, len(run), 3))
 
 
-def _put(out: bytearray, run: bytes, x: int, y: int, width: int) -> int:
+def _write_run(out: bytearray, run: bytes, x: int, y: int, width: int) -> int:
     visible = run[: 3 * max(0, width - x)]
     start = 3 * (y * width + x)
     out[start : start + len(visible)] = visible

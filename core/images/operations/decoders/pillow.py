@@ -38,9 +38,9 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
             if hasattr(file, "ico"):  # the largest, and of those the one with most colours, as in browsers
                 icons = file.ico
                 best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
-                picture = _plain(icons.frame(best))
+                picture = _in_known_mode(icons.frame(best))
             else:
-                picture = _plain(file)
+                picture = _in_known_mode(file)
             data, size, mode = picture.tobytes(), picture.size, picture.mode
             profile = file.info.get("icc_profile")
             dpi = file.info.get("dpi", (0, 0))
@@ -52,7 +52,7 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     bands, sample, space = _MODES[mode]
     image = pyvips.Image.new_from_memory(data, *size, bands, sample).copy(interpretation=space)
-    return _with(image, {"icc-profile-data": profile}, dpi)
+    return _tagged(image, {"icc-profile-data": profile}, dpi)
 
 
 def _icon(path: Path) -> io.BytesIO:
@@ -71,7 +71,7 @@ def _icon(path: Path) -> io.BytesIO:
     return io.BytesIO(data)
 
 
-def _plain(file: Any) -> Any:
+def _in_known_mode(file: Any) -> Any:
     if file.mode in _MODES:
         return file
     if file.mode == "LAB":
@@ -92,7 +92,7 @@ def _plain(file: Any) -> Any:
 
 def heic_size(path: Path) -> tuple[int, int]:
     """Return the upright width and height of the main image without decoding it. Raises Refused."""
-    with _opened(path) as file:
+    with _open_heif(path) as file:
         return file.size[0], file.size[1]
 
 
@@ -104,14 +104,14 @@ def load_heic(path: Path) -> Any:
 
 def heic_exif(path: Path) -> bytes | None:
     """Return EXIF of the main image without decoding it. Raises Refused."""
-    with _opened(path) as file:
+    with _open_heif(path) as file:
         found: bytes | None = file.info.get("exif")
         return found
 
 
 @functools.lru_cache(maxsize=1)
 def _decoded_heic(path: Path, _size: int, _changed_ns: int) -> Any:
-    with _opened(path) as file:
+    with _open_heif(path) as file:
         wide = "16" in file.mode
         bands = {"RGBA": 4, "RGBa": 4, "RGB": 3, "L": 1, "LA": 2, "I": 1}[file.mode.split(";")[0]]
         step = bands * (2 if wide else 1)
@@ -120,7 +120,7 @@ def _decoded_heic(path: Path, _size: int, _changed_ns: int) -> Any:
         image = rows.crop(0, 0, *file.size).copy(interpretation=spaces[bands >= 3])
         if file.mode.startswith("RGBa"):
             image = image.unpremultiply().rint().cast(image.format)
-        image = _with(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
+        image = _tagged(image, {"icc-profile-data": file.info.get("icc_profile"), "exif-data": file.info.get("exif")})
         image.remove("orientation")  # libheif has applied the container's rotation, which EXIF repeats
         return image
 
@@ -130,7 +130,7 @@ clear_cache = _decoded_heic.cache_clear
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_heif(path: Path) -> Iterator[Any]:
     try:
         import pillow_heif
     except ImportError as error:
@@ -143,7 +143,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise _refusal(error, "heic") from error
 
 
-def _with(image: Any, blobs: dict[str, bytes | None], dpi: tuple[float, float] = (0, 0)) -> Any:
+def _tagged(image: Any, blobs: dict[str, bytes | None], dpi: tuple[float, float] = (0, 0)) -> Any:
     image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4) if min(dpi) > 0 else image.copy()
     for name, blob in blobs.items():
         if blob:

@@ -165,8 +165,8 @@ def _regions(before: Path, after: Path, facts: ImageFacts, limits: ImageLimits) 
     if lost.max() < _VISIBLE_LOSS:
         return [detailed]
     changed = max_energy_window(lost, (facts.width_px, facts.height_px), width, height)
-    apart = abs(changed.left - detailed.left) > width // 2 or abs(changed.top - detailed.top) > height // 2
-    return [detailed, changed] if apart else [detailed]
+    is_elsewhere = abs(changed.left - detailed.left) > width // 2 or abs(changed.top - detailed.top) > height // 2
+    return [detailed, changed] if is_elsewhere else [detailed]
 
 
 def _same_region(path: Path, old: ImageFacts, new: ImageFacts, region: Region) -> Any:
