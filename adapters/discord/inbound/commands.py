@@ -28,24 +28,24 @@ TEXT_MAX = 100
 def localized(key: str, allowed: str = "") -> app_commands.locale_str:
     """A command text in every language, with the range `allowed` appended where there is room."""
 
-    def say(locale: str) -> str:
+    def render(locale: str) -> str:
         text = command_text(key, locale)
         whole = f"{text}: {allowed}" if allowed else text
         return whole if len(whole) <= TEXT_MAX else text
 
-    return _translated(say)
+    return _translated(render)
 
 
 def localized_model(model: ModelSpec) -> app_commands.locale_str:
-    def say(locale: str) -> str:
+    def render(locale: str) -> str:
         language = language_of(locale)
         return f"{model.id}: {model.name(language)}, {model.about(language)}"
 
-    return _translated(say)
+    return _translated(render)
 
 
-def _translated(say: Callable[[str], str]) -> app_commands.locale_str:
-    return app_commands.locale_str(say("en"), say=say)
+def _translated(render: Callable[[str], str]) -> app_commands.locale_str:
+    return app_commands.locale_str(render("en"), render=render)
 
 
 class CommandTranslator(app_commands.Translator):
@@ -62,9 +62,9 @@ class CommandTranslator(app_commands.Translator):
     ) -> str | None:
         language = language_of(locale.value)
         is_translated = language in LANGUAGES and (language != "en" or locale.value.startswith("en-"))
-        say = string.extras.get("say")
+        render = string.extras.get("render")
         # One text that is too long makes Discord refuse all commands.
-        return cut(say(locale.value), TEXT_MAX) if is_translated and say is not None else None
+        return cut(render(locale.value), TEXT_MAX) if is_translated and render is not None else None
 
 
 Option: TypeAlias = tuple[str, Any, app_commands.locale_str, Any]
@@ -89,8 +89,8 @@ def command(
     `options` default to the parameters of `work` after the answer. Discord's client checks ranges and choices too.
     """
     if options is None:
-        taken = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
-        options = [(one.name, one.annotation, localized(f"{key}_{one.name}"), one.default) for one in taken]
+        arguments = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
+        options = [(one.name, one.annotation, localized(f"{key}_{one.name}"), one.default) for one in arguments]
 
     async def callback(interaction: Interaction, **given: Any) -> None:
         given_values = {name: value for name, value in given.items() if value is not None}
@@ -106,7 +106,7 @@ def command(
     parameters += [inspect.Parameter(name, keyword, annotation=kind, default=d) for name, kind, _, d in options]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app_commands.choices(**choices)(callback)
-    app_commands.describe(**{name: given_values for name, _, given_values, _ in options})(callback)
+    app_commands.describe(**{name: text for name, _, text, _ in options})(callback)
     return app_commands.command(name=key.rpartition("_")[2], description=localized(key))(callback)
 
 

@@ -184,9 +184,9 @@ async def send_zip(response: web.StreamResponse, files: Sequence[tuple[Path, str
 def distinct(names: Sequence[str]) -> list[str]:
     """The names, with a number for repeated ones: `a.png`, `a (2).png`."""
     seen: dict[str, int] = {}
-    names_shown = []
+    numbered = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
         stem, dot, suffix = name.rpartition(".")
-        names_shown.append(name if seen[name] == 1 else f"{stem} ({seen[name]}){dot}{suffix}")
-    return names_shown
+        numbered.append(name if seen[name] == 1 else f"{stem} ({seen[name]}){dot}{suffix}")
+    return numbered
