@@ -4,6 +4,7 @@ REST only and from stored facts, so that any process can do it. A dead token or 
 tried again: each such response counts towards Discord's ban of 10,000 invalid requests in 10 minutes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +17,13 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ATTEMPTS, ApiClient, WebhookMessageId
 from adapters.discord.outbound.delivery_state import Address, DeliveryState, JobMessageStore, MessageState, SentMessage
 from adapters.discord.outbound.payload import Payload, Placement
-from core.domain.errors import DeliveryRefused
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
+
+ACK_CHECK_S = 0.8
+"""Less than the core waits for the first edit before it pays."""
 
 Route: TypeAlias = Callable[[Payload, int], Awaitable[Placement | None]]
 
@@ -43,7 +47,12 @@ class Messenger:
 
     async def edit(self, payload: Payload) -> None:
         """Edit the message in one attempt. Raises DeliveryRefused when there is nothing left to edit."""
-        await self._check_acknowledged()
+        if not self.address.acknowledged:
+            try:
+                async with asyncio.timeout(ACK_CHECK_S):
+                    await self._check_acknowledged()
+            except (DeliveryUnavailable, TimeoutError) as unknown:
+                raise DeliveryRefused(reason="gone") from unknown
         state = await self.state.read()
         if state.gone:
             raise DeliveryRefused(reason="gone")
@@ -88,15 +97,20 @@ class Messenger:
                 return done
         raise errors.to_delivery_error(refused) from refused
 
+    async def is_awaited(self) -> bool:
+        """Whether Discord surely shows the member a response; in doubt nothing is paid for."""
+        state = await self.state.read()
+        return self.address.acknowledged or state.message_id is not None or bool(state.heard)
+
     async def _check_acknowledged(self) -> None:
         """Raise DeliveryRefused for a job whose interaction was never acknowledged.
 
         Checked once, after a crash between writing the job's row and starting it. Once the token has expired it cannot
         be checked any more, and the job is shown.
         """
-        state = await self.state.read()
-        if self.address.acknowledged or state.message_id is not None or state.heard:
+        if await self.is_awaited():
             return
+        state = await self.state.read()
         token = None if state.heard is False else await self.token(state)
         if state.heard is None and token is not None:
             try:

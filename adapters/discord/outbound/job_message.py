@@ -6,7 +6,6 @@ limit is read from the interaction; what Discord refuses all the same is tried a
 
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -204,8 +203,9 @@ class DiscordReply:
     async def reachable(self, job: Job) -> bool:
         """Whether any route accepts a message without files."""
         try:
-            with suppress(DeliveryUnavailable):
-                await self._put(job, lambda _: cards.working(job, Progress("waiting"), self._address.locale))
+            await self._put(job, lambda _: cards.working(job, Progress("waiting"), self._address.locale))
         except DeliveryRefused:
             return False
+        except DeliveryUnavailable:
+            return await self._messenger(job).is_awaited()
         return True

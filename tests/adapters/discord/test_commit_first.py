@@ -13,7 +13,9 @@ from core.domain.errors import DeliveryRefused
 from core.domain.job import Job, JobState, Progress, ReplyAddress, UpscaleRequest
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import Bot, make, serving
-from tests.emulators.discord import DiscordEmulator, Upload
+from tests.adapters.discord.whole import whole_bot
+from tests.emulators.discord import DiscordEmulator, Fault, Upload
+from tests.emulators.discord.faults import Action
 from tests.emulators.discord.interactions import Invocation
 
 RED, GREEN = Upload("red.png", png(100, 50, "red")), Upload("green.png", png(120, 80, "green"))
@@ -165,3 +167,18 @@ async def test_a_request_that_took_too_long_to_acknowledge_is_dropped_and_not_sh
         await bot.core.progress(job.id, Progress("waiting"))
     assert not await bot.core.reply(job.id).reachable(job)
     assert started.followups == []
+
+
+@pytest.mark.parametrize("trouble", ["cloudflare", "reset"])
+async def test_nothing_is_paid_for_a_member_who_was_told_that_the_bot_did_not_respond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Action
+) -> None:
+    async with whole_bot(tmp_path, monkeypatch) as whole:
+        whole.discord.faults.append(Fault("/(callback|@original)", trouble, times=10**6))
+        started = await whole.discord.invoke("/upscale", {"image": RED})
+        job = await whole.ended(f"discord:{started.interaction.id}")
+        assert job.state is JobState.REFUSED
+        assert (whole.fal.submits, await whole.charges(), await whole.held()) == ([], {}, 0)
+        whole.discord.faults.clear()
+        await whole.settled()
+        assert whole.discord.messages() == []
