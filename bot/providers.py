@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from bot.settings import Settings, nanousd, secret
 from core.budgets.alerts import send_alerts, send_weekly_reports
 from core.budgets.limits_file import load
-from core.budgets.reconcile import Books
+from core.budgets.reconcile import Reconciler
 from core.budgets.service import Budgets
 from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, Window
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
@@ -162,14 +162,14 @@ def budget_maintenance(budget: Budgets, ctx: JobContext, state: AppState, s: Set
     if not ctx.upscaler.real_money:
         return (history,)
 
-    books = Books(ctx.store, budget.ledger, ctx.upscaler, state)
+    books = Reconciler(ctx.store, budget.ledger, ctx.upscaler, state)
 
     async def notify(place: AlertPlace, notice: Notice) -> None:
         await ctx.adapter(place.platform).notify(place.workspace_id, place.channel_id, notice)
 
     async def reconcile() -> None:
         if await state.claim("turns", "reconcile", ttl_s=_RECONCILE_INTERVAL_S / 2):
-            await books.look(ctx.metrics, ctx.operator)
+            await books.reconcile_new(ctx.metrics, ctx.operator)
 
     return (
         history,

@@ -45,11 +45,11 @@ async def reconcile(
 
     Lists every difference. Needs FAL_ADMIN_KEY. Exit code 1 if there is any.
     """
-    from core.budgets.reconcile import Books
+    from core.budgets.reconcile import Reconciler
 
     if app.settings.backend == "fal" and app.settings.fal_admin_key is None:
         raise CommandError("Set FAL_ADMIN_KEY (a key with ADMIN scope, https://fal.ai/dashboard/keys) first.")
-    books = Books(app.store, app.ledger, app.upscaler, app.state)
+    books = Reconciler(app.store, app.ledger, app.upscaler, app.state)
     done = await books.compare(app.clock.now() - days * _DAY_S, correct_all=fix)
     for day in done.days:
         out.print(f"{day.day}: ledger {usd(day.ledger_nanousd)}, fal {usd(day.provider_nanousd)}")

@@ -1,1 +1,1 @@
-"""A person's saved defaults, history, export and erasure."""
+"""Members' saved defaults, export and erasure, and the allowlist."""

@@ -1,6 +1,6 @@
-"""Whose guests the operator pays for: the lists in the settings, their own places, and what was admitted later.
+"""Who may spend the operator's money: the lists in the settings, the operator's own places, and admitted places.
 
-Another place is told kindly, nothing is stored of the request, and the operator is asked once.
+A request from another place is refused and not stored, and the operator is asked about the place once.
 """
 
 import dataclasses
@@ -29,8 +29,8 @@ from core.presentation.texts import operator_texts
 log = structlog.get_logger(__name__)
 
 _ASKED_FOR_S = 30 * 86_400.0
-_MOST_ASKED = 200
-"""Strangers can ask from any number of places; beyond these they are only answered."""
+_MAX_ASKED = 200
+"""Open questions to the operator; requests from further places are only refused."""
 
 _ASKS_AN_HOUR = 10
 
@@ -39,7 +39,7 @@ EVERYBODY = "*"
 
 @dataclass(frozen=True, slots=True)
 class AllowSettings:
-    """The operator's lists; an empty one means their own places. `open_to_all`: nobody's money is spent."""
+    """The operator's lists; an empty one means their own places. `open_to_all`: no real money is spent."""
 
     workspaces: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class AllowSettings:
 
 
 class AllowList:
-    """Who may spend the operator's money at all. Shared by all processes through the database."""
+    """Shared by all processes through the database."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class AllowList:
         self._asked = TypedState(state, "place_asked", KnownPlace, ttl_s=_ASKED_FOR_S)
 
     async def check(self, actor: Requester) -> None:
-        """Raises NotAdmitted, after asking the operator once for each place; PlatformBusy where it cannot be told."""
+        """Raises NotAdmitted, after asking the operator once per place; PlatformBusy if it is unknown at the moment."""
         if self._settings.open_to_all or actor.is_operator:
             return
         if actor.is_outsider and not self._settings.outsiders:
@@ -101,7 +101,7 @@ class AllowList:
         return not own.isdisjoint(self._settings.users)
 
     async def _is_admitted(self, place: Place) -> bool:
-        """By a verdict, or else because nothing is listed and the place is the operator's own. Raises PlatformBusy."""
+        """By the operator's decision, or as an own place if the list is empty. Raises PlatformBusy."""
         known = await self._decided.get(place.reference)
         if known is not None:
             return known.state == "admitted"
@@ -117,7 +117,7 @@ class AllowList:
         if known is not None:
             return known
         known = KnownPlace(place, "asked", actor.user_name, actor.user_name, self._clock.now())
-        if await self._asked.count() >= _MOST_ASKED:
+        if await self._asked.count() >= _MAX_ASKED:
             log.warning("place_not_noted", platform=place.platform, kind=place.kind)
             return known
         if place.kind == "workspace":
@@ -134,7 +134,7 @@ class AllowList:
         return actor.is_operator or (await self._facts(Place.of_person(actor))).is_own
 
     async def question_for(self, actor: Requester) -> KnownPlace | None:
-        """The place that the actor, who is the operator, uses the bot in and has not decided on; once for each."""
+        """The undecided place in which the operator uses the bot; None for others, and after the first call."""
         place = Place.of_workspace(actor)
         if self._settings.open_to_all or place is None or actor.brought_by_user:
             return None
@@ -146,13 +146,13 @@ class AllowList:
         return known if await self._state.claim("place_owner", place.reference, ttl_s=_ASKED_FOR_S) else None
 
     async def places(self, actor: Requester) -> Sequence[KnownPlace]:
-        """Those that wait for a verdict, then those that have one; newest first. Raises NotAllowed."""
+        """Undecided places, then decided ones, each newest first. Raises NotAllowed."""
         await self._check_operator(actor)
         groups = ((await self._asked.items()).values(), (await self._decided.items()).values())
         return [known for group in groups for known in sorted(group, key=lambda one: -one.at)]
 
     async def decide(self, actor: Requester, place: Place | str, verdict: Verdict) -> KnownPlace:
-        """Admit, refuse or forget a place, or the known one of this reference. Raises NotAllowed, JobNotFound."""
+        """Admit, refuse or forget a place, or the one with this reference. Raises NotAllowed, JobNotFound."""
         await self._check_operator(actor)
         reference = place if isinstance(place, str) else place.reference
         known = await self._asked.get(reference) or await self._decided.get(reference)

@@ -1,4 +1,4 @@
-"""What belongs to a member: what they saved, and the privacy rights to see and to erase what is stored."""
+"""Export and erasure of a member's data."""
 
 import asyncio
 import dataclasses
@@ -26,6 +26,7 @@ from core.jobs.steps import JobContext
 from core.ports import AppState, TypedState
 from core.presentation import Card
 from core.presentation.cards import moderation
+from core.storage.ledger.history import forget_member
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ _PURGE_WITHIN_S = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Somebody (without `user_id`: a whole workspace) asked to be forgotten at that time, and had jobs running."""
+    """A request at that time to erase a member, or without `user_id` a workspace, whose jobs were still running."""
 
     platform: str
     workspace_id: str
@@ -53,10 +54,7 @@ class Accounts(SavedSettings):
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
 
     async def set_place_presets(self, actor: Requester, text: str, channel_id: str = "") -> Card:
-        """What to tell after `replace_place_presets`, or, without a text, of what is set. Raises NotAllowed.
-
-        A change is kept in the history of changes.
-        """
+        """Replace a place's default values, or show them if `text` is empty. Raises NotAllowed."""
         check_moderator(actor)
         old, new = await self.replace_place_presets(actor, text, channel_id)
         if old != new:
@@ -65,7 +63,7 @@ class Accounts(SavedSettings):
         return moderation.place_presets(new, channel_id, actor.locale)
 
     async def export(self, actor: Requester) -> Path:
-        """A ZIP of everything stored about the member, which the caller deletes; one at a time. Raises StorageFull."""
+        """A ZIP of everything stored about the member; the caller deletes it. One at a time. Raises StorageFull."""
         self._exports = {name: path for name, path in self._exports.items() if path.exists()}
         if owner_key(actor) in self._exports:
             raise StorageFull(reason="export")
@@ -110,31 +108,31 @@ class Accounts(SavedSettings):
                         archive.write(image, f"images/{job.id}/{image.name}")
 
     async def erase(self, actor: Requester) -> int:
-        """Delete the member's jobs, images and defaults; money rows stay, anonymised. Returns the number of jobs."""
+        """Delete the member's jobs, images and defaults, and anonymise ledger rows. Returns the number of jobs."""
         asked = Purge(actor.platform, actor.workspace_id, actor.user_id, self._ctx.clock.now())
         await self._purges.put(owner_key(actor), asked)
-        erased, left = await self._carry_out(owner_key(actor), asked)
+        erased, running = await self._purge(owner_key(actor), asked)
         await self.forget_settings(owner_key(actor))
-        log.info("member_erased", jobs=erased, stopped=left)
-        return erased + left
+        log.info("member_erased", jobs=erased, stopped=running)
+        return erased + running
 
     async def forget_workspace(self, platform: str, workspace_id: str) -> None:
-        """The platform revoked our access: end its jobs quietly, and delete its pictures and everything set there."""
+        """After a workspace has removed the bot: cancel its jobs, delete its images and settings."""
         asked = Purge(platform, workspace_id, "", self._ctx.clock.now())
         await self._purges.put(f"{platform}:{workspace_id}", asked)
-        await self._carry_out(f"{platform}:{workspace_id}", asked)
+        await self._purge(f"{platform}:{workspace_id}", asked)
         await self.forget_place(platform, workspace_id)
         await self._money.limits.rules.forget_workspace(platform, workspace_id)
         log.info("workspace_forgotten", platform=platform)
 
     async def finish_purges(self) -> None:
-        """Erase what still ran when somebody, or a workspace, asked to be forgotten. To be called now and then."""
+        """Erase jobs that were still running at an erasure."""
         for key, purge in (await self._purges.items()).items():
-            await self._carry_out(key, purge)
+            await self._purge(key, purge)
 
-    async def _carry_out(self, key: str, purge: Purge) -> tuple[int, int]:
-        """Erase what is over and stop what runs; how many of each. Later jobs are left alone."""
-        erased = left = 0
+    async def _purge(self, key: str, purge: Purge) -> tuple[int, int]:
+        """Erase ended jobs and cancel running ones; the number of each. Later jobs are not affected."""
+        erased = running = 0
         who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
         async for job in self._jobs_of(who):
             if job.created_at > purge.at:
@@ -146,12 +144,12 @@ class Accounts(SavedSettings):
             if not job.cancel_requested_by:
                 await self._ctx.store.update(job.id, cancel_requested_by="erased")
             self._ctx.running.cancel_event(job.id).set()
-            left += 1
+            running += 1
         if purge.user_id:
-            await self._money.anonymise(who)
-        if not left:
+            await forget_member(self._money.ledger.database, who)
+        if not running:
             await self._purges.delete(key)
-        return erased, left
+        return erased, running
 
     async def _erase_job(self, job: Job, *, whole: bool) -> None:
         await self.erase_images(job)
@@ -162,7 +160,7 @@ class Accounts(SavedSettings):
             await self._ctx.store.remove(job.id)
 
     async def erase_images(self, job: Job) -> Job:
-        """Delete a job's pictures and caption here, and at the provider where it lets us."""
+        """Delete a job's images and caption, here and if possible at the provider."""
         await self._ctx.files.remove(job.id)
         self._ctx.running.disk.forget(job.id)
         if job.source.kind == "upload":
@@ -173,13 +171,13 @@ class Accounts(SavedSettings):
                 async with asyncio.timeout(10):
                     await self._ctx.provider(job).erase(job.remote.request_id)
             except Exception as error:
-                # It expires there by itself (the lifecycle was set at upload); what we keep is gone either way.
+                # It expires there (the lifecycle was set at the upload).
                 log.info("provider_erase_failed", job=job.id, kind=type(error).__name__)
-        wordless = dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
-        return await self._ctx.store.update(job.id, images_deleted=True, result=wordless)
+        without_caption = dataclasses.replace(job.result, caption="", link=None) if job.result is not None else None
+        return await self._ctx.store.update(job.id, images_deleted=True, result=without_caption)
 
     async def _jobs_of(self, who: Requester) -> AsyncIterator[Job]:
-        """The member's, newest first; or, without a user, a workspace's whose pictures are kept."""
+        """The member's jobs, newest first, or without a user the workspace's jobs that have images."""
         store, last_id, last_at = self._ctx.store, "", None
         while page := (
             await store.history(who, limit=_PAGE, before=last_at, before_id=last_id)
@@ -192,7 +190,7 @@ class Accounts(SavedSettings):
 
 
 def _job_record(job: Job) -> dict[str, Any]:
-    """A job as its owner is given it: no provider addresses, no tokens."""
+    """The job for an export: without provider URLs and tokens."""
     return {
         "reference": job.id,
         "state": job.state.value,

@@ -1,7 +1,7 @@
-"""What a member saves: default values and presets of their own. And the default values of a place.
+"""Members' default values and presets, and the default values of places.
 
-Which value wins: one given with the image, then the preset named there (theirs or everybody's), then the member's
-defaults, then the channel's, then the workspace's, then the model's own.
+Precedence: values given with the image, the preset named there, the member's defaults, the channel's, the workspace's,
+the model's.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from core.presentation.cards.account import OwnSettings, preset_deleted, preset_
 from core.presentation.texts.parameter_texts import values_text
 
 MAX_PRESETS = 20
-"""With everybody's they fit into one list of choices on Discord (25)."""
+"""Together with the built-in ones they fit into one list of choices on Discord (25)."""
 NAME_CHARS = 32
 EXAMPLE = "factor=4 creativity=0.2"
 _NAME = re.compile(r"[^\W\d_](?:[\w-]*[^\W_])?")
@@ -31,7 +31,7 @@ _DELETE = frozenset({"delete", "remove", "reset", "clear"})
 _SAVE = frozenset({"save", "set"})
 _WORDS = _CLEAR | _DELETE | _SAVE | {"on", "off", "yes", "no", "true", "false", "none", "own", "show"}
 _WORDS |= {"help", "usage", "quota", "history", "queue", "settings", "privacy"}
-"""Words of commands and values, beside those that `is_reserved` knows."""
+"""Words of commands and values that are no names, besides those that `is_reserved` knows."""
 
 Saved: TypeAlias = dict[str, Value | str]
 """Values by chat name; `preset` may be among them."""
@@ -57,7 +57,7 @@ class SavedSettings:
         return OwnSettings(await self.defaults(actor), await self._own_presets(actor))
 
     async def change_settings(self, actor: Requester, text: str) -> OwnSettings:
-        """Values, `save logo 4x`, `delete logo`, `reset`, nothing. Raises InvalidParameters, PresetRefused."""
+        """Values, `save logo 4x`, `delete logo`, `reset` or nothing. Raises InvalidParameters, PresetRefused."""
         verb, rest = split_name(text)
         verb = verb.lower()
         name, values = split_name(rest)
@@ -72,16 +72,16 @@ class SavedSettings:
         return await self.set_defaults(actor, rest if verb in _SAVE else text)
 
     async def set_defaults(self, actor: Requester, text: str, fields: Fields | None = None) -> OwnSettings:
-        """Replace them by what this says. A seed is never a default. Raises InvalidParameters."""
-        await _keep(self._defaults, owner_key(actor), await self._default_values(actor, text, fields or {}))
+        """Replace the defaults, without a seed. Raises InvalidParameters."""
+        await _put_or_delete(self._defaults, owner_key(actor), await self._default_values(actor, text, fields or {}))
         return await self.settings(actor)
 
     async def save_preset(self, actor: Requester, name: str, text: str, fields: Fields | None = None) -> OwnSettings:
-        """Keep these values under this name, in place of what had it. Raises PresetRefused, InvalidParameters."""
+        """Save or replace a preset. Raises PresetRefused, InvalidParameters."""
         name = self._checked(name)
         old: dict[str, Saved] = {}
 
-        def with_this(own: dict[str, Saved] | None) -> dict[str, Saved]:
+        def added(own: dict[str, Saved] | None) -> dict[str, Saved]:
             nonlocal old
             old = own or {}
             if name not in old and len(old) >= MAX_PRESETS:
@@ -89,19 +89,19 @@ class SavedSettings:
             asked = parse(text, fields or {}, self._models, presets={**PRESETS, **old})
             if asked.private is not None or asked.links:
                 raise PresetRefused(reason="not_kept", name="private" if asked.private is not None else "url")
-            values = _spelt_out(asked)
+            values = _expanded(asked)
             if not values:
                 raise InvalidParameters.of(name, "", "missing_value", EXAMPLE)
             return {**old, name: values}
 
-        await self._presets.change(owner_key(actor), with_this)
+        await self._presets.change(owner_key(actor), added)
         return dataclasses.replace(await self.settings(actor), note=preset_saved(name, old.get(name), actor.locale))
 
     async def delete_preset(self, actor: Requester, name: str) -> OwnSettings:
-        """Forget the values under this name. Raises PresetRefused where there are none."""
+        """Raises PresetRefused if there is none of this name."""
         name = clean_line(name).strip("\"'").lower()
 
-        def without_this(own: dict[str, Saved] | None) -> dict[str, Saved] | None:
+        def removed(own: dict[str, Saved] | None) -> dict[str, Saved] | None:
             own = own or {}
             if not name:
                 raise InvalidParameters.of("preset", "", "missing_value", ", ".join(own) or "–")
@@ -109,11 +109,11 @@ class SavedSettings:
                 raise PresetRefused(reason="unknown", name=displayed(name), names=tuple(own))
             return own or None
 
-        await self._presets.change(owner_key(actor), without_this)
+        await self._presets.change(owner_key(actor), removed)
         return dataclasses.replace(await self.settings(actor), note=preset_deleted(name, actor.locale))
 
     def _checked(self, name: str) -> str:
-        """The name as it is kept. Raises PresetRefused where it means something else, or could not be typed."""
+        """The normalised name. Raises PresetRefused if it has another meaning or cannot be typed."""
         name = clean_line(name, 2 * NAME_CHARS).lower()
         if name in PRESETS:
             raise PresetRefused(reason="preset", name=name)
@@ -126,18 +126,18 @@ class SavedSettings:
         return name
 
     async def for_request(self, actor: Requester) -> tuple[Saved, Presets]:
-        """What counts where nothing is said: the member's own, the channel's, the workspace's; and all presets."""
+        """The defaults of the member, channel and workspace, merged; and all presets."""
         owner, places = owner_key(actor), ("", actor.channel_id) if actor.workspace_id else ()
         of_places = [(self._place_presets, _place_key(actor, one)) for one in places]
         read = await get_many((self._defaults, owner), (self._presets, owner), *of_places)
         own, presets, *more = (one or {} for one in read)
         found: Saved = {name: value for values in more for name, value in values.items()}
-        if not own.keys().isdisjoint(("preset", "model")):  # they set several values; a place's must not change them
+        if not own.keys().isdisjoint(("preset", "model")):  # they imply further values
             found = {name: value for name, value in found.items() if name == "factor" and "model" not in own}
         return {**found, **own}, {**PRESETS, **presets}
 
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
-        """Replace those of the workspace or a channel (`off`: by none; no text: not at all); the old and the new ones.
+        """Replace the values of a workspace or channel; `off` removes them, no text keeps them. Returns old and new.
 
         Raises InvalidParameters.
         """
@@ -146,7 +146,7 @@ class SavedSettings:
         if not text.strip():
             return values_text(old), values_text(old)
         saved = await self._default_values(actor, "" if text.strip().lower() in ("off", "none") else text, {})
-        await _keep(self._place_presets, key, saved)
+        await _put_or_delete(self._place_presets, key, saved)
         return values_text(old), values_text(saved)
 
     async def _default_values(self, actor: Requester, text: str, fields: Fields) -> Saved:
@@ -154,17 +154,16 @@ class SavedSettings:
         if asked.preset and asked.preset in PRESETS:
             saved: Saved = {**asked.values, "preset": asked.preset}
         else:
-            saved = _spelt_out(asked)
+            saved = _expanded(asked)
         saved.pop("seed", None)
         return saved
 
     async def forget_settings(self, owner: str) -> None:
-        """Of one member, by `owner_key`."""
         await self._defaults.delete(owner)
         await self._presets.delete(owner)
 
     async def forget_place(self, platform: str, workspace_id: str) -> None:
-        """Of a place, and of its members where people are another's in every workspace."""
+        """Delete a workspace's values, and its members' where user ids belong to one workspace."""
         prefix = f"{platform}:{workspace_id}:"
         await self._place_presets.delete_below(prefix)
         if platform in TEAM_SCOPED:
@@ -180,12 +179,12 @@ def _place_key(actor: Requester, channel_id: str) -> str:
     return f"{actor.platform}:{actor.workspace_id}:{channel_id}"
 
 
-def _spelt_out(asked: Parsed) -> Saved:
-    """All values of the preset and beside it; a size takes the place of a factor, and the other way round."""
+def _expanded(asked: Parsed) -> Saved:
+    """The values of the preset and those beside it; a size replaces a factor, and the other way round."""
     sized = not asked.values.keys().isdisjoint(("factor", "to"))
     values = {name: value for name, value in asked.preset_values.items() if not (sized and name in ("factor", "to"))}
     return {**values, **asked.values}
 
 
-async def _keep(area: TypedState[Any], key: str, value: Mapping[str, object]) -> None:
+async def _put_or_delete(area: TypedState[Any], key: str, value: Mapping[str, object]) -> None:
     await (area.put(key, value) if value else area.delete(key))

@@ -1,5 +1,1 @@
-"""What people set and ask about money: limits and how they are written, alerts, prices, reports.
-
-Decides no spending; that is the ledger's (`core.storage.ledger`). `core.domain.limits` holds
-the data that all of it shares.
-"""
+"""Limits, alerts, prices, usage reports and reconciliation. The ledger (`core.storage.ledger`) decides spending."""

@@ -1,7 +1,7 @@
-"""What the channel that a workspace's moderators chose is told by itself: a budget that is half, four fifths or wholly
-used, once per window and level, and on Monday morning the week's report.
+"""Budget alerts at 50, 80 and 100 %, once per window and level, and the weekly report on Monday mornings.
 
-Whichever process looks first sends it; what could not be sent is tried again later.
+They go to the channel that a workspace's moderators chose. The first process to notice sends them; failures are
+retried.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 Notify = Callable[[AlertPlace, Notice], Awaitable[None]]
 
 _CLAIM_S = 300.0
-"""How long whoever sends something is left alone with it: after this it may have died."""
+"""How long a sender's claim is valid; after this it may have died."""
 
 _DAY_S = 86_400.0
 _REPORTED_S = 8 * _DAY_S
@@ -33,7 +33,7 @@ _NAMED = 3
 
 
 def watched(statuses: Iterable[LimitStatus], place: AlertPlace) -> list[LimitStatus]:
-    """The budgets that this place is told about: the workspace's own, the bot's where wanted, and sponsors'."""
+    """The budgets that this channel gets alerts for: the workspace's, sponsors', and the bot's if `everything`."""
     kinds = {ScopeKind.WORKSPACE, ScopeKind.EVERYTHING} if place.everything else {ScopeKind.WORKSPACE}
     return [
         status
@@ -45,7 +45,7 @@ def watched(statuses: Iterable[LimitStatus], place: AlertPlace) -> list[LimitSta
 
 
 def level_of(status: LimitStatus, smallest_job_nanousd: int) -> AlertLevel | None:
-    """The highest level reached. Wholly used: not even the smallest job fits, for budgets rarely come out even."""
+    """The highest level reached; 100 if not even the smallest job fits."""
     limit, used = status.limit, status.used
     smallest = smallest_job_nanousd if limit.measure is Measure.USD else 1
     if used + smallest > limit.amount:
@@ -55,7 +55,7 @@ def level_of(status: LimitStatus, smallest_job_nanousd: int) -> AlertLevel | Non
 
 
 def runs_out_at(status: LimitStatus, window: Span, now: float) -> float | None:
-    """When the limit is used up if use goes on as since its window began; None if it lasts until the window's end."""
+    """When the limit is used up at the average rate of its window; None if it lasts until the window's end."""
     if window.ends_at is None or status.used <= 0:
         return None
     elapsed = max(now - window.starts_at, 1.0)
@@ -64,7 +64,7 @@ def runs_out_at(status: LimitStatus, window: Span, now: float) -> float | None:
 
 
 def budget_key(status: LimitStatus, window: Span, place: AlertPlace) -> str:
-    """One name per budget, window and place, the same for every process."""
+    """The key of a budget, window and place, the same in every process."""
     limit = status.limit
     in_window = window.key if limit.source != "sponsor" else f"until{status.opens_at:.0f}"
     place_id = (place.platform, place.workspace_id, limit.scope.kind, limit.scope.id)
@@ -72,14 +72,20 @@ def budget_key(status: LimitStatus, window: Span, place: AlertPlace) -> str:
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:40]
 
 
-async def _once(
-    state: AppState, area: str, keys: Sequence[str], keep_s: float | None, notify: Notify, place: AlertPlace, it: Notice
+async def _send_once(
+    state: AppState,
+    area: str,
+    keys: Sequence[str],
+    keep_s: float | None,
+    notify: Notify,
+    place: AlertPlace,
+    notice: Notice,
 ) -> bool:
-    """Send it and remember all these keys, unless the last one is remembered, or somebody sends it just now."""
+    """Send the notice and store all keys, unless the last key is stored or another process is sending it."""
     if await state.get(area, keys[-1]) or not await state.claim(area, keys[-1], ttl_s=_CLAIM_S):
         return False
     try:
-        await notify(place, it)
+        await notify(place, notice)
     except Exception:
         log.exception("not_told", area=area, platform=place.platform)
         return False
@@ -89,7 +95,7 @@ async def _once(
 
 
 async def send_alerts(budgets: Budgets, state: AppState, notify: Notify) -> int:
-    """Tell what is due; how many were told."""
+    """Send the alerts that are due; returns their number."""
     sent = 0
     zone, smallest = budgets.zone, await budgets.prices.smallest()
     for place in await budgets.limits.rules.alert_places():
@@ -101,8 +107,8 @@ async def send_alerts(budgets: Budgets, state: AppState, notify: Notify) -> int:
             key = budget_key(status, window, place)
             lower = [f"{key}:{each}" for each in get_args(AlertLevel) if each <= level]
             keep_s = None if status.opens_at is None else max(_CLAIM_S, status.opens_at - now + _DAY_S)
-            told = limit_texts.alert_notice(Alert(place, level, status, runs_out_at(status, window, now)), now, zone)
-            sent += await _once(state, "alert", lower, keep_s, notify, place, told)
+            notice = limit_texts.alert_notice(Alert(place, level, status, runs_out_at(status, window, now)), now, zone)
+            sent += await _send_once(state, "alert", lower, keep_s, notify, place, notice)
     return sent
 
 
@@ -116,7 +122,7 @@ async def _budgets(budgets: Budgets, place: AlertPlace) -> Sequence[LimitStatus]
 
 
 async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify) -> int:
-    """Each workspace's report, but of a week without pictures; how many were sent. To be called about once an hour."""
+    """Send the weekly reports that are due, except for weeks without jobs; returns their number. Call hourly."""
     now = datetime.fromtimestamp(budgets.ledger.clock.now(), budgets.zone)
     if now.weekday() != 0 or now.hour < _REPORT_HOUR:
         return 0
@@ -130,7 +136,7 @@ async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify)
             continue
         members = [(row.label or row.key, row.charged_nanousd) for row in report.members[:_NAMED]]
         models = [(row.key, row.charged_nanousd) for row in report.models]
-        told = weekly_report(first, last, report.jobs, report.charged_nanousd, members, models, place.locale)
-        mine = f"{place.platform}:{place.workspace_id}:{last}"
-        sent += await _once(state, "weekly_report", [mine], _REPORTED_S, notify, place, told)
+        notice = weekly_report(first, last, report.jobs, report.charged_nanousd, members, models, place.locale)
+        key = f"{place.platform}:{place.workspace_id}:{last}"
+        sent += await _send_once(state, "weekly_report", [key], _REPORTED_S, notify, place, notice)
     return sent

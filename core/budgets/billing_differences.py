@@ -1,7 +1,4 @@
-"""Compares what our ledger charged with what the provider says it billed. Pure; reads and changes nothing.
-
-A difference is never hidden by rounding: any amount that is not the same to the nano-dollar is listed.
-"""
+"""Compares the ledger's charges with the provider's billing events, to the nano-dollar. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +8,7 @@ from typing import Literal
 from core.ports import BillingEvent
 
 BILLING_DELAY_S = 3600.0
-"""fal's billing events appear some time after a request; a request younger than this is not missed yet."""
+"""fal's billing events appear some time after a request; a younger request is not expected in them."""
 
 Kind = Literal["amount", "not_charged", "not_billed", "unknown_request"]
 
@@ -30,12 +27,12 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference. `ours_nanousd` is None where no job of ours is known, `theirs_nanousd` where nothing was billed.
+    """`ours_nanousd` is None without a job of ours, `theirs_nanousd` without a billing event.
 
-    - `amount`: both know of it, with different amounts.
-    - `not_charged`: billed, but our ledger took nothing.
-    - `not_billed`: our ledger took something, and nothing was billed.
-    - `unknown_request`: billed, but no job of ours is known (erased since, or made by another program with this key).
+    - `amount`: charged and billed, with different amounts.
+    - `not_charged`: billed, but not charged.
+    - `not_billed`: charged, but not billed.
+    - `unknown_request`: billed, but without a job of ours (erased, or sent by another program with this key).
     """
 
     kind: Kind
@@ -58,7 +55,7 @@ class Comparison:
 
 
 def compare(charges: Iterable[Charge], events: Iterable[BillingEvent], *, now: float) -> Comparison:
-    """Every difference between the two sides. Several events of one request count together."""
+    """The events of one request are added up."""
     ours = {charge.request_id: charge for charge in charges}
     theirs = _summed(events)
     unknown = [

@@ -1,4 +1,4 @@
-"""What still fits: the largest factor that the limits leave room for. Pure."""
+"""Checks amounts against limits, and computes the largest factor that still fits. Pure."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _FOREVER = float("inf")
 
 
 def needed(limit: Limit, amount_nanousd: int, megapixels: int) -> int:
-    """What a job asks of this limit, in the limit's own unit."""
+    """The amount that a job needs of this limit, in the limit's unit."""
     match limit.measure:
         case Measure.USD:
             return amount_nanousd
@@ -27,15 +27,15 @@ def failing(statuses: Iterable[LimitStatus], amount_nanousd: int, megapixels: in
 
 
 def reached(failed: Iterable[LimitStatus], amount_nanousd: int, megapixels: int) -> LimitReached:
-    """By the limit that opens last: until then the job cannot run, whatever the others say. Ties: the least left."""
+    """The error for the limit that reopens last, since the job cannot run before; on a tie, the one with least left."""
     worst = max(failed, key=lambda s: (_FOREVER if s.opens_at is None else s.opens_at, -s.left))
     return LimitReached(status=worst, needed=needed(worst.limit, amount_nanousd, megapixels))
 
 
 def refusal(asked: Quote, statuses: Sequence[LimitStatus]) -> LimitReached | None:
-    """What a hold for this quote would be refused with, as far as these limits tell; it is the hold that decides.
+    """The error with which a hold for this quote would probably be refused; the hold itself decides.
 
-    A sponsor's budget refuses nobody: what it cannot pay is asked of the member's own limits. Jobs at once only wait.
+    A sponsor's budget never refuses, since the member's own limits pay the rest; limits on running jobs only delay.
     """
     failed = [
         status
@@ -48,7 +48,7 @@ def refusal(asked: Quote, statuses: Sequence[LimitStatus]) -> LimitReached | Non
 
 
 def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) -> int | None:
-    """Whole megapixels that every limit of money, megapixels and jobs still allows; None without such a limit."""
+    """Whole megapixels that all limits on money, megapixels and jobs still allow; None without such a limit."""
     room: list[int] = []
     for status in statuses:
         if status.limit.measure is Measure.USD and unit_price_nanousd > 0:
@@ -61,7 +61,7 @@ def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) ->
 
 
 def with_offer(error: LimitReached, statuses: Iterable[LimitStatus], asked: Quote) -> LimitReached:
-    """The same refusal with the largest factor that all of these limits would let through now, if there is one."""
+    """The same error with the largest factor that these limits allow now, if there is one."""
     room = megapixels_left(statuses, asked.unit_price_nanousd)
     if room is None or room < 1:
         return error

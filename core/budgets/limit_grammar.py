@@ -1,7 +1,6 @@
-"""`quota set …` as people type it, to a scope, a measure, a window and an amount. One reader for every platform. Pure.
+"""Parses `quota set …` into scope, measure, window and amount, for every platform. Pure.
 
-Words come in any order. What a platform writes people, channels and roles as is told by `Dialect.mention`; rights and
-the sense of a limit are judged by the budget, not here.
+Words may come in any order. `Dialect.mention` parses the platform's mentions. Permissions are checked elsewhere.
 """
 
 import re
@@ -28,7 +27,7 @@ _MEASURES = {
 _FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default", "with", "model"})
 _MAX_AMOUNT_CHARS = 40
 MAX_AMOUNT = 10**9
-"""Dollars, megapixels or jobs: far above any use, far below what 64 bits of nano-dollars hold."""
+"""Dollars, megapixels or jobs; in nano-dollars it fits into 64 bits."""
 _SUM = r"(\d{1,9}(?:[.,]\d{1,9}){0,3})"
 _DOLLARS = re.compile(rf"\$\s?{_SUM}|(?<![\d.,]){_SUM}\s?(?:\$|usd\b)", re.IGNORECASE)
 _DAYS = re.compile(r"\b(\d{1,3})\s?(?:d|day|days)\b", re.IGNORECASE)
@@ -38,7 +37,7 @@ _NUMBER = re.compile(r"(\$?)([0-9]{1,9}(?:[.,][0-9]{1,4})?)(\$|usd|mp)?")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one platform names scopes. `default` None: a scope must be said; `examples` is told when it is not."""
+    """How one platform names scopes. Without a `default`, a missing scope is an error that shows `examples`."""
 
     scopes: Mapping[str, ScopeKind]
     examples: str
@@ -47,7 +46,7 @@ class Dialect:
 
 
 def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> WantedLimit:
-    """What this asks for; left out, the window is a day and the measure dollars. Raises InvalidParameters."""
+    """The defaults are a day and dollars. Raises InvalidParameters."""
     reader = _Reader(dialect)
     for word in clean(text, _MAX_CHARS).split()[:_MAX_WORDS]:
         reader.take(word)
@@ -55,7 +54,7 @@ def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> WantedLim
 
 
 def extra_words(text: str, dialect: Dialect) -> tuple[str, int, Window]:
-    """`@member $2 today`: whose extra, how many nano-dollars, until which window ends. Raises InvalidParameters."""
+    """Parse `@member $2 today` into user id, nano-dollars and window. Raises InvalidParameters."""
     found = limit_words(text, dialect, needs_amount=True)
     if found.scope is not ScopeKind.USER or not found.scope_id:
         raise InvalidParameters.of("member", "", "missing_value", "@member $2 today")
@@ -65,27 +64,27 @@ def extra_words(text: str, dialect: Dialect) -> tuple[str, int, Window]:
 
 
 def sponsor_words(text: str) -> tuple[int | None, int | None]:
-    """`$20 7 days`: how many nano-dollars, for how many days; None for what is not said. Raises InvalidParameters."""
+    """Parse `$20 7 days` into nano-dollars and days, None for what is missing. Raises InvalidParameters."""
     cut = clean(text, _MAX_CHARS)
     dollars, days = _DOLLARS.search(cut), _DAYS.search(cut)
     amount = amount_of(dollars[1] or dollars[2], Measure.USD) if dollars else None
     return amount, int(days[1]) if days else None
 
 
-def amount_of(said: str | float | Decimal, measure: Measure) -> int:
-    """`5`, `$2.50`, `2,5` in the measure's unit, nano-dollars for money. The one reader of amounts.
+def amount_of(typed: str | float | Decimal, measure: Measure) -> int:
+    """Parse `5`, `$2.50` or `2,5` into the measure's unit, nano-dollars for money.
 
-    Raises InvalidParameters for what is no number, negative, above a billion, broken where only whole ones count, or
-    typed so that it may be a thousand or one (`1,000`).
+    Raises InvalidParameters for an amount that is not a number, negative, above a billion, ambiguous (`1,000`), or a
+    fraction where only whole numbers count.
     """
-    text = str(said).strip().removeprefix("$").replace(",", ".")
+    text = str(typed).strip().removeprefix("$").replace(",", ".")
     money = measure is Measure.USD
-    wrong = InvalidParameters.of("amount", str(said), "range", "5, 2.50 …" if money else "1, 2, 3 …")
+    wrong = InvalidParameters.of("amount", str(typed), "range", "5, 2.50 …" if money else "1, 2, 3 …")
     try:
         number = Decimal(text) if len(text) <= _MAX_AMOUNT_CHARS else Decimal("NaN")
     except InvalidOperation:
         raise wrong from None
-    unclear = isinstance(said, str) and may_mean_thousands(said.strip().removeprefix("$"))
+    unclear = isinstance(typed, str) and may_mean_thousands(typed.strip().removeprefix("$"))
     if unclear or not number.is_finite() or not 0 <= number <= MAX_AMOUNT:
         raise wrong
     scaled = number * (NANOUSD_PER_USD if measure is Measure.USD else 1)

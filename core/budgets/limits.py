@@ -1,4 +1,4 @@
-"""Limits, pauses, extras, sponsors, alert channels: who may change them, and what makes no sense."""
+"""Changes of limits, pauses, extras, sponsors and alert channels: permissions and validation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from core.storage.ledger.rule_store import SqlRules
 log = structlog.get_logger(__name__)
 
 _MAX_AMOUNT = 10**18
-"""A thousand million dollars in nano-dollars; far more megapixels or jobs than there are."""
+"""A billion dollars in nano-dollars, or so many megapixels or jobs."""
 
-MOST_KEPT = 200
-"""Limits, extras or sponsors of one place: each change reads all rules again and shows the use of each."""
+MAX_RULES = 200
+"""Limits, extras or sponsors of one workspace: each change reads all rules and shows the use of each."""
 
 _MODERATED = frozenset(
     {limits.ScopeKind.WORKSPACE, limits.ScopeKind.CHANNEL, limits.ScopeKind.ROLE, limits.ScopeKind.USER}
@@ -40,10 +40,9 @@ _ADDRESSES = {
 
 
 class Limits:
-    """Changes of rules by moderators (their own workspace) and the operator. Every change is kept with who and when."""
+    """Moderators change their workspace, the operator everything. A change is stored with its author and time."""
 
     def __init__(self, ledger: SqlLedger, allowlist: AllowList | None = None) -> None:
-        """`allowlist` knows which member is the operator."""
         self.ledger = ledger
         self.rules = SqlRules(ledger)
         self._allowlist = allowlist
@@ -53,7 +52,7 @@ class Limits:
         return self.ledger.settings.zone
 
     async def applying(self, actor: Requester) -> Sequence[limits.LimitStatus]:
-        """Every limit for the actor here. Raises NotAdmitted where the money is not theirs to spend; PlatformBusy."""
+        """The limits that apply to the actor here. Raises NotAdmitted, PlatformBusy."""
         await self._check_admitted(actor)
         return await self.ledger.statuses(actor)
 
@@ -62,7 +61,7 @@ class Limits:
             await self._allowlist.check(actor)
 
     async def set_limit(self, actor: Requester, wanted: limits.WantedLimit) -> Sequence[limits.LimitStatus]:
-        """Set or (None) clear a limit of the own workspace; returns the workspace's limits with their use."""
+        """Set or (None) clear a limit; returns the workspace's limits with their use."""
         scope = wanted.scope
         check_moderator(actor)
         await self._check_admitted(actor)
@@ -84,10 +83,10 @@ class Limits:
         return await self.workspace_limits(actor)
 
     async def workspace_limits(self, actor: Requester) -> Sequence[limits.LimitStatus]:
-        """The operator's limits for this place and everything its moderators have set. For moderators, if admitted."""
+        """For moderators: the operator's limits for this workspace, and all that its moderators have set."""
         check_moderator(actor)
         await self._check_admitted(actor)
-        if actor.is_operator and not actor.workspace_id:  # what applies here, then what is set for other places
+        if actor.is_operator and not actor.workspace_id:  # those that apply here first
             found = {_slot(status): status for status in await self.ledger.statuses(actor)}
             for rule in await self.rules.operator_limits():
                 status = await self._status_of(rule)
@@ -99,16 +98,16 @@ class Limits:
         return own + [await self._status_of(rule) for rule in rules if rule.kind is not limits.ScopeKind.WORKSPACE]
 
     async def _status_of(self, rule: limits.Rule) -> limits.LimitStatus:
-        """The use of a limit that names somebody; a default for everybody has none of its own."""
-        await asyncio.sleep(0)  # of very many, one in each turn of the event loop
+        """The use of a limit for one user or channel; a default for all has none of its own."""
+        await asyncio.sleep(0)  # there may be many: one in each iteration of the event loop
         user = rule.id if rule.kind is limits.ScopeKind.USER else ""
         channel = rule.id if rule.kind is limits.ScopeKind.CHANNEL else ""
         if user or channel:
             who = Requester(rule.platform, user, workspace_id=rule.workspace_id, channel_id=channel)
             for status in await self.ledger.statuses(who):
                 limit = status.limit
-                theirs = (limit.source, limit.measure, limit.window, limit.model, limit.scope.kind, limit.scope.id)
-                if theirs == (rule.source, rule.measure, rule.window, rule.model, rule.kind, rule.id):
+                identity = (limit.source, limit.measure, limit.window, limit.model, limit.scope.kind, limit.scope.id)
+                if identity == (rule.source, rule.measure, rule.window, rule.model, rule.kind, rule.id):
                     return status
         scope = limits.Scope(rule.kind, rule.platform, rule.workspace_id, rule.id)
         ends_at = limits.span(rule.window, self.ledger.clock.now(), self.zone).ends_at
@@ -119,11 +118,11 @@ class Limits:
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
-        told = moderation.limit_changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
-        return Card("done", paragraphs=tuple(told))
+        lines = moderation.limit_changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+        return Card("done", paragraphs=tuple(lines))
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: limits.Window) -> Card:
-        """More money for a member until this window ends. Raises NotAllowed, InvalidParameters."""
+        """Give a member more money until this window ends. Raises NotAllowed, InvalidParameters."""
         check_moderator(actor)
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
@@ -140,14 +139,14 @@ class Limits:
         return moderation.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[limits.LimitChange]:
-        """Who changed what and when in the own workspace, newest first; the operator outside one sees every place's."""
+        """Changes in the workspace, newest first; for the operator outside of one, everywhere."""
         check_moderator(actor)
         everywhere = actor.is_operator and not actor.workspace_id
         where = ("", "") if everywhere else (actor.platform, actor.workspace_id)
         return await self.rules.history(*where, limit=limit)
 
     async def pause(self, actor: Requester, paused: bool) -> Card:
-        """A moderator pauses or resumes the own workspace, the operator everything (and resumes this workspace)."""
+        """A moderator pauses or resumes the workspace, the operator everything (and resumes this workspace)."""
         check_moderator(actor)
         if not actor.is_operator:
             await self.rules.set_pause(actor, actor.platform, actor.workspace_id, paused=paused)
@@ -161,7 +160,7 @@ class Limits:
     async def sponsor(
         self, actor: Requester, channel_id: str, amount_nanousd: int | None, days: int = limits.SPONSOR_DAYS
     ) -> Card:
-        """Pay for a channel for 1 to 366 days; None ends it. Raises NotAllowed, InvalidParameters."""
+        """Give a channel its own budget for 1 to 366 days; None ends it. Raises NotAllowed, InvalidParameters."""
         check_moderator(actor)
         if not actor.workspace_id or not channel_id:
             raise InvalidParameters.of("channel", channel_id, "missing_value", "a channel")
@@ -174,7 +173,7 @@ class Limits:
         return moderation.sponsored(channel_id, amount_nanousd, ends_at, actor.locale)
 
     async def set_alert_channel(self, actor: Requester, channel_id: str | None) -> Card:
-        """Where alerts of the own workspace go; chosen by the operator, those of the whole bot go there as well."""
+        """Send the workspace's alerts there; if the operator chooses it, also those of the whole bot."""
         check_moderator(actor)
         if not actor.workspace_id:
             raise NotAllowed(needs="moderator")
@@ -194,13 +193,12 @@ def _own_id(actor: Requester, scope: limits.ScopeKind, scope_id: str) -> str:
 
 
 def _check(rule: limits.Rule) -> None:
-    """Raise InvalidParameters for a limit that means nothing."""
     if unknown := [name for name in rule.model.split(",") if name and ALL.find(name) is None]:
         raise InvalidParameters.of("model", unknown[0], "type", ", ".join(ALL.ids))
     if (rule.measure is limits.Measure.RUNNING) != (rule.window is limits.Window.NOW):
         raise InvalidParameters.of("window", rule.window, "range", "hour, day, week, month, total")
     if rule.amount is not None:
-        # With no slot at all, jobs would wait for ever; a pause is the way to say so.
+        # With 0 slots, jobs would wait for ever; a pause is the way to stop them.
         _check_amount(rule.amount, 1 if rule.measure is limits.Measure.RUNNING else 0)
 
 
@@ -210,8 +208,8 @@ def _check_amount(amount: int, least: int) -> None:
 
 
 def _check_room(name: str, kept: int) -> None:
-    if kept >= MOST_KEPT:
-        raise InvalidParameters.of(name, str(kept), "too_many", str(MOST_KEPT))
+    if kept >= MAX_RULES:
+        raise InvalidParameters.of(name, str(kept), "too_many", str(MAX_RULES))
 
 
 def _slot(status: limits.LimitStatus) -> tuple[limits.Scope, limits.Measure, limits.Window, str, str]:
@@ -220,8 +218,8 @@ def _slot(status: limits.LimitStatus) -> tuple[limits.Scope, limits.Measure, lim
 
 
 def _operators_place(actor: Requester, scope: limits.ScopeKind, address: str) -> tuple[str, str, str]:
-    """Platform, workspace and id of an address: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel or role
-    in it), `discord:42`, `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
+    """Split an address into platform, workspace and id: `discord`, `slack:T1` (a workspace), `slack:T1:C1` (a channel
+    or role), `discord:42` or `slack:T1:U1` (a user); empty for all of the kind. Raises InvalidParameters.
     """
     platform, workspace_id, own_id = (*address.split(":", 2), "", "")[:3]
     platform = platform.lower()

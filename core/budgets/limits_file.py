@@ -1,7 +1,4 @@
-"""Reads the operator's limits file (TOML) into rules, and says in plain words what is wrong with it.
-
-The file is a list of `[[limit]]` tables; `docs/limits.md` and `limits.example.toml` explain it to people.
-"""
+"""Parses the operator's limits file: TOML with a list of `[[limit]]` tables, described in `docs/limits.md`."""
 
 import difflib
 import tomllib
@@ -29,7 +26,7 @@ _AMOUNTS: dict[str, tuple[Measure, Window]] = {"running": (Measure.RUNNING, Wind
 
 
 class LimitsFileError(NotUsable):
-    """The file cannot be used; `problems` are plain sentences, all of them at once."""
+    """`problems` are sentences for the operator, one for each mistake."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -37,7 +34,7 @@ class LimitsFileError(NotUsable):
 
 
 def load(path: Path) -> tuple[Rule, ...]:
-    """The rules of this file. Raises LimitsFileError with every mistake in it."""
+    """Raises LimitsFileError with every mistake in the file."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_FILE_BYTES + 1)
@@ -52,7 +49,6 @@ def load(path: Path) -> tuple[Rule, ...]:
 
 
 def parse(text: str) -> tuple[Rule, ...]:
-    """The rules of this TOML text. Raises LimitsFileError."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -76,7 +72,7 @@ def parse(text: str) -> tuple[Rule, ...]:
 
 
 class _Table:
-    """One `[[limit]]` table; it may hold several amounts. Collects its problems."""
+    """One `[[limit]]` table, which may hold several amounts."""
 
     def __init__(self, number: int, table: Mapping[str, Any]) -> None:
         self.problems: list[str] = []
@@ -86,7 +82,7 @@ class _Table:
         self._where = f"Limit {number}" + (f" (“{name}”)" if isinstance(name, str) else "")
 
     def rules(self, seen: dict[tuple[object, ...], int]) -> list[Rule]:
-        """What it says, as far as it is right; `seen` are the tables that set each limit first."""
+        """The valid rules; `seen` maps a limit to the number of the first table that sets it."""
         self._refuse_unknown()
         kind = self._scope()
         platform, workspace, own_id = (self._text(key) for key in ("platform", "workspace", "id"))
@@ -113,63 +109,63 @@ class _Table:
                 )
         return rules
 
-    def _wrong(self, what: str) -> None:
+    def _add_problem(self, what: str) -> None:
         self.problems.append(f"{self._where}: {what}")
 
     def _refuse_unknown(self) -> None:
         known = [*_SELECTORS, *_AMOUNTS]
         for key in (key for key in self._table if key not in known):
             near = difflib.get_close_matches(key, known, n=1)
-            self._wrong(f"“{key}” is not known." + (f" Did you mean “{near[0]}”?" if near else ""))
+            self._add_problem(f"“{key}” is not known." + (f" Did you mean “{near[0]}”?" if near else ""))
 
     def _scope(self) -> ScopeKind | None:
         value = self._table.get("scope")
         if isinstance(value, str) and value in set(ScopeKind):
             return ScopeKind(value)
-        said = f"scope cannot be “{value}”" if "scope" in self._table else "scope is missing"
-        self._wrong(f"{said}; it must be one of {', '.join(ScopeKind)}.")
+        problem = f"scope cannot be “{value}”" if "scope" in self._table else "scope is missing"
+        self._add_problem(f"{problem}; it must be one of {', '.join(ScopeKind)}.")
         return None
 
     def _text(self, key: str) -> str:
         value = self._table.get(key, "")
         if isinstance(value, str):
             return value
-        # A Discord id written as a number is surely meant as one.
+        # A Discord id without quotes is a TOML integer.
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        self._wrong(f"{key} must be a text in quotes.")
+        self._add_problem(f"{key} must be a text in quotes.")
         return ""
 
     def _model(self) -> str:
-        """One model, or several by commas; empty for all."""
+        """Model ids, sorted and joined by commas; empty for all."""
         named = [name.strip().lower() for name in self._text("model").split(",") if name.strip()]
         for name in named:
             if ALL.find(name) is None:
-                self._wrong(f"there is no model “{name}”; there is {', '.join(ALL.ids)}.")
+                self._add_problem(f"there is no model “{name}”; there is {', '.join(ALL.ids)}.")
         return ",".join(sorted(named))
 
     def _check_selectors(self, kind: ScopeKind, platform: str, workspace: str, own_id: str) -> None:
         if own_id and kind is ScopeKind.EVERYTHING:
-            self._wrong("the scope “everything” has no id.")
+            self._add_problem("the scope “everything” has no id.")
         if (own_id or workspace) and not platform and kind is not ScopeKind.PLATFORM:
-            self._wrong("an id or a workspace needs its platform, for example platform = “discord”.")
+            self._add_problem("an id or a workspace needs its platform, for example platform = “discord”.")
         if workspace and kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE):
-            self._wrong(f"the scope “{kind}” takes no workspace; name a workspace by its id.")
+            self._add_problem(f"the scope “{kind}” takes no workspace; name a workspace by its id.")
         if kind is ScopeKind.PLATFORM and platform and own_id.lower() not in ("", platform):
-            self._wrong("“platform” and “id” name two platforms.")
+            self._add_problem("“platform” and “id” name two platforms.")
         if kind is ScopeKind.USER and own_id and platform in TEAM_SCOPED and not workspace:
-            self._wrong(f"the id of a {platform} user needs its workspace too.")
+            self._add_problem(f"the id of a {platform} user needs its workspace too.")
 
     def _counts(self, kind: ScopeKind, own_id: str) -> Literal["each", "shared"]:
         counts = self._table.get("counts")
         if kind is not ScopeKind.ROLE:
             if counts is not None:
-                self._wrong("“counts” belongs to roles only.")
+                self._add_problem("“counts” belongs to roles only.")
             return "each"
         if not own_id:
-            self._wrong("a role needs its id.")
+            self._add_problem("a role needs its id.")
         if counts not in ("each", "shared"):
-            self._wrong(
+            self._add_problem(
                 "a role must say counts = “each” (every member has this much) "
                 "or counts = “shared” (all members together)."
             )
@@ -183,8 +179,8 @@ class _Table:
             amount = amount_of("" if isinstance(value, bool) else value, measure)
         except InvalidParameters:
             number = "number" if measure is Measure.USD else "whole number"
-            self._wrong(f"{key} must be a {number} from 0 to {MAX_AMOUNT}, or “none” for no limit.")
+            self._add_problem(f"{key} must be a {number} from 0 to {MAX_AMOUNT}, or “none” for no limit.")
             return None
         if measure is Measure.RUNNING and amount < 1:
-            self._wrong("running must be at least 1; with 0 every job would wait for ever.")
+            self._add_problem("running must be at least 1; with 0 every job would wait for ever.")
         return amount

@@ -1,7 +1,7 @@
-"""The two books side by side: everything that the provider billed in a time with everything that we charged for.
+"""Reconciles the ledger with the provider's billing events.
 
-The comparison itself is `core.budgets.billing_differences`; this asks the provider, adds up days, and corrects charges
-by entries of their own. Unasked it corrects only a charge on an estimate, by a bill that can be right.
+`core.budgets.billing_differences` compares; this module reads both sides, adds up days, and corrects charges by entries
+of their own. Without `correct_all` it corrects only charges of an estimate, and only by a plausible bill.
 """
 
 import dataclasses
@@ -25,30 +25,29 @@ from core.storage.ledger import SqlLedger
 
 log = structlog.get_logger(__name__)
 
-
 _OVERLAP_S = 8 * 3600.0
-"""A bill may be named as late as fal may hold a request back, and a little more."""
+"""Longer than fal may queue a request: its billing event may appear that late."""
 
-_FIRST_S, _LONGEST_S = 7 * 86_400.0, 89 * 86_400.0
+_FIRST_PERIOD_S, _MAX_PERIOD_S = 7 * 86_400.0, 89 * 86_400.0
 _TOLD_S = 100 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class ErasedRequest:
-    """One whose job its owner has erased: its money still meets its bill. `at` is when it was sent (unix seconds)."""
+    """A request whose job was erased; it is still reconciled. `at` is when it was sent (unix seconds)."""
 
     request_id: str
     at: float
 
 
 def erased_requests(state: AppState) -> TypedState[ErasedRequest]:
-    """By job id, until no bill can come any more: fal lists billing events of the last 90 days."""
+    """By job id, for longer than fal lists billing events (90 days)."""
     return TypedState(state, "erased_requests", ErasedRequest, ttl_s=_TOLD_S)
 
 
 @dataclass(frozen=True, slots=True)
 class DayBalance:
-    """One day in both books. Days are of the quota time zone, by the instant of the job's hold."""
+    """One day on both sides, in the quota time zone, by the time of the job's hold."""
 
     day: str
     jobs: int
@@ -58,10 +57,9 @@ class DayBalance:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """The comparison of a time; `days` stand as they are after corrections, `found` as it was before.
+    """`days` are after the corrections, `found` is before them; `corrected` are the ids of corrected jobs.
 
-    `corrected` names the jobs whose charge was put right. `answered` False: the provider gave no events at all (no
-    admin key).
+    `answered` False: the provider returned no events at all (no admin key).
     """
 
     days: tuple[DayBalance, ...]
@@ -70,7 +68,7 @@ class Reconciliation:
     answered: bool = True
 
 
-class Books:
+class Reconciler:
     def __init__(self, store: SqlJobStore, ledger: SqlLedger, upscaler: Upscaler, state: AppState) -> None:
         self._store = store
         self._ledger = ledger
@@ -80,7 +78,7 @@ class Books:
         self._erased = erased_requests(state)
 
     async def compare(self, since: float, *, correct_all: bool = False) -> Reconciliation:
-        """Raises what the provider raises. With `correct_all` every charge becomes what was billed, or nothing."""
+        """With `correct_all` every charge becomes what was billed, or zero. Raises what the provider raises."""
         now, zone = self._ledger.clock.now(), self._ledger.settings.zone
         sent = [request async for request in self._store.sent_requests(since)]
         erased = await self._erased.items()
@@ -98,7 +96,7 @@ class Books:
         corrected = {
             difference.job_id: difference.theirs_nanousd or 0
             for difference in found.differences
-            if await self._put_right(difference, correct_all=correct_all)
+            if await self._correct(difference, correct_all=correct_all)
         }
         after = [
             dataclasses.replace(charge, charged_nanousd=corrected.get(charge.job_id, charge.charged_nanousd))
@@ -106,11 +104,11 @@ class Books:
         ]
         return Reconciliation(day_balances(after, events, zone), found, frozenset(corrected))
 
-    async def look(self, metrics: Metrics, operator: OperatorAlerts) -> None:
-        """Compare what is new since the last look, and tell the operator of each difference once."""
+    async def reconcile_new(self, metrics: Metrics, operator: OperatorAlerts) -> None:
+        """Reconcile the time since the last call, and alert the operator to each difference once."""
         now = self._ledger.clock.now()
         last = await self._compared_until.get("compared_until")
-        since = max(now - _LONGEST_S, (last or now - _FIRST_S) - _OVERLAP_S)
+        since = max(now - _MAX_PERIOD_S, (last or now - _FIRST_PERIOD_S) - _OVERLAP_S)
         try:
             found = await self.compare(since)
         except UpscaleError as error:
@@ -130,7 +128,7 @@ class Books:
             operator.tell(f"books:{new[0].request_id}", partial(operator_texts.billing_differences, tuple(new)))
 
     async def _charges(self, sent: Sequence[SentRequest]) -> list[Charge]:
-        """From the ledger, not from the jobs: the ledger is the truth about money."""
+        """From the ledger, which is authoritative for money, not from the jobs."""
         holds = await self._ledger.holds([one.job_id for one in sent])
         play = not self._upscaler.real_money
         charges = []
@@ -142,10 +140,10 @@ class Books:
                 charges.append(Charge(one.job_id, one.request_id, one.made_at, charged, settled or one.ended, ended_at))
         return charges
 
-    async def _put_right(self, difference: Difference, *, correct_all: bool) -> bool:
+    async def _correct(self, difference: Difference, *, correct_all: bool) -> bool:
         job = await self._store.get(difference.job_id) if difference.job_id else None
         receipt = job.receipt if job is not None else None
-        if not difference.job_id or not (correct_all or _is_sure(difference, receipt)):
+        if not difference.job_id or not (correct_all or _is_certain(difference, receipt)):
             return False
         amount, units = difference.theirs_nanousd or 0, difference.units or None
         await self._ledger.correct(
@@ -160,7 +158,7 @@ class Books:
         return True
 
 
-def _is_sure(difference: Difference, receipt: Receipt | None) -> bool:
+def _is_certain(difference: Difference, receipt: Receipt | None) -> bool:
     theirs = difference.theirs_nanousd
     if theirs is None or receipt is None or receipt.basis != "unknown":
         return False
@@ -168,7 +166,7 @@ def _is_sure(difference: Difference, receipt: Receipt | None) -> bool:
 
 
 def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone: ZoneInfo) -> tuple[DayBalance, ...]:
-    """Both books by day, oldest first. An event counts on the day of its job, so that midnight makes no difference."""
+    """Sums of both sides by day, oldest first. An event counts on the day of its job."""
     sums: dict[str, tuple[int, int, int]] = {}
     days: dict[str, str] = {}
 

@@ -1,10 +1,10 @@
-"""Which limits apply to a person here: rules meet a requester. Pure.
+"""Resolves rules into the limits that apply to a requester. Pure.
 
-The operator's rules (defaults and file) and the moderators' rules of the workspace are resolved apart, and both apply;
-so do a rule for a model and one for all. Within one source, per measure, window and model, the most exact rule of a
-kind wins: an id beats a workspace, a workspace beats a platform, a platform beats the general default. For a person, a
-rule by id beats the roles, and the most generous role with an allowance per member beats the default. Of pots that
-roles share, the most generous counts.
+The operator's rules (defaults and file) and the workspace moderators' rules are resolved separately, and both apply; so
+do a rule for one model and one for all models. Within one source, per measure, window and model, the most specific rule
+of a kind wins: id, then workspace, then platform, then the general default. For a person, a rule by id precedes the
+roles, and the most generous role with an allowance per member precedes the default. Of budgets that roles share, the
+most generous counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ class RuleSet:
     operator: Sequence[Rule]
     moderators: Mapping[WorkspaceKey, Sequence[Rule]] = field(default_factory=dict)
     extras: Sequence[ExtraAllowance] = ()
-    """Those that run now."""
+    """Those that have not ended."""
 
     def limits_for(self, who: Requester) -> tuple[Limit, ...]:
         own = self.moderators.get((who.platform, who.workspace_id), ()) if who.workspace_id else ()
@@ -43,12 +43,12 @@ class RuleSet:
         return tuple(sorted(found, key=lambda limit: NARROWEST_FIRST.index(limit.scope.kind)))
 
     def _raised(self, limit: Limit, who: Requester) -> Limit:
-        """With the member's extra, where it is their money by a default or by moderators."""
-        whole = (limit.scope.kind, limit.measure) == (ScopeKind.USER, Measure.USD)
-        if not whole or limit.source not in ("default", "moderator") or not who.workspace_id:
+        """Add the member's extras to a money limit per user, unless the operator set it in the file."""
+        per_user = (limit.scope.kind, limit.measure) == (ScopeKind.USER, Measure.USD)
+        if not per_user or limit.source not in ("default", "moderator") or not who.workspace_id:
             return limit
-        mine = (who.platform, who.workspace_id, who.user_id)
-        more = sum(one.amount_nanousd for one in self.extras if (one.platform, one.workspace_id, one.user_id) == mine)
+        own = (who.platform, who.workspace_id, who.user_id)
+        more = sum(one.amount_nanousd for one in self.extras if (one.platform, one.workspace_id, one.user_id) == own)
         return replace(limit, amount=limit.amount + more) if more else limit
 
 
@@ -67,11 +67,11 @@ def _winners(rules: Sequence[Rule]) -> Iterable[Rule]:
     for kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE, ScopeKind.CHANNEL):
         same = [rule for rule in rules if rule.kind is kind]
         if same:
-            yield max(same, key=_exactness)
-    pots = [rule for rule in rules if rule.kind is ScopeKind.ROLE and rule.counts == "shared"]
-    if pots:
-        yield _most_generous(pots)
-    personal = _personal([rule for rule in rules if rule not in pots])
+            yield max(same, key=_specificity)
+    shared = [rule for rule in rules if rule.kind is ScopeKind.ROLE and rule.counts == "shared"]
+    if shared:
+        yield _most_generous(shared)
+    personal = _personal([rule for rule in rules if rule not in shared])
     if personal is not None:
         yield personal
 
@@ -80,19 +80,19 @@ def _personal(rules: Sequence[Rule]) -> Rule | None:
     users = [rule for rule in rules if rule.kind is ScopeKind.USER]
     exceptions = [rule for rule in users if rule.id]
     if exceptions:
-        return max(exceptions, key=_exactness)
+        return max(exceptions, key=_specificity)
     roles = [rule for rule in rules if rule.kind is ScopeKind.ROLE]
     if roles:
         return _most_generous(roles)
-    return max(users, key=_exactness, default=None)
+    return max(users, key=_specificity, default=None)
 
 
 def _most_generous(rules: Sequence[Rule]) -> Rule:
-    return max(rules, key=lambda rule: (rule.amount is None, rule.amount or 0, _exactness(rule)))
+    return max(rules, key=lambda rule: (rule.amount is None, rule.amount or 0, _specificity(rule)))
 
 
-def _exactness(rule: Rule) -> tuple[bool, bool, bool, bool]:
-    # The file beats the built-in default of the same exactness.
+def _specificity(rule: Rule) -> tuple[bool, bool, bool, bool]:
+    # The file precedes the built-in default of the same specificity.
     return bool(rule.id), bool(rule.workspace_id), bool(rule.platform), rule.source != "default"
 
 
@@ -127,6 +127,6 @@ def _counter(rule: Rule, who: Requester) -> Scope:
         case ScopeKind.ROLE if rule.counts == "shared":
             return Scope(ScopeKind.ROLE, who.platform, who.workspace_id, rule.id)
         case ScopeKind.ROLE | ScopeKind.USER:
-            # A rule for one workspace counts what its members do there; any other counts the person everywhere.
+            # A rule for a workspace counts use there; any other counts the person's use everywhere.
             _, team, user_id = person_key(who)
             return Scope(ScopeKind.USER, who.platform, rule.workspace_id or team, user_id)

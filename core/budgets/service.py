@@ -1,8 +1,4 @@
-"""What was spent, by whom, on what.
-
-A member sees and moves nothing but their own; a moderator the own workspace; the operator everything. Decides no
-spending: that is the ledger's.
-"""
+"""Usage reports: a member sees their own use, a moderator the workspace's, the operator everything."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +17,6 @@ from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.domain.limits import LimitStatus, Measure, ScopeKind, Window, local_day
 from core.storage.ledger import SqlLedger
-from core.storage.ledger.history import forget_member
 from core.storage.ledger.usage import SqlUsage
 
 _Scope: TypeAlias = Literal["user", "workspace", "everything"]
@@ -41,16 +36,16 @@ class Budgets:
         return local_day(self.ledger.clock.now(), self.zone)
 
     async def check_open(self, requester: Requester) -> None:
-        """Raise Paused where new jobs are paused; cheap. A hold checks again."""
+        """Raises Paused if new jobs are paused here. Cheap; the hold checks again."""
         by = await self.ledger.paused(requester)
         if by is not None:
             raise Paused(by=by, platform=requester.platform)
 
     async def usage(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> UsageReport:
-        """Totals, by day and by member. Raises NotAllowed for another member's, InvalidParameters for the period.
+        """Raises NotAllowed for another member's use, InvalidParameters for the period.
 
-        Members see themselves; moderators their workspace, or one member of it; the operator outside any workspace
-        everything. The own id as `member_id`: the person alone, wherever on the platform.
+        Members see themselves; moderators their workspace, or one member of it; the operator outside of a workspace
+        everything. With the own id as `member_id`: the actor's use on the whole platform.
         """
         days = parse_period(period, self.today())
         scope, wanted = self._scope(actor, days, member_id)
@@ -69,12 +64,12 @@ class Budgets:
         return replace(report, left=left or (), refused=refused)
 
     async def _left(self, actor: Requester) -> tuple[Sequence[LimitStatus] | None, NotAdmitted | None]:
-        """What applies to the actor; None where they may not spend, and why."""
+        """The limits that apply to the actor, or None if they may not spend, and the reason if it is known."""
         try:
             return await self.limits.applying(actor), None
         except NotAdmitted as error:
             return None, error
-        except PlatformBusy:  # whether they may spend is not known now
+        except PlatformBusy:
             return None, None
 
     def _scope(self, actor: Requester, days: Period, member_id: str | None) -> tuple[_Scope, UsageFilter]:
@@ -111,6 +106,3 @@ class Budgets:
     async def usage_csv(self, actor: Requester, *, period: str = "month", member_id: str | None = None) -> str:
         _, wanted = self._scope(actor, parse_period(period, self.today()), member_id)
         return await asyncio.to_thread(jobs_csv, await self._usage.charged_jobs(wanted), self.zone)
-
-    async def anonymise(self, requester: Requester) -> int:
-        return await forget_member(self.ledger.database, requester)

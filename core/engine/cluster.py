@@ -249,7 +249,6 @@ async def _take_jobs(replicas: Replicas, name: str, take_over: TakeOver) -> None
 
 
 def _number(name: str) -> int:
-    """The 64-bit number of the name's advisory lock."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 

@@ -156,10 +156,8 @@ def _sizes(folder: Path) -> dict[str, int]:
     for path in folder.glob("*/*"):
         n_bytes = 0
         for file in path.rglob("*"):
-            try:
+            with contextlib.suppress(OSError):
                 n_bytes += file.stat().st_size if file.is_file() else 0
-            except OSError:
-                continue
         if n_bytes:
             sizes[path.name] = n_bytes
     return sizes

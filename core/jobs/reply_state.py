@@ -73,13 +73,11 @@ class UnstoredStates:
                 del self._pending[job_id]
 
     async def flush_all(self) -> None:
-        """Raises what the database raises."""
         for job_id in list(self._pending):
             await self.flush(job_id)
 
 
 def posted_messages(adapter: ChatAdapter, job: Job, state: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The messages that this delivery state names."""
     return adapter.posted_messages(job.reply, state) if isinstance(adapter, RemovesMessages) else ()
 
 

@@ -1,4 +1,4 @@
-"""Messages that still have to be sent or removed, one row each. See `core.jobs.obligations`.
+"""Messages that still have to be sent or removed, one row each. See `core.jobs.endings`.
 
 The obligation to announce a job's end is written in the transaction that ends the job, so that no crash can lose it.
 """

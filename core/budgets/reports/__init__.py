@@ -1,4 +1,4 @@
-"""Usage totals, charts, CSV and reconciliation: what was spent, by whom, when. Reads; never changes money."""
+"""Usage reports and their CSV."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ _MAX_DAYS = 3 * 366
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """`name` is what was asked for; both days belong to it and the last one is never in the future."""
+    """`name` is as typed. Both days are included; `last` is never in the future."""
 
     name: str
     first: date
@@ -34,7 +34,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One line of a report: a day (`2026-11-23`) or a member, with what was charged and done."""
+    """One line of a report: a day (`2026-11-23`), a member or a model."""
 
     key: str
     label: str
@@ -45,7 +45,7 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Which rows of the ledger a report is about; empty names match everything. Both days belong to it."""
+    """The ledger rows of a report. Empty names match everything; both days are included."""
 
     first: date
     last: date
@@ -71,7 +71,7 @@ class MemberDay:
 
 @dataclass(frozen=True, slots=True)
 class ChargedJob:
-    """One charged job. `request_id` is the provider's name of it, "" where it is not stored (any more)."""
+    """`request_id` is the provider's, or "" if it is not stored (any more)."""
 
     job_id: str
     at: float
@@ -92,10 +92,9 @@ class ChargedJob:
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """What one person, or one workspace, used in a period. Days are days of `timezone`.
+    """The use of a person, a workspace or everybody in a period, in days of `timezone`.
 
-    `scope` is `user`, `workspace` or `everything`; `members` is empty for a single person.
-    `budget_day_nanousd` is the money limit per day that applies to the scope, None where there is none.
+    `members` is empty for a single person. `budget_day_nanousd` is the scope's money limit per day, if there is one.
     """
 
     scope: str
@@ -112,13 +111,13 @@ class UsageReport:
     budget_day_nanousd: int | None
     play_money: bool
     models: tuple[UsageRow, ...] = ()
-    """Charges by model, the dearest first."""
+    """Charges by model, highest first."""
     shares: tuple[MemberDay, ...] = ()
     """Charges by day and member, for the chart; empty for a single person."""
     viewer: str = ""
-    """Who asked, as `platform:user`: drawings take turns by it."""
+    """The reader, as `platform:user`, for the fair queue of drawings."""
     left: Sequence[LimitStatus] = ()
-    """What applies to who asked; nothing where they may not spend, which `refused` tells."""
+    """The limits that apply to the reader; empty if they may not spend (`refused`)."""
     refused: NotAdmitted | None = None
 
 
@@ -134,10 +133,10 @@ def build(
     viewer: str = "",
     models: Sequence[UsageRow] = (),
 ) -> UsageReport:
-    """The report. Days without use are left out; members come in the order of what they were charged."""
-    days = sorted(_summed(rows, lambda row: (row.day, row.day)), key=lambda row: row.key)
+    """Days without use are left out; members are sorted by charge, highest first."""
+    days = sorted(_totals(rows, lambda row: (row.day, row.day)), key=lambda row: row.key)
     members = sorted(
-        _summed(rows, lambda row: (row.member_key(scope), row.name)),
+        _totals(rows, lambda row: (row.member_key(scope), row.name)),
         key=lambda row: (-row.charged_nanousd, -row.jobs, row.key),
     )
     return UsageReport(
@@ -160,10 +159,10 @@ def build(
     )
 
 
-def _summed(rows: Iterable[MemberDay], name: Callable[[MemberDay], tuple[str, str]]) -> list[UsageRow]:
+def _totals(rows: Iterable[MemberDay], key_and_label: Callable[[MemberDay], tuple[str, str]]) -> list[UsageRow]:
     sums: dict[str, tuple[str, int, int, int]] = {}
     for row in rows:
-        key, label = name(row)
+        key, label = key_and_label(row)
         old_label, charged, jobs, pixels = sums.get(key, ("", 0, 0, 0))
         sums[key] = (label or old_label, charged + row.charged_nanousd, jobs + row.jobs, pixels + row.pixels)
     return [
@@ -180,10 +179,10 @@ COLUMNS: Mapping[str, Callable[[ChargedJob, ZoneInfo], str]] = {
     "time": lambda job, zone: datetime.fromtimestamp(job.at, zone).isoformat(timespec="seconds"),
     "job": lambda job, _: job.job_id,
     "platform": lambda job, _: job.platform,
-    "workspace": lambda job, _: harmless(job.workspace_id),
-    "channel": lambda job, _: harmless(job.channel_id),
-    "member_id": lambda job, _: harmless(job.user_id),
-    "member": lambda job, _: harmless(job.user_name),
+    "workspace": lambda job, _: without_formula(job.workspace_id),
+    "channel": lambda job, _: without_formula(job.channel_id),
+    "member_id": lambda job, _: without_formula(job.user_id),
+    "member": lambda job, _: without_formula(job.user_name),
     "megapixels": lambda job, _: f"{Decimal(job.pixels) / PIXELS_PER_MEGAPIXEL:.2f}",
     "estimate_usd": lambda job, _: dollars(job.estimate_nanousd),
     "charged_usd": lambda job, _: dollars(job.charged_nanousd),
@@ -195,7 +194,7 @@ COLUMNS: Mapping[str, Callable[[ChargedJob, ZoneInfo], str]] = {
 
 
 def jobs_csv(jobs: Iterable[ChargedJob], zone: ZoneInfo) -> str:
-    """One line per job, oldest first. Times are of `zone` with their offset, money is US dollars."""
+    """One line per job, oldest first, with times in `zone` and money in US dollars."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -209,13 +208,13 @@ def dollars(nanousd: int) -> str:
     return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
-def harmless(text: str) -> str:
-    """Names come from strangers: a leading sign would be run as a formula by spreadsheets."""
+def without_formula(text: str) -> str:
+    """Escape a leading sign, because spreadsheets would run a stranger's name as a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def parse_period(text: str, today: date) -> Period:
-    """`day`, `week`, `month`, `year` (the current ones), a month, a day, or a range. Raises InvalidParameters."""
+    """Parse `day`, `week`, `month`, `year` (the current ones), a date, month or range. Raises InvalidParameters."""
     name = clean_line(text, _MAX_CHARS).lower() or "month"
     if (found := _named(name, today) or _dated(name)) is not None:
         first, last = found[0], min(found[1], today)

@@ -1,4 +1,4 @@
-"""Has charts drawn by another process, so that a slow or broken drawing never holds up a job. Bounded."""
+"""Draws charts in a process of its own, so that a slow or failing drawing does not affect jobs."""
 
 import asyncio
 import json
@@ -19,22 +19,22 @@ log = structlog.get_logger(__name__)
 _MAX_BYTES = 5_000_000
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 _SET = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-"""The worker's environment: it needs no secrets, and one thread of arithmetic."""
+"""The worker's environment: no secrets, one thread."""
 
 
 class ChartError(Exception):
-    """The chart could not be drawn in time; the numbers can still be told."""
+    """The chart could not be drawn, or not in time."""
 
 
 class ChartDrawer:
-    """Draws one or two charts at a time; matplotlib takes about a second and 100 MB each time, outside this process."""
+    """At most `parallel` charts at a time; matplotlib takes about a second and 100 MB for each."""
 
     def __init__(self, *, timeout_s: float = 30.0, parallel: int = 2) -> None:
         self._timeout_s = timeout_s
         self._queue = FairQueue(parallel, per_member=1, most_waiting=10)
 
     async def draw(self, report: UsageReport, *, locale: str, dark: bool = True) -> Path:
-        """A PNG of 1600×900 pixels that the caller deletes; people take turns. Raises ChartError, TooManyWaiting."""
+        """A PNG of 1600×900 pixels that the caller deletes. Raises ChartError, TooManyWaiting."""
         spec = json.dumps(asdict(drawing(report, locale, dark=dark))).encode()
         async with self._queue.slot(Share(report.viewer)):
             png = await self._run(spec)
@@ -67,7 +67,6 @@ class ChartDrawer:
 
 
 def _save(png: bytes) -> Path:
-    handle, name = tempfile.mkstemp(prefix="usage-", suffix=".png")
-    with os.fdopen(handle, "wb") as file:
+    with tempfile.NamedTemporaryFile(prefix="usage-", suffix=".png", delete=False) as file:
         file.write(png)
-    return Path(name)
+    return Path(file.name)

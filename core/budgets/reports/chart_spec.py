@@ -1,6 +1,6 @@
-"""A usage report as a drawing: bars, colours by member, budget line, and every word already in its language.
+"""Lays out a usage report as a bar chart with all its texts. Pure.
 
-Pure. The words come twice, in the reader's language and in English, for machines without the language's font.
+The texts come in the reader's language and in English, for machines without a font for the language.
 """
 
 import math
@@ -21,16 +21,16 @@ _DAILY_UP_TO = 62
 """More days than this become months."""
 
 _BUDGET_SHOWN_UP_TO = 2.5
-"""A budget line this many times above the highest bar would flatten the bars; then only its words are shown."""
+"""A budget line higher than this many times the highest bar is not drawn, since it would flatten the bars."""
 
 _MAX_NAME = 22
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Everything written on the picture. `bars` and `names` go with the rows and columns of `Drawing.values`.
+    """The texts. `bars` and `names` belong to the rows and columns of `Drawing.values`.
 
-    `marks` are plain stand-ins for members whose names no font can write.
+    `marks` replace names that no font can show.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What to draw. `values[i][j]` is bar i's share of series j in dollars; `budget` None: no line."""
+    """`values[i][j]` is the part of series j in bar i, in dollars. `budget` None: no line."""
 
     kind: str
     values: tuple[tuple[float, ...], ...]
@@ -60,7 +60,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The numbers in nano-dollars, before words. `bars` are days or the first of months; a name of None: all others."""
+    """Values in nano-dollars. `bars` are days or first days of months; the name None stands for all others."""
 
     bars: tuple[date, ...]
     monthly: bool
@@ -69,7 +69,7 @@ class _Shape:
 
 
 def drawing(report: UsageReport, locale: str, *, dark: bool) -> Drawing:
-    """One bar per day (per month in long periods), stacked by the five top members; one bar per member for a day."""
+    """A bar per day or month, stacked by the top five members; for a single day a bar per member."""
     first, last = date.fromisoformat(report.first_day), date.fromisoformat(report.last_day)
     by_member = first == last and len(report.members) > 0
     shape = _by_member(report) if by_member else _by_time(report, first, last)
@@ -119,7 +119,7 @@ def _by_time(report: UsageReport, first: date, last: date) -> _Shape:
 
 
 def _series(report: UsageReport) -> tuple[list[tuple[str, int, int]], tuple[str | None, ...]]:
-    """Charges as (day, series, amount): one series per top member and one for all others."""
+    """Charges as (day, series, nano-dollars): a series per top member and one for all others."""
     if not report.shares or len(report.members) < 2:
         name = _short(report.members[0].label) if report.members else ""
         return [(row.key, 0, row.charged_nanousd) for row in report.days], (name,)
@@ -167,7 +167,7 @@ def _tick_text(tick: int, ticks: Sequence[int], locale: str) -> str:
 
 
 def _total_text(nanousd: int, bars: int, locale: str, *, by_member: bool) -> str:
-    """With its currency where there is room for it beside or above the bar."""
+    """With the currency where there is room for it."""
     return usd(_rounded(nanousd), locale) if by_member or bars <= 7 else number(_dollars(nanousd), locale, "#,##0.00")
 
 
@@ -179,13 +179,13 @@ def _bar_labels(shape: _Shape, locale: str) -> tuple[str, ...]:
     if len(starts) <= 10:
         return tuple(format_date(day, "EEE d", locale=language) for day in starts)
     step = 1 if len(starts) <= 16 else 2 if len(starts) <= 31 else 7
-    # The last day is always named, so that one sees where the bars end.
+    # The last day always has a label.
     named = set(range(len(starts) - 1, -1, -step))
     return tuple(str(day.day) if at in named else "" for at, day in enumerate(starts))
 
 
 def _ticks(highest: int) -> list[int]:
-    """Three to six round amounts from nought to just above the highest."""
+    """Three to six round amounts from 0 to just above the highest."""
     if highest <= 0:
         return [0]
     raw = highest / 4
@@ -196,7 +196,7 @@ def _ticks(highest: int) -> list[int]:
 
 
 def _rounded(nanousd: int) -> int:
-    """Whole cents from a dollar on: on a picture, tenths of a cent are noise."""
+    """Whole cents from a dollar on."""
     cent = NANOUSD_PER_USD // 100
     return nanousd if abs(nanousd) < NANOUSD_PER_USD else (nanousd + cent // 2) // cent * cent
 

@@ -1,8 +1,4 @@
-"""Draws one chart: reads a drawing as JSON from standard input, writes a PNG to standard output, and ends.
-
-Runs as a process of its own (`python -m core.budgets.reports.chart_worker`); knows neither the
-database nor any language.
-"""
+"""Draws one chart in a process of its own: a `Drawing` as JSON on standard input, a PNG on standard output."""
 
 import io
 import json
@@ -43,7 +39,7 @@ _GREY = "#8B93A1"
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours that sit well on the chat programs' own backgrounds."""
+    """Colours for the backgrounds of chat programs."""
 
     background: str
     text: str
@@ -57,14 +53,14 @@ _LIGHT = Theme("#FFFFFF", "#1A1C22", "#6B7280", "#E6E8EC", "#D92D3A")
 
 
 def main() -> None:
-    """Read, draw, write; confined, because the names in it are strangers' words."""
+    """Confined, because member names are untrusted input."""
     confine(read=[Path.home() / ".fonts", Path.home() / ".local/share/fonts"], write=())
     spec = json.load(sys.stdin.buffer)
     sys.stdout.buffer.write(draw(spec))
 
 
 def draw(spec: dict[str, Any]) -> bytes:
-    # The fonts of our list that this machine has, and their letters; matplotlib's own is there.
+    # The installed fonts of our list, and their characters; DejaVu Sans comes with matplotlib.
     files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
     fonts = {name: frozenset(font_manager.get_font(files[name]).get_charmap()) for name in _FONTS if name in files}
     mpl.rcParams["font.family"] = list(fonts)
@@ -112,7 +108,7 @@ def _time(figure: Figure, spec: dict[str, Any], words: dict[str, Any], theme: Th
 
 
 def _stack(axes: Axes, at: int, bar: list[float], colours: list[str], width: float, top: float, theme: Theme) -> None:
-    """One bar, its parts from the bottom up, with a hair of background between them."""
+    """Draw one stacked bar, with a thin line of background between its parts."""
     bottom = 0.0
     for value, colour in zip(bar, colours, strict=True):
         if value > 0:
@@ -120,7 +116,7 @@ def _stack(axes: Axes, at: int, bar: list[float], colours: list[str], width: flo
             if bottom > 0:
                 axes.hlines(bottom, at - width / 2, at + width / 2, colors=theme.background, linewidth=1.0, zorder=4)
         bottom += value
-    if 0 < bottom < top * 0.004:  # too little to be seen would look like nothing
+    if 0 < bottom < top * 0.004:  # else invisible
         axes.bar(at, top * 0.004, width, color=colours[0], zorder=3, linewidth=0)
 
 
@@ -161,7 +157,7 @@ def _frame(axes: Axes, theme: Theme) -> None:
 
 def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) -> None:
     widths = sum(0.046 + _width(figure, name, 11.5) for name in names)
-    if widths > 0.93:  # long names: as much of each as there is room for
+    if widths > 0.93:  # shorten long names
         names = [name[: max(4, int(len(name) * 0.93 / widths) - 2)] + "…" if len(name) > 8 else name for name in names]
     squares = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     figure.legend(squares, names, loc="center left", bbox_to_anchor=(0.046, 0.051), ncols=len(names), frameon=False,
@@ -170,7 +166,7 @@ def _legend(figure: Figure, names: list[str], colours: list[str], theme: Theme) 
 
 
 def _width(figure: Figure, text: str, fontsize: float) -> float:
-    """How wide this text is, as a share of the picture."""
+    """The width of the text as a share of the figure's."""
     written = figure.text(0, 0, text, fontsize=fontsize)
     width = float(written.get_window_extent().width) / (_INCHES[0] * _DPI)
     written.remove()
@@ -185,7 +181,7 @@ def _colours(count: int, *, grey_last: bool) -> list[str]:
 
 
 def _readable(spec: dict[str, Any], known: frozenset[int]) -> dict[str, Any]:
-    """In the reader's own words, or English where no font has them; letters of names that none has are left out."""
+    """The reader's texts, or English if no font can show them. Characters of names that no font has are left out."""
     words = dict(spec["words"])
     ours = [words["title"], words["subtitle"], words["empty"], words["budget"], *words["ticks"], *words["totals"]]
     if spec["kind"] == "time":

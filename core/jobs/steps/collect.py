@@ -110,13 +110,12 @@ async def _fetch(ctx: JobContext, job: Job, made: ModelOutput) -> tuple[Result, 
     measuring: list[asyncio.Task[Similarity | None]] = []
 
     async def fetch() -> tuple[StrippedResult, tuple[ResultNote, ...]]:
-        await download()
+        await _download(ctx, job, made, part)
         # Concurrent with the other work on the file.
         measuring.append(asyncio.create_task(_similarity(ctx, job, part), name=f"similarity-{job.id}"))
         found = await ctx.images.strip_result(part)
-        return found, await _checked(ctx, job, made, part, found)
+        return found, await _check_result(ctx, job, made, part, found)
 
-    download = _downloader(ctx, job, made, part)
     try:
         found, notes = await _with_retries(ctx, job, "file", fetch)
         size_px = _size(found.facts)
@@ -161,22 +160,18 @@ async def _similarity(ctx: JobContext, job: Job, path: Path) -> Similarity | Non
         return None
 
 
-def _downloader(ctx: JobContext, job: Job, made: ModelOutput, part: Path) -> Callable[[], Awaitable[None]]:
-    """A function that downloads the file once; it raises DamagedImage for an empty one."""
-
-    async def fetch() -> None:
-        async with ctx.running.fetch_slots:
-            await ctx.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
-        size_bytes = part.stat().st_size
-        if size_bytes == 0:
-            raise errors.DamagedImage
-        if made.file_bytes not in (None, size_bytes):  # the provider's figure may be wrong
-            log.info("result_size_not_as_told", job=job.id, told=made.file_bytes, bytes=size_bytes)
-
-    return fetch
+async def _download(ctx: JobContext, job: Job, made: ModelOutput, part: Path) -> None:
+    """Raises DamagedImage for an empty file."""
+    async with ctx.running.fetch_slots:
+        await ctx.provider(job).fetch(made.image_url, part, max_bytes=max_result_bytes(job))
+    size_bytes = part.stat().st_size
+    if size_bytes == 0:
+        raise errors.DamagedImage
+    if made.file_bytes not in (None, size_bytes):  # the provider's figure may be wrong
+        log.info("result_size_not_as_told", job=job.id, told=made.file_bytes, bytes=size_bytes)
 
 
-async def _checked(
+async def _check_result(
     ctx: JobContext, job: Job, made: ModelOutput, path: Path, found: StrippedResult
 ) -> tuple[ResultNote, ...]:
     """Notes on how the image differs from what was asked for. Raises ContentRejected, ModelFailed for a placeholder."""

@@ -56,7 +56,7 @@ async def with_cheaper(
     return dataclasses.replace(refused, others=await cheaper(ctx, job, facts, quote.estimate_nanousd))
 
 
-async def affordable(
+async def with_affordable_offer(
     ctx: JobContext, job: Job, facts: InputFacts, refused: OutputTooLarge | TargetUnreachable
 ) -> OutputTooLarge | TargetUnreachable:
     """The same error, with only those alternatives that this model can make and the limits allow."""

@@ -19,7 +19,7 @@ from core.images.service import check_output
 from core.jobs.admission import Share
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
-from core.jobs.steps.offers import affordable, cheaper, output_plan_for, with_cheaper
+from core.jobs.steps.offers import cheaper, output_plan_for, with_affordable_offer, with_cheaper
 from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
 
@@ -58,7 +58,7 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
         aimed = await output_plan_for(ctx, job.parameters, facts, ctx.model(job))
         check_output(facts.width_px, facts.height_px, aimed.factor, ctx.images.limits)
     except (OutputTooLarge, TargetUnreachable) as refused:
-        raise await affordable(ctx, job, facts, refused) from None
+        raise await with_affordable_offer(ctx, job, facts, refused) from None
     if aimed.factor != job.parameters.factor:
         job = await ctx.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
     fingerprint = _fingerprint(ctx, job, facts)

@@ -1,4 +1,4 @@
-"""Whose guests the operator pays for."""
+"""Who may spend the operator's money."""
 
 import dataclasses
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ TERMINAL = Requester("cli", "op", "op", is_operator=True)
 
 
 class World:
-    """A list per process, all on one database; the platforms say that the owner is `1` and owns server 100."""
+    """An allowlist per process on one database; user `1` is the operator and owns server 100."""
 
     def __init__(self, state: SqlAppState, clock: FakeClock) -> None:
         self.state = state

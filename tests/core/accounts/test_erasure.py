@@ -1,4 +1,4 @@
-"""Being forgotten: everything of a person or a workspace, also what still runs, and nothing of anybody else."""
+"""Erasure of a member or workspace: everything of theirs, also running jobs, and nothing of others."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Presets of a member's own: named once, then a word like those of everybody. `settings save logo 4x`, then `logo`."""
+"""Members' own presets: `settings save logo 4x`, then `logo`."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""Default values of a server or a channel: they count for who has none of their own."""
+"""Default values of a workspace or channel, for members without their own."""
 
 import dataclasses
 

@@ -13,7 +13,7 @@ from tests.core.storage.ledger_kit import HandClock
 
 @pytest.fixture
 def make(database: Database, clock: HandClock) -> Make:
-    """Makes budgets as one process has them; every call is another process on the same database."""
+    """Make the budgets of one more process on the same database."""
     return partial(budgets, database, clock)
 
 

@@ -1,4 +1,4 @@
-"""Who acts in the tests of budgets, and how a job is paid."""
+"""People and paid jobs for the tests of budgets."""
 
 import dataclasses
 from collections.abc import Callable

@@ -26,7 +26,7 @@ OPERATOR = dataclasses.replace(MODERATOR, is_operator=True)
 
 
 class Channel:
-    """Where alerts arrive; refuses the first `broken` of them."""
+    """A channel for alerts that refuses the first `broken` of them."""
 
     def __init__(self, broken: int = 0) -> None:
         self.got: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""The operator's limits file: what may be written, and what is said of mistakes."""
+"""The operator's limits file, and the sentences about its mistakes."""
 
 from pathlib import Path
 

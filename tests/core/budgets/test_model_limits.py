@@ -1,4 +1,4 @@
-"""Limits of one model: beside those of all, from the file, by the operator and by moderators."""
+"""Limits for one model, beside those for all models: from the file, by the operator and by moderators."""
 
 from decimal import Decimal
 from typing import Any
@@ -24,7 +24,7 @@ def rule(kind: ScopeKind, amount: int | None, model: str, source: Any = "file", 
 
 
 async def paid(budget: Budgets, model: str, **who: Any) -> int:
-    """How many jobs of a dollar each a member gets with this model."""
+    """How many jobs of a dollar a member can run with this model."""
     for number in range(40):
         key = f"{model}{who}{number}"
         try:

@@ -1,4 +1,4 @@
-"""What moderators give, see and choose: extras that end, the history of changes, the week's report."""
+"""Moderators' commands: extras, the history of changes, the weekly report."""
 
 import dataclasses
 from datetime import datetime
@@ -26,7 +26,7 @@ UTC = ZoneInfo("UTC")
 
 
 async def paid(budget: Budgets, prefix: str, **who: Any) -> int:
-    """How many dollars of a dollar each a member gets."""
+    """How many jobs of a dollar a member can run."""
     for number in range(40):
         try:
             await spend(budget, f"{prefix}{number}", 1, member(**who))
@@ -55,7 +55,7 @@ async def test_a_place_keeps_a_bounded_number_of_limits_extras_and_sponsors(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each change shows the use of all of them, and every process reads all of them again."""
-    monkeypatch.setattr(limits_module, "MOST_KEPT", 3)
+    monkeypatch.setattr(limits_module, "MAX_RULES", 3)
     limits = make(default_money(50)).limits
     for name in ("a", "b", "c"):
         await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, name, USD))

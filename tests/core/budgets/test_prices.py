@@ -1,4 +1,4 @@
-"""The price now: asked seldom, remembered over restarts, never below what the operator set."""
+"""Prices: cached, stored over restarts, never below what the operator set."""
 
 from core.budgets.prices import PriceBook
 from core.domain.money import UNREADABLE_PRICE_NANOUSD
@@ -11,7 +11,7 @@ CENT = USD // 100
 
 
 class Provider:
-    """Says a price, or nothing."""
+    """Returns a price, or none."""
 
     name = "fal"
 

@@ -1,4 +1,4 @@
-"""Our ledger against the provider's bill."""
+"""The comparison of the ledger with the provider's bill."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Both books day by day; what was charged on a guess is put right by an entry of its own."""
+"""Reconciliation by day; charges of an estimate are corrected by an entry of their own."""
 
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from core.budgets.reconcile import Books, ErasedRequest, Reconciliation, erased_requests
+from core.budgets.reconcile import ErasedRequest, Reconciler, Reconciliation, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Job, JobState, Receipt, Remote, ReplyAddress, Source
@@ -33,7 +33,7 @@ from tests.pg import open_database
 
 
 class Provider:
-    """Bills, asked by time."""
+    """Returns billing events by time."""
 
     real_money = True
 
@@ -48,7 +48,7 @@ class Provider:
 
 
 class World:
-    """A ledger with jobs, and a provider's bill beside it."""
+    """A ledger with jobs, and the provider's billing events."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
@@ -58,11 +58,11 @@ class World:
         self.store = SqlJobStore(database, vault, self.clock)
         self.state = SqlAppState(database, vault, self.clock)
         self.provider = Provider()
-        self.books = Books(self.store, self.ctx.ledger, cast(Upscaler, self.provider), self.state)
+        self.books = Reconciler(self.store, self.ctx.ledger, cast(Upscaler, self.provider), self.state)
         self.told = Told()
 
     async def look(self) -> None:
-        await self.books.look(NoMetrics(), self.told)
+        await self.books.reconcile_new(NoMetrics(), self.told)
 
     async def compare(self, *, correct_all: bool = False) -> Reconciliation:
         return await self.books.compare(self.clock.at - 7 * 86_400, correct_all=correct_all)

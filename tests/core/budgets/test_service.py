@@ -1,4 +1,4 @@
-"""The budget service: who may see and change what, pauses, sponsors, roles, and the record of changes."""
+"""Usage reports and changes of rules: permissions, pauses, sponsors, roles, and the history."""
 
 import csv
 import dataclasses
@@ -15,6 +15,7 @@ from core.domain.errors import InvalidParameters, LimitReached, NotAllowed, Paus
 from core.domain.job import Requester
 from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
 from core.ports import Granted
+from core.storage.ledger.history import forget_member
 from tests.core.budgets.kit import DAY_S, MODERATOR, OPERATOR, Make, spend, usd_a_day
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import (
@@ -208,7 +209,7 @@ async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(
     budget = make(day_usd(ScopeKind.USER, 5))
     await spend(budget, "a", 4)
     assert len(await budget.export(member())) == 2
-    assert await budget.anonymise(member()) == 2
+    assert await forget_member(budget.ledger.database, member()) == 2
     assert await budget.export(member()) == []
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("b", 2))

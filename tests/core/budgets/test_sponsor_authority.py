@@ -1,4 +1,4 @@
-"""A sponsor's budget: pays for members' default daily money while it lasts, and lifts no rule of the operator's."""
+"""A sponsor's budget pays for members' default daily money, and lifts none of the operator's rules."""
 
 import dataclasses
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Which processes are alive: the dead are found and taken once, the living and the frozen are left alone."""
+"""Detection of dead processes: each is taken over once; live and suspended ones are left alone."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +18,7 @@ Make = Callable[[], Awaitable[Roster]]
 
 
 class OfAge(PostgresRoster):
-    """A roster whose server seems to have been up for a while, and that takes a free lock's owner for dead at once."""
+    """A roster whose server seems to have run for a while, and for which a free lock means death at once."""
 
     dead_after_s = 0.0
 
@@ -31,7 +31,7 @@ class OfAge(PostgresRoster):
 
 @pytest.fixture(params=["files", "postgresql"])
 async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
-    """Makes the roster of one more process."""
+    """Make the roster of one more process."""
     made: list[Roster] = []
     async with contextlib.AsyncExitStack() as stack:
         on_files = request.param == "files"
@@ -56,7 +56,7 @@ async def replicas_on(url: str) -> AsyncIterator[Replicas]:
 
 
 async def look(roster: Roster, times: int = 3) -> list[str]:
-    """The names that this roster finds dead."""
+    """The names of the processes that this roster finds dead."""
     found: list[str] = []
 
     async def take(name: str, _token: str) -> None:

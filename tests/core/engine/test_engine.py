@@ -1,4 +1,4 @@
-"""The durable engine itself, on both databases: a part runs once, trouble is retried, another process goes on."""
+"""The durable engine on both databases: a part runs once, errors are retried, another process resumes."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ PRICE = USD // 10
 
 @asynccontextmanager
 async def engine_of(w: World) -> AsyncIterator[Engine]:
-    """The real engine in the place of the fake one, as one process; handed over and closed afterwards."""
+    """The real engine of one process, closed afterwards."""
     engine = Engine(w.pipeline, w.work)
     w.service._engine = engine
     w.maintenance._engine = engine
@@ -92,7 +92,7 @@ async def test_the_question_ends_the_first_half_and_the_answer_begins_the_second
 
 
 def troubled(w: World, times: int) -> list[StorageTrouble]:
-    """So often a step finds no database; the troubles that are left."""
+    """Let steps fail with database errors so many times; the errors that are left."""
     real, troubles = w.pipeline.run, [StorageTrouble("x") for _ in range(times)]
 
     async def run(step: Any, job_id: str, token: str, **how: Any) -> Any:
@@ -128,7 +128,7 @@ async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) 
 
 
 async def through_deaths(w: World, died: bool) -> Job:
-    """A job whose process ends seven times while it is at the same place, and that is then let go on."""
+    """A job whose process dies seven times at the same place."""
     job: Job | None = None
     token = ""
     for attempt in range(7):
@@ -282,7 +282,7 @@ async def test_a_job_that_nobody_has_in_hand_is_picked_up(w: World) -> None:
 
 
 async def unstarted(w: World) -> Job:
-    """A job's row, as a crash leaves it between the row and its run."""
+    """A job's row after a crash before its run."""
     kept, w.service._engine = w.service._engine, w.engine
     job = await w.ask()
     w.service._engine = kept

@@ -1,4 +1,4 @@
-"""Behind a real PgBouncer (Debian's): in session mode the bot works, in transaction mode it says what is wrong."""
+"""A real PgBouncer: the bot runs in session mode, and refuses transaction mode with a sentence."""
 
 import asyncio
 import os

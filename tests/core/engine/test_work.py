@@ -1,4 +1,4 @@
-"""The rows of what is under way: written once, ended by their owner only, and taken by one of those who may."""
+"""The rows of `work`: inserted once, deleted by their owner only, taken by one process."""
 
 import asyncio
 

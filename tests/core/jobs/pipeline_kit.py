@@ -1,7 +1,6 @@
-"""A small world around the pipeline: a database, a fake model and a fake chat that outlive "crashes", and an engine.
+"""The pipeline with a real database, a fake model, chat and engine that survive a simulated crash.
 
-`World.crash` throws away everything that lives in a process and keeps what a machine keeps; the next `World.open` is
-the restarted process.
+`World.crash` discards everything in process memory; the next `World.open` is the restarted process.
 """
 
 import asyncio
@@ -61,7 +60,7 @@ MOD = Requester("fake", "mod", "Mod", workspace_id="w1", channel_id="c1", is_mod
 
 @dataclass(frozen=True)
 class Money:
-    """What the ledger holds for one job, from its entries."""
+    """The ledger's totals for one job, from its entries."""
 
     charged: int
     held: int
@@ -94,7 +93,7 @@ class World:
         self._keys = 0
 
     async def open(self, *, first: bool = False) -> None:
-        """Start a process, which may claim jobs; the first one makes the tables."""
+        """Start a process that may claim jobs; the first one creates the tables."""
         self.database = await open_database(self.url) if first else Database.connect(self.url)
         self.store = SqlJobStore(self.database, _VAULT, self.clock)
         self.state = SqlAppState(self.database, _VAULT, self.clock)
@@ -111,7 +110,7 @@ class World:
         await Replicas(self.database).sign_in(self.replica, self.ctx.lease.token)
 
     def put(self, **ports: Any) -> None:
-        """Have these ports in the place of those that the running parts hold already."""
+        """Replace these ports in the context that the running parts hold."""
         for name, port in ports.items():
             object.__setattr__(self.ctx, name, port)
 
@@ -139,23 +138,23 @@ class World:
         return JobContext(**(parts | changes))
 
     async def close(self) -> None:
-        """End the process, orderly or not: what is not on disk is gone."""
+        """End the process; only what is on disk stays."""
         for job_id in list(self.ctx.running.loops):
             await self.ctx.running.stop_edits(job_id)
         await self.ledger.close()
         await self.database.close()
 
     async def crash(self) -> None:
-        """The process dies and is started again."""
+        """Kill and restart the process."""
         await self.close()
         await self.open()
 
     def forget_files(self) -> None:
-        """Another machine goes on: it has the database, not the pictures."""
+        """Go on as another machine: with the database, without the files."""
         shutil.rmtree(self.folder / "jobs", ignore_errors=True)
 
     def upload(self, width_px: int = 600, height_px: int = 400) -> Source:
-        """A picture that lies on this machine."""
+        """An image file on this machine."""
         self._keys += 1
         path = self.folder / "uploads" / f"u{self._keys}.png"
         path.parent.mkdir(exist_ok=True)
@@ -175,20 +174,20 @@ class World:
         return UpscaleRequest(**(values | changes))
 
     async def ask(self, **changes: Any) -> Job:
-        """Hand a request in; nothing runs yet."""
+        """Submit a request; nothing runs yet."""
         return await self.service.request(self.request(**changes))
 
     async def done(self, **changes: Any) -> Job:
-        """Hand a request in and carry it on until nothing is left to do."""
+        """Submit a request and run it to its end."""
         return await self.driven((await self.ask(**changes)).id)
 
     async def driven(self, job_id: str) -> Job:
-        """This job, once nothing is left to do for any."""
+        """The job, after all jobs have run to their ends."""
         await self.drive()
         return await self.job(job_id)
 
     async def ask_until(self, step: StepName, **changes: Any) -> Job:
-        """Hand a request in and carry it on until this step is the next."""
+        """Submit a request and run it until this step is the next."""
         job = await self.ask(**changes)
         await self.steps_until(job.id, step)
         return job
@@ -210,7 +209,7 @@ class World:
             await self.run_step(name)
 
     async def run_step(self, name: str) -> None:
-        """One step, with the retries of the engine, and its checkpoint."""
+        """Run one step with the engine's retries, and store its checkpoint."""
         for attempt in range(12):
             try:
                 run = self.run_on if self.grouped else self.pipeline.run
@@ -235,7 +234,7 @@ class World:
             await self.clock.sleep(every_s)
 
     async def steps_until(self, job_id: str, step: StepName) -> None:
-        """Run the job's steps one by one until this one is the next."""
+        """Run the job's steps until this one is the next."""
         name = f"{job_id}:request"
         while self.engine.steps[name] != step:
             assert self.engine.steps[name] != "end", f"the job ended before {step}"
@@ -243,7 +242,7 @@ class World:
 
     @asynccontextmanager
     async def driving(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Carry on in the background; the work must be over when this is left."""
+        """Run jobs in the background; they must have ended when the block is left."""
         task = asyncio.create_task(self.drive())
         try:
             yield task
@@ -254,11 +253,11 @@ class World:
             await asyncio.gather(task, return_exceptions=True)
 
     async def shows(self, job: Job, stage: str) -> None:
-        """Until the job's message shows this stage."""
+        """Wait until the job's message shows this stage."""
         await until(lambda: stage in [progress.stage for progress in self.adapter.message(job).progress])
 
     async def accepts(self, number: int) -> None:
-        """Until the model has taken so many requests."""
+        """Wait until the model has accepted so many requests."""
         await until(lambda: len(self.upscaler.taken) >= number)
 
     async def money(self, job_id: str) -> Money:
@@ -270,7 +269,7 @@ class World:
             return Money(*map(int, (await connection.execute(query)).one()))
 
     async def check_end(self, job: Job, state: JobState, *, charged: int) -> None:
-        """The job ended so, the money says the same, nothing is held, and the member has read exactly that."""
+        """Check the job's state, money, holds and final message."""
         assert job.state is state, f"{job.state}, {job.error!r}"
         money = await self.money(job.id)
         assert (money.charged, job.receipt.charged_nanousd) == (charged, charged)
@@ -296,5 +295,5 @@ async def world(
 
 
 def away(times: int, retry_after_s: float | None = None) -> list[BaseException]:
-    """The platform does not answer, so many times."""
+    """Let the platform's next calls fail."""
     return [DeliveryUnavailable(retry_after_s=retry_after_s) for _ in range(times)]

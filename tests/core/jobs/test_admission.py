@@ -1,4 +1,4 @@
-"""Fair turns by member and workspace, before any money is held."""
+"""Fair queues by member and workspace, before money is held."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ ANN_SHARE, BOB_SHARE, CAT_SHARE = Share("ann", "w1"), Share("bob", "w1"), Share(
 
 
 class Work:
-    """Pieces of work that hold their slot until they are told to end."""
+    """Tasks that hold their slots until they are told to end."""
 
     def __init__(self, queue: FairQueue) -> None:
         self.queue = queue

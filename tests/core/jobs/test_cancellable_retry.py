@@ -1,4 +1,4 @@
-"""On the way to the paid call, what is only away is waited for: told in the message, ended by a cancel or in time."""
+"""Retries before the paid call: shown in the message, ended by a cancellation or a time limit."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""Strangers cannot fill the disk: what nobody paid for goes at once, and there is a share and a floor."""
+"""Strangers cannot fill the disk: unpaid files are deleted, and limits leave space free."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Every job ends in true words, whatever keeps the picture out of its message; a refused place costs nothing."""
+"""Every job's message ends with a true final edit; a place that refuses messages costs nothing."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Who follows the same job, in great number."""
+"""Many followers of one job."""
 
 import asyncio
 from collections import Counter

@@ -1,7 +1,7 @@
-"""Property: wherever the process dies, a job is paid for at most once, ends once, and the money is right.
+"""Property: wherever the process dies, a job is paid for at most once, ends once, and its money is right.
 
-A story is a job with what the world does to it; the fuse kills the process at chosen instants, just before or after any
-call of any port, and a new process goes on, from the engine's checkpoint or from the job's row alone.
+A story is a job and what happens to it. The fuse kills the process just before or after chosen calls of any port, and a
+new process goes on from the engine's checkpoint or from the job's row alone.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ def stories() -> st.SearchStrategy[Story]:
 
 
 async def go_on(w: World, story: Story) -> None:
-    """A new process: the engine's checkpoints are there, or (`from_row`) only the job's row."""
+    """Start a new process, with the engine's checkpoints or (`from_row`) only with the job's row."""
     w.fuse.left = 0
     await w.crash()
     if story.other_machine:
@@ -82,14 +82,14 @@ async def go_on(w: World, story: Story) -> None:
 
 
 async def press(w: World, job: Job, story: Story) -> None:
-    """Agree to the price once it is asked, as a member does who sees the question again after a restart."""
+    """Confirm the price once it is asked for."""
     stored = await w.job(job.id)
     if story.dear and stored.state is JobState.AWAITING_CONFIRMATION:
         await w.service.confirm(job.id, job.requester)
 
 
 async def live_through(w: World, job: Job, story: Story) -> None:
-    """Drive, die, go on, until the job has ended."""
+    """Run, crash and restart until the job has ended."""
     crashes = list(story.crashes)
     for _ in range(40):
         w.fuse.left = crashes.pop(0) if crashes else 0
@@ -108,7 +108,7 @@ async def live_through(w: World, job: Job, story: Story) -> None:
 
 
 async def cancel_in_time(w: World, job: Job, story: Story) -> None:
-    """The member presses Cancel after so many steps, if the job is not past it then."""
+    """Cancel after so many steps, unless the job has passed the point."""
     if story.cancel_after is None or (await w.job(job.id)).cancel_requested_by:
         return
     name = f"{job.id}:request"
@@ -121,7 +121,7 @@ async def cancel_in_time(w: World, job: Job, story: Story) -> None:
 
 
 async def judge(w: World, job: Job, story: Story) -> None:
-    """What must hold at the end of every story."""
+    """Check what holds at the end of every story."""
     accepted = w.upscaler.accepted[job.id]
     money = await w.money(job.id)
     ended = await w.job(job.id)
@@ -143,7 +143,7 @@ async def judge(w: World, job: Job, story: Story) -> None:
 
 
 async def play(folder: Path, url: str, story: Story) -> bool:
-    """Whether the last of the instants was reached before the end."""
+    """Whether the last crash was reached before the end."""
     rules = (day_usd(ScopeKind.USER, 1_000_000), running(ScopeKind.USER, 2))
     quick = PipelineSettings(cancel_grace_s=0.02, confirm_above_nanousd=PRICE // 2 if story.dear else USD)
     w = World(folder, url, *rules, settings=quick, prefix=secrets.token_hex(4))

@@ -1,4 +1,4 @@
-"""Models, wanted sizes and previews, from the order to the receipt."""
+"""Models, wanted sizes and previews, from the request to the receipt."""
 
 import dataclasses
 from datetime import date

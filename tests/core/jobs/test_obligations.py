@@ -1,4 +1,4 @@
-"""What is owed to a member's message is a row until the platform has taken it: ends told, messages removed."""
+"""Obligations: final edits and removals are retried until the platform accepts them."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""What is offered instead of what cannot be: within every limit, with the models that would do it for less."""
+"""Alternatives for a job that is refused or expensive: within every limit, and by cheaper models."""
 
 from pathlib import Path
 

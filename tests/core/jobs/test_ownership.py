@@ -1,4 +1,4 @@
-"""Two processes believe that a job is theirs: one pays, posts and settles; the other one changes nothing."""
+"""Two processes consider a job theirs: one pays, posts and settles, the other changes nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ _CALLS = STORE_CALLS - {"delivery_state", "change_delivery_state"}
 
 
 class UntilStopped:
-    """A lease that lasts until the process is stopped."""
+    """A lease that is valid until the process is stopped."""
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -32,7 +32,7 @@ class UntilStopped:
 
 
 class Frozen(Fuse):
-    """Stops the process at one instant, until it is thawed."""
+    """Suspends the process at one call, until it is resumed."""
 
     def __init__(self, at: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Frozen(Fuse):
 
 @asynccontextmanager
 async def other_process(w: World) -> AsyncIterator[World]:
-    """Another process on the same database, machine, model and chat, which takes the first one for dead."""
+    """Another process on the same database, disk, model and chat, which considers the first one dead."""
     other = World(w.folder, w.url, settings=w.settings)
     other.clock, other.upscaler, other.adapter = w.clock, w.upscaler, w.adapter
     await other.open()
@@ -69,7 +69,7 @@ async def take_over(w: World, other: World, job: Job) -> None:
 
 
 async def run_frozen(w: World, at: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Job, bool]:
-    """A job whose process is stopped at this instant, taken over and ended, then thawed; whether there was one."""
+    """Suspend a job's process at this call, let another process end the job, resume; whether the call was reached."""
     w.fuse = frozen = Frozen(at)
     # Inside a platform call, which is an edit and may be repeated, are no instants: only before and after it.
     lease = UntilStopped(w.ctx.lease.token)

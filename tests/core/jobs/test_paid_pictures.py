@@ -1,4 +1,4 @@
-"""What was paid for arrives: the pipeline against fal's emulator, with every fault up to the picture."""
+"""A result that was paid for arrives: the pipeline against the fal emulator with every fault."""
 
 import dataclasses
 import errno
@@ -43,13 +43,13 @@ PAGE = Respond(200, text="<!doctype html><title>Back soon</title>", headers={"Co
 
 @dataclass
 class Scene:
-    """A bot whose model is fal's emulator, with real pictures and a clock that only sleeping moves."""
+    """A pipeline with the fal emulator as its model, real images, and a clock that only sleeping moves."""
 
     w: World
     fal: FalEmulator
 
     async def done(self, path: Path) -> Job:
-        """One small picture, doubled, to the end of its job."""
+        """Run a job with a small image and factor 2."""
         upload = self.w.folder / "uploads" / "in.png"
         upload.parent.mkdir(exist_ok=True)
         upload.write_bytes(path.read_bytes())

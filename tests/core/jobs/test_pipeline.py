@@ -1,4 +1,4 @@
-"""How a job goes from a request to a picture in a message, and what it says on the way."""
+"""A job from the request to the delivered result, and its messages on the way."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Stopping a job: in every state, by whoever may, with the receipt that belongs to it."""
+"""Cancelling a job: in every state, by whoever may, with the right receipt."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -113,7 +113,7 @@ async def test_in_the_instant_of_the_submit_fal_is_told_and_its_bill_decides(w: 
 
 
 async def while_running(w: World) -> Job:
-    """A job that the model works on, cancelled by its requester."""
+    """A job that was cancelled by its requester while the model ran."""
     w.upscaler.hold = True
     job = await w.ask()
     async with w.driving():

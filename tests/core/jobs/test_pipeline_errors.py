@@ -1,4 +1,4 @@
-"""Whatever goes wrong, wherever it does: the job ends, the member is told, the money is right, nothing stays held."""
+"""Whatever fails: the job ends, the member is told, the money is right, and nothing stays held."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ STATUS = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 5 * U
 
 
 def made(leaf: type[UpscaleError]) -> UpscaleError:
-    """An instance with some value in every required field."""
+    """An instance with a value for every required field."""
     hints = get_type_hints(leaf)
     fields: Any = dataclasses.fields(leaf) if dataclasses.is_dataclass(leaf) else ()
     needed = [f for f in fields if f.default is dataclasses.MISSING]
@@ -61,7 +61,7 @@ def below(*roots: type[UpscaleError]) -> list[UpscaleError]:
 
 
 async def ended(w: World, error: BaseException, *, charged: int | None = 0) -> Job:
-    """A job that meets the error ends properly; `charged` None: whatever its own receipt says."""
+    """Run a job into the error and check its end; `charged` None: as its receipt says."""
     job = await w.done()
     assert job.state in {JobState.FAILED, JobState.REFUSED}, f"{error!r}: {job.state}"
     assert job.receipt is not None
@@ -235,7 +235,7 @@ async def test_a_limit_that_is_full_refuses_before_anything_is_sent(tmp_path: Pa
 
 
 def raising(port: Any, call: str, errors: list[BaseException]) -> None:
-    """Calls of this name raise these first, the last one first."""
+    """Let calls of this name raise these errors first, the last one first."""
     real = getattr(port, call)
 
     async def first_raise(*args: Any, **values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The provider's bill is out of range: the picture arrives, the estimate is charged, and the operator is told."""
+"""A bill out of range: the result arrives, the estimate is charged, and the operator is told."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""The one paid call: made once whatever the network does, and found again when its answer was lost."""
+"""The paid call: made once whatever the network does, and found again after a lost answer."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Progress edits: throttled, the newest wins, the final answer never waits behind them."""
+"""Progress edits: throttled, only the newest, never in the way of the final edit."""
 
 import asyncio
 import dataclasses
@@ -49,7 +49,7 @@ def adapter(clock: FakeClock) -> FakeAdapter:
 
 @dataclasses.dataclass
 class Shown:
-    """A job's loop, stopped after the test, and what its message shows."""
+    """A job's progress loop and its message."""
 
     loop: ProgressLoop
     clock: FakeClock

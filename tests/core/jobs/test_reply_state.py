@@ -1,4 +1,4 @@
-"""What has happened to a job's message is known until it is stored, whatever the database does meanwhile."""
+"""Recorded delivery state is visible until it is stored, whatever the database does meanwhile."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from tests.fakes.core import OwnLease
 
 
 class CutStore:
-    """The job store behind a connection that is `cut` (refused at once) or `stuck` (never answered)."""
+    """The job store with a connection that is `cut` (fails at once) or `stuck` (never answers)."""
 
     def __init__(self, store: Any) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What the service promises adapters: it judges at once, never waits for a job, and keeps people apart."""
+"""The service's promises to adapters: it answers at once, never waits for a job, and separates workspaces."""
 
 import asyncio
 from types import SimpleNamespace

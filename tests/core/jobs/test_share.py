@@ -1,4 +1,4 @@
-"""A shared result: only its requester hands out the address, which ends with the picture."""
+"""Public links to results: made by the requester only, valid while the result is kept."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

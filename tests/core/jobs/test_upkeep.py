@@ -1,4 +1,4 @@
-"""What happens by itself keeps up: retention, the engine's rows, and an alarm for jobs older than they can be."""
+"""Periodic tasks: retention, abandoned work, and the alert for stuck jobs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

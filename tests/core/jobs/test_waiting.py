@@ -1,4 +1,4 @@
-"""While a job waits, for its turn or at the provider: promises that pass, cancels whose bill nobody can tell yet."""
+"""Jobs that wait for a slot or the provider: late forecasts, and cancellations with an unknown bill."""
 
 import asyncio
 from collections import Counter
