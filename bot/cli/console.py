@@ -7,11 +7,13 @@ is interpreted as markup, and control characters are removed, since names, capti
 import asyncio
 import getpass
 import inspect
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -66,7 +68,10 @@ class _Plain(Console):
 
 
 _VERBATIM: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
-out = _Plain(**_VERBATIM)
+_PIPE_COLUMNS = 200
+"""Rows of a table stay whole for `grep` and files."""
+
+out = _Plain(width=None if sys.stdout.isatty() else _PIPE_COLUMNS, **_VERBATIM)
 err = _Plain(stderr=True, **_VERBATIM)
 
 _COLOURS = {"error": "red", "refusal": "yellow", "info": "cyan"}
@@ -110,6 +115,15 @@ def print_notice(notice: Notice, prefix: str = "") -> None:
             more.append(f"Would work: {offer.kind}={offer.argument}.")
     reference = f" (reference {notice.reference})" if notice.reference else ""
     err.print(styled(prefix, (notice.what, _COLOURS[notice.tone]), *(f" {part}" for part in more), (reference, "dim")))
+
+
+def file_or_folder(text: str) -> Path:
+    """Read where to write; what ends with a slash is a folder, made if it is not there. Raises CommandError."""
+    path = Path(text)
+    if text.endswith(os.sep):
+        with disk_errors(f"{text} cannot be made"):
+            path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def print_finding(finding: Finding, console: Console) -> None:

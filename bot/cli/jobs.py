@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bot.cli.console import CommandError, Exit, err, format_time, operator, out, styled
+from bot.cli.console import CommandError, Exit, err, file_or_folder, format_time, operator, out, styled
 from bot.cli.files import copy_out, title
 from core.domain.errors import to_json
 from core.domain.job import Job, JobState
@@ -54,7 +54,10 @@ def _wanted(reference: str) -> str:
 async def job(
     app: App,
     reference: Annotated[str, typer.Argument(help="The reference that somebody was shown")],
-    save: Annotated[Path | None, typer.Option(help="Write the finished image to this file or folder")] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(parser=file_or_folder, metavar="PATH", help="Write the finished image to this file or folder"),
+    ] = None,
 ) -> Exit | None:
     """Explain a job by its reference, or hand its image out."""
     found = await app.store.get(_wanted(reference))

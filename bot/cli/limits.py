@@ -105,7 +105,7 @@ async def limits(
     """The limits of the whole bot, or of one workspace; with --history every change of them."""
     actor = _acting_in(platform, workspace)
     if not history:
-        _print_limits(await app.service.limits.applying(actor))
+        await _print_applying(app, actor)
         return
     found = await app.budget.limits.limit_changes(actor, limit=1000)
     for change, line in zip(found, limit_changes(found, app.budget.zone, "en"), strict=False):
@@ -136,7 +136,7 @@ async def quota_show(
     app: App, platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = ""
 ) -> None:
     """The limits that apply to somebody somewhere, with what is left."""
-    return _print_limits(await app.service.limits.applying(_acting_in(platform, workspace, user, channel)))
+    await _print_applying(app, _acting_in(platform, workspace, user, channel))
 
 
 async def _set(
@@ -188,6 +188,12 @@ def read_amount(text: str, measure: Measure) -> int:
         raise CommandError(f"{text} is not an amount from 0 to 1,000,000,000; write for example {allowed}.") from None
 
 
+async def _print_applying(app: App, actor: Requester) -> None:
+    _print_limits(await app.service.limits.applying(actor))
+    if await app.service.limits.paused(actor):
+        err.print("New jobs are paused. `quota resume` ends it.")
+
+
 def _print_limits(statuses: Iterable[LimitStatus]) -> None:
     rows = []
     for status in statuses:
@@ -197,7 +203,7 @@ def _print_limits(statuses: Iterable[LimitStatus]) -> None:
         per = "at once" if limit.window is Window.NOW else f"{limit.measure.value} per {limit.window.value}"
         amounts = (status.used, False), (status.held, False), (status.left, True), (limit.amount, False)
         values = [amount_text(limit.measure, value, "en", down=down) for value, down in amounts]
-        rows.append((scope, per, *values, format_time(status.opens_at), limit.source))
+        rows.append((scope, per, *values, format_time(status.opens_at)[:16], limit.source))
     columns = ("whose", "what", "used", "held", "left", "of", "opens again", "set by")
     out.print(table_of(columns, rows) if rows else "No limit applies.")
 

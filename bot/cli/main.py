@@ -11,7 +11,17 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from bot.cli.console import CommandError, Exit, app_command, err, exit_code, exit_with, parameter_flags, print_notice
+from bot.cli.console import (
+    CommandError,
+    Exit,
+    app_command,
+    err,
+    exit_code,
+    exit_with,
+    file_or_folder,
+    parameter_flags,
+    print_notice,
+)
 from bot.cli.jobs import history, job
 from bot.cli.limits import allow, limits, quota, usage
 from bot.cli.upkeep import upkeep
@@ -130,7 +140,10 @@ def slack_manifest() -> None:
 @parameter_flags
 def upscale(
     arguments: Annotated[list[str], typer.Argument(metavar="FILE… [PARAMETERS]", help="Images or links; 3x seed=7 …")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="File, or folder for several images")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", parser=file_or_folder, metavar="PATH", help="File, or folder for several images"),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to any price; limits still hold")] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON per image")] = False,

@@ -79,6 +79,15 @@ def test_a_result_is_converted_to_the_kind_that_its_name_says(folder: Path, bot:
         assert ("cat.tif holds a PNG" in done.err) == (name == "cat.tif")
 
 
+def test_a_name_that_ends_with_a_slash_is_a_folder(folder: Path, bot: Commands) -> None:
+    done = bot("upscale", "cat.png", "2x", "-o", "large/")
+    assert done.code == 0, done.err
+    reference = done.out.split()[-1]
+    assert bot("job", reference, "--save", "kept/").code == 0
+    assert [path.name for path in (folder / "large").iterdir()] == ["cat.2x.png"]
+    assert len(list((folder / "kept").iterdir())) == 1
+
+
 def test_the_operator_lists_lets_in_refuses_and_forgets_places(bot: Commands) -> None:
     keys = {"DISCORD_TOKEN": "a.b.c", "FAL_KEY": "a:b", "ALLOWED_USERS": "discord:42"}
     assert "Nobody has asked" in bot("allow", **keys).out
@@ -125,6 +134,7 @@ def test_a_dear_job_without_a_terminal_needs_yes(bot: Commands) -> None:
 def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
     paused = bot("quota", "pause")
     assert (paused.code, "`quota resume` ends it" in paused.err) == (0, True)
+    assert all("New jobs are paused." in bot(*words).err for words in (["limits"], ["quota", "show"]))
     refused = bot("upscale", "cat.png")
     assert refused.code == 3
     assert "paused" in refused.err

@@ -178,6 +178,13 @@ def test_what_is_left_of_a_limit_never_looks_better_than_it_is(capsys: pytest.Ca
     assert "$0.25" in printed
 
 
+def test_a_limit_is_one_line_where_the_output_is_piped(capsys: pytest.CaptureFixture[str]) -> None:
+    limit = Limit(Scope(ScopeKind.WORKSPACE, "discord", "", "123456789012345678"), Measure.USD, Window.DAY, 25 * 10**9)
+    _print_limits([LimitStatus(limit, used=1_200_000_000, held=0, opens_at=1_796_083_200.0)])
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.startswith("workspace discord 123456789012345678  usd per day  $1.20")
+
+
 def test_every_price_in_a_question_has_two_decimals_and_none_looks_lower_than_it_is() -> None:
     quote = replace(money.quote(400, 300, 2.0, 48_000_000), needs_confirmation=True, others=(("seedvr2", 48_000_000),))
     assert re.findall(r"\$[\d.]*\d", price_question(quote)) == ["$0.05", "$0.05"]
