@@ -99,6 +99,8 @@ async def main() -> None:
     """The bot as `make run` starts it, pointed at the emulator."""
     OUT.mkdir(parents=True, exist_ok=True)
     async with SlackEmulator(tiers=True, processing_s=0.2) as slack:
+        # The optional scope: without it the bot shows no task cards in channels.
+        next(token for token in slack.world.tokens.values() if token.kind != "app").scopes |= {"channels:history"}
         with tempfile.TemporaryDirectory() as folder:
             os.environ.update(
                 SLACK_API_URL=slack.api_url,
