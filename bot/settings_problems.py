@@ -112,7 +112,6 @@ def _sentence(detail: ErrorDetails, kind: type[BaseModel]) -> str:
 
 
 def _wanted(detail: ErrorDetails) -> str:
-    """Describe what the variable must be, from pydantic's error type."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "literal_error":
         return str(context.get("expected", "another value")).replace("'", "")

@@ -44,8 +44,6 @@ class Exit(IntEnum):
 
 
 class CommandError(NotUsable):
-    """Ends a command with one sentence and an exit code."""
-
     def __init__(self, sentence: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(sentence)
         self.code = code

@@ -44,7 +44,6 @@ def writable(folder: Path) -> bool:
 
 
 def secrets_of(found: Settings) -> list[str]:
-    """Return every secret in the settings, to redact them in logs."""
     models = [found, *(platform.settings for platform in found.platforms)]
     values = [value for model in models for value in vars(model).values()]
     return [value.get_secret_value() for value in values if hasattr(value, "get_secret_value")]

@@ -92,8 +92,6 @@ async def upscale(app: App, options: Options) -> Exit:
 
 
 class _Run:
-    """One call of the command: its progress bars and jobs, and a lock for questions."""
-
     def __init__(self, app: App, options: Options) -> None:
         self.app = app
         self.options = options

@@ -55,7 +55,6 @@ class Connections:
         return len(self._all)
 
     def client(self, peer: str | None) -> str:
-        """Return the client that a connection from this address counts for."""
         return self._proxies.client(peer)
 
     def add(self, connection: Connection, peer: str | None) -> bool:

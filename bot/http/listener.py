@@ -97,7 +97,6 @@ class SilentConnection:
         self._socket.close()
 
     def refuse(self) -> None:
-        """Send 503 and close."""
         with contextlib.suppress(OSError):
             self._socket.send(_BUSY)
         self.drop()

@@ -26,8 +26,6 @@ class _Waiting:
 
 @dataclass
 class RequestBodies:
-    """All bodies that are being read."""
-
     body_timeout_s: float = BODY_TIMEOUT_S
     per_client: int = MAX_PER_CLIENT
     _waiting: dict[_Waiting, None] = field(default_factory=dict)

@@ -130,7 +130,6 @@ class HttpServer:
         self.connections.close()
 
     def client_of(self, request: web.Request) -> str:
-        """Return the client address that a request counts for."""
         return self.gate.proxies.client(request.remote, request.headers.getall("X-Forwarded-For", []))
 
     @web.middleware

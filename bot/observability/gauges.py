@@ -20,8 +20,6 @@ _OPERATOR = Requester("cli", user_id="operator", user_name="operator", is_operat
 
 
 class Gauges:
-    """Sets the levels of `core.ports.Metrics`."""
-
     def __init__(self, ctx: JobContext, data_dir: Path, replicas: Replicas) -> None:
         self._ctx = ctx
         self._data_dir = data_dir

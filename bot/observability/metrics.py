@@ -69,7 +69,6 @@ class PrometheusMetrics:
         return Counter(f"upscale_{name}", text, labels, registry=self.registry)
 
     def render(self) -> bytes:
-        """Return all metrics in Prometheus' text format (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
 
     def job(self, platform: str, state: str) -> None:

@@ -23,8 +23,6 @@ _IPV6_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The proxies that an operator declared, as addresses or networks."""
-
     networks: tuple[IPNetwork, ...] = ()
 
     @classmethod

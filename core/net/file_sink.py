@@ -45,5 +45,4 @@ async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether the error means that the disk, or this user's quota on it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -64,7 +64,6 @@ class HostCheck:
     public_url: str | None = None
 
     def allows(self, host: str) -> bool:
-        """Whether a `Host` header names this server."""
         if host.lower() == self.public_host or is_loopback(name_of(host)):
             return True
         if is_loopback(self.web_host):

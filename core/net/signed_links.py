@@ -42,7 +42,6 @@ class FileLinks:
         return self._base is not None
 
     def is_valid(self, job_id: str, name: str, signature: str) -> bool:
-        """Whether `signature` was made for this file and has not expired."""
         expires, _, mac = signature.partition(".")
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False

@@ -32,8 +32,6 @@ DEFAULT_CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class AsyncpgAddress:
-    """Arguments of `asyncpg.connect`: the address without unknown parameters, and the timeout."""
-
     dsn: str
     timeout_s: float
 

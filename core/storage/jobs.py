@@ -239,7 +239,6 @@ class SqlJobStore(JobSearches):
         return None
 
     async def count_takeovers(self, job_ids: Sequence[str]) -> Mapping[str, int]:
-        """Count one more takeover of each of these jobs; returns the new counts."""
         if not job_ids:
             return {}
         rows = await self._db.run_write(lambda connection: connection.execute(_COUNT, {"these": job_ids}).all())

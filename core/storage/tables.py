@@ -29,7 +29,6 @@ def texts(default: str | None = None, /, **lengths: int) -> list[sa.Column[str]]
 
 
 def keys(**lengths: int) -> list[sa.Column[str]]:
-    """Text columns that form the primary key."""
     return [sa.Column(name, sa.String(length), primary_key=True) for name, length in lengths.items()]
 
 

@@ -38,7 +38,6 @@ class JobFiles:
         return self.folder(job_id) / "source"
 
     def input(self, job_id: str) -> Path:
-        """The picture as sent to the model."""
         return self.folder(job_id) / "input"
 
     def result(self, job_id: str, mime: str) -> Path:

@@ -81,7 +81,6 @@ class SqlRules:
         await self._write(actor, "extra", f"user {extra.user_id}", extra.amount_nanousd, work)
 
     async def extras_kept(self, platform: str, workspace_id: str) -> int:
-        """Return the number of extras of this workspace that have not ended."""
         c = t.extras.c
         here = (c.platform == platform, c.workspace_id == workspace_id, c.ends_at > self._ledger.clock.now())
         return len(await self._ledger.database.rows(select(c.user_id).where(*here)))
