@@ -123,13 +123,12 @@ def file_source(file: Mapping[str, Any], origin: Origin) -> Source:
 
 def link_source(link: str, origin: Origin, own_hosts: Collection[str] = ()) -> Source:
     """A typed link: to a file at Slack, or to the web. `own_hosts` (host[:port]) serve Slack's files."""
-    file_id = _file_id(link, own_hosts)
-    if file_id:
-        name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    name = link.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    if file_id := _file_id(link, own_hosts):
         source = file_source({"id": file_id, "name": name}, origin)
         # Knowing a file's id does not prove the right to see it: `files.download_of` checks that.
         return Source("attachment", name=name, data={**source.data, "by": origin.user_id, "in": origin.channel_id})
-    return Source("link", url=link, name=link.split("?")[0].rstrip("/").rsplit("/", 1)[-1][:80])
+    return Source("link", url=link, name=name[:80])
 
 
 def _file_id(link: str, own_hosts: Collection[str]) -> str:

@@ -17,7 +17,7 @@ def thread_unreadable_text(scope: str, locale: str) -> str:
 
 
 def left_out_text(
-    taken: int,
+    started: int,
     total: int,
     others: Sequence[str],
     locale: str,
@@ -25,19 +25,19 @@ def left_out_text(
     offered: bool = False,
     unreadable: Sequence[str] = (),
 ) -> str:
-    """Images beyond those that were taken (or `offered` to choose from), and names of files that are not images.
+    """Images beyond those that were `started` (or `offered` to choose from), and names of files that are not images.
 
     `unreadable` names (possibly "") count in `total`. Empty if nothing was left out.
     """
     lines = []
-    if total - len(unreadable) > taken:
+    if total - len(unreadable) > started:
         lines.append(
-            tr("{n} of {total} can be chosen here.", locale, n=taken, total=total)
+            tr("{n} of {total} can be chosen here.", locale, n=started, total=total)
             if offered
-            else tr("{n} of {total} started; more at once are not possible.", locale, n=taken, total=total)
+            else tr("{n} of {total} started; more at once are not possible.", locale, n=started, total=total)
         )
     elif unreadable and not offered:
-        lines.append(tr("{n} of {total} started.", locale, n=taken, total=total))
+        lines.append(tr("{n} of {total} started.", locale, n=started, total=total))
     if unreadable:
         names = ", ".join(name or tr("a file without a name", locale) for name in unreadable)
         lines.append(tr("Could not be read: {names}", locale, names=names))
