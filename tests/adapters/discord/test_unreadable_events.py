@@ -95,6 +95,21 @@ async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkey
     await _upscale(bot)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        dict.fromkeys(("app_permissions", "entitlements", "channel", "locale", "context", "version"), None),
+        {"authorizing_integration_owners": None},
+        {"entitlements": [{"id": "1", "kind": "of another time"}]},
+    ],
+)
+async def test_an_interaction_with_empty_fields_that_nobody_needs_is_served(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
+) -> None:
+    _changed(bot, monkeypatch, lambda data: {**data, **odd})
+    await _upscale(bot)
+
+
 async def test_what_discord_may_add_to_the_gateway_one_day_ends_nothing(bot: Bot) -> None:
     [session] = bot.discord.gateway.connected
     assert session.socket is not None
