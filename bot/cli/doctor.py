@@ -29,9 +29,9 @@ from bot.providers import object_store
 from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
 from core.domain.errors import StorageUnavailable
-from core.domain.money import usd
 from core.images.confinement import MISSING
 from core.ports import Finding, NotUsable
+from core.presentation.formats import usd
 from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
 

@@ -18,8 +18,9 @@ from core.domain.errors import to_json
 from core.domain.job import Job, JobState
 from core.domain.limits import LimitStatus
 from core.domain.media_types import suffix_for
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import NANOUSD_PER_USD
 from core.presentation import duration, explain, file_size, size
+from core.presentation.formats import usd
 from core.presentation.texts import delivery_texts, price_texts, result_texts
 from core.presentation.texts.result_texts import image_name
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.cli.console import CommandError, Exit, app_command, ask, disk_errors, err, format_time, out, table_of
-from core.domain.money import usd
 from core.presentation import file_size
+from core.presentation.formats import usd
 
 if TYPE_CHECKING:
     from bot.app import App

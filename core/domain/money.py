@@ -6,8 +6,6 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
-from babel.numbers import format_currency
-
 from core.domain.job import Quote
 
 NANOUSD_PER_USD = 1_000_000_000
@@ -32,9 +30,6 @@ _FREE_EXCESS_NANOUSD = NANOUSD_PER_USD
 _NUMBER = re.compile(r"\d{1,15}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 _MAX_NUMBER_CHARS = 64
 _MAYBE_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
-
-_BEFORE, _AFTER = "¤#,##0.00##", "#,##0.00##\u00a0¤"
-_PRICE_PATTERNS = {"de": _AFTER, "fr": _AFTER, "es": _AFTER, "pt": "¤\u00a0#,##0.00##", "ja": _BEFORE}
 
 
 def output_size(width_px: int, height_px: int, factor: float) -> tuple[int, int]:
@@ -116,13 +111,3 @@ def is_plausible_bill(units: Decimal, unit_price_nanousd: int, estimate_nanousd:
 def charge(units: Decimal, unit_price_nanousd: int) -> int:
     """Convert billed units (megapixels, possibly fractional) to nano-dollars, rounded half up."""
     return int((units * unit_price_nanousd).to_integral_value(ROUND_HALF_UP))
-
-
-def usd(nanousd: int, locale: str = "en") -> str:
-    """Format a price: `$1.60`; amounts that are not whole cents keep up to four digits (`$0.0125`)."""
-    amount = Decimal(nanousd) / NANOUSD_PER_USD
-    language = locale.replace("-", "_").split("_")[0].lower()
-    # Platforms send tags such as `en-GB`, `es-419` or unknown ones; only our languages are used.
-    known = language if language in _PRICE_PATTERNS else "en_US"
-    pattern = _PRICE_PATTERNS.get(language, _BEFORE)
-    return format_currency(amount, "USD", format=pattern, locale=known, currency_digits=False)

@@ -1,15 +1,18 @@
 """Format numbers, money, sizes and dates in the reader's language."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from babel.dates import format_date, format_interval, format_skeleton, get_datetime_format
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent
 from babel.units import format_unit
 
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import NANOUSD_PER_USD
 from core.presentation.translations import language_of, tr, trn
 
 _CENT_NANOUSD = NANOUSD_PER_USD // 100
+_BEFORE, _AFTER = "¤#,##0.00##", "#,##0.00##\u00a0¤"
+_PRICE_PATTERNS = {"de": _AFTER, "fr": _AFTER, "es": _AFTER, "pt_BR": "¤\u00a0#,##0.00##"}
 
 
 def size(width_px: int, height_px: int) -> str:
@@ -18,6 +21,14 @@ def size(width_px: int, height_px: int) -> str:
 
 def number(value: float, locale: str, pattern: str = "#,##0.##") -> str:
     return format_decimal(value, format=pattern, locale=language_of(locale))
+
+
+def usd(nanousd: int, locale: str = "en") -> str:
+    """Format a price: `$1.60`; amounts that are not whole cents keep up to four digits (`$0.0125`)."""
+    language = language_of(locale)
+    pattern = _PRICE_PATTERNS.get(language, _BEFORE)
+    amount = Decimal(nanousd) / NANOUSD_PER_USD
+    return format_currency(amount, "USD", format=pattern, locale=language, currency_digits=False)
 
 
 def cents(nanousd: int, locale: str, *, down: bool = False) -> str:

@@ -12,10 +12,11 @@ from core.budgets.reports.chart import ChartError
 from core.domain import identity
 from core.domain.job import Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, WantedLimit, Window
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import NANOUSD_PER_USD
 from core.ports import Clock
 from core.presentation import Card, plain_card
 from core.presentation.cards import moderation
+from core.presentation.formats import usd
 from tests.fakes.media import png
 
 

@@ -11,12 +11,12 @@ from adapters.web.settings import Settings
 from adapters.web.views.card import card_json
 from adapters.web.views.template import STATIC_DIR, Template
 from core.domain.models import Models
-from core.domain.money import usd
 from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import AdapterContext
 from core.presentation import Card, file_size, language_of, tr
 from core.presentation.cards.account import privacy
 from core.presentation.cards.help import help_card
+from core.presentation.formats import usd
 from core.presentation.texts.page_texts import page_texts
 from core.presentation.texts.parameter_texts import parameter_hint, parameter_label, preset_name
 

@@ -13,8 +13,9 @@ from datetime import date, timedelta
 from babel.dates import format_date
 
 from core.budgets.reports import UsageReport
-from core.domain.money import NANOUSD_PER_USD, usd
+from core.domain.money import NANOUSD_PER_USD
 from core.presentation import image_count, language_of, number, period_text, tr
+from core.presentation.formats import usd
 
 _TOP_MEMBERS = 5
 _DAILY_UP_TO = 62

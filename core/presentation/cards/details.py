@@ -2,10 +2,9 @@
 
 from core.domain.job import Job
 from core.domain.models import DEFAULT_MODEL, MODELS
-from core.domain.money import usd
 from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Section, lines
 from core.presentation.cards.job import ALT_MAX_CHARS
-from core.presentation.formats import duration, file_size, size
+from core.presentation.formats import duration, file_size, size, usd
 from core.presentation.notices import reference_line
 from core.presentation.texts.parameter_texts import value_text, values_of
 from core.presentation.texts.result_texts import comparison_text, notes_text, size_line

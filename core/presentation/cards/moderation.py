@@ -9,10 +9,9 @@ from babel.dates import format_datetime, format_skeleton
 
 from core.domain.job import Job
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
-from core.domain.money import usd
 from core.ports import UnfinishedJobs
 from core.presentation.card import Card, Choice, Line, Mention, Moment, Option, Span, Strong, fill, line_of, lines
-from core.presentation.formats import cents, period_text
+from core.presentation.formats import cents, period_text, usd
 from core.presentation.notices import Notice
 from core.presentation.texts.limit_texts import amount, paused_place, scope_name, window_text
 from core.presentation.texts.progress_texts import status_text

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from core.domain import errors as e
 from core.domain.identity import Place
-from core.domain.money import usd
 from core.presentation.card import Action
-from core.presentation.formats import date_time
+from core.presentation.formats import date_time, usd
 from core.presentation.notices import Notice
 from core.presentation.translations import tr
 

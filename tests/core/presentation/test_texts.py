@@ -10,7 +10,6 @@ from core.domain import errors as e
 from core.domain.errors import UpscaleError, leaves
 from core.domain.job import Receipt, Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.domain.money import usd
 from core.jobs.endings import quota_command
 from core.presentation import (
     LANGUAGES,
@@ -24,6 +23,7 @@ from core.presentation import (
     language_of,
     period_text,
 )
+from core.presentation.formats import usd
 from core.presentation.texts.failure_texts import _SENTENCES
 from core.presentation.texts.parameter_texts import parameter_problem
 from tests.core.domain.test_errors import ALL
