@@ -207,6 +207,10 @@ class HandlerContext:
                 for job in committed:
                     if isinstance(job, Job):
                         await self._begin(job, Address.from_reply(job.reply))
+            if committed and isinstance(error, errors.FAILED_CALLS):
+                # An error message would become the response that the jobs look for, and they would run.
+                log.warning("acknowledgement_refused", code=errors.code_of(error))
+                raise InteractionLost from error
             raise
         return committed
 

@@ -182,3 +182,14 @@ async def test_nothing_is_paid_for_a_member_who_was_told_that_the_bot_did_not_re
         whole.discord.faults.clear()
         await whole.settled()
         assert whole.discord.messages() == []
+
+
+async def test_a_request_whose_acknowledgement_is_refused_is_not_delivered_into_an_error_message(bot: Bot) -> None:
+    bot.core.script = None
+    bot.discord.faults.append(Fault("/callback", "status", status=400, code=200000))
+    await bot.discord.invoke("/upscale", {"image": RED})
+    await bot.discord.until(lambda: bot.core.begun)
+    await bot.adapter._ctx.drain(5.0)
+    with pytest.raises(DeliveryRefused):
+        await bot.core.progress(next(iter(bot.core.jobs)), Progress("waiting"))
+    assert not bot.discord.messages()
