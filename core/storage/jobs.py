@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
@@ -58,6 +58,7 @@ _SAME = (
     .limit(200)
 )
 """Filters by fingerprint only: with more conditions SQLite scans the index of the member's jobs instead."""
+_UNDER_WAY = (JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING)
 
 
 class JobChanges(TypedDict, total=False):
@@ -222,21 +223,30 @@ class SqlJobStore(JobSearches):
         return await self._list(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(min(limit, 200)))
 
     async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
-        """Return the newest succeeded job with the same picture and parameters whose result this person may see.
+        """Return the newest succeeded job with the same picture and parameters whose result this person may see."""
+        async for found in self._same(fingerprint, requester):
+            if found.state is JobState.SUCCEEDED and not found.images_deleted:
+                return found
+        return None
 
-        Results are shared within a workspace, except private ones; outside one, only with the same person.
-        """
+    async def same_under_way(self, fingerprint: str, job: Job) -> Job | None:
+        """Return an unfinished job with the same picture and parameters that is older than this one, or at fal."""
+        async for found in self._same(fingerprint, job.requester, but=job.id):
+            ahead = found.remote is not None or (found.created_at, found.id) < (job.created_at, job.id)
+            if ahead and found.state in _UNDER_WAY and not found.cancel_requested_by:
+                return found
+        return None
+
+    async def _same(self, fingerprint: str, requester: Requester, *, but: str = "") -> AsyncIterator[Job]:
+        """Results are shared within a workspace, except private ones; outside one, only with the same person."""
         rows = await self._db.run_read(lambda connection: connection.execute(_SAME, {"print": fingerprint}).all())
         for row in rows:
             here = requester.workspace_id and row.workspace_id == requester.workspace_id
             own = not requester.workspace_id and row.user_id == requester.user_id
-            if row.platform == requester.platform and (here or own):
+            if row.id != but and row.platform == requester.platform and (here or own):
                 found = await self.get(row.id)
-                if found is None or (found.private and not is_same_person(found.requester, requester)):
-                    continue
-                if found.state is JobState.SUCCEEDED and not found.images_deleted:
-                    return found
-        return None
+                if found is not None and (not found.private or is_same_person(found.requester, requester)):
+                    yield found
 
     async def count_takeovers(self, job_ids: Sequence[str]) -> Mapping[str, int]:
         if not job_ids:

@@ -28,7 +28,17 @@ class Fuse:
 
 
 STORE_CALLS = frozenset(
-    {"get", "claim", "update", "mark_submit", "transition", "earlier_result", "delivery_state", "change_delivery_state"}
+    {
+        "get",
+        "claim",
+        "update",
+        "mark_submit",
+        "transition",
+        "earlier_result",
+        "same_under_way",
+        "delivery_state",
+        "change_delivery_state",
+    }
 )
 LEDGER_CALLS = frozenset({"hold", "admit", "settle", "release", "statuses"})
 UPSCALER_CALLS = frozenset({"stage", "submit", "find", "result", "cancel", "fetch"})

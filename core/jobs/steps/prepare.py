@@ -61,11 +61,11 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
         raise await with_affordable_offer(ctx, job, facts, refused) from None
     if aimed.factor != job.parameters.factor:
         job = await ctx.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
-    fingerprint = _fingerprint(ctx, job, facts)
+    fingerprint = fingerprint_of(ctx, job, facts)
     earlier = await ctx.store.earlier_result(fingerprint, job.requester)
     if earlier is not None and earlier.id == job.id:
         raise NotOwner  # ended by another process meanwhile; its files belong to the result
-    if earlier is not None and await _reuse(ctx, job, facts, earlier):
+    if earlier is not None and await reuse(ctx, job, facts, earlier):
         return "deliver"
     quote = await _quote(ctx, job, facts, aimed)
     job = await ctx.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
@@ -77,14 +77,14 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
     return "hold"
 
 
-def _fingerprint(ctx: JobContext, job: Job, facts: InputFacts) -> str:
+def fingerprint_of(ctx: JobContext, job: Job, facts: InputFacts) -> str:
     """Identifies the image bytes, model, parameters, seed and backend."""
     asked = job.parameters.as_text().removeprefix(f"model={DEFAULT_MODEL} ")  # as release 0.1.0 stored it
     text = f"{ctx.provider(job).name}|{facts.sha256}|{asked}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def _reuse(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> bool:
+async def reuse(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> bool:
     """Make the earlier job's result this one's, free of charge; False if its file is gone."""
     if earlier.result is None:
         return False

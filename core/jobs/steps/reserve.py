@@ -2,19 +2,23 @@
 
 from core.budgets.fit import with_offer
 from core.domain.errors import LimitReached
-from core.domain.job import Job, Progress
+from core.domain.job import InputFacts, Job, Progress
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
 from core.jobs.steps.offers import with_cheaper
+from core.jobs.steps.prepare import fingerprint_of, reuse
 from core.net.retry import first_of
 from core.ports import Granted, HoldRequest
 
 _TURN_POLL_S = 2.0
+_SAME_WAIT_S = 3600.0
 
 
 async def hold(ctx: JobContext, job: Job) -> StepName:
     if job.quote is None or job.input is None:
         return "prepare"
+    if (other := await _after_the_same(ctx, job, job.input)) is not None:
+        return other
     request = HoldRequest(
         key=job.id,
         requester=job.requester,
@@ -39,3 +43,23 @@ async def hold(ctx: JobContext, job: Job) -> StepName:
         answer = await ctx.ledger.admit(job.id)
         job = await ctx.load(job.id)
     return "submit"
+
+
+async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts) -> StepName | None:
+    """Wait while the same picture is upscaled with the same parameters and seed, and take that result, which is paid.
+
+    None if there is nothing to take: then this job pays itself.
+    """
+    fingerprint, waited_s = fingerprint_of(ctx, job, facts), 0.0
+    while waited_s < _SAME_WAIT_S and await ctx.store.same_under_way(fingerprint, job) is not None:
+        cancelling = ctx.running.cancel_event(job.id)
+        if job.cancel_requested_by or cancelling.done():
+            return await cancelled(ctx, job)
+        ctx.running.show(job, Progress("turn", position=1))
+        await first_of(cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
+        waited_s += _TURN_POLL_S
+        job = await ctx.load(job.id)
+    earlier = await ctx.store.earlier_result(fingerprint, job.requester) if waited_s else None
+    if earlier is not None and earlier.id != job.id and await reuse(ctx, job, facts, earlier):
+        return "deliver"
+    return None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 import pytest
 
 from core.domain.job import Job, JobState
+from core.jobs.context import StepName
 from core.ports import RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.core import until
@@ -84,3 +85,32 @@ async def test_jobs_that_wake_together_go_on_a_few_in_one_turn_of_the_loop(
         await asyncio.sleep(0)
         turn += 1
     assert (begun.total(), max(begun.values())) == (20, 4)
+
+
+@pytest.mark.parametrize("first_is_at", ["wait", "hold"])
+async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: World, first_is_at: StepName) -> None:
+    source = w.upload()
+    first = await w.ask_until(first_is_at, source=source)
+    second = await w.ask_until("hold", source=source)
+    waiting = asyncio.create_task(w.run_step(f"{second.id}:request"))
+    await w.shows(second, "turn")
+    await w.run_part(f"{first.id}:request")
+    await waiting
+    second = await w.driven(second.id)
+    await w.check_end(second, JobState.SUCCEEDED, charged=0)
+    assert second.result.repeat_of == first.id
+    assert sum(w.upscaler.accepted.values()) == 1
+
+
+async def test_a_request_whose_like_is_cancelled_goes_on_alone_and_can_be_cancelled_itself(w: World) -> None:
+    source = w.upload()
+    first = await w.ask_until("hold", source=source)
+    second, third = [await w.ask_until("hold", source=source) for _ in range(2)]
+    waiting = [asyncio.create_task(w.run_step(f"{job.id}:request")) for job in (second, third)]
+    await w.shows(third, "turn")
+    await w.service.cancel(third.id, third.requester)
+    await w.service.cancel(first.id, first.requester)
+    await asyncio.gather(*waiting)
+    await w.drive()
+    await w.check_end(await w.job(third.id), JobState.CANCELLED, charged=0)
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=USD // 10)
