@@ -81,7 +81,7 @@ async def test_a_presets_model_counts_and_its_values_are_judged_for_the_model_th
     assert lacking.value.problems[0].kind == "not_in_model"
     with pytest.raises(InvalidParameters) as beyond:
         await w.ask(text="big model=flux")
-    assert (beyond.value.problems[0].kind, beyond.value.problems[0].value) == ("range", "9.0")
+    assert (beyond.value.problems[0].kind, beyond.value.problems[0].value) == ("range", "9")
 
 
 async def test_an_earlier_job_is_repeated_as_it_was_after_its_preset_has_changed(w: World) -> None:
