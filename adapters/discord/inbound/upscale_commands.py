@@ -148,7 +148,7 @@ class UpscaleCommands:
     async def begin(
         self, answer: Response, selection: ImageSelection, *, ask: bool = False, from_menu: bool = False
     ) -> None:
-        """Start the pictures; let the member choose first if `ask`, from a menu, or above the price threshold.
+        """Start the pictures; let the member choose first if `ask`, from a menu, or if the total is high or not known.
 
         For several, the total is shown before any job starts (for one, the files left out): the first follow-up to a
         deferred response replaces it, so that it would take the job's place. Then the first job takes over the
@@ -158,8 +158,7 @@ class UpscaleCommands:
         first = plain_card(words) if words and answer.is_reused_by_first_job else None
         if len(selection.images) > 1:
             prices = await self._ctx.commits.before_ack(self._prices(answer, selection), no_ack)
-            is_expensive = sum(price or 0 for price in prices) > self._ctx.service.confirm_above_nanousd
-            if ask or is_expensive or from_menu:
+            if ask or from_menu or not self._ctx.service.may_start_unasked(prices):
                 await self._offer(answer, selection, prices)
                 return
             first = total = batch.batch_started(_candidates(selection.images, prices), answer.locale)

@@ -73,9 +73,7 @@ class Batches:
         too, since several images may exceed the threshold together though none does alone.
         """
         prices = [await self._price(one, size) for one, size in zip(requests, sizes, strict=True)]
-        total = None if None in prices else sum(price or 0 for price in prices)
-        free_to_start = max(agreed_nanousd or 0, self._service.confirm_above_nanousd)
-        if total is not None and agreed_nanousd is not None and total <= free_to_start:
+        if agreed_nanousd is not None and self._service.may_start_unasked(prices, agreed_nanousd):
             return None
         if await self._started(requests[0]):  # a redelivered event, or an edited message
             return None

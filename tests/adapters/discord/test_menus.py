@@ -165,6 +165,13 @@ async def test_a_dear_batch_is_asked_for_once_with_the_total_on_the_button(bot: 
     assert [r.fields for r in bot.core.requests] == [{"seed": 7}] * 3
 
 
+async def test_a_batch_is_asked_for_when_a_price_is_not_known_beforehand(bot: Bot) -> None:
+    choice = await bot.ask("/upscale", {"image": RED, "url": "https://example.org/other.png"})
+    assert bot.core.requests == []
+    assert len(choice.selects[0]["options"]) == 2
+    assert [label for label in choice.labels if "at least" in label]
+
+
 async def test_a_dear_private_batch_stays_private(bot: Bot) -> None:
     choice = await bot.ask("/upscale", {**_batch(*BIG), "private": True})
     assert choice.ephemeral
