@@ -95,10 +95,10 @@ async def _confirm(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """Start some or all of several images, and replace the question by what was started."""
     picked = press.picked if press.verb == "pick" else None
-    started = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
-    if started is None:
+    if picked == ():
         return plain_card(choose_images_text(actor.locale), tone="info")
-    if await ctx.api.respond(press.origin.response_url, draw(started), replace=True):
+    started = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
+    if started is None or await ctx.api.respond(press.origin.response_url, draw(started), replace=True):
         return None
     at = {"channel": press.origin.channel_id, "ts": press.message_ts}
     return None if await _try_call(ctx, press, "chat.update", **at, **draw(started).as_args()) else started

@@ -85,21 +85,23 @@ class Batches:
     async def choose(
         self, key: str, actor: Requester, picked: Sequence[int] | None, reply: ReplyAddress
     ) -> Card | None:
-        """Start the picked images (None: all of them) once, and return a card of them; None if nothing was picked.
+        """Start the picked images (None: all of them) once, and return a card of them; None for a second press at once.
 
         `reply` is the press's own address, whose response_url is valid longer. Raises QuoteExpired or NotAllowed.
         """
         stored = await self._asked.get(key)
         if stored is None:
-            raise QuoteExpired
+            if await self._state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
+                raise QuoteExpired
+            return None
         owner = stored.requests[0].requester
         if (owner.workspace_id, owner.user_id) != (actor.workspace_id, actor.user_id):
             raise NotAllowed(needs="requester")
         chosen = stored if picked is None else stored.only([n for n in picked if 0 <= n < len(stored.requests)])
-        if not chosen.requests:
+        if not chosen.requests or not await self._state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
             return None
-        if not await self._state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
-            raise QuoteExpired
+        if all([await self._started(request) for request in chosen.requests]):  # as asked for in edited words
+            chosen = replace(chosen, prices_nanousd=(None,) * len(chosen.requests))
         for request in chosen.requests:
             answer = {
                 name: reply.data[name] for name in ("response_url", "response_until") if name in request.reply.data

@@ -111,3 +111,27 @@ async def test_a_total_that_the_form_has_shown_is_not_asked_about_again_but_a_de
     await world.slack.member.submit_view({})
     await world.until(lambda: len(world.service.rows) == 4, move=0.1)
     await world.idle()
+
+
+async def test_a_second_press_at_once_starts_nothing_and_says_nothing(world: World) -> None:
+    await world.slack.member.mention("", dear(world))
+    question = await asked(world)
+    await asyncio.gather(*(world.slack.member.click(question, "job:all:") for _ in range(2)))
+    await world.until(lambda: "4 images started." in text_of(question), move=0.1)
+    assert len(world.service.rows) == 4
+    assert not [m for m in world.bot_messages() if m.ephemeral_for]
+    await world.idle()
+
+
+async def test_a_question_whose_images_were_started_with_other_words_tells_no_total(world: World) -> None:
+    posted = (await world.slack.member.mention("", dear(world, 3))).post
+    assert posted is not None
+    question = await asked(world)
+    world.slack.clock.advance(5)
+    await world.slack.member.edit(posted, "factor=1")
+    await world.until(lambda: len(world.service.rows) == 3, move=0.1)
+    await world.slack.member.click(question, "job:all:")
+    await world.until(lambda: "3 images started." in text_of(question), move=0.1)
+    assert "$" not in text_of(question)
+    assert len(world.service.rows) == 3
+    await world.idle()
