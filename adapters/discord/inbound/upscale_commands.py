@@ -14,7 +14,7 @@ from adapters.discord.inbound.interaction_response import Answer, Response, no_a
 from adapters.discord.inbound.message_images import FoundImage, ImageSelection, from_attachment, from_link, images_of
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.views.markup import cut
-from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, QuoteExpired
+from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, SelectionClosed
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS
 from core.ports import TypedState
@@ -197,7 +197,7 @@ class UpscaleCommands:
             await answer.follow_up(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
-        """Start the picked pictures (None: all), each with a message of its own. Raises QuoteExpired."""
+        """Start the picked pictures (None: all), each with a message of its own. Raises SelectionClosed."""
         selection = await self._ctx.commits.before_ack(self._take(key, answer.actor.user_id), no_ack)
         numbers = list(range(len(selection.images))) if picked is None else sorted(set(picked))
         wanted = [n for n in numbers if 0 <= n < len(selection.images)]
@@ -217,16 +217,16 @@ class UpscaleCommands:
             await answer.follow_up(plain_card(_left_out(answer, ImageSelection(total=len(wanted)), len(numbers))))
 
     async def _take(self, key: str, user_id: str) -> ImageSelection:
-        """The stored selection, only once and only for its member. Raises QuoteExpired, NotAllowed."""
+        """The stored selection, only once and only for its member. Raises SelectionClosed, NotAllowed."""
         selection = await self._load(key, user_id)
         if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=CLAIM_TTL_S):
-            raise QuoteExpired
+            raise SelectionClosed
         return selection
 
     async def _load(self, key: str, user_id: str) -> ImageSelection:
         selection = await self._selections.get(key)
         if selection is None:
-            raise QuoteExpired
+            raise SelectionClosed
         if selection.user_id not in (user_id, ""):  # "": a private one of an older release, open at its upgrade
             raise NotAllowed(needs="requester")
         return selection

@@ -13,7 +13,7 @@ from typing import Any
 from adapters.slack.inbound.translate import PLATFORM, Size, declared_size
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import SlackError
-from core.domain.errors import JobNotFound, NotAllowed, QuoteExpired, TargetUnreachable
+from core.domain.errors import JobNotFound, NotAllowed, SelectionClosed, TargetUnreachable
 from core.domain.job import ReplyAddress, Requester, UpscaleRequest, job_id_for
 from core.jobs.service import JobService
 from core.ports import AppState, TypedState
@@ -87,12 +87,12 @@ class Batches:
     ) -> Card | None:
         """Start the picked images (None: all of them) once, and return a card of them; None for a second press at once.
 
-        `reply` is the press's own address, whose response_url is valid longer. Raises QuoteExpired or NotAllowed.
+        `reply` is the press's own address, whose response_url is valid longer. Raises SelectionClosed or NotAllowed.
         """
         stored = await self._asked.get(key)
         if stored is None:
             if await self._state.claim(AREA, f"{key}:taken", ttl_s=TAKEN_S):
-                raise QuoteExpired
+                raise SelectionClosed
             return None
         owner = stored.requests[0].requester
         if (owner.workspace_id, owner.user_id) != (actor.workspace_id, actor.user_id):

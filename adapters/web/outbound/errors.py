@@ -8,7 +8,7 @@ _STATUSES: dict[int, tuple[type[e.UpscaleError], ...]] = {
     403: (e.UnsafeNotAllowed, e.NotAllowed, e.NotAdmitted, e.PlatformRefused, e.Paused),
     404: (e.JobNotFound,),
     409: (e.TooLate, e.DeliveryError, e.OtherModelChosen, e.Restored),
-    410: (e.QuoteExpired, e.ResultExpired),
+    410: (e.QuoteExpired, e.ResultExpired, e.SelectionClosed),
     413: (e.FileTooLarge, e.TooManyPixels),
     415: (e.NotAnImage, e.UnsupportedFormat),
     422: (e.InputError, e.ModelError),

@@ -99,6 +99,10 @@ class QuoteExpired(RequestError):
     """The price was not confirmed in time."""
 
 
+class SelectionClosed(RequestError):
+    """A choice among images, or a form, was answered already or has expired."""
+
+
 class OtherModelChosen(RequestError):
     """The member answered the price question with a cheaper model, which runs as a new job."""
 

@@ -228,6 +228,11 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     e.QuoteExpired: fixed_notice(
         translatable("The price was not confirmed in time."), translatable("Run it again for a new price."), "refusal"
     ),
+    e.SelectionClosed: fixed_notice(
+        translatable("This was answered already, or is too old."),
+        translatable("Start again to upscale these images."),
+        "refusal",
+    ),
     e.OtherModelChosen: fixed_notice(translatable("Your image comes in a message of its own."), tone="info"),
     e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(

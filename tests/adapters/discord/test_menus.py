@@ -100,6 +100,16 @@ async def test_the_form_of_upscale_with_options_reaches_the_parser(bot: Bot) -> 
     assert (parameters.factor, parameters.creativity, parameters.steps, parameters.seed) == (2.5, 0.6, 30, 7)
 
 
+async def test_a_form_that_comes_a_second_time_is_told_as_answered_and_not_as_a_price(bot: Bot) -> None:
+    opened = await _opened(bot, RED)
+    first = await bot.discord.submit_modal(opened, {"factor": "3"})
+    await first.answer(lambda m: m.images)
+    await bot.core.settle()
+    again = await bot.discord.submit_modal(opened, {"factor": "3"})
+    assert "answered already" in (await again.answer()).text
+    assert len(bot.core.jobs) == 1
+
+
 async def test_a_form_can_be_sent_only_by_whom_it_was_opened_for(bot: Bot) -> None:
     eve = bot.discord.world.add_user("eve")
     opened = await _opened(bot, RED)
