@@ -85,6 +85,7 @@ class DiscordAdapter:
         expected = len(self._settings.discord_shard_ids or ()) or (client.shard_count if client else None) or 1
         log.info("discord_shard_connected", shard=shard_id, of=expected)
         if len(self._connected) >= expected:
+            self._supervisor.refused = ""
             self._ready()
 
     async def serve(self, ready: Callable[[], None]) -> None:
@@ -163,6 +164,8 @@ class DiscordAdapter:
     async def problem(self) -> str | None:
         """None when events can arrive and answers can leave."""
         client = self._supervisor.client
+        if self._supervisor.refused:
+            return f"Discord refuses {self._supervisor.refused}"
         if client is None:
             return "disconnected"
         if self._ingress is not None or not self._takes_events:

@@ -8,6 +8,7 @@ import structlog
 
 from core.budgets.service import Budgets
 from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
+from core.domain.limits import AlertPlace
 from core.jobs.steps import JobContext
 from core.ports import AppState
 from core.presentation import Notice
@@ -65,11 +66,13 @@ class AlertSender:
             log.exception("operator_not_told")
 
     async def _everywhere(self, notice: Callable[[str], Notice]) -> None:
-        for place in await self._budget().limits.rules.alert_places():
-            if not place.everything:
-                continue
+        """At once, since a platform that is away would hold up the others."""
+        places = await self._budget().limits.rules.alert_places()
+        await asyncio.gather(*(self._notify(place, notice) for place in places if place.everything))
+
+    async def _notify(self, place: AlertPlace, notice: Callable[[str], Notice]) -> None:
+        try:
             adapter = self._ctx().adapter(place.platform)
-            try:
-                await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
-            except DeliveryError as error:
-                log.warning("operator_not_told", platform=place.platform, error=error.code)
+            await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
+        except DeliveryError as error:
+            log.warning("operator_not_told", platform=place.platform, error=error.code)

@@ -58,3 +58,22 @@ async def test_the_operator_hears_once_an_hour_of_the_same_and_ten_times_of_who_
         await asyncio.gather(*app.alerts._pending)
     posted = app.adapters["discord"].posted  # type: ignore[attr-defined]
     assert posted == [("2", "a bill"), *(("2", f"place {number}") for number in range(10))]
+
+
+async def test_a_platform_that_is_away_does_not_keep_an_alert_from_the_others(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for workspace_id, channel_id in (("1", "2"), ("3", "4")):
+        owner = Requester("discord", "owner", workspace_id=workspace_id, is_moderator=True)
+        await app.service.limits.set_alert_channel(owner, channel_id)
+    told, asked = asyncio.Event(), []
+
+    async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
+        asked.append(channel_id)
+        await told.wait() if len(asked) == 1 else told.set()
+
+    monkeypatch.setattr(app.adapters["discord"], "notify", notify)
+    app.alerts.tell("bill", lambda locale: Notice("a bill"))
+    async with asyncio.timeout(5):
+        await asyncio.gather(*app.alerts._pending)
+    assert sorted(asked) == ["2", "4"]

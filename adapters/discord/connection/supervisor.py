@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,17 +15,31 @@ import yarl
 from adapters.discord.connection.client import UpscaleClient
 from adapters.discord.connection.identify_limiter import IdentifyLimiter, SessionLimits
 from adapters.discord.outbound.api_client import ApiClient
+from adapters.discord.outbound.delivery_state import PLATFORM
 from adapters.discord.settings import DiscordLoginRefused, Settings
 from adapters.discord.setup.command_sync import sync_commands
 from core.ports import AdapterContext
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 
 MIN_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
+MAX_REFUSED_PAUSE_S = 120.0
+"""After a refusal, which may cost one of a day's 1000 IDENTIFYs."""
+
 HEALTHY_AFTER_S = 60.0
 CLOSE_TIMEOUT_S = 3.0
 CANCEL_TRIES, CANCEL_WAIT_S = 4, 0.5
 NETWORK_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, discord.HTTPException, discord.GatewayNotFound)
+REFUSED = (discord.LoginFailure, discord.PrivilegedIntentsRequired, discord.ConnectionClosed)
+REFUSALS = {
+    4004: "DISCORD_TOKEN",
+    4010: "DISCORD_SHARD_IDS",
+    4011: "DISCORD_SHARD_COUNT",
+    4013: "intents",
+    4014: "intents",
+}
+"""What Discord refuses when it closes the gateway with a code after which the library gives up."""
 
 
 class ClientSupervisor:
@@ -40,6 +55,8 @@ class ClientSupervisor:
         self._make_client = make_client
         self.client: UpscaleClient | None = None
         self.starts = 0
+        self.refused = ""
+        """What Discord has refused since the last connection, as in REFUSALS."""
 
     async def run(self, ready: Callable[[], None], *, events: bool = True) -> None:
         """Run until cancelled; restart a client that fails, with exponential backoff.
@@ -53,12 +70,14 @@ class ClientSupervisor:
             try:
                 await self._run_client(ready, events)
                 log.warning("discord_loop_ended")
-            except discord.LoginFailure as error:
-                if self.starts <= 1:
+            except REFUSED as error:
+                if isinstance(error, discord.LoginFailure) and self.starts <= 1:
                     raise DiscordLoginRefused(
                         "Discord refuses DISCORD_TOKEN; copy it again from the portal."
                     ) from error
-                log.error("discord_token_refused")
+                self.refused = _refused(error)
+                notice = partial(operator_texts.connection_refused, PLATFORM, self.refused)
+                self._context.operator.tell(f"refused:{PLATFORM}", notice)
             except NETWORK_ERRORS as error:
                 log.warning("discord_unreachable", why=type(error).__name__, status=getattr(error, "status", 0))
             except Exception as error:
@@ -68,7 +87,7 @@ class ClientSupervisor:
             if self._clock.now() - began > HEALTHY_AFTER_S:
                 pause_s = MIN_PAUSE_S
             await self._clock.sleep(pause_s * random.uniform(0.8, 1.2))
-            pause_s = min(MAX_PAUSE_S, pause_s * 2)
+            pause_s = min(MAX_REFUSED_PAUSE_S if self.refused else MAX_PAUSE_S, pause_s * 2)
 
     async def _run_client(self, ready: Callable[[], None], events: bool) -> None:
         self.starts += 1
@@ -82,6 +101,7 @@ class ClientSupervisor:
             if events:
                 await self._sync(client)
             if not events or self._settings.discord_public_key is not None:
+                self.refused = ""
                 ready()
                 await asyncio.Event().wait()
             context, app_id = self._context, client.application_id or 0
@@ -146,6 +166,12 @@ class ClientSupervisor:
         except NETWORK_ERRORS as error:
             log.warning("discord_close_failed", why=type(error).__name__)
         _stop_heartbeats(client)
+
+
+def _refused(error: Exception) -> str:
+    if isinstance(error, discord.ConnectionClosed):
+        return REFUSALS.get(error.code, f"code {error.code}")
+    return REFUSALS[4004 if isinstance(error, discord.LoginFailure) else 4014]
 
 
 def _stop_heartbeats(client: UpscaleClient) -> None:

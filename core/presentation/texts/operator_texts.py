@@ -139,6 +139,20 @@ def few_connects_left(platform: str, left: int, total: int, until_at: float, loc
     )
 
 
+def connection_refused(platform: str, refused: str, locale: str) -> Notice:
+    """`refused`: what the platform no longer accepts, such as the name of the setting with the token."""
+    name = platform.capitalize()
+    return Notice(
+        tr(
+            "{platform} refuses to connect this bot ({reason}); nobody can use it there.",
+            locale,
+            platform=name,
+            reason=refused,
+        ),
+        advice=tr("Check it in the developer portal. The bot keeps trying; a changed setting needs a restart.", locale),
+    )
+
+
 def provider_halted(kind: Literal["credit", "key"], locale: str) -> Notice:
     if kind == "credit":
         return Notice(

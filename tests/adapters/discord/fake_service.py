@@ -15,6 +15,7 @@ from core.presentation.texts.delivery_texts import undelivered_notice
 from core.presentation.texts.failure_texts import cancelled_notice
 from tests.fakes.clock import ShiftedClock
 from tests.fakes.media import FakeMedia, png
+from tests.fakes.operator import Told
 from tests.fakes.service import FakeService
 from tests.fakes.state import CutStates, MemoryReplyState, MemoryState
 
@@ -36,6 +37,7 @@ class FakeCore(FakeService):
         super().__init__(directory, self.shifted)
         self.state = MemoryState(self.shifted)
         self.media = FakeMedia(directory)
+        self.operator = Told()
         self.memos: dict[str, dict[str, Any]] = {}
         self.states: CutStates | None = None
         self.script: Script | None = FakeCore.run_to_end

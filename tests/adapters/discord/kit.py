@@ -27,6 +27,7 @@ def context(core: FakeCore) -> AdapterContext:
         public_url=None,
         version="test",
         trusted_file_hosts=("127.0.0.1",),
+        operator=core.operator,
     )
 
 

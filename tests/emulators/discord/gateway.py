@@ -54,6 +54,7 @@ class Gateway:
         self.heartbeat_interval_ms = 41_250
         self.identify_spacing_s = 5.0
         self.deliveries = 1
+        self.refuse_with: int | None = None
         self.sessions: dict[str, Session] = {}
         self.identifies: list[tuple[float, int]] = []
         self.identifies_a_day = 1000
@@ -102,6 +103,9 @@ class Gateway:
     async def _identify(self, socket: web.WebSocketResponse, data: dict[str, Any]) -> Session | None:
         if data.get("token") != self.emulator.token:
             await socket.close(code=4004, message=b"Authentication failed.")
+            return None
+        if self.refuse_with is not None:
+            await socket.close(code=self.refuse_with)
             return None
         shard_id, shard_count = data.get("shard") or (0, 1)
         if not self._spaced(shard_id):
