@@ -28,6 +28,8 @@ MAX_PAUSE_S = 10.0
 """A longer pause is left to the caller, who can wait without holding anything."""
 BACKOFF = Backoff(first_s=0.4, cap_s=5.0, asked_cap_s=60.0)
 _THREADS = (10, 11, 12)
+ANSWER_CHECK_S = 10.0
+"""A job waits for this check before it pays; the library alone would wait for minutes where Discord hangs."""
 
 
 class ApiClient:
@@ -135,10 +137,14 @@ class ApiClient:
         return await self._send_payload(send, "files", payload, where, bucket, min(attempts, 2))
 
     async def check_answer(self, app_id: int, token: str) -> None:
-        """Raise discord.HTTPException when the interaction has no response."""
-        webhook = await self._webhook(app_id, token)
-        fetch = partial(webhook.fetch_message, cast(int, "@original"))
-        await self._call(fetch, _webhook_bucket(app_id, token), ATTEMPTS)
+        """Raise discord.HTTPException when the interaction has no response, DeliveryUnavailable when nobody says."""
+        try:
+            async with asyncio.timeout(ANSWER_CHECK_S):
+                webhook = await self._webhook(app_id, token)
+                fetch = partial(webhook.fetch_message, cast(int, "@original"))
+                await self._call(fetch, _webhook_bucket(app_id, token), ATTEMPTS)
+        except TimeoutError:
+            raise DeliveryUnavailable from None
 
     async def delete_answer(self, app_id: int, token: str, which: WebhookMessageId = "@original") -> None:
         webhook = await self._webhook(app_id, token)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from adapters.discord.inbound import interaction_response
 from adapters.discord.inbound.interaction_response import Answer
+from adapters.discord.outbound import api_client
 from core.domain.errors import DeliveryRefused
 from core.domain.job import Job, JobState, Progress, ReplyAddress, UpscaleRequest
 from tests.adapters.discord.fake_service import FakeCore, png
@@ -193,3 +195,23 @@ async def test_a_request_whose_acknowledgement_is_refused_is_not_delivered_into_
     with pytest.raises(DeliveryRefused):
         await bot.core.progress(next(iter(bot.core.jobs)), Progress("waiting"))
     assert not bot.discord.messages()
+
+
+async def test_a_job_whose_acknowledgement_hangs_ends_unpaid_within_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interaction_response, "ACK_DEADLINE_S", 0.3)
+    monkeypatch.setattr(interaction_response, "ACK_ARRIVED_BY_S", 0.3)
+    monkeypatch.setattr(api_client, "ANSWER_CHECK_S", 0.2)
+    async with whole_bot(tmp_path, monkeypatch) as whole:
+        hanging = Fault("/(callback|@original)", "delay", times=10**6, until=asyncio.Event())
+        whole.discord.faults.append(hanging)
+        started = await whole.discord.invoke("/upscale", {"image": RED})
+        job = await whole.ended(f"discord:{started.interaction.id}", within_s=30.0)
+        assert job.state is JobState.REFUSED
+        assert (whole.fal.submits, await whole.charges(), await whole.held()) == ([], {}, 0)
+        whole.discord.faults.clear()
+        assert hanging.until is not None
+        hanging.until.set()
+        await whole.settled()
+        assert (whole.fal.submits, await whole.charges()) == ([], {})
