@@ -73,8 +73,6 @@ async def _shots(bot: Bot, picture: bytes) -> dict[str, tuple[list[SeenMessage],
 
     started = await discord.invoke("/upscale", {"image": upload, "factor": 2.0, "seed": 4711})
     job_id = await discord.until(lambda: next(iter(core.jobs), None))
-    await core.progress(job_id, Progress("waiting", position=3, eta_at=core.clock.now() + 58))
-    shots["waiting"] = ([await started.answer()], used)
     await core.progress(job_id, Progress("upscaling", percent=57, eta_at=core.clock.now() + 23))
     shots["progress"] = ([await started.answer(lambda m: "57" in m.text)], used)
     await core.finish(job_id)
@@ -86,7 +84,7 @@ async def _shots(bot: Bot, picture: bytes) -> dict[str, tuple[list[SeenMessage],
     core.size_px = (2400, 1600)
     asked = await discord.invoke("/upscale", {"image": upload, "factor": 2.0})
     job_id = await discord.until(lambda: next(iter(set(core.jobs) - {job_id}), None))
-    await core.ask(job_id)
+    await core.ask(job_id, others=(("seedvr2", 16_000_000),), preview_nanousd=100_000_000)
     shots["price"] = ([await asked.answer()], used)
     await core.fail(
         job_id,

@@ -74,8 +74,6 @@ async def take(browser: Browser, url: str, photo: Path) -> None:
     await page.keyboard.press("2")
     await page.wait_for_timeout(600)
     await film(page, frames, 3)
-    with Image.open(io.BytesIO(await page.locator(".stage").screenshot())) as picture:
-        picture.save(OUT / "web-crop-200.webp", quality=QUALITY, method=6)
     frames[0].save(
         OUT / "web-demo.webp", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, quality=60, method=4
     )

@@ -68,6 +68,11 @@ def test_every_sentence_that_is_explained_is_really_said() -> None:
     assert [phrase for phrase in phrases if phrase not in said] == []
 
 
+def test_every_picture_is_shown_by_a_document() -> None:
+    shown = "".join(page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    assert [picture.name for picture in (ROOT / "docs/img").iterdir() if f"img/{picture.name}" not in shown] == []
+
+
 def test_every_page_is_in_the_menu_of_the_site() -> None:
     menu = (ROOT / "mkdocs.yml").read_text()
     assert [path.name for path in (ROOT / "docs").glob("*.md") if path.name not in menu] == []

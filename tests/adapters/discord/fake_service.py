@@ -56,8 +56,8 @@ class FakeCore(FakeService):
     def set(self, job_id: str, **changes: Any) -> Job:
         return self._set(job_id, **changes)
 
-    async def ask(self, job_id: str) -> None:
-        asked = replace(self._quote(self.jobs[job_id]), needs_confirmation=True, left=(self.status(),))
+    async def ask(self, job_id: str, **offers: Any) -> None:
+        asked = replace(self._quote(self.jobs[job_id]), needs_confirmation=True, left=(self.status(),), **offers)
         until = self.clock.now() + 600
         await self.reply(job_id).ask(
             self.set(job_id, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=until, quote=asked)

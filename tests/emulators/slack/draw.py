@@ -20,7 +20,8 @@ border-bottom:1px solid #e8e8e8;font-weight:900;font-size:18px} .msg{display:fle
 display:flex;align-items:center;justify-content:center;color:#fff;font-weight:700} .body{min-width:0;flex:1}
 .who{font-weight:900} .app-tag{font-size:10px;background:#e8e8e8;color:#616061;border-radius:2px;padding:1px 3px;
 margin-left:4px;vertical-align:1px} .when{font-size:12px;color:#616061;margin-left:8px;font-weight:400}
-.only{font-size:12px;color:#616061} .b{margin:4px 0} .ctx{font-size:13px;color:#616061;line-height:1.4}
+.only{font-size:12px;color:#616061} .b{margin:4px 0} .ctx{font-size:13px;color:#616061;
+line-height:1.4;white-space:pre-line}
 .row{display:flex;flex-wrap:wrap;gap:8px;margin:8px 0} .btn{border:1px solid #bbb;border-radius:8px;font-weight:700;
 font-size:13px;padding:0 12px 1px;height:28px;line-height:26px;background:#fff;white-space:nowrap}
 .primary{background:#007a5a;border-color:#007a5a;color:#fff} .danger{border-color:#e01e5a;color:#e01e5a}
