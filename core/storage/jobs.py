@@ -59,6 +59,7 @@ _SAME = (
 )
 """Filters by fingerprint only: with more conditions SQLite scans the index of the member's jobs instead."""
 _UNDER_WAY = (JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING)
+_WITH_RESULT = (JobState.DELIVERING, JobState.SUCCEEDED)
 
 
 class JobChanges(TypedDict, total=False):
@@ -223,17 +224,20 @@ class SqlJobStore(JobSearches):
         return await self._list(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(min(limit, 200)))
 
     async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
-        """Return the newest succeeded job with the same picture and parameters whose result this person may see."""
+        """Return the newest job with the same picture and parameters whose stored result this person may see.
+
+        Its delivery need not have ended: a chat platform may be away for hours.
+        """
         async for found in self._same(fingerprint, requester):
-            if found.state is JobState.SUCCEEDED and not found.images_deleted:
+            if found.state in _WITH_RESULT and found.result is not None and not found.images_deleted:
                 return found
         return None
 
     async def same_under_way(self, fingerprint: str, job: Job) -> Job | None:
-        """Return an unfinished job with the same picture and parameters that is older than this one, or at fal."""
+        """Return a job with the same picture and parameters, no result yet, and older than this one or at fal."""
         async for found in self._same(fingerprint, job.requester, but=job.id):
             ahead = found.remote is not None or (found.created_at, found.id) < (job.created_at, job.id)
-            if ahead and found.state in _UNDER_WAY and not found.cancel_requested_by:
+            if ahead and found.state in _UNDER_WAY and found.result is None and not found.cancel_requested_by:
                 return found
         return None
 

@@ -102,6 +102,16 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: 
     assert sum(w.upscaler.accepted.values()) == 1
 
 
+async def test_the_result_of_a_request_that_cannot_be_delivered_yet_is_not_paid_again(w: World) -> None:
+    source = w.upload()
+    first = await w.ask_until("deliver", source=source)
+    second = await w.ask(source=source)
+    await w.run_part(f"{second.id}:request")
+    assert (await w.job(first.id)).state is JobState.DELIVERING
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=0)
+    assert sum(w.upscaler.accepted.values()) == 1
+
+
 async def test_a_request_whose_like_is_cancelled_goes_on_alone_and_can_be_cancelled_itself(w: World) -> None:
     source = w.upload()
     first = await w.ask_until("hold", source=source)
