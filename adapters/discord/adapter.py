@@ -116,7 +116,10 @@ class DiscordAdapter:
         return posted(Address.from_reply(address), state)
 
     async def remove_message(self, message: Mapping[str, Any]) -> None:
-        """Delete a message that a reply had to leave; one that is gone already is no error. Raises DeliveryError."""
+        """Delete a message that a reply had to leave; one that is gone already is no error.
+
+        Raises DeliveryError, and DeliveryUnavailable also while its thread is archived.
+        """
         sent = SentMessage(**message)
         try:
             if sent.token and sent.is_reachable(self._context.clock.now()):
@@ -124,6 +127,7 @@ class DiscordAdapter:
             else:
                 await self._rest.delete_message(sent.channel_id, sent.message_id)
         except errors.FAILED_CALLS as error:
+            errors.raise_if_archived(error)
             if not errors.is_message_gone(error):
                 raise errors.to_delivery_error(error) from error
 

@@ -111,8 +111,7 @@ class Messenger:
         if await self.is_awaited():
             return
         state = await self.state.read()
-        token = None if state.heard is False else await self.token(state)
-        if state.heard is None and token is not None:
+        if state.heard is None and (token := await self.token(state)) is not None:
             try:
                 await self.rest.check_answer(self.address.app_id, token)
                 state = await self.state.update(heard=True)
@@ -151,20 +150,21 @@ class Messenger:
     async def close(self, payload: Payload) -> None:
         """Edit the message where the job was requested, after another message has replaced it. There is no fallback.
 
-        Raises DeliveryUnavailable. When Discord refuses, there is nothing left to close.
+        Raises DeliveryUnavailable, also while its thread is archived. Another refusal leaves nothing to close.
         """
         state = await self.state.read()
         token, origin = await self.token(state), state.origin_id
         which: WebhookMessageId | None = origin if self.address.slot == "followup" else "@original"
+        if state.origin_gone:
+            return
         try:
-            if state.origin_gone:
-                return
             if token is not None and which is not None:
                 await self.rest.edit_answer(self.address.app_id, token, which, payload)
             elif origin is not None and self.bot_can_act:
                 await self.rest.edit_message(self.address.channel_id, origin, payload)
         except (discord.HTTPException, DeliveryRefused) as error:
             log.info("message_not_closed", job=self.job_id, code=errors.code_of(error))
+            errors.raise_if_archived(error)
             await self.state.update(origin_gone=True)
 
     # --- the routes, in order: each returns None when it does not apply, and raises discord.HTTPException ----------

@@ -11,6 +11,7 @@ UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 
 ALREADY_ACKNOWLEDGED, FOLLOW_UP_CAP, INVALID_WEBHOOK_TOKEN = 40060, 40094, 50027
 ENTITY_TOO_LARGE, FILE_TOO_LARGE, INVALID_FORM = 40005, 50045, 50035
 TOO_MANY_EDITS_OF_OLD_MESSAGE = 30046
+THREAD_ARCHIVED = 50083
 NO_HISTORY_TO_REPLY = 160002
 """A reply needs the permission to read the channel's history; a plain message does not."""
 
@@ -46,6 +47,12 @@ def is_token_dead(error: BaseException) -> bool:
 
 def is_message_gone(error: BaseException) -> bool:
     return has_code(error, UNKNOWN_MESSAGE)
+
+
+def raise_if_archived(error: BaseException) -> None:
+    """Raise DeliveryUnavailable where a message cannot be changed only until somebody opens its thread again."""
+    if has_code(error, THREAD_ARCHIVED):
+        raise e.DeliveryUnavailable from error
 
 
 def is_request_gone(error: BaseException) -> bool:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.errors import DeliveryRefused
-from core.domain.job import Progress
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable
+from core.domain.job import Delivery, Progress
 from core.ports import EditableForLimitedTime, RepeatsFinalEdit
+from core.presentation.texts.delivery_texts import undelivered_notice
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
 from tests.adapters.discord.whole import whole_bot
@@ -70,3 +71,25 @@ async def test_a_message_that_only_its_token_can_edit_ends_in_words_before_the_t
     public = bot.core.reply(public_id)
     assert isinstance(public, EditableForLimitedTime)
     assert await public.last_edit_at(bot.core.jobs[public_id]) is None
+
+
+async def test_a_message_in_an_archived_thread_is_closed_when_the_thread_is_opened_again(bot: Bot) -> None:
+    _, job_id = await bot.upscaling()
+    [shown] = bot.discord.messages()
+    bot.core.shifted.offset_s += 1000
+    here = rf"(PATCH|POST|DELETE) .*/channels/{bot.discord.channel.id}/messages"
+    bot.discord.faults.append(Fault(here, "status", times=99, status=400, code=50083))
+    with pytest.raises(DeliveryUnavailable):
+        await bot.core.finish(job_id)
+    job = bot.core.jobs[job_id]
+    assert job.delivery == Delivery("original", "direct_message")
+    with pytest.raises(DeliveryUnavailable):
+        await bot.core.reply(job_id).closed(job, undelivered_notice(job))
+    with pytest.raises(DeliveryUnavailable):
+        await bot.adapter.remove_message({"channel_id": bot.discord.channel.id, "message_id": shown.id})
+
+    bot.discord.faults.clear()
+    await bot.core.reply(job_id).closed(job, undelivered_notice(job))
+    [closed] = bot.discord.messages()
+    assert (closed.id, "Cancel" in closed.labels) == (shown.id, False)
+    assert "sent to you as a direct message" in closed.text
