@@ -195,11 +195,14 @@ class CommandTree(app_commands.CommandTree[discord.Client]):
         self._on_failure = on_failure
 
     async def _call(self, interaction: Interaction) -> None:
-        """Report command data that the library cannot parse; it would only end an unobserved task (2.7.1)."""
+        """Answer command data that the library cannot parse; it would only end an unobserved task (2.7.1)."""
         try:
             await super()._call(interaction)
         except app_commands.AppCommandError:
             raise
+        except PARSE_ERRORS as error:
+            log.warning("interaction_unreadable", why=type(error).__name__)
+            await self._on_failure(interaction, app_commands.AppCommandError())
         except Exception as error:
             await self._on_failure(interaction, error)
 

@@ -24,6 +24,7 @@ _UNUSED: Payload = {"tts": False, "mention_everyone": False, "pinned": False, "e
 _EMPTY_FILE: Payload = {"id": 0, "size": 0, "url": "", "proxy_url": "", "filename": "image"}
 _KEPT_FILE_FIELDS = (*_EMPTY_FILE, "content_type", "width", "height")
 
+_FILE: Shape = {"filename": str, "url": str, "content_type": str, "size": int, "width": int, "height": int}
 _USER: Shape = {"username": str, "global_name": str}
 _SHAPE: Shape = {
     "user": _USER, "member": {"user": _USER, "nick": str}, "locale": str, "token": str,
@@ -86,8 +87,12 @@ def _file(file: Any, state: Any) -> Payload:
     """The file with as many fields as can be parsed; without a URL when only its name can be."""
     given = {name: value for name, value in file.items() if value is not None} if isinstance(file, Mapping) else {}
     whole, known = _EMPTY_FILE | given, _EMPTY_FILE | {name: given[name] for name in _KEPT_FILE_FIELDS if name in given}
+
+    def read(data: Any) -> None:
+        discord.Attachment(data=data, state=state).is_spoiler()
+
     for one in (whole, known):
-        if one["url"] and _is_parseable(one, lambda data: discord.Attachment(data=data, state=state)):
+        if one["url"] and has_shape(one, _FILE) and _is_parseable(one, read):
             return one
     return _EMPTY_FILE | {"filename": str(given.get("filename") or "")}
 

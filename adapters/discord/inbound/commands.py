@@ -92,8 +92,14 @@ def command(
         arguments = list(inspect.signature(work, eval_str=True).parameters.values())[1:]
         options = [(one.name, one.annotation, localized(f"{key}_{one.name}"), one.default) for one in arguments]
 
+    # An unknown model is told by the core, with those that there are.
+    offered = {name: {one.value for one in listed} for name, listed in choices.items() if name != "model"}
+
     async def callback(interaction: Interaction, **given: Any) -> None:
         given_values = {name: value for name, value in given.items() if value is not None}
+        if any(name in given_values and given_values[name] not in values for name, values in offered.items()):
+            await ctx.handle_failure(interaction, app_commands.AppCommandError())
+            return
 
         async def run(answer: Answer) -> None:
             answer.starts_job = key == "upscale"

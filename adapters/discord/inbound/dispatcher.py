@@ -71,9 +71,9 @@ class HandlerContext:
     async def handle_failure(self, interaction: Interaction, error: Exception) -> None:
         """Answer an interaction that failed before its handler ran.
 
-        A client shows the commands from before an update until it is restarted.
+        A client shows the commands from before an update, and their choices, until it is restarted.
         """
-        if isinstance(error, (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)):
+        if isinstance(error, app_commands.AppCommandError):
             log.info("command_outdated", why=type(error).__name__)
             await self.run(interaction, lambda answer: answer.show(plain_card(outdated_command_text(answer.locale))))
             return

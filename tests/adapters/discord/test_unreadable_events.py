@@ -28,7 +28,9 @@ def _changed(bot: Bot, patch: pytest.MonkeyPatch, change: Callable[[dict[str, An
     ("odd", "words"),
     [
         ({"application_id": None}, "nichts begonnen"),
-        ({"data": None}, "Nicht berechnet"),
+        ({"data": None}, "Starte deine Discord-App neu"),
+        ({"data": {"id": "1", "type": 1}}, "Starte deine Discord-App neu"),
+        ({"data": {"id": "1", "name": "Upscale", "type": 3}}, "Starte deine Discord-App neu"),
         ({"type": 99}, "nichts begonnen"),
         ({"data": {"id": "1", "name": "no such command", "type": 1}}, "Starte deine Discord-App neu"),
         ({"data": {"id": "1", "name": "privacy", "type": 1, "options": []}}, "Starte deine Discord-App neu"),
@@ -45,7 +47,34 @@ async def test_an_interaction_that_cannot_be_read_is_answered_by_its_id_and_toke
     started = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
     assert words in (await started.answer()).text
     assert bot.core.jobs == {}
-    bot.core.caught.clear()
+
+
+async def test_a_choice_that_is_not_offered_is_answered_plainly(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_choice(data: dict[str, Any]) -> dict[str, Any]:
+        data["data"]["options"] = [{"name": "period", "type": 3, "value": "decade"}]
+        return data
+
+    _changed(bot, monkeypatch, other_choice)
+    told = await bot.ask("/usage", {"period": "week"}, locale="de")
+    assert "Starte deine Discord-App neu" in told.text
+
+
+@pytest.mark.parametrize(
+    ("odd", "started"), [({"flags": "x"}, 1), ({"width": "wide"}, 0), ({"size": []}, 0), ({"content_type": 5}, 0)]
+)
+async def test_a_picture_described_impossibly_is_read_without_that_or_told(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any], started: int
+) -> None:
+    def changed(data: dict[str, Any]) -> dict[str, Any]:
+        for file in data["data"]["resolved"]["attachments"].values():
+            file |= odd
+        return data
+
+    _changed(bot, monkeypatch, changed)
+    asked = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
+    message = await asked.answer(lambda m: m.images if started else "kann diese Datei nicht sehen" in m.text)
+    assert len(bot.core.jobs) == started
+    assert message is not None
 
 
 async def test_a_menu_over_a_poll_that_never_expires_finds_the_picture(
