@@ -21,16 +21,16 @@ from core.presentation import explain
 log = structlog.get_logger(__name__)
 
 _BLOCK: Shape = {"block_id": str, "type": str, "elements": [dict], "accessory": dict, "element": dict}
-_STATE: Shape = {"value": str, "selected_option": {"value": str}, "selected_options": [{"value": str}], "files": list}
+_FIELD: Shape = {"value": str, "selected_option": {"value": str}, "selected_options": [{"value": str}], "files": list}
+_STATE: Shape = {"values": {"*": {"*": _FIELD}}}
 _USER: Shape = {"id": str, "team_id": str, "name": str, "username": str}
 PAYLOAD_SHAPE: Shape = {
     "type": str, "command": str, "text": str, "callback_id": str, "trigger_id": str, "response_url": str,
     "team_id": str, "user_id": str, "channel_id": str, "user": _USER, "team": _USER, "channel": _USER,
     "event": {"type": str, "subtype": str, "ts": str, "text": str, "files": [{"id": str}]},
     "message": {"ts": str, "thread_ts": str, "text": str, "blocks": [_BLOCK], "files": [{"id": str}]},
-    "actions": [{"action_id": str, "block_id": str, "type": str, "value": str}],
-    "view": {"id": str, "callback_id": str, "private_metadata": str, "blocks": [_BLOCK],
-             "state": {"values": {"*": {"*": _STATE}}}},
+    "actions": [{"action_id": str, "block_id": str, "type": str, "value": str}], "state": _STATE,
+    "view": {"id": str, "callback_id": str, "private_metadata": str, "blocks": [_BLOCK], "state": _STATE},
 }  # fmt: skip
 """The fields of Slack's payloads that bolt or this adapter reads."""
 CONTEXT_SHAPE: Shape = {"team_id": str, "enterprise_id": str, "user_id": str, "channel_id": str}
