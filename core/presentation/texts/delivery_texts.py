@@ -57,7 +57,7 @@ def undelivered_notice(job: Job) -> Notice:
     elif job.delivery.elsewhere == "direct_message":
         advice = sent_directly_text(locale)
     else:
-        advice = tr("Posted as a new message, because the first one could no longer be changed.", locale)
+        advice = tr("It has been posted as a new message.", locale)
     return Notice(
         tr("The image is ready, but it could not be delivered here.", locale),
         charged=charge_text(job.receipt, locale) if job.receipt is not None else "",

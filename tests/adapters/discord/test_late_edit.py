@@ -93,3 +93,14 @@ async def test_a_message_in_an_archived_thread_is_closed_when_the_thread_is_open
     [closed] = bot.discord.messages()
     assert (closed.id, "Cancel" in closed.labels) == (shown.id, False)
     assert "sent to you as a direct message" in closed.text
+
+
+async def test_the_first_message_does_not_say_of_itself_that_it_could_not_be_changed(bot: Bot) -> None:
+    _, job_id = await bot.upscaling()
+    [first] = bot.discord.messages()
+    bot.discord.faults.append(Fault("PATCH ", "status", times=99, status=400, code=200000, brings="files"))
+    delivery = await bot.core.finish(job_id)
+    assert delivery.elsewhere == "new_message"
+    said = {m.id: m.text for m in bot.discord.messages()}
+    assert "It has been posted as a new message." in said.pop(first.id)
+    assert ["could no longer be changed" in text for text in said.values()] == [True]
