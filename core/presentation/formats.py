@@ -11,6 +11,7 @@ from core.domain.money import NANOUSD_PER_USD
 from core.presentation.translations import language_of, tr, trn
 
 _CENT_NANOUSD = NANOUSD_PER_USD // 100
+_MIN_SHOWN_MP = 0.01
 _BEFORE, _AFTER = "¤#,##0.00##", "#,##0.00##\u00a0¤"
 _PRICE_PATTERNS = {"de": _AFTER, "fr": _AFTER, "es": _AFTER, "pt_BR": "¤\u00a0#,##0.00##"}
 
@@ -54,8 +55,9 @@ def file_size(n_bytes: int, locale: str) -> str:
 
 
 def megapixels(value: float, locale: str) -> str:
-    """`64 MP`, `0.5 MP`."""
-    return tr("{n} MP", locale, n=number(value, locale))
+    """`64 MP`, `0.5 MP`; an image that would read `0 MP` is `<0.01 MP`."""
+    is_tiny = 0 < value < _MIN_SHOWN_MP
+    return tr("{n} MP", locale, n="<" * is_tiny + number(_MIN_SHOWN_MP if is_tiny else value, locale))
 
 
 def pixel_count(n_px: int, locale: str) -> str:

@@ -23,7 +23,7 @@ from core.presentation import (
     language_of,
     period_text,
 )
-from core.presentation.formats import usd
+from core.presentation.formats import megapixels, usd
 from core.presentation.texts.failure_texts import _SENTENCES
 from core.presentation.texts.parameter_texts import parameter_problem
 from tests.core.domain.test_errors import ALL
@@ -224,3 +224,7 @@ def test_no_space_follows_a_japanese_full_stop(error: UpscaleError) -> None:
 def test_no_space_follows_a_japanese_full_stop_of_a_parameter(kind: Any, nearest: str) -> None:
     problem = e.ParameterProblem(kind=kind, name="facto", value="facto", suggestion=nearest)
     assert "。 " not in parameter_problem(problem, "ja")
+
+
+def test_a_tiny_image_does_not_read_as_nothing() -> None:
+    assert [megapixels(n, "de") for n in (0, 0.001, 0.01, 64)] == ["0 MP", "<0,01 MP", "0,01 MP", "64 MP"]
