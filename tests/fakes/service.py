@@ -48,7 +48,7 @@ class FakeService(FakeBudgets, SavedSettings):
         self.begun: set[str] = set()
         self.requests: list[UpscaleRequest] = []
         self.caught: list[BaseException] = []
-        self.unsaid: list[e.DeliveryRefused] = []
+        self.unsaid: list[e.DeliveryError] = []
         self.draining = False
         self.allow_unsafe = False
         self.can_share = False

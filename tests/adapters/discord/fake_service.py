@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.domain import identity
-from core.domain.errors import DeliveryRefused, InputError, QuoteExpired, TooLate, UpscaleError
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InputError, QuoteExpired, TooLate, UpscaleError
 from core.domain.job import Delivery, InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, quote
 from core.ports import Reply
@@ -96,7 +96,7 @@ class FakeCore(FakeService):
         if job.needs_closing_message:
             try:
                 await self.reply(job_id).closed(job, undelivered_notice(job))
-            except DeliveryRefused as refusal:
+            except (DeliveryRefused, DeliveryUnavailable) as refusal:  # the core tries the latter again later
                 self.unsaid.append(refusal)
 
     async def fail(self, job_id: str, error: UpscaleError) -> None:
