@@ -234,9 +234,10 @@ class SqlJobStore(JobSearches):
         return None
 
     async def same_under_way(self, fingerprint: str, job: Job) -> Job | None:
-        """Return a job with the same picture and parameters, no result yet, and older than this one or at fal."""
+        """Return the same request without a result yet, if it is at fal, or this person's own and older."""
         async for found in self._same(fingerprint, job.requester, but=job.id):
-            ahead = found.remote is not None or (found.created_at, found.id) < (job.created_at, job.id)
+            older = (found.created_at, found.id) < (job.created_at, job.id)
+            ahead = found.remote is not None or (older and is_same_person(found.requester, job.requester))
             if ahead and found.state in _UNDER_WAY and found.result is None and not found.cancel_requested_by:
                 return found
         return None

@@ -49,6 +49,7 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts) -> StepN
     """Wait while the same picture is upscaled with the same parameters and seed, and take that result, which is paid.
 
     None if there is nothing to take: then this job pays itself.
+    Nobody waits for what another person has not sent to fal yet: it may stand behind a long queue of theirs.
     """
     fingerprint, waited_s = fingerprint_of(ctx, job, facts), 0.0
     while waited_s < _SAME_WAIT_S and await ctx.store.same_under_way(fingerprint, job) is not None:

@@ -9,7 +9,7 @@ import pytest
 from core.domain.job import Job, JobState
 from core.jobs.context import StepName
 from core.ports import RemoteQueued, RemoteRunning
-from tests.core.jobs.pipeline_kit import USD, World
+from tests.core.jobs.pipeline_kit import BOB, USD, World
 from tests.fakes.core import until
 from tests.fakes.upscaler import Submit
 
@@ -100,6 +100,16 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: 
     await w.check_end(second, JobState.SUCCEEDED, charged=0)
     assert second.result.repeat_of == first.id
     assert sum(w.upscaler.accepted.values()) == 1
+
+
+async def test_nobody_waits_for_the_same_request_of_another_person_before_it_is_at_fal(w: World) -> None:
+    source = w.upload()
+    await w.ask_until("hold", source=source)
+    second = await w.ask_until("hold", source=source, requester=BOB)
+    begun_at = w.clock.now()
+    await w.run_part(f"{second.id}:request")
+    assert w.clock.now() - begun_at < 60
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=USD // 10)
 
 
 async def test_the_result_of_a_request_that_cannot_be_delivered_yet_is_not_paid_again(w: World) -> None:
