@@ -38,6 +38,11 @@ def cents(nanousd: int, locale: str, *, down: bool = False) -> str:
     return usd(whole * _CENT_NANOUSD, locale)
 
 
+def with_price(label: str, nanousd: int | None, locale: str) -> str:
+    """`Preview $0.10`; the label alone if there is nothing to pay, or the price is unknown."""
+    return f"{label} {cents(nanousd, locale)}" if nanousd else label
+
+
 def percent(share: float, locale: str) -> str:
     """A share of 1 in whole per cent, as the language writes it: `40%`, `40 %`."""
     return format_percent(int(share * 100 + 1e-9) / 100, locale=language_of(locale))

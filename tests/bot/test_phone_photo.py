@@ -163,7 +163,7 @@ async def test_each_wanted_size_is_what_it_says_and_the_ledger_is_fals_bill(worl
     ):
         said, labels = await world.chat.ask(small, text)
         if "Start this" in said:
-            assert any(label.startswith("Faithful · $0.0") for label in labels)
+            assert any(label.startswith("Faithful $0.0") for label in labels)
             said, _ = await world.chat.press("Creative")
         *made, density = world.newest_result()
         assert (*made, dpi and density) == (*size, dpi), text
@@ -187,16 +187,16 @@ async def test_a_dear_photo_is_looked_at_for_cents_more_faithfully_too_and_then_
 ) -> None:
     said, labels = await world.chat.ask(photo(4000, 3000), "2x")
     assert "3000×4000 → 6000×8000 · 48 MP · $4.80" in said
-    assert labels == ["Creative · $4.80", "Faithful · $0.05", "Preview · $0.10", "Cancel"]
+    assert labels == ["Creative $4.80", "Faithful $0.05", "Preview $0.10", "Cancel"]
     said, labels = await world.chat.press("Preview")
-    assert labels[:3] == ["Whole image · $4.80", "More faithful · $0.10", "More creative · $0.10"]
+    assert labels[:3] == ["Whole picture $4.80", "More faithful $0.10", "More creative $0.10"]
     width_px, height_px, _ = world.newest_result()
     assert 900_000 <= width_px * height_px <= 1_000_000
     said, labels = await world.chat.press("More faithful")
     assert "creativity 0.1" in said
-    assert labels[0] == "Whole image · $4.80"
+    assert labels[0] == "Whole picture $4.80"
     assert await world.charged_nanousd() == world.billed_nanousd() == USD // 5
-    said, labels = await world.chat.press("Whole image")
+    said, labels = await world.chat.press("Whole picture")
     assert "creativity 0.1" in said
     assert world.newest_result()[:2] == (6000, 8000)
     assert await world.charged_nanousd() == world.billed_nanousd() == 5 * USD

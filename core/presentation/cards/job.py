@@ -12,7 +12,7 @@ from core.domain.limits import LimitStatus, Measure
 from core.domain.money import quote as priced
 from core.domain.variations import previewed_job_id
 from core.presentation.card import Action, Card, Confirmation, Line, Mention, Moment, Picture, Strong, fill, lines
-from core.presentation.formats import cents, factor_text, labelled, percent
+from core.presentation.formats import cents, factor_text, labelled, percent, with_price
 from core.presentation.notices import Notice, notice_lines, offer_actions, reference_line
 from core.presentation.texts import delivery_texts, price_texts, progress_texts, result_texts
 from core.presentation.texts.limit_texts import left_text
@@ -200,15 +200,11 @@ def repeat_actions(job: Job, left: tuple[LimitStatus, ...], locale: str) -> tupl
     faithful = Action("more_faithful", with_price(tr("More faithful", locale), same, locale), job.id)
     free = (creative,) if job.parameters.creativity is not None else ()
     if quote is not None and quote.whole_nanousd:  # this job was a preview
-        words = with_price(tr("Whole image", locale), quote.whole_nanousd, locale)
+        words = with_price(tr("Whole picture", locale), quote.whole_nanousd, locale)
         whole = within(quote.whole_nanousd, Action("whole", words, job.id, style="success"))
         return (*whole, *within(same, *((faithful,) if free else ()), *free))
     more = Action("twice_more", with_price(tr("2× more", locale), twice, locale), job.id)
     return (*within(same, again, *free), *within(twice, more))
-
-
-def with_price(label: str, nanousd: int | None, locale: str) -> str:
-    return label if not nanousd else f"{label} · {cents(nanousd, locale)}"
 
 
 def _view_actions(job: Job, locale: str, *, can_share: bool) -> tuple[Action, ...]:

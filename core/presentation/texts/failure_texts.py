@@ -262,7 +262,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         translatable("The bot was set back to an earlier copy while this was under way, so it was not finished."),
         translatable("Look in your history first; what is not there can be started again."),
     ),
-    e.Draining: fixed_notice(translatable("The bot is restarting; try again in a minute."), tone="info"),
+    e.Draining: fixed_notice(translatable("The bot is restarting, try again in a minute."), tone="info"),
     e.InternalError: _UNFORESEEN,
 }
 

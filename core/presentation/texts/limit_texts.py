@@ -8,7 +8,7 @@ from babel.dates import format_date, format_time
 from core.domain import errors as e
 from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
 from core.presentation.card import Action
-from core.presentation.formats import cents, image_count, megapixels, number, percent
+from core.presentation.formats import cents, image_count, megapixels, number, percent, with_price
 from core.presentation.notices import Notice, other_factor
 from core.presentation.texts.parameter_texts import model_name
 from core.presentation.translations import language_of, tr
@@ -125,7 +125,7 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     raised = _who_can_raise(limit, locale)
     offers = other_factor(error.largest_factor, locale)
     for model, cost in error.others:
-        label = f"{model_name(model, locale)} · {cents(cost, locale)}"
+        label = with_price(model_name(model, locale), cost, locale)
         offers += (Action("model", label, argument=model, style="primary"),)
     if error.needed > limit.amount:
         what = tr("This needs {needed}, more than the whole limit of {limit} {when} for {whose}.", locale, **facts)

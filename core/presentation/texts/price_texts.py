@@ -27,7 +27,7 @@ def receipt_line(job: Job, left: tuple[LimitStatus, ...], locale: str) -> str:
 def charge_text(receipt: Receipt, locale: str) -> str:
     amount = cents(receipt.charged_nanousd, locale)
     if receipt.basis == "repeat":
-        return tr("From an earlier upscale, {amount}.", locale, amount=amount)
+        return tr("From an earlier job, {amount}.", locale, amount=amount)
     if receipt.basis == "none":
         return tr("Not charged.", locale)
     if receipt.basis == "unknown" and receipt.unclear:

@@ -34,9 +34,9 @@ async def test_the_result_carries_all_the_buttons(bot: Bot) -> None:
     message = await started.answer(lambda m: m.images)
 
     assert message.labels == [
-        "Again · $0.40",
-        "More creative · $0.40",
-        "2× more · $1.60",
+        "Again $0.40",
+        "More creative $0.40",
+        "2× more $1.60",
         "Compare",
         "Details",
         "Delete",

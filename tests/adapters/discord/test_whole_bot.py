@@ -104,7 +104,7 @@ async def test_a_member_is_asked_confirms_cancels_and_is_refused_with_what_fits(
     async with _running(tmp_path, discord, FalEmulator(job_s=0.3), **limits) as (bot, fal):
         asked = await discord.invoke("/upscale", {"image": picture, "factor": 2.0})
         question = await asked.answer(lambda m: "Creative" in " ".join(m.labels), 30)
-        assert question.labels == ["Creative · $0.30", "Faithful · $0.01", "Preview · $0.10", "Cancel"]
+        assert question.labels == ["Creative $0.30", "Faithful $0.01", "Preview $0.10", "Cancel"]
         assert fal.submits == []
         await discord.click(question, "Creative")
         result = await asked.answer(lambda m: m.images, 30)

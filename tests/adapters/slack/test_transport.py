@@ -110,7 +110,7 @@ async def test_while_draining_commands_are_told_and_events_are_left_for_another(
     outcome = await world.slack.member.command(text="")
     assert outcome.acked
     told = [m for m in world.bot_messages() if m.ephemeral_for]
-    assert "restarting; try again in a minute" in text_of(told[0])
+    assert "restarting, try again in a minute" in text_of(told[0])
     event = await world.slack.member.mention("", [world.picture()])
     assert not event.acked
     world.service.draining = False

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from core.presentation import LANGUAGES, tr
-from core.presentation.cards.job import with_price
+from core.presentation.formats import with_price
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import png, visit
 from tests.adapters.web.site import Site
@@ -90,7 +90,7 @@ async def test_a_button_with_a_price_takes_two_lines_at_most_on_a_phone(
     await seen.page.fill("#line", "2x")
     await seen.page.press("#line", "Enter")
     await seen.page.locator(".card[data-state=succeeded] .more").click()
-    words = ("Again", "More creative", "More faithful", "2× more", "Whole image", "Preview", "Try again")
+    words = ("Again", "More creative", "More faithful", "2× more", "Whole picture", "Preview", "Try again")
     labels = [with_price(tr(word, locale), 12_800_000_000, locale) for word in words for locale in LANGUAGES]
     assert await seen.page.evaluate(_MOST_LINES, labels) == 2
 
@@ -113,10 +113,10 @@ async def test_everything_can_be_done_with_the_keyboard_alone(
         "Details",
         "Copy image",
         "Save as …",
-        "2× more · $0.10",
-        "More creative · $0.10",
+        "2× more $0.10",
+        "More creative $0.10",
         "Compare",
-        "Again · $0.10",
+        "Again $0.10",
         "Download",
     ]
     for _ in range(3):

@@ -167,7 +167,7 @@ async def test_a_refusal_offers_the_factor_that_fits(page_site: Site, page: Page
 async def test_buttons_under_a_result_start_new_jobs_and_open_panels(page: Page, tmp_path: Path) -> None:
     await order(page, picture(tmp_path), line="seed=5")
     card = page.locator(".card[data-state=succeeded]").first
-    await card.get_by_role("button", name="Again · $0.10").click()
+    await card.get_by_role("button", name="Again $0.10").click()
     await expect(page.locator(".card[data-state=succeeded]")).to_have_count(2)
     await card.get_by_role("button", name="More creative").click()
     await expect(page.locator(".card[data-state=succeeded]").nth(2)).to_contain_text("creativity 0.5")

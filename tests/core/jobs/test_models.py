@@ -144,7 +144,7 @@ def test_what_no_button_asks_for_is_no_change() -> None:
 
 async def test_a_model_without_a_caption_is_described_by_name_and_factor(w: World) -> None:
     job = await w.done(text="model=seedvr2 2x", source=dataclasses.replace(w.upload(), name="cat.png"))
-    assert alt_text(job, "en", max_chars=100) == "cat.png, upscaled 2×"
+    assert alt_text(job, "en", max_chars=100) == "cat.png, enlarged 2×"
 
 
 async def test_finish_times_are_learned_by_model(w: World) -> None:

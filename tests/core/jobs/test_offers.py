@@ -25,7 +25,7 @@ async def test_a_full_budget_offers_the_model_that_still_fits_with_its_price(tmp
         job = await refused(w, 4000, 3000, "2x")
         assert isinstance(job.error, LimitReached)
         assert job.error.others == (("seedvr2", 48_000_000),)
-        assert [offer.label for offer in explain(job.error, "en").offers] == ["Faithful · $0.05"]
+        assert [offer.label for offer in explain(job.error, "en").offers] == ["Faithful $0.05"]
         made = await w.service.repeat(job.id, job.requester, Change.of("model", "seedvr2"), key="p", reply=job.reply)
         await w.drive()
         assert (await w.job(made.id)).state is JobState.SUCCEEDED
