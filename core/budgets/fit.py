@@ -1,7 +1,7 @@
 """Checks amounts against limits, and computes the largest factor that still fits. Pure."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from core.domain.errors import LimitReached
 from core.domain.job import Quote
@@ -32,19 +32,14 @@ def reached(failed: Iterable[LimitStatus], amount_nanousd: int, megapixels: int)
     return LimitReached(status=worst, needed=needed(worst.limit, amount_nanousd, megapixels))
 
 
-def refusal(asked: Quote, statuses: Sequence[LimitStatus]) -> LimitReached | None:
+def refusal(asked: Quote, statuses: Iterable[LimitStatus]) -> LimitReached | None:
     """The error with which a hold for this quote would probably be refused; the hold itself decides.
 
-    A sponsor's budget never refuses, since the member's own limits pay the rest; limits on running jobs only delay.
+    Limits on running jobs only delay.
     """
-    failed = [
-        status
-        for status in failing(statuses, asked.estimate_nanousd, asked.megapixels)
-        if status.limit.source != "sponsor" and status.limit.measure is not Measure.RUNNING
-    ]
-    if not failed:
-        return None
-    return with_offer(reached(failed, asked.estimate_nanousd, asked.megapixels), statuses, asked)
+    failed = failing(statuses, asked.estimate_nanousd, asked.megapixels)
+    failed = [status for status in failed if status.limit.measure is not Measure.RUNNING]
+    return reached(failed, asked.estimate_nanousd, asked.megapixels) if failed else None
 
 
 def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) -> int | None:
@@ -60,9 +55,8 @@ def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) ->
     return min(room, default=None)
 
 
-def with_offer(error: LimitReached, statuses: Iterable[LimitStatus], asked: Quote) -> LimitReached:
-    """The same error with the largest factor that these limits allow now, if there is one."""
-    room = megapixels_left(statuses, asked.unit_price_nanousd)
+def with_offer(error: LimitReached, room: int | None, asked: Quote) -> LimitReached:
+    """The same error with the largest factor that is billed at most `room` megapixels, if there is one."""
     if room is None or room < 1:
         return error
     below = max(asked.out_width_px / asked.width_px, asked.out_height_px / asked.height_px)

@@ -129,7 +129,7 @@ SPONSOR_DAYS, MAX_SPONSOR_DAYS = 7, 366
 class Sponsor:
     """A budget that pays for one channel's jobs from `starts_at` until `ends_at` (unix seconds).
 
-    While it has money left, members' own money limits are neither checked nor used there.
+    While it has money left, members' default daily money is neither checked nor used there.
     """
 
     id: str

@@ -116,8 +116,9 @@ class JobService:
         """The quote for an image of this size with the actor's defaults, such as for the total of a batch."""
         _, parameters = await self._intake.parse(actor, text, fields or {})
         quote = await estimated(self._ctx, parameters, width_px, height_px)
-        left = await self._ctx.ledger.statuses(actor, parameters.model)
-        needs = quote.estimate_nanousd > self.confirm_above_nanousd
+        amount = quote.estimate_nanousd
+        left = await self._ctx.ledger.statuses(actor, parameters.model, amount_nanousd=amount)
+        needs = amount > self.confirm_above_nanousd
         return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
     def may_start_unasked(self, prices_nanousd: Sequence[int | None], agreed_nanousd: int = 0) -> bool:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from core.budgets.fit import megapixels_left, refusal
+from core.budgets.fit import megapixels_left, refusal, with_offer
 from core.domain import money
 from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
 from core.domain.job import InputFacts, Job, Quote
@@ -12,6 +12,9 @@ from core.domain.parameters.sizes import OutputPlan, plan_output
 from core.domain.parameters.spec import Parameters
 from core.images.service import check_output, largest_factor
 from core.jobs.context import JobContext
+
+_BY_MEMBER = 2**62
+"""More nano-dollars than any sponsor's budget has left."""
 
 
 async def output_plan_for(ctx: JobContext, parameters: Parameters, facts: InputFacts, model: ModelSpec) -> OutputPlan:
@@ -47,13 +50,24 @@ async def _cost(ctx: JobContext, job: Job, facts: InputFacts, model: ModelSpec) 
 async def _refused(ctx: JobContext, job: Job, quote: Quote, model: ModelSpec) -> bool:
     if not ctx.upscaler.real_money:
         return False
-    return refusal(quote, await ctx.ledger.statuses(job.requester, model.id)) is not None
+    statuses = await ctx.ledger.statuses(job.requester, model.id, amount_nanousd=quote.estimate_nanousd)
+    return refusal(quote, statuses) is not None
 
 
-async def with_cheaper(
+async def _room(ctx: JobContext, job: Job, model: ModelSpec) -> int | None:
+    """Whole megapixels that the limits allow if a sponsor pays, or the member, whichever is more; None: any number."""
+    price = await ctx.prices.unit_price(model)
+    ways = [await ctx.ledger.statuses(job.requester, model.id, amount_nanousd=paid) for paid in (1, _BY_MEMBER)]
+    rooms = [room for way in ways if (room := megapixels_left(way, price)) is not None]
+    return max(rooms) if len(rooms) == len(ways) else None
+
+
+async def with_offers(
     ctx: JobContext, job: Job, facts: InputFacts, quote: Quote, refused: LimitReached
 ) -> LimitReached:
-    return dataclasses.replace(refused, others=await cheaper(ctx, job, facts, quote.estimate_nanousd))
+    """The same error with the largest factor that fits, and the models that are cheaper."""
+    offered = with_offer(refused, await _room(ctx, job, ctx.model(job)), quote)
+    return dataclasses.replace(offered, others=await cheaper(ctx, job, facts, quote.estimate_nanousd))
 
 
 async def with_affordable_offer(
@@ -61,12 +75,11 @@ async def with_affordable_offer(
 ) -> OutputTooLarge | TargetUnreachable:
     """The same error, with only those alternatives that this model can make and the limits allow."""
     size, model = (facts.width_px, facts.height_px), ctx.model(job)
-    price = await ctx.prices.unit_price(model)
     factor = refused.largest_factor
     if isinstance(refused, OutputTooLarge):
         factor = largest_factor(*size, ctx.images.limits, model.largest_factor)
     if factor is not None and ctx.upscaler.real_money:
-        left = megapixels_left(await ctx.ledger.statuses(job.requester, model.id), price)
+        left = await _room(ctx, job, model)
         factor = factor if left is None else money.factor_within(*size, left, below=factor)
     if isinstance(refused, OutputTooLarge):
         return dataclasses.replace(refused, largest_factor=factor)

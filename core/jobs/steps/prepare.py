@@ -19,7 +19,7 @@ from core.images.service import check_output
 from core.jobs.admission import Share
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
-from core.jobs.steps.offers import cheaper, output_plan_for, with_affordable_offer, with_cheaper
+from core.jobs.steps.offers import cheaper, output_plan_for, with_affordable_offer, with_offers
 from core.jobs.steps.pictures import ensure_result, read_picture
 from core.ports import NotOwner
 
@@ -71,7 +71,7 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
     job = await ctx.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
     # The hold decides, but nobody should be asked to confirm a price that cannot be held.
     if ctx.upscaler.real_money and (full := refusal(quote, quote.left)) is not None:
-        raise await with_cheaper(ctx, job, facts, quote, full)
+        raise await with_offers(ctx, job, facts, quote, full)
     if quote.needs_confirmation:
         return await _ask(ctx, job)
     return "hold"
@@ -123,14 +123,15 @@ async def _quote(ctx: JobContext, job: Job, facts: InputFacts, aimed: OutputPlan
     price = await ctx.prices.unit_price(ctx.model(job))
     size = facts.width_px, facts.height_px
     quote = money.quote(*size, aimed.factor, price, reduced_to=(aimed.width_px, aimed.height_px))
-    left = await ctx.ledger.statuses(job.requester, job.parameters.model)
+    amount = quote.estimate_nanousd
+    left = await ctx.ledger.statuses(job.requester, job.parameters.model, amount_nanousd=amount)
     agreed = max(job.confirmed_nanousd, ctx.settings.confirm_above_nanousd)
-    asks, whole = quote.estimate_nanousd > agreed, await _whole(ctx, job)
+    asks, whole = amount > agreed, await _whole(ctx, job)
     return dataclasses.replace(
         quote,
         left=left,
         needs_confirmation=asks,
-        others=await cheaper(ctx, job, facts, quote.estimate_nanousd) if asks else (),
+        others=await cheaper(ctx, job, facts, amount) if asks else (),
         preview_nanousd=price if asks and quote.megapixels > 1 else 0,
         whole_nanousd=money.quote(*whole, aimed.factor, price).estimate_nanousd if whole is not None else 0,
     )

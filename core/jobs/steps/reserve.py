@@ -1,11 +1,10 @@
 """Hold the estimate on every limit that applies, and wait while a limit on running jobs is reached."""
 
-from core.budgets.fit import with_offer
 from core.domain.errors import LimitReached
 from core.domain.job import InputFacts, Job, Progress
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
-from core.jobs.steps.offers import with_cheaper
+from core.jobs.steps.offers import with_offers
 from core.jobs.steps.prepare import fingerprint_of, reuse
 from core.net.retry import first_of
 from core.ports import Granted, HoldRequest
@@ -30,8 +29,7 @@ async def hold(ctx: JobContext, job: Job) -> StepName:
     try:
         answer = await ctx.ledger.hold(request)
     except LimitReached as refused:
-        offered = with_offer(refused, await ctx.ledger.statuses(job.requester, request.model), job.quote)
-        raise await with_cheaper(ctx, job, job.input, job.quote, offered) from None
+        raise await with_offers(ctx, job, job.input, job.quote, refused) from None
     if ctx.upscaler.real_money:
         ctx.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):

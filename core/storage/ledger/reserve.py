@@ -51,7 +51,7 @@ def _affordable_plan(snapshot: LedgerSnapshot, request: HoldRequest) -> Plan:
         failed = failing(map(snapshot.status, plan.bounds), *asked)
         if not failed:
             return plan
-        if any(status.limit.source != "sponsor" for status in failed):
+        if all(status.limit.source != "sponsor" for status in failed):
             raise reached(failed, *asked)
     if failed := failing(map(snapshot.status, own.bounds), *asked):
         raise reached(failed, *asked)

@@ -89,8 +89,13 @@ class SqlLedger:
         found = [row for query in rows.holds_of(keys) for row in await self.database.rows(query)]
         return {row.key: rows.hold_of(row) for row in found}
 
-    async def statuses(self, requester: Requester, model: str | None = None) -> tuple[LimitStatus, ...]:
-        """Return every limit that applies to this person here (and to this model), with use, narrowest first."""
+    async def statuses(
+        self, requester: Requester, model: str | None = None, *, amount_nanousd: int = 1
+    ) -> tuple[LimitStatus, ...]:
+        """Return every limit that applies to this person here (and to this model), with use, narrowest first.
+
+        A sponsor's budget counts if it has `amount_nanousd` left; else the member's own limits pay.
+        """
         if self.settings.play_money:
             return ()
         await self.keys()
@@ -102,7 +107,8 @@ class SqlLedger:
             snapshot.balances = rows.read_balances(
                 connection, {key for b in bounds for key in snapshot.balance_keys(b)}
             )
-            paying = next((p for p in plans if p.sponsor_id and snapshot.status(p.bounds[0]).left > 0), plans[-1])
+            *sponsored, own = plans
+            paying = next((p for p in sponsored if snapshot.status(p.bounds[0]).left >= amount_nanousd), own)
             return tuple(map(snapshot.status, (*paying.bounds, *paying.slots)))
 
         return await self.database.run_read(look)

@@ -50,6 +50,14 @@ async def test_a_sponsor_in_ones_own_server_lifts_no_rule_of_the_operator(make: 
     assert await audit(budget.ledger.database) == []
 
 
+async def test_the_budget_of_a_sponsor_is_no_reason_to_refuse_beside_a_limit_that_is(make: Make) -> None:
+    budget = make(default_money(5), day_usd(ScopeKind.WORKSPACE, 3))
+    await budget.limits.sponsor(MODERATOR, "c1", USD, 7)
+    with pytest.raises(LimitReached) as refused:
+        await budget.ledger.hold(job("a", 4))
+    assert refused.value.status.limit.scope.kind is ScopeKind.WORKSPACE
+
+
 async def test_a_ban_by_a_moderator_stays_where_a_sponsor_pays(make: Make) -> None:
     budget = make(default_money(5))
     await budget.limits.sponsor(MODERATOR, "c1", 1000 * USD, 1)

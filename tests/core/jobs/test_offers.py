@@ -9,8 +9,8 @@ from core.domain.job import Job, JobState
 from core.domain.limits import ScopeKind
 from core.domain.variations import Change
 from core.presentation import explain
-from tests.core.jobs.pipeline_kit import World, world
-from tests.core.storage.ledger_kit import day_usd
+from tests.core.jobs.pipeline_kit import MOD, World, world
+from tests.core.storage.ledger_kit import USD, day_usd, default_money
 
 
 async def refused(w: World, width_px: int, height_px: int, text: str) -> Job:
@@ -29,6 +29,19 @@ async def test_a_full_budget_offers_the_model_that_still_fits_with_its_price(tmp
         made = await w.service.repeat(job.id, job.requester, Change.of("model", "seedvr2"), key="p", reply=job.reply)
         await w.drive()
         assert (await w.job(made.id)).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(("sponsor_usd", "own_usd", "factor"), [(0.2, 1.0, 3.16), (1.0, 0.2, 3.16), (0.2, 0.05, 1.41)])
+async def test_a_sponsor_that_cannot_pay_refuses_in_the_name_of_ones_own_limit_and_offers_the_larger_rest(
+    sponsor_usd: float, own_usd: float, factor: float, tmp_path: Path
+) -> None:
+    async with world(tmp_path, None, default_money(own_usd), day_usd(ScopeKind.WORKSPACE, 2.0)) as w:
+        await w.service.limits.sponsor(MOD, "c1", round(sponsor_usd * USD), 7)
+        job = await refused(w, 1000, 1000, "4x")
+        assert job.confirm_by_at is None
+        assert isinstance(job.error, LimitReached)
+        assert job.error.status.limit.source != "sponsor"
+        assert job.error.largest_factor == factor
 
 
 async def test_a_full_budget_offers_no_model_that_it_does_not_pay_for_either(tmp_path: Path) -> None:
