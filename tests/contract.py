@@ -112,6 +112,7 @@ def working(driver: Driver, job: Job) -> Job:
 
 def done(driver: Driver, job: Job, caption: str = "A cat on a sofa") -> Job:
     """The job with its result, about to be delivered."""
+    assert job.quote
     result = Result(
         job.quote.out_width_px, job.quote.out_height_px, 100, "image/png", "r.png", 7, 4.2, caption, link=LINK
     )

@@ -20,7 +20,7 @@ SETTINGS = {"DISCORD_PUBLIC_KEY": _KEY.public_key().public_bytes_raw().hex()}
 _MOST_LATE = 5
 """Not acknowledged within three seconds, on a machine that does much else."""
 _LEFT_OUT = object()
-WRONG = (
+WRONG: tuple[Any, ...] = (
     _LEFT_OUT, None, True, 0, -1, 1 << 70, 1e308, float("nan"), "", "x" * 20_000, "\x00\u202e\ud800", "-1", "[[",
     json.loads("[" * 600 + "]" * 600),
     [], {}, [None], [[]], [{}], {"": None}, {"id": [], "type": {}}, [[[[[[[[[[[[]]]]]]]]]]]],

@@ -11,6 +11,7 @@ from tests.emulators.discord import Upload
 from tests.emulators.discord.interactions import Invocation
 from tests.emulators.discord.world import Channel, User
 from tests.emulators.slack.world import User as SlackUser
+from tests.typed import unwrap
 
 SETTINGS = {"LIMIT_USER_DAY_USD": "0.1"}
 """One picture a day for each member, at the emulator's ten cents."""
@@ -78,12 +79,12 @@ async def allow(scene: Scene, place: str, *how: str) -> None:
 
 
 def guild_id(channel: Channel) -> int:
-    return channel.guild.id
+    return unwrap(channel.guild).id
 
 
 async def sponsors_lift_nothing(scene: Scene, size: int) -> str:
     """Each rule of the operator's with each setting of a moderator who sponsors the own channel; every `size`th."""
-    found = []
+    found: list[int] = []
     for (rule, most), setting in itertools.islice(
         itertools.product(OPERATORS_RULES, MODERATORS_SETTINGS), None, None, size
     ):

@@ -80,7 +80,7 @@ async def result_on_discord(scene: Scene, seed: int, *, private: bool = False, *
 
 
 def job_of(text: str, before: str) -> str:
-    return re.findall(before + "([0-9a-z]+)", text)[0]
+    return str(re.findall(before + "([0-9a-z]+)", text)[0])
 
 
 async def forged_on_discord(scene: Scene, size: int) -> str:

@@ -207,7 +207,7 @@ async def absurd_bills(scene: Scene, size: int) -> str:
     units = itertools.cycle(("1000", "1e30", "1E+300000", "-1", "NaN", "9" * 5_000, "0x10", "1_0", "٣", ""))
     bill = scene.fal.runner._bill
 
-    def absurd(job: Any, _: int) -> None:
+    def absurd(job: Any, pixels: int) -> None:
         job.result_headers["X-Fal-Billable-Units"] = next(units)
 
     scene.fal.runner._bill = absurd  # type: ignore[method-assign]

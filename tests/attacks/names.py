@@ -19,6 +19,8 @@ from tests.attacks.elsewhere import ADDRESSES
 from tests.attacks.members import counted, each, until_calm
 from tests.attacks.scene import Attack, Scene
 from tests.bot.process_kit import picture
+from tests.emulators.fal.state import FalJob
+from tests.typed import unwrap
 
 PUBLIC, INSIDE, METADATA = ADDRESSES[0], "127.0.0.1", "169.254.169.254"
 _A, _CNAME, _AAAA = 1, 5, 28
@@ -53,7 +55,7 @@ class Names(asyncio.DatagramProtocol):
         (kind,) = struct.unpack(">H", data[at + 1 : at + 3])
         records = list(self._records(labels, kind))
         head = data[:2] + struct.pack(">HHHHH", 0x8180, 1, len(records), 0, 0)
-        self._transport.sendto(head + data[12 : at + 5] + b"".join(records), addr)
+        unwrap(self._transport).sendto(head + data[12 : at + 5] + b"".join(records), addr)
 
     def _records(self, labels: list[str], kind: int) -> list[bytes]:
         """Of an alias also what it leads to, as a resolver that recurses would say."""
@@ -121,8 +123,8 @@ async def _results(scene: Scene, hosts: list[str]) -> str:
     runner, names = scene.fal.runner, iter(hosts)
     bill = runner._bill
 
-    def elsewhere(job: Any, megapixels: int) -> None:
-        bill(job, megapixels)
+    def elsewhere(job: FalJob, pixels: int) -> None:
+        bill(job, pixels)
         if (host := next(names, "")) and job.result_body:
             job.result_body["image"]["url"] = f"http://{host}/picture/1"
 

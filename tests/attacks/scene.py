@@ -23,6 +23,7 @@ from tests.bot.process_kit import ROOT, Bot, picture, until
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
+from tests.typed import unwrap
 
 TOKEN = "correct horse battery staple"
 _SCAN_EVERY_S = 0.25
@@ -139,6 +140,7 @@ class Sampler:
     async def report(self) -> dict[str, float]:
         """What was seen since the last report."""
         assert self._process.stdout is not None
+        assert self._process.stdin
         self._process.stdin.write(b"\n")
         await self._process.stdin.drain()
         async with asyncio.timeout(30):
@@ -146,7 +148,7 @@ class Sampler:
         return report
 
     async def close(self) -> None:
-        self._process.stdin.close()
+        unwrap(self._process.stdin).close()
         async with asyncio.timeout(30):
             await self._process.wait()
 

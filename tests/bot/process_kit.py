@@ -29,6 +29,7 @@ from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
 from tests.fakes import core
 from tests.fakes.core import closing
+from tests.typed import unwrap
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
@@ -60,7 +61,7 @@ class Bot:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        return unwrap(self.process).pid
 
     def environment(self) -> dict[str, str]:
         keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}

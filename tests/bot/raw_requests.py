@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
+from typing import Any
 
 ANSWER_LIMIT_S = 20
 SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -27,7 +29,7 @@ async def ask_raw(port: int, data: bytes) -> bytes:
         writer.close()
 
 
-def post(path: str, body: bytes, headers: dict[str, str | bytes] | None = None, declared: int | None = None) -> bytes:
+def post(path: str, body: bytes, headers: Mapping[str, Any] | None = None, declared: int | None = None) -> bytes:
     lines = [f"POST {path} HTTP/1.1".encode(), b"Host: 127.0.0.1", b"Connection: close"]
     for name, value in (headers or {}).items():
         lines.append(name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()))

@@ -111,16 +111,16 @@ class FakeHandler:
 def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched() -> None:
     register = Connections(TrustedProxies.of(["10.0.0.1"]), max_total=100, per_client=2)
     other, old, busy = FakeHandler(is_waiting=True), FakeHandler(is_waiting=True), FakeHandler(is_waiting=False)
-    assert register.add(other, "198.51.100.7")  # type: ignore[arg-type]
-    assert register.add(old, "2001:db8::1")  # type: ignore[arg-type]
-    assert register.add(busy, "2001:db8::2")  # type: ignore[arg-type]
+    assert register.add(other, "198.51.100.7")
+    assert register.add(old, "2001:db8::1")
+    assert register.add(busy, "2001:db8::2")
     newest = FakeHandler(is_waiting=False)
-    assert register.add(newest, "2001:db8::3")  # type: ignore[arg-type]
+    assert register.add(newest, "2001:db8::3")
     assert (old.dropped, other.dropped) == (True, False)
-    register.remove(old)  # type: ignore[arg-type]
-    assert not register.add(FakeHandler(is_waiting=False), "2001:db8::4")  # type: ignore[arg-type]
+    register.remove(old)
+    assert not register.add(FakeHandler(is_waiting=False), "2001:db8::4")
     for _ in range(5):
-        assert register.add(FakeHandler(is_waiting=False), "10.0.0.1")  # type: ignore[arg-type]
+        assert register.add(FakeHandler(is_waiting=False), "10.0.0.1")
 
 
 async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: World) -> None:

@@ -39,7 +39,7 @@ class Stand:
     store: Store
 
 
-async def shown(reference: str, store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[Exit, str]:
+async def shown(reference: str, store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[Exit | None, str]:
     code = await show_job(cast("App", Stand(store)), reference)
     captured = capsys.readouterr()
     return code, captured.out + captured.err

@@ -1,12 +1,14 @@
 """Commands and starts that use a platform or fal, emulated on loopback."""
 
+from typing import Any
+
 from tests.bot.cli_kit import Commands
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator
 from tests.emulators.slack import SlackEmulator
 
 
-def at_fal(fal: FalEmulator, **more: str) -> dict[str, str]:
+def at_fal(fal: FalEmulator, **more: str) -> dict[str, Any]:
     urls = {"FAL_QUEUE_URL": fal.queue_url, "FAL_REST_URL": fal.rest_url, "FAL_CDN_URL": fal.cdn_url}
     return {"FAL_KEY": API_KEY, "FAL_API_URL": fal.api_url, **urls, **more}
 
@@ -27,7 +29,7 @@ async def test_a_refused_key_of_fal_stops_the_start_with_one_sentence(bot: Comma
 
 
 async def test_a_refused_slack_token_stops_the_start_with_one_sentence(bot: Commands, slack: SlackEmulator) -> None:
-    wrong = {"SLACK_BOT_TOKEN": "xoxb-not-the-token", "SLACK_APP_TOKEN": slack.app_token}
+    wrong: dict[str, Any] = {"SLACK_BOT_TOKEN": "xoxb-not-the-token", "SLACK_APP_TOKEN": slack.app_token}
     done = await bot.process("run", SLACK_API_URL=slack.api_url, **wrong)
     assert done.code == 2, done.said
     assert done.err.splitlines()[-1].startswith("Slack refuses SLACK_BOT_TOKEN")

@@ -1,11 +1,13 @@
 """`.env` with mistakes: unreadable lines, misspelt names, and other encodings."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from bot.cli.setup import write_env
-from bot.settings import SettingsError, load
+from bot.settings import load
+from bot.settings_problems import SettingsError
 from tests.bot.test_settings import _bare_environment, _load, _problems
 
 __all__ = ["_bare_environment"]
@@ -56,7 +58,7 @@ def test_a_file_with_the_mark_of_its_encoding_is_read_and_added_to(
     file.write_bytes(f"{mark}LIMIT_USER_DAY_USD=1\r\n# Größe\r\nWEB_PORT=1\r\n".encode(name))
     write_env(file, {"WEB_PORT": "2", "LOG_LEVEL": "debug"})
     found = _load(monkeypatch)
-    assert (found.limit_user_day_usd, found.web_port, found.log_level) == (1, 2, "debug")
+    assert (found.limit_user_day_usd, found.web_port, found.log_level) == (Decimal(1), 2, "debug")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "latin-1"])

@@ -39,6 +39,7 @@ from tests.emulators.fal import (
 from tests.emulators.fal.faults import FaultKind
 from tests.emulators.fal.outcomes import Outcome
 from tests.emulators.slack import SlackEmulator, text_of
+from tests.typed import unwrap
 
 PRICE = 10**9 // 10
 INSIDE_S = 90.0
@@ -142,7 +143,7 @@ class OnSlack:
     async def ask(self, number: int) -> Callable[[], Said]:
         member = self._slack.member
         asked = await member.mention(f"{FACTOR}x seed={number}", [member.file(picture(*SIZE, number), "a.png")])
-        thread = asked.post.ts
+        thread = unwrap(asked.post).ts
 
         def read() -> Said:
             answers = [m for m in member.messages(thread=thread) if m.bot]

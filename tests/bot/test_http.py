@@ -10,7 +10,8 @@ import pytest
 from aiohttp import ClientSession, web
 
 from bot.http.health import Health
-from bot.http.server import MAX_BODY_BYTES, HttpServer
+from bot.http.request_bodies import MAX_BODY_BYTES
+from bot.http.server import HttpServer
 from bot.observability.metrics import PrometheusMetrics
 from core.net.client_address import CLIENT, TrustedProxies
 from core.net.host_check import HostCheck
@@ -18,6 +19,7 @@ from core.net.signed_links import FileLinks
 from core.net.token_gate import ATTEMPTS_PER_WINDOW, TokenGate
 from core.ports import NotUsable
 from tests.fakes.clock import HandClock
+from tests.typed import unwrap
 
 JOB = "0123456789ab"
 
@@ -219,7 +221,7 @@ async def test_adapters_routes_are_mounted_and_their_accidents_become_a_referenc
 async def test_a_signed_link_gives_the_file_until_it_expires(world: World, client: ClientSession) -> None:
     (world.folder / JOB).mkdir()
     (world.folder / JOB / "result.png").write_bytes(b"picture")
-    link = world.links.file_url(JOB, "result.png")
+    link = unwrap(world.links.file_url(JOB, "result.png"))
     path = link.removeprefix("https://bot.example")
     async with client.get(world.url(path)) as answer:
         assert (answer.status, await answer.read(), answer.content_type) == (200, b"picture", "image/png")

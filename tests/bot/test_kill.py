@@ -36,7 +36,7 @@ async def post_one(client: Client, tasks: list[asyncio.Task[object]], number: in
     await asyncio.sleep(0)
 
 
-async def at_every_stage(client: Client, fal: FalEmulator, tasks: list[asyncio.Task[object]]) -> list[int]:
+async def at_every_stage(client: Client, bot: Bot, fal: FalEmulator, tasks: list[asyncio.Task[object]]) -> list[int]:
     """Start six jobs, each stuck at another stage; returns their numbers when all have reached it."""
     fal.job_s = 0.05
     fal.faults.add("download", Slow(HELD_S), skip=1)  # the model's own download passes
@@ -55,7 +55,7 @@ async def at_every_stage(client: Client, fal: FalEmulator, tasks: list[asyncio.T
     await post_one(client, tasks, 5)  # waiting
     await until(lambda: len(fal.seen("stream")) >= 2)
     await post_one(client, tasks, 6)  # just handed in
-    await until(lambda: any(e["event"] == "job_accepted" and e["job"] == client.job_id(6) for e in client.bot.events))
+    await until(lambda: any(e["event"] == "job_accepted" and e["job"] == client.job_id(6) for e in bot.events))
     return [1, 2, 3, 4, 5, 6]
 
 
@@ -68,7 +68,7 @@ async def test_killed_with_a_job_at_every_stage_it_finishes_all_and_pays_each_on
         try:
             await bot.start()
             async with client_of(bot) as client:
-                numbers = await at_every_stage(client, fal, tasks)
+                numbers = await at_every_stage(client, bot, fal, tasks)
                 await bot.kill()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await bot.start()

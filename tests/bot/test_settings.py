@@ -13,7 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from bot.providers import ledger_settings
-from bot.settings import Settings, SettingsError, load, platform_names, secret
+from bot.settings import Settings, load, platform_names, secret
+from bot.settings_problems import SettingsError
 from core.budgets.rules import RuleSet
 from tests.core.storage.ledger_kit import USD, member
 
@@ -69,7 +70,7 @@ def _documented() -> Mapping[str, str]:
 
 
 def _known() -> dict[str, Any]:
-    kinds = [*_adapter_settings(), Settings]
+    kinds: list[type[BaseModel]] = [*_adapter_settings(), Settings]
     return {
         name.upper(): info.default
         for kind in kinds

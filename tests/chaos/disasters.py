@@ -14,6 +14,7 @@ from tests.bot.process_kit import Bot
 from tests.chaos.network import How, Network, Service
 from tests.chaos.operator import Operator
 from tests.emulators.discord import DiscordEmulator, Fault
+from tests.emulators.discord.faults import Action
 from tests.emulators.fal import CutStream, DropAfter, DropBefore, FalEmulator, Respond
 from tests.emulators.slack import SlackEmulator
 from tests.fakes.core import closing
@@ -124,7 +125,7 @@ class Disasters:
 
     async def discord_trouble(self) -> None:
         """Some calls are answered with 503, cut off after they were carried out, or told to wait."""
-        action = self.chance.choice(("status", "reset_after", "reset", "ratelimit"))
+        action: Action = self.chance.choice(("status", "reset_after", "reset", "ratelimit"))
         fault = Fault(r"(POST|PATCH) .*/messages", action, times=self.chance.randint(1, 4), seconds=1.0)
         self.discord.faults.insert(0, fault)
 

@@ -7,6 +7,8 @@ import argparse
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
+from typing import Any
 
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
@@ -19,7 +21,11 @@ async def _serve(names: list[str], job_s: float) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    made = {"discord": DiscordEmulator, "slack": SlackEmulator, "fal": lambda: FalEmulator(job_s=job_s)}
+    made: dict[str, Callable[[], Any]] = {
+        "discord": DiscordEmulator,
+        "slack": SlackEmulator,
+        "fal": lambda: FalEmulator(job_s=job_s),
+    }
     async with contextlib.AsyncExitStack() as stack:
         for name in names:
             emulator = await stack.enter_async_context(made[name]())

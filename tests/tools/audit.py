@@ -24,8 +24,8 @@ def locked(text: str) -> list[tuple[str, str]]:
 
 def by_service(lock: Path) -> tuple[list[str], int]:
     """Holes as the advisory service tells them, and how many packages it knew; (…, 0) where none answers."""
-    command = [Path(sys.executable).with_name("pip-audit"), "--requirement", lock, "--no-deps", "--disable-pip"]
-    more = ["--format", "json", "--progress-spinner", "off", "--timeout", "10"]
+    command: list[str | Path] = [Path(sys.executable).with_name("pip-audit"), "--requirement", lock]
+    more = ["--no-deps", "--disable-pip", "--format", "json", "--progress-spinner", "off", "--timeout", "10"]
     try:
         done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=LIMIT_S, check=False)
         found = json.loads(done.stdout)["dependencies"]

@@ -18,12 +18,13 @@ from tests.fakes.media import FakeMedia, png
 from tests.fakes.operator import Told
 from tests.fakes.service import FakeService
 from tests.fakes.state import CutStates, MemoryReplyState, MemoryState
+from tests.typed import unwrap
 
 __all__ = ["CAPTION", "FakeCore", "png"]
 
 CAPTION = "A quiet harbour at dawn, with @everyone asleep and **nets** drying on the quay."
 
-Script = Callable[["FakeCore", Job], Awaitable[None]]
+Script = Callable[[Any, Job], Awaitable[None]]
 
 
 class FakeCore(FakeService):
@@ -51,7 +52,7 @@ class FakeCore(FakeService):
 
     def reply(self, job_id: str) -> Reply:
         job, kept = self.jobs[job_id], MemoryReplyState(self.memos.setdefault(job_id, {}))
-        return self.adapter.reply(job.reply, self.states.of(job) if self.states is not None else kept)
+        return unwrap(self.adapter).reply(job.reply, self.states.of(job) if self.states is not None else kept)
 
     def set(self, job_id: str, **changes: Any) -> Job:
         return self._set(job_id, **changes)

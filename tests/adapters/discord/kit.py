@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from adapters.discord.adapter import DiscordAdapter, create
 from adapters.discord.settings import Settings
 from core.domain.job import Progress
+from core.images.renditions import JobMedia
+from core.jobs.service import JobService
 from core.ports import AdapterContext
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.emulators.discord import DiscordEmulator, Invocation, SeenMessage, Upload
@@ -19,8 +21,8 @@ PICTURE = Upload("harbour.png", png())
 
 def context(core: FakeCore) -> AdapterContext:
     return AdapterContext(
-        service=core,
-        media=core.media,
+        service=cast(JobService, core),
+        media=cast(JobMedia, core.media),
         state=core.state,
         clock=core.clock,
         data_dir=core.folder,

@@ -73,6 +73,7 @@ class Case:
 
     @property
     def outcome(self) -> str:
+        assert self.job
         if self.job.delivery is None:
             return self.job.state.value
         return "kept" if self.job.delivery.shape == "kept" else self.job.delivery.elsewhere or "here"

@@ -20,7 +20,7 @@ FILES: dict[PictureRole, str] = {
 HOSTILE = "@everyone **b** [x](https://evil.example) `c` <@1> " * 200
 
 
-def _drawn(card: Card) -> list[dict[str, Any]]:
+def _drawn(card: Card) -> Any:
     return draw(card, FILES).to_components()
 
 

@@ -14,6 +14,7 @@ from tests.adapters.discord.kit import make, serving
 from tests.contract import ACK_WITHIN_S, AdapterContract, Driver, Shown
 from tests.emulators.discord import DiscordEmulator, Fault, SeenMessage, Upload
 from tests.fakes.core import until
+from tests.typed import unwrap
 
 ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 
@@ -38,7 +39,7 @@ class DiscordDriver(Driver):
     def __init__(self, discord: DiscordEmulator, core: StillCore, task: asyncio.Task[None]) -> None:
         self._discord, self._core, self._task = discord, core, task
         self.gate = core.gate
-        self.edit_interval_s = core.adapter.min_edit_interval_s
+        self.edit_interval_s = unwrap(core.adapter).min_edit_interval_s
 
     async def ask(self, name: str = "photo.png") -> float:
         started = await self._discord.invoke("/upscale", {"image": Upload(name, png())})

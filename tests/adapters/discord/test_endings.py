@@ -142,7 +142,7 @@ async def test_a_cancel_while_the_picture_is_delivered_is_answered_truthfully(bo
     started, _ = await bot.upscaling()
     message = await started.answer()
 
-    async def too_late(*_: object) -> Job:
+    async def too_late(*_: object, **__: object) -> Job:
         raise TooLate(state="delivering")
 
     bot.core.cancel = too_late  # type: ignore[method-assign]

@@ -150,7 +150,7 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident_and_costs_n
             fault = Fault(refused, "status", 3, status, code=code)
             whole.discord.faults[:] = [fault]
             await whole.discord.click(result, label)
-            await whole.discord.until(lambda f=fault: f.times < 3, what=f"{status} {code} {label}")
+            await whole.discord.until(lambda: fault.times < 3, what=f"{status} {code} {label}")  # noqa: B023
     whole.discord.faults.clear()
     await whole.settled()
     assert list((await whole.charges()).values()) == [[PRICE_NANOUSD]]

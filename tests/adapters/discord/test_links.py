@@ -14,6 +14,7 @@ from tests.adapters.discord.kit import Bot, serving
 from tests.emulators.discord import Upload
 from tests.fakes.core import NOON, FakeClock
 from tests.fakes.operator import Told
+from tests.typed import unwrap
 
 SIGNED = "ex=1&is=2&hm=3"
 
@@ -115,6 +116,6 @@ async def test_each_identify_of_a_storm_of_invalid_sessions_is_counted(bot: Bot)
     for _ in range(3):
         bot.core.state.claims.clear()
         await limiter.wait(0)
-    kept = await bot.core.state.get("discord-identify", "1:left")
+    kept = unwrap(await bot.core.state.get("discord-identify", "1:left"))
     assert kept["remaining"] == 997
     assert gateway.fetches == 0

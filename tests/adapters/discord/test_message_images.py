@@ -165,7 +165,7 @@ def test_a_bare_address_of_a_file_is_one_that_has_expired() -> None:
 
 
 _POLL = {"question": {"text": "?"}, "answers": [], "allow_multiselect": False, "layout_type": 1, "expiry": None}
-ODD: dict[str, dict[str, Any]] = {
+ODD_PARTS: dict[str, dict[str, Any]] = {
     "a poll that never expires": {"poll": _POLL},
     "a poll without answers": {"poll": {"question": {}, "expiry": "soon"}},
     "a reaction without an emoji": {"reactions": [{"count": 1, "me": False, "emoji": None}]},
@@ -186,7 +186,7 @@ ODD: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("odd", ODD_PARTS.values(), ids=ODD_PARTS.keys())
 def test_a_picture_is_found_beside_what_the_library_cannot_read(odd: dict[str, Any]) -> None:
     assert [image.name for image in images_of(_message(attachments=[_file("a.png")], **odd)).images] == ["a.png"]
 

@@ -75,7 +75,7 @@ def _exceptions(*modules: Any) -> list[type[Exception]]:
 
 
 def _made(kind: type[Exception]) -> Exception:
-    response = SimpleNamespace(status=503 if kind is discord.DiscordServerError else 400, reason="r")
+    response: Any = SimpleNamespace(status=503 if kind is discord.DiscordServerError else 400, reason="r")
     if issubclass(kind, discord.HTTPException) and kind is not discord.app_commands.CommandSyncFailure:
         return kind(response, {"code": 0, "message": "m"})
     error = kind.__new__(kind)
@@ -102,7 +102,7 @@ def test_trouble_of_the_network_may_pass(error: Exception) -> None:
     [(404, 10008, "gone"), (401, 50027, "too_old"), (404, 10015, "too_old"), (403, 50001, "forbidden")],
 )
 def test_what_never_works_again_is_told_apart(status: int, code: int, reason: str) -> None:
-    kind = {404: discord.NotFound, 403: discord.Forbidden}.get(status, discord.HTTPException)
+    kind: Any = {404: discord.NotFound, 403: discord.Forbidden}.get(status, discord.HTTPException)
     error = kind(SimpleNamespace(status=status, reason=""), {"code": code, "message": ""})
     mapped = errors.to_delivery_error(error)
     assert isinstance(mapped, DeliveryRefused)

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -16,6 +16,8 @@ from adapters.slack.outbound import rate_limit
 from adapters.slack.outbound.streaming import StreamSupport
 from adapters.slack.settings import Settings
 from core.accounts.allowlist import AllowList
+from core.images.renditions import JobMedia
+from core.jobs.service import JobService
 from core.ports import AdapterContext
 from tests.adapters.slack.fake_service import FakeService
 from tests.emulators.slack import Message, SlackEmulator, png, text_of
@@ -164,8 +166,8 @@ def make_world(
     core, state, media = service(clock, folder), MemoryState(clock), FakeMedia(folder)
     settings = make_settings(slack, **changes)
     context = AdapterContext(
-        service=core,
-        media=media,
+        service=cast(JobService, core),
+        media=cast(JobMedia, media),
         state=state,
         clock=clock,
         data_dir=folder,

@@ -19,6 +19,7 @@ from core.presentation.texts.delivery_texts import undelivered_notice
 from tests.emulators.slack.picture import measure, png
 from tests.fakes import service
 from tests.fakes.state import CutStates, MemoryReplyState
+from tests.typed import unwrap
 
 CAPTION = "A cat <!channel> on a *red* sofa & <@U0BEN00001> looks _up_"
 STAGES = ("preparing", "waiting", "upscaling", "delivering")
@@ -77,11 +78,12 @@ class FakeService(service.FakeService):
                 row.task.cancel()
 
     def _reply(self, row: Row) -> Any:
-        return self.adapter.reply(row.job.reply, self.states.of(row.job) if self.states else MemoryReplyState(row.memo))
+        state = self.states.of(row.job) if self.states else MemoryReplyState(row.memo)
+        return unwrap(self.adapter).reply(row.job.reply, state)
 
     async def _run(self, row: Row) -> None:
         reply = self._reply(row)
-        loop = ProgressLoop(reply, self.clock, min_interval_s=self.adapter.min_edit_interval_s)
+        loop = ProgressLoop(reply, self.clock, min_interval_s=unwrap(self.adapter).min_edit_interval_s)
         try:
             await self._steps(row, reply, loop)
         except UpscaleError as error:
@@ -124,6 +126,7 @@ class FakeService(service.FakeService):
     def _made(self, row: Row) -> None:
         path = self.folder / f"{row.id}.png"
         path.write_bytes(png(8, 8))
+        assert row.job.quote
         size = row.job.quote.out_width_px, row.job.quote.out_height_px
         result = Result(*size, 100, "image/png", path.name, 1234, 4.2, CAPTION, link=self.link)
         receipt = Receipt(CHARGED_NANOUSD, CHARGED_NANOUSD, "units")
@@ -159,7 +162,6 @@ class FakeService(service.FakeService):
     async def _stage(self, row: Row) -> None:
         data = png(64, 48)
         if row.job.source.kind == "attachment":
-            assert self.adapter is not None
             download = await self._found(row)
             async with aiohttp.ClientSession() as session:
                 data = await self._fetch(session, download)
@@ -173,12 +175,12 @@ class FakeService(service.FakeService):
         """A picture that is only away is looked for again, as the core does."""
         for _ in range(5):
             try:
-                return await self.adapter.download(row.job.source)
+                return await unwrap(self.adapter).download(row.job.source)
             except DownloadFailed as failure:
                 if failure.reason != "connection":
                     raise
             await self.clock.sleep(0.2)
-        return await self.adapter.download(row.job.source)
+        return await unwrap(self.adapter).download(row.job.source)
 
     async def _fetch(self, session: aiohttp.ClientSession, download: Any) -> bytes:
         """As core.net.fetch: redirects by hand, headers only to trusted hosts, a web page is a login page."""

@@ -6,6 +6,8 @@ import pytest
 
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import Message, text_of
+from tests.emulators.slack.world import SlackFile
+from tests.typed import unwrap
 
 DEAR = {"original_w": 1500, "original_h": 1500}
 """9 megapixels at 2×: $0.90."""
@@ -14,12 +16,12 @@ DEAR = {"original_w": 1500, "original_h": 1500}
 async def asked(world: World, channel: str = "general") -> Message:
     """Wait for the question; no job has started."""
     shows = lambda: [m for m in world.slack.member.messages(channel) if "job:all:" in str(m.blocks)]  # noqa: E731
-    (question,) = await world.until(shows, move=0.1)
-    assert world.service.rows == {}
-    return question
+    questions: list[Message] = await world.until(shows, move=0.1)
+    assert (len(questions), world.service.rows) == (1, {})
+    return questions[0]
 
 
-def dear(world: World, count: int = 4) -> list[object]:
+def dear(world: World, count: int = 4) -> list[SlackFile]:
     return [world.picture(f"{number}.png", lies=DEAR) for number in range(1, count + 1)]
 
 
@@ -32,7 +34,7 @@ async def test_pictures_that_are_dear_only_together_are_asked_about_with_their_t
     assert "2.png" in text_of(question)
     assert "1500×1500 · $0.90" in text_of(question)
     if way == "mention":
-        assert question.thread_ts == outcome.post.ts
+        assert question.thread_ts == unwrap(outcome.post).ts
     assert (await world.slack.member.click(question, "job:all:")).acked
     assert len(world.service.rows) == 4
     await world.until(lambda: "4 images started." in text_of(question), move=0.1)

@@ -29,9 +29,9 @@ class StillService(FakeService):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def request(self, request: UpscaleRequest) -> Job:
+    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
         await self.gate.wait()
-        return await super().request(request)
+        return await super().request(request, start=start)
 
     def carry_on(self, job_id: str) -> None: ...
 

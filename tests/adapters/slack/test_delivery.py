@@ -6,6 +6,7 @@ from core.domain.errors import ModelFailed, OutputTooLarge
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import find_element, text_of
 from tests.emulators.slack.world import Channel
+from tests.typed import unwrap
 
 
 async def test_a_command_in_a_channel_leaves_one_message_the_picture(world: World) -> None:
@@ -108,7 +109,7 @@ async def test_a_picture_that_cannot_be_shown_at_all_is_kept_and_the_member_is_t
     await world.until(lambda: any("kept" in text_of(m) for m in world.bot_messages()), move=0.2)
     await world.idle()
     (row,) = world.service.rows.values()
-    assert row.job.delivery.shape == "kept"
+    assert unwrap(row.job.delivery).shape == "kept"
     (said,) = [m for m in world.bot_messages() if "kept" in text_of(m)]
     assert "Charged $0.40." in text_of(said)
     assert [m for m in world.bot_messages() if m.stream and m.stream.state == "streaming"] == []

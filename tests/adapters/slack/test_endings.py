@@ -14,6 +14,7 @@ from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.core import DatabaseAway
 from tests.fakes.state import MemoryReplyState
+from tests.typed import unwrap
 
 
 async def _upscaling(world: World, how: str = "mention") -> Any:
@@ -141,7 +142,7 @@ async def test_a_request_deleted_meanwhile_is_answered_to_its_owner_alone(world:
 async def test_a_request_deleted_before_its_first_answer_leaves_nothing_at_the_channel_s_root(world: World) -> None:
     world.slack.fault("chat.postMessage", delay_s=0.3)
     outcome = await world.slack.member.mention("", [world.picture()])
-    outcome.post.deleted = True
+    unwrap(outcome.post).deleted = True
     await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
     await world.idle()
     assert world.bot_messages() == []
@@ -157,7 +158,7 @@ async def test_a_channel_that_closes_meanwhile_sends_the_result_to_its_owner(wor
     world.service.release("upscaling")
     await world.idle()
     (row,) = world.service.rows.values()
-    assert row.job.delivery.elsewhere == "direct_message"
+    assert unwrap(row.job.delivery).elsewhere == "direct_message"
     assert [m for m in world.slack.member.dms() if " is ready" in m.text]
 
 
@@ -209,7 +210,7 @@ async def test_a_database_that_is_away_is_said_on_every_way_in(world: World, way
     world.state.claim = _Away()  # type: ignore[method-assign]
     if way == "details":
         await world.slack.member.click(result, "job:details:")
-        await world.until(lambda: "cannot be reached right now" in str(world.slack.member.open_view().body), move=0.2)
+        await world.until(lambda: "cannot be reached right now" in str(world.slack.member.open_view()), move=0.2)
         return
     if way == "mention":
         await world.slack.member.mention("3x", [world.picture("b.png")])
@@ -227,7 +228,8 @@ async def test_a_database_that_is_away_is_said_on_every_way_in(world: World, way
 
 @pytest.mark.parametrize("name", ["slack_app_token", "slack_bot_token"])
 async def test_a_wrong_token_ends_the_start_with_one_sentence(slack: SlackEmulator, tmp_path: Path, name: str) -> None:
-    made = make_world(slack, tmp_path, **{name: "xapp-wrong" if "app" in name else "xoxb-wrong"})
+    wrong: dict[str, Any] = {name: "xapp-wrong" if "app" in name else "xoxb-wrong"}
+    made = make_world(slack, tmp_path, **wrong)
     with pytest.raises(LoginRefused, match=rf"^Slack refuses {name.upper()} \(invalid_auth\)\. C.*{name.upper()}\.$"):
         async with asyncio.timeout(5):
             await made.adapter.serve(lambda: None)

@@ -7,13 +7,14 @@ import pytest
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import mentions, text_of
 from tests.emulators.slack.forms import ClientRefused
+from tests.typed import unwrap
 
 
 async def test_a_mention_with_a_picture_becomes_one_result_in_its_thread(world: World) -> None:
     outcome = await world.slack.member.mention("factor=2", [world.picture()])
     assert outcome.acked
     result = await world.result()
-    assert result.thread_ts == outcome.post.ts
+    assert result.thread_ts == unwrap(outcome.post).ts
     assert "64×48 → 128×96" in text_of(result)
     assert "steps 20, seed 1234" in text_of(result)
     assert "$0.40" in text_of(result)

@@ -18,6 +18,7 @@ from tests.emulators.slack import text_of
 from tests.emulators.slack.wire import Fault, known_errors
 from tests.emulators.slack.world import Channel, Message, User
 from tests.fakes.state import MemoryReplyState
+from tests.typed import unwrap
 
 REVOKED = {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "team_access_not_granted",
            "token_expired", "app_uninstalled"}  # fmt: skip
@@ -212,7 +213,7 @@ def answered(code: str) -> dict[str, Any]:
 def arm(everyone: list[Try]) -> None:
     """Give the answer to the call from now on."""
     for one in everyone:
-        one.fault.times = answered(one.code)["times"]
+        unwrap(one.fault).times = answered(one.code)["times"]
 
 
 async def agree(world: World, everyone: list[Try]) -> None:
@@ -221,14 +222,15 @@ async def agree(world: World, everyone: list[Try]) -> None:
     await world.until(lambda: all(map(asked, everyone)), move=1.0, timeout_s=30)
     await world.idle()
     for one in everyone:
+        assert one.row
         await world.service.confirm(one.row.id, one.row.job.requester)
 
 
 def untrue(world: World, one: Try, *, unpaid: bool = False) -> str:
     """What is wrong with the end of this job; empty if nothing is."""
-    job, seen = one.row.job, read_by(world, one)
+    job, seen = unwrap(one.row).job, read_by(world, one)
     said = [text_of(m) for m in seen]
-    if one.fault.times == answered(one.code)["times"]:
+    if unwrap(one.fault).times == answered(one.code)["times"]:
         return "the answer was never met"
     if unpaid and job.state is JobState.FAILED and job.receipt is None and answered(one.code)["times"] > 9:
         return "" if "Upscale failed" in " ".join(said) and "job:cancel:" not in str(seen) else f"failed: {said}"

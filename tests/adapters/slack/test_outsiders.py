@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from adapters.slack.inbound.user_cache import _parse_user
+from core.accounts.allowlist import AllowList
 from core.domain.errors import NotAllowed
 from core.domain.identity import Place
 from core.domain.job import Requester
@@ -14,6 +15,7 @@ from core.ports import KnownPlace, Verdict
 from core.presentation.texts.operator_texts import admission_question
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator
+from tests.typed import unwrap
 
 ADMIN = {"name": "eve", "is_admin": True, "is_owner": True}
 
@@ -47,7 +49,7 @@ class FakeGuests:
     async def check(self, actor: Requester) -> None: ...
 
     async def is_operator(self, actor: Requester) -> bool:
-        return (await self.world.adapter.place_facts(Place.of_person(actor))).is_own
+        return (await unwrap(self.world).adapter.place_facts(Place.of_person(actor))).is_own
 
     async def question_for(self, actor: Requester) -> KnownPlace | None:
         return None
@@ -66,7 +68,7 @@ async def test_only_an_owner_of_our_workspace_answers_whose_guests_are_paid_for(
     slack: SlackEmulator, tmp_path: Path
 ) -> None:
     allowlist = FakeGuests()
-    world = allowlist.world = make_world(slack, tmp_path, allowlist=allowlist)
+    world = allowlist.world = make_world(slack, tmp_path, allowlist=cast(AllowList, allowlist))
     await world.start()
     try:
         space = slack.member.space()

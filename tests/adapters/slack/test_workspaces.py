@@ -21,6 +21,7 @@ from core.net.client_address import CLIENT
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.state import MemoryState
+from tests.typed import unwrap
 
 BETA = "T0BETA00002"
 
@@ -222,7 +223,7 @@ async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmu
         replica.renew = renew
     found = [await replica.find("T1") for replica in replicas]
     assert spent == ["once"]
-    assert found[0].bot_token == "xoxb-new"
+    assert unwrap(found[0]).bot_token == "xoxb-new"
 
 
 async def test_an_installation_stored_in_another_form_counts_as_none(slack: SlackEmulator) -> None:
@@ -263,7 +264,7 @@ async def test_bolt_does_not_bring_its_own_stores_because_of_the_environment(
         monkeypatch.setenv(name, "from-the-environment")
     world = make_world(slack, tmp_path)
     await world.start()
-    app = world.adapter._endpoint.app
+    app = unwrap(world.adapter._endpoint.app)
     assert app.oauth_flow is None
     assert app.installation_store is None
     await world.stop()

@@ -16,6 +16,7 @@ from core.jobs.event_bus import EventBus
 from core.ports import MediaFile, PictureOf
 from tests.fakes import media, service
 from tests.fakes.clock import ShiftedClock
+from tests.typed import unwrap
 
 CAPTION = "A lighthouse on a cliff <b>at dusk</b>, @everyone. Sandbox: no AI ran, this is a plain enlargement."
 OUTPUT_LIMIT_PX = 100_000_000
@@ -25,7 +26,7 @@ class FakeMedia(media.FakeMedia):
     """Serves the files that the fake service made."""
 
     async def original(self, job: Job) -> MediaFile:
-        return self._stored(self.directory / job.result.path)
+        return self._stored(self.directory / unwrap(job.result).path)
 
     async def source(self, job: Job) -> MediaFile:
         return self._stored(self.directory / "jobs" / f"{job.id}-source.png")
@@ -178,6 +179,7 @@ class FakeService(service.FakeService):
         job = self.jobs[job_id]
         path = self.folder / "jobs" / f"{job_id}-result.png"
         with Image.open(self.folder / "jobs" / f"{job_id}-source.png") as picture:
+            assert job.quote
             picture.resize((job.quote.out_width_px, job.quote.out_height_px), Image.Resampling.LANCZOS).save(path)
         charged = job.quote.estimate_nanousd
         self.spent_nanousd += charged

@@ -9,12 +9,14 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from adapters.web import Settings, WebAdapter, create
 from core.accounts.allowlist import AllowList
+from core.images.renditions import JobMedia
+from core.jobs.service import JobService
 from core.ports import AdapterContext
 from tests.adapters.web.fake_service import FakeMedia, FakeService
 from tests.fakes.clock import ShiftedClock
@@ -41,8 +43,8 @@ async def site(
     clock = ShiftedClock(nap_s=3600.0)
     service = FakeService(data_dir, clock, pace_s=pace_s)
     context = AdapterContext(
-        service=service,
-        media=FakeMedia(data_dir),
+        service=cast(JobService, service),
+        media=cast(JobMedia, FakeMedia(data_dir)),
         state=MemoryState(),
         clock=clock,
         data_dir=data_dir,

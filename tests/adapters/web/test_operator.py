@@ -67,7 +67,7 @@ async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, htt
 
     allowlist = AllowList(
         AllowSettings(), MemoryState(), ShiftedClock(), LogOnlyAlerts(), {"discord": SimpleNamespace(place_facts=facts)}
-    )  # type: ignore[arg-type]
+    )
     ann = Requester("discord", "42", workspace_id="1234", user_name="Ann")
     with pytest.raises(NotAdmitted):
         await allowlist.check(ann)

@@ -31,8 +31,8 @@ async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot
 async def bot(started: Bot) -> AsyncIterator[Bot]:
     """The bot, without the jobs of earlier tests."""
     yield started
-    forgotten = {"url": f"{started.url}/api/privacy/delete", "json": {"confirm": True}}
-    async with aiohttp.request("POST", **forgotten, timeout=aiohttp.ClientTimeout(total=20)) as answer:
+    forget, limit = f"{started.url}/api/privacy/delete", aiohttp.ClientTimeout(total=20)
+    async with aiohttp.request("POST", forget, json={"confirm": True}, timeout=limit) as answer:
         assert answer.status == 200, await answer.text()
 
 

@@ -7,6 +7,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.adapters.web.conftest import visit
 from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
+from tests.typed import unwrap
 
 __all__ = ["bot", "page", "started"]
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
@@ -39,7 +40,7 @@ async def test_a_new_result_is_seen_from_its_top_to_its_tools(bot: Bot, browser:
             await page.set_input_files("#file", [str(photo(tmp_path / "photo.jpg", 1200, 900))])
             await expect(page.locator("#send")).to_contain_text("$")
             await page.click("#send")
-            running = await page.locator(".card").bounding_box()
+            running = unwrap(await page.locator(".card").bounding_box())
             assert running["height"] < 220, "words about a running job take no picture's room"
             await expect(page.locator(".card[data-state=succeeded]")).to_have_count(1, timeout=120_000)
             await page.wait_for_function(ARRIVED)

@@ -12,7 +12,7 @@ from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings
 from adapters.web.views.card import file_name
-from adapters.web.views.pages import STATIC_DIR
+from adapters.web.views.template import STATIC_DIR
 from core.budgets.reports import UsageRow
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window

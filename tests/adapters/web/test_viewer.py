@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.adapters.web.test_real import Bot, bot, order, page, photo, started
+from tests.typed import unwrap
 
 __all__ = ["bot", "page", "started"]
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
@@ -55,7 +56,7 @@ async def test_zoom_is_counted_in_pixels_of_the_screen(page: Page, tmp_path: Pat
     await page.keyboard.press("z")
     await expect(zoom).to_have_text("100%")
     await page.keyboard.press("d")
-    panes = [await page.locator(f".pane-{side}").bounding_box() for side in ("before", "after")]
+    panes = [unwrap(await page.locator(f".pane-{side}").bounding_box()) for side in ("before", "after")]
     assert panes[0]["x"] + panes[0]["width"] <= panes[1]["x"] + 1
     await page.keyboard.press("f")
     await expect(page.locator(".viewer:fullscreen")).to_have_count(1)
@@ -64,7 +65,7 @@ async def test_zoom_is_counted_in_pixels_of_the_screen(page: Page, tmp_path: Pat
 async def test_mouse_wheel_and_double_click_keep_the_point_under_the_pointer(page: Page, tmp_path: Path) -> None:
     await finished(page, tmp_path, (1200, 900))
     assert await page.evaluate(UNDER_POINTER, [0.45, 0.2]) == "after", "a right-click reaches the picture itself"
-    stage = await page.locator(".stage").bounding_box()
+    stage = unwrap(await page.locator(".stage").bounding_box())
     x, y = stage["x"] + stage["width"] * 0.53, stage["y"] + stage["height"] * 0.3
     width, left, _ = await shown(page)
     point = (x - stage["x"] - left) / width
@@ -88,7 +89,7 @@ async def test_a_large_result_is_shown_by_a_preview_and_the_tiles_in_view(bot: B
     loaded: list[str] = []
     await finished(page, tmp_path, (2600, 2000))
     page.on("request", lambda request: loaded.append(request.url))
-    source = await page.locator("img.after").get_attribute("src")
+    source = unwrap(await page.locator("img.after").get_attribute("src"))
     assert source.endswith("/preview")
     await page.locator(".stage").focus()
     await page.keyboard.press("1")
@@ -96,9 +97,9 @@ async def test_a_large_result_is_shown_by_a_preview_and_the_tiles_in_view(bot: B
     await expect(tiles.first).to_be_visible()
     await page.wait_for_timeout(500)
     assert 0 < await page.locator(".pane-after .tiles-of img").count() <= 12
-    box = await tiles.first.bounding_box()
+    box = unwrap(await tiles.first.bounding_box())
     assert box["width"] == 512
-    link = await page.locator(".pane-after .layer").get_attribute("href")
+    link = unwrap(await page.locator(".pane-after .layer").get_attribute("href"))
     assert link.endswith("/image"), "the browser's own menu saves the full file"
     assert not [url for url in loaded if url.endswith("/image")], "the whole picture is never loaded"
     for wrong in ("halved=99&x=0&y=0", "halved=0&x=9999&y=0", "halved=-1&x=0&y=0", "halved=0&x=../1&y=0"):

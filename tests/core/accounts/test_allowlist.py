@@ -23,6 +23,7 @@ from tests.fakes.core import FakeClock
 from tests.fakes.operator import Told
 from tests.fakes.sources import FakePrices
 from tests.pg import open_database
+from tests.typed import unwrap
 
 OWNER = Requester("discord", "1", "Owner", workspace_id="900")
 STRANGER = Requester("discord", "2", "Eve", workspace_id="900", is_moderator=True)
@@ -176,7 +177,7 @@ async def test_the_operator_using_the_bot_in_a_strange_place_is_asked_there_once
     await guests.check(OWNER)
     assert await guests.question_for(STRANGER) is None
     known = await guests.question_for(OWNER)
-    assert known.place == Place("discord", "workspace", "900")
+    assert unwrap(known).place == Place("discord", "workspace", "900")
     assert await guests.question_for(OWNER) is None
     assert await guests.question_for(dataclasses.replace(OWNER, workspace_id="100")) is None
     assert await guests.question_for(dataclasses.replace(OWNER, workspace_id="901", brought_by_user=True)) is None
@@ -204,8 +205,7 @@ async def test_strangers_from_very_many_places_leave_a_bounded_number_of_rows(wo
 
 @pytest.mark.parametrize("address", ["discord:123", "discord:@42", "slack:T1", "slack:@T1:U1"])
 def test_an_address_is_read_as_it_is_written(address: str) -> None:
-    place = Place.parse(address)
-    assert place.address == address
+    assert unwrap(Place.parse(address)).address == address
 
 
 @pytest.mark.parametrize(

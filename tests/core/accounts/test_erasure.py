@@ -17,8 +17,8 @@ OTHER = dataclasses.replace(MINE, workspace_id="T2")
 async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor_export_nor_erasure(w: World) -> None:
     await w.service.accounts.set_defaults(MINE, "creativity=0.7")
     assert await w.service.accounts.defaults(OTHER) == {}
-    theirs = await w.store.update((await w.done()).id, requester=OTHER)
-    mine = await w.store.update((await w.done()).id, requester=MINE)
+    theirs = await w.done(requester=OTHER)
+    mine = await w.done(requester=MINE)
     await w.service.accounts.set_defaults(OTHER, "creativity=0.2")
     assert await w.service.accounts.erase(MINE) == 1
     assert await w.store.get(mine.id) is None
@@ -29,7 +29,9 @@ async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor
 
 async def test_jobs_of_one_moment_are_all_exported_and_erased(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.accounts.service._PAGE", 2)
-    done = {(await w.store.update((await w.done()).id, created_at=5.0)).id for _ in range(5)}
+    jobs = [await w.ask() for _ in range(5)]
+    assert len({job.created_at for job in jobs}) == 1
+    await w.drive()
     path = await w.service.accounts.export(ANN)
     with zipfile.ZipFile(path) as archive:
         record = json.loads(archive.read("data.json"))
@@ -42,7 +44,7 @@ async def test_jobs_of_one_moment_are_all_exported_and_erased(w: World, monkeypa
     with pytest.raises(StorageFull) as full:
         await w.service.accounts.export(ANN)
     assert full.value.reason == "disk"
-    assert {job["reference"] for job in record["jobs"]} == done
+    assert {job["reference"] for job in record["jobs"]} == {job.id for job in jobs}
     assert await w.service.accounts.erase(ANN) == 5
 
 

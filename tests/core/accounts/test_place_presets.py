@@ -11,7 +11,7 @@ from tests.core.jobs.pipeline_kit import ANN, MOD, World
 THERE = dataclasses.replace(ANN, channel_id="c2")
 
 
-async def made(w: World, who: Requester = ANN, text: str = "") -> tuple[float, float]:
+async def made(w: World, who: Requester = ANN, text: str = "") -> tuple[float, float | None]:
     parameters = (await w.ask(requester=who, text=text)).parameters
     return parameters.factor, parameters.creativity
 

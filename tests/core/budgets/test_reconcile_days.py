@@ -30,6 +30,7 @@ from tests.fakes.core import NoMetrics, closing
 from tests.fakes.operator import Told
 from tests.fakes.sources import FakePrices
 from tests.pg import open_database
+from tests.typed import unwrap
 
 
 class Provider:
@@ -122,7 +123,8 @@ async def test_a_charge_on_an_estimate_is_corrected_once_and_the_receipt_with_it
         "sure": (2 * USD, round(1.8 * USD)),
     }
     assert [(d.ledger_nanousd / USD, d.provider_nanousd / USD) for d in found.days] == [(3.5, 3.3)]
-    row = await books.store.get("guess")
+    row = unwrap(await books.store.get("guess"))
+    assert row.receipt
     assert (row.receipt.charged_nanousd, row.receipt.basis) == (round(1.5 * USD), "units")
     again = await books.compare()
     assert (again.corrected, [d.job_id for d in again.found.differences]) == (frozenset(), ["sure"])

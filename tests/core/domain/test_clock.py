@@ -1,5 +1,7 @@
 """Changes of the machine's clock while the bot runs neither prolong nor cut short a wait."""
 
+import time
+
 import pytest
 
 from core.ports import SystemClock
@@ -13,7 +15,7 @@ class Machine:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.wall, self.awake_s = NOON, 50.0
-        patch.setattr(module.time, "time", lambda: self.wall)
+        patch.setattr(time, "time", lambda: self.wall)
         patch.setattr(module, "awake_clock_s", lambda: self.awake_s)
         self.clock = SystemClock()
 

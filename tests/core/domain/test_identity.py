@@ -22,8 +22,7 @@ def test_the_same_slack_id_in_another_team_is_another_person() -> None:
 
 
 async def made(w: World, who: Requester, *, private: bool) -> Job:
-    job = await w.done(private=private)
-    return await w.store.update(job.id, requester=who)
+    return await w.done(private=private, requester=who)
 
 
 async def test_a_stranger_with_the_same_id_neither_sees_nor_stops_nor_lists_a_job(w: World) -> None:

@@ -178,6 +178,7 @@ def valid(chosen: Parameters) -> None:
             assert name == "seed"
         else:
             assert type(value) is {"float": float, "int": int, "bool": bool}[SPECS[name].kind]
+            assert isinstance(value, float | int)
             assert known.low <= value <= known.high
 
 
@@ -208,7 +209,7 @@ def test_an_input_that_no_offered_model_has_is_a_not_in_model_problem_too() -> N
 
 
 def test_saved_values_that_the_model_lacks_are_ignored() -> None:
-    saved = {"creativity": 0.9, "factor": 3.0, "preset": "creative"}
+    saved: dict[str, float | str] = {"creativity": 0.9, "factor": 3.0, "preset": "creative"}
     assert MODELS.resolve(parse("model=seedvr2"), defaults=saved) == Parameters("seedvr2", 3.0, None, None, None)
     assert MODELS.resolve(defaults={"model": "seedvr2", "factor": 7.0}).factor == 7.0
 

@@ -105,7 +105,7 @@ async def test_the_watch_outlives_every_trouble(make: Make) -> None:
     found: list[str] = []
     troubles: list[Exception] = [OSError("away"), RuntimeError("odd"), ZeroDivisionError()]
 
-    async def take(dead_name: str, _died: bool) -> None:
+    async def take(dead_name: str, _token: str) -> None:
         if troubles:
             raise troubles.pop()
         found.append(dead_name)
@@ -183,7 +183,7 @@ async def test_who_was_taken_for_dead_by_mistake_loses_its_token_signs_in_anew_a
     assert await look(mistaken) == []
     assert mistaken.token != old
     assert await look(other) == []
-    assert (await mistaken._replicas.tokens())[name] == mistaken.token  # type: ignore[attr-defined]
+    assert (await mistaken._replicas.tokens())[name] == mistaken.token
     await mistaken.sign_out()
     assert await look(other) == [name]
 
@@ -224,7 +224,7 @@ async def test_who_leaves_orderly_is_not_taken_for_dead(make: Make) -> None:
     await leaving.sign_out()
     token = crashing.token
     await crashing.sign_out()
-    await crashing._replicas.sign_in(names[1], token)  # type: ignore[attr-defined]  # a crash takes no leave
+    await crashing._replicas.sign_in(names[1], token)  # a crash takes no leave
     seen: dict[str, str] = {}
 
     async def take(name: str, token: str) -> None:

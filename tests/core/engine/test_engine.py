@@ -95,7 +95,7 @@ def troubled(w: World, times: int) -> list[StorageTrouble]:
     """Let steps fail with database errors so many times; the errors that are left."""
     real, troubles = w.pipeline.run, [StorageTrouble("x") for _ in range(times)]
 
-    async def run(step: Any, job_id: str, token: str, **how: Any) -> Any:
+    async def run(step: Any, job_id: str, token: str | None = None, **how: Any) -> Any:
         if troubles:
             raise troubles.pop()
         return await real(step, job_id, token, **how)
@@ -150,7 +150,7 @@ async def through_deaths(w: World, died: bool) -> Job:
 
 
 async def test_a_job_whose_processes_keep_dying_of_its_picture_is_given_up_and_says_so(w: World) -> None:
-    async def hang(*_: Any) -> Any:
+    async def hang(*_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()
 
     w.images.prepare = hang  # type: ignore[method-assign]
@@ -172,7 +172,7 @@ async def test_a_job_that_another_process_carries_on_is_no_error_and_not_taken_b
 ) -> None:
     runs: list[str] = []
 
-    async def run(_: Any, job_id: str, __: str, **___: Any) -> Any:
+    async def run(step: Any, job_id: str, token: str | None = None, **_: Any) -> Any:
         runs.append(job_id)
         raise NotOwner
 

@@ -13,9 +13,9 @@ from tests.core.images import pictures
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        here = isinstance(item, pytest.Function) and Path(__file__).parent in item.path.parents
-        if here and "image_service" in item.fixturenames and not hasattr(item.module, "image_service"):
+    here = Path(__file__).parent
+    for item in (one for one in items if isinstance(one, pytest.Function) and here in one.path.parents):
+        if "image_service" in item.fixturenames and not hasattr(item.module, "image_service"):
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from skimage import data as photographs
 
+from core.images.facts import ImageLimits
 from core.images.operations import enlarge
 from tests.core.images import pictures
 from tests.core.images.conftest import Bench
@@ -58,7 +59,7 @@ async def test_strips_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shown = []
     for rows in (32, 1000):
         monkeypatch.setattr(enlarge, "_STRIP_ROWS", rows)
-        enlarge.enlarge(source, tmp_path / "out", 2, True, enlarge.ImageLimits())
+        enlarge.enlarge(source, tmp_path / "out", 2, True, ImageLimits())
         shown.append(np.asarray(Image.open(tmp_path / "out")).astype(int))
     assert np.abs(shown[0] - shown[1]).max() <= 1
 
@@ -66,4 +67,4 @@ async def test_strips_leave_no_seams(tmp_path: Path, monkeypatch: pytest.MonkeyP
 async def test_without_the_network_it_is_lanczos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enlarge, "available", lambda: False)
     (source := tmp_path / "in").write_bytes(pictures.encoded(pictures.scene(), "PNG"))
-    assert enlarge.enlarge(source, tmp_path / "out", 2, True, enlarge.ImageLimits())["network_share"] == 0
+    assert enlarge.enlarge(source, tmp_path / "out", 2, True, ImageLimits())["network_share"] == 0

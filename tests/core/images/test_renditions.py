@@ -104,6 +104,7 @@ async def test_tiles_cover_the_picture_at_every_halving(w: World) -> None:
 
 async def test_a_rendition_is_made_once_for_concurrent_callers(w: World) -> None:
     media, job = JobMedia(w.ctx), await finished(w)
+    assert w.real_images
     before = w.real_images.stats["jobs"]
     made = await asyncio.gather(*(media.preview(job, max_side_px=200, max_bytes=90_000) for _ in range(5)))
     again = await JobMedia(w.ctx).preview(job, max_side_px=200, max_bytes=90_000)

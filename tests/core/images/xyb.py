@@ -33,7 +33,7 @@ def jpeg(picture: Image.Image) -> bytes:
 
 def _roots(samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     x, y, b = samples / _SCALES - _OFFSETS
-    return np.array([y + x, y - x, b + y]) + _BIAS ** (1 / 3)
+    return np.asarray(np.array([y + x, y - x, b + y]) + _BIAS ** (1 / 3))
 
 
 def _profile() -> bytes:

@@ -49,6 +49,7 @@ from tests.fakes.process import LEDGER_CALLS, STORE_CALLS, UPSCALER_CALLS, FakeE
 from tests.fakes.sources import FakePrices, FakeSources
 from tests.fakes.upscaler import FakeUpscaler
 from tests.pg import open_database
+from tests.typed import unwrap
 
 USD = 1_000_000_000
 _VAULT = Vault("a secret for tests")
@@ -272,7 +273,7 @@ class World:
         """Check the job's state, money, holds and final message."""
         assert job.state is state, f"{job.state}, {job.error!r}"
         money = await self.money(job.id)
-        assert (money.charged, job.receipt.charged_nanousd) == (charged, charged)
+        assert (money.charged, unwrap(job.receipt).charged_nanousd) == (charged, charged)
         assert (money.held, money.open_holds) == (0, 0)
         assert money.settlements == (1 if charged else 0)
         assert self.upscaler.accepted[job.id] <= 1

@@ -9,11 +9,12 @@ from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InternalErr
 from core.domain.job import Delivery, JobState
 from tests.core.jobs.pipeline_kit import ANN, USD, World
 from tests.fakes.chat import FakeReply
+from tests.typed import unwrap
 
 PRICE = USD // 10
 
 REFUSALS: dict[str, list[Exception]] = {
-    **{reason: [DeliveryRefused(reason=reason)] for reason in ("gone", "forbidden", "revoked", "too_old", "refused")},  # type: ignore[dict-item]
+    **{reason: [DeliveryRefused(reason=reason)] for reason in ("gone", "forbidden", "revoked", "too_old", "refused")},
     "away": [DeliveryUnavailable() for _ in range(600)],
     "bugs": [ZeroDivisionError() for _ in range(9)],
 }
@@ -29,7 +30,7 @@ async def test_a_picture_refused_for_any_reason_ends_in_words_that_say_where_it_
 
     assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
     assert last.kind == "closed"
-    assert last.notice.text == (
+    assert unwrap(last.notice).text == (
         "The image is ready, but it could not be delivered here. Charged $0.10. It is kept; find it in your history."
     )
     assert last.job.delivery == Delivery("kept")
@@ -47,7 +48,8 @@ async def test_a_picture_that_went_elsewhere_closes_the_message_where_it_was_ask
     job = await w.done()
     last = w.adapter.message(job).last
     assert last.kind == "closed"
-    assert {"direct_message": "as a direct message", "new_message": "as a new message"}[place] in last.notice.text
+    said = {"direct_message": "as a direct message", "new_message": "as a new message"}[place]
+    assert said in unwrap(last.notice).text
 
 
 async def test_words_that_cannot_be_shown_at_once_are_tried_again(w: World) -> None:

@@ -26,6 +26,7 @@ from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.process import Crash
 from tests.fakes.upscaler import Submit
 from tests.pg import fresh_database, open_database
+from tests.typed import unwrap
 
 PRICE = USD // 10
 OUTCOMES: dict[str, UpscaleError | None] = {
@@ -127,7 +128,7 @@ async def judge(w: World, job: Job, story: Story) -> None:
     ended = await w.job(job.id)
     message = w.adapter.message(job)
     assert accepted <= 1, "paid twice"
-    assert money.charged == ended.receipt.charged_nanousd, "the receipt is not what was charged"
+    assert money.charged == unwrap(ended.receipt).charged_nanousd, "the receipt is not what was charged"
     assert (money.held, money.open_holds) == (0, 0), "something is still held"
     assert money.settlements <= 1
     if accepted == 0:

@@ -13,6 +13,7 @@ from core.domain.variations import Change
 from core.presentation.texts.result_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import World
+from tests.typed import unwrap
 
 USD = 10**9
 
@@ -35,7 +36,8 @@ async def test_another_model_gets_its_own_inputs_and_works_without_caption(w: Wo
         "upscale_mode": "factor",
         "output_format": "png",
     }
-    assert (job.parameters.model, job.result.caption, job.receipt.estimate_nanousd) == ("seedvr2", "", 3_000_000)
+    assert (job.parameters.model, unwrap(job.result).caption) == ("seedvr2", "")
+    assert unwrap(job.receipt).estimate_nanousd == 3_000_000
 
 
 async def test_usage_is_told_by_model(w: World) -> None:
@@ -65,14 +67,17 @@ async def test_an_input_that_the_model_lacks_starts_nothing(w: World) -> None:
 async def test_a_wanted_size_is_reached_exactly_and_the_models_own_picture_is_paid(w: World) -> None:
     w.upscaler.units, w.upscaler.result_size = None, (1622, 1082)
     job = await w.done(text="1620x1080")
+    assert job.quote
     assert (job.quote.out_width_px, job.quote.out_height_px, job.parameters.factor) == (1620, 1080, 2.7)
+    assert job.result
     assert (job.result.width_px, job.result.height_px, job.result.notes) == (1620, 1080, ())
-    assert job.receipt.charged_nanousd == USD // 5
+    assert unwrap(job.receipt).charged_nanousd == USD // 5
 
 
 async def test_a_print_size_writes_its_density(w: World) -> None:
     w.upscaler.result_size = (1240, 827)
     job = await w.done(text="a6@200dpi")
+    assert job.result
     assert (job.result.width_px, job.result.height_px) == (1165, 777)
     assert b"dpi=(200, 200)" in w.ctx.files.absolute(job.result.path).read_bytes()
 
@@ -80,6 +85,7 @@ async def test_a_print_size_writes_its_density(w: World) -> None:
 async def test_a_result_smaller_than_the_size_wanted_is_told(w: World) -> None:
     w.upscaler.result_size = (1616, 1076)
     job = await w.done(text="1620x1080")
+    assert job.result
     assert (job.result.width_px, job.result.notes) == (1616, ("other_size",))
 
 
@@ -96,6 +102,7 @@ async def test_a_size_that_cannot_be_is_answered_before_anything_is_paid(w: Worl
 
 async def test_the_most_to_spend_is_never_passed(w: World) -> None:
     job = await w.done(text="max=$0.30")
+    assert job.quote
     assert (job.quote.megapixels, job.quote.estimate_nanousd, job.parameters.factor) == (3, 3 * USD // 10, 3.53)
 
 
@@ -107,7 +114,7 @@ async def dear(w: World) -> Job:
 
 async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the_question(w: World) -> None:
     asked = await dear(w)
-    assert asked.quote.others == (("seedvr2", 48_000_000),)
+    assert unwrap(asked.quote).others == (("seedvr2", 48_000_000),)
     made = await press(w, asked, Change.of("model", "seedvr2"))
     assert (made.state, made.parameters.model, made.parameters.seed) == (JobState.SUCCEEDED, "seedvr2", 7)
     closed = await w.job(asked.id)
@@ -117,14 +124,15 @@ async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the
 
 async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: World) -> None:
     asked = await dear(w)
-    assert asked.quote.preview_nanousd == USD // 10
+    assert unwrap(asked.quote).preview_nanousd == USD // 10
     part = await press(w, asked, Change.of("preview"))
-    assert (part.state, part.input.width_px, part.parameters.factor) == (JobState.SUCCEEDED, 500, 2.0)
+    assert (part.state, unwrap(part.input).width_px, part.parameters.factor) == (JobState.SUCCEEDED, 500, 2.0)
+    assert part.quote
     assert (part.quote.estimate_nanousd, part.quote.whole_nanousd) == (USD // 10, 48 * USD // 10)
     bolder = await press(w, part, Change.of("more_creative"))
-    assert (bolder.parameters.creativity, bolder.quote.whole_nanousd) == (0.7, 48 * USD // 10)
+    assert (bolder.parameters.creativity, unwrap(bolder.quote).whole_nanousd) == (0.7, 48 * USD // 10)
     whole = await press(w, bolder, Change.of("whole"))
-    assert (whole.state, whole.input.width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
+    assert (whole.state, unwrap(whole.input).width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
 
 
 async def test_a_model_that_is_offered_no_more_gives_way_to_the_default(w: World) -> None:

@@ -11,7 +11,8 @@ import pytest_asyncio
 import pyvips
 
 from core.domain.errors import ContentRejected, ModelFailed, StorageFull
-from core.domain.job import Job, JobState, ResultNote, Similarity, Source
+from core.domain.job import Job, JobState, ResultNote, Source
+from core.domain.similarity import Similarity
 from core.images.pool import NoWorker, WorkerFault
 from core.images.service import ImageService
 from core.jobs.steps import collect
@@ -34,6 +35,7 @@ from tests.emulators.fal import (
 from tests.emulators.fal.faults import FaultKind
 from tests.emulators.fal.outcomes import Outcome
 from tests.fakes import cards
+from tests.typed import unwrap
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,7 +63,7 @@ class Scene:
         assert len(self.fal.submits) == 1
         money = await self.w.money(job.id)
         assert (money.charged, money.settlements, money.open_holds) == (charged, 1, 0)
-        assert job.receipt.charged_nanousd == charged
+        assert unwrap(job.receipt).charged_nanousd == charged
         assert self.fal.violations == []
 
 
@@ -139,6 +141,7 @@ async def test_after_a_fault_of_fals_the_picture_arrives_for_one_charge(scene: S
     scene.fal.faults.add(route, fault, times=times, skip=1 if route == "download" else 0)
     job = await scene.done(photo)
     await scene.check(job, JobState.SUCCEEDED, PRICE)
+    assert job.result
     assert (job.result.width_px, job.result.height_px) == (192, 128)
     assert scene.w.upscaler.halted is None
     told = any(p.awaits is not None for p in scene.w.adapter.message(job).progress)
@@ -149,8 +152,8 @@ async def test_a_result_within_a_data_uri_arrives_and_is_not_kept_on_the_row(sce
     scene.fal.data_uris = True
     job = await scene.done(photo)
     await scene.check(job, JobState.SUCCEEDED, PRICE)
-    assert job.remote.image_url == ""
-    assert job.result.link is None
+    assert unwrap(job.remote).image_url == ""
+    assert unwrap(job.result).link is None
 
 
 async def test_a_file_that_stays_empty_is_the_models_fault_and_was_billed(scene: Scene, photo: Path) -> None:
@@ -202,7 +205,7 @@ async def test_a_result_that_is_not_what_was_asked_is_told(
     scene.fal.outcomes.append(outcome)
     job = await scene.done(photo)
     await scene.check(job, JobState.SUCCEEDED, PRICE)
-    assert job.result.notes == notes
+    assert unwrap(job.result).notes == notes
     assert reached_factor(job) == factor
     assert words in notes_text(job, "en")
 
@@ -211,14 +214,15 @@ async def test_a_picture_that_comes_back_untouched_is_told(scene: Scene, photo: 
     scene.fal.outcomes.append(OddImage(unchanged=True))
     job = await scene.done(photo)
     await scene.check(job, JobState.SUCCEEDED, PRICE)
-    assert "unchanged" in job.result.notes
+    assert "unchanged" in unwrap(job.result).notes
     assert reached_factor(job) == 1.0
 
 
 async def test_how_much_was_kept_is_measured_for_the_receipt(scene: Scene, photo: Path) -> None:
     job = await scene.done(photo)
-    assert job.result.similarity.percent >= 50  # noise, and enlarged half a pixel off
-    assert f"Kept {job.result.similarity.percent}% of the structure" in notes_text(job, "en")
+    kept = unwrap(unwrap(job.result).similarity).percent
+    assert kept >= 50  # noise, and enlarged half a pixel off
+    assert f"Kept {kept}% of the structure" in notes_text(job, "en")
 
 
 @pytest.mark.parametrize("call", ["strip_result", "blank", "postprocess", "similarity"])

@@ -15,13 +15,16 @@ from core.ports import Change, RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, away, world
 from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.core import until
+from tests.typed import unwrap
 
 
 async def test_a_picture_comes_back_larger_with_its_receipt(w: World) -> None:
     job = await w.done(text="2x creativity=0.5")
     await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    assert job.result
     assert (job.result.width_px, job.result.height_px, job.result.seed) == (1200, 800, 7)
     assert job.result.caption == "A fake picture."
+    assert job.receipt
     assert (job.receipt.basis, job.receipt.estimate_nanousd) == ("units", USD // 10)
     assert w.ctx.files.absolute(job.result.path).exists()
 
@@ -44,7 +47,7 @@ async def test_every_parameter_reaches_the_model_under_its_own_name(w: World) ->
 async def test_a_seed_is_chosen_and_shown_when_none_was_given(w: World) -> None:
     job = await w.done(fields={})
     assert job.parameters.seed is not None
-    assert job.result.seed == job.parameters.seed == w.upscaler.of(job.id).inputs.values["seed"]
+    assert unwrap(job.result).seed == job.parameters.seed == w.upscaler.of(job.id).inputs.values["seed"]
 
 
 async def test_the_message_goes_through_reading_waiting_upscaling_to_the_picture(w: World) -> None:
@@ -76,7 +79,7 @@ async def test_without_billed_units_the_delivered_size_counts(w: World) -> None:
     w.upscaler.result_size = (2000, 1500)
     job = await w.done()
     await w.check_end(job, JobState.SUCCEEDED, charged=300_000_000)
-    assert job.receipt.basis == "size"
+    assert unwrap(job.receipt).basis == "size"
 
 
 @pytest.mark.parametrize(("times", "state"), [(2, JobState.SUCCEEDED), (3, JobState.FAILED)])
@@ -100,6 +103,7 @@ async def test_a_dear_job_asks_and_spends_nothing_until_it_is_agreed_to(w: World
     job = await w.done(source=w.upload(2400, 1600))
     assert job.state is JobState.AWAITING_CONFIRMATION
     assert w.adapter.message(job).last.kind == "ask"
+    assert job.quote
     assert (job.quote.megapixels, job.quote.estimate_nanousd) == (16, 1_600_000_000)
     assert ((await w.money(job.id)).open_holds, w.upscaler.taken) == (0, {})
     w.upscaler.units = Decimal(16)
@@ -172,8 +176,8 @@ async def test_the_same_bytes_parameters_and_seed_are_not_paid_twice(w: World) -
     first = await w.done(source=source)
     second = await w.done(source=source)
     await w.check_end(second, JobState.SUCCEEDED, charged=0)
-    assert second.receipt.basis == "repeat"
-    assert second.result.repeat_of == first.id
+    assert unwrap(second.receipt).basis == "repeat"
+    assert unwrap(second.result).repeat_of == first.id
     assert sum(w.upscaler.accepted.values()) == 1
     assert w.adapter.message(second).pictures == 1
 
@@ -204,6 +208,7 @@ async def test_twice_more_enlarges_the_result(w: World) -> None:
     reply = ReplyAddress("fake", {"message": "more"})
     more = await w.service.repeat(first.id, first.requester, Change("twice_more"), key="fake:more", reply=reply)
     more = await w.driven(more.id)
+    assert more.input
     assert (more.input.width_px, more.input.height_px) == (1200, 800)
     await w.check_end(more, JobState.SUCCEEDED, charged=USD // 10)
 
@@ -255,7 +260,7 @@ async def test_a_picture_that_no_place_takes_is_kept_and_charged(w: World, fault
     assert (job.state, job.delivery and job.delivery.shape) == (JobState.SUCCEEDED, "kept")
     assert (await w.money(job.id)).charged == USD // 10
     assert [kept.id for kept in await w.service.history(job.requester)] == [job.id]
-    assert w.ctx.files.absolute(job.result.path).exists()
+    assert w.ctx.files.absolute(unwrap(job.result).path).exists()
 
 
 async def test_progress_that_cannot_be_shown_stops_no_job(w: World) -> None:

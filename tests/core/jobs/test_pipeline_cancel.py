@@ -15,6 +15,7 @@ from core.jobs.steps import StepName
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, world
 from tests.core.storage.ledger_kit import running
 from tests.fakes.core import until
+from tests.typed import unwrap
 
 PRICE = USD // 10
 
@@ -28,7 +29,7 @@ async def w(tmp_path: Path) -> AsyncIterator[World]:
 async def cancelled(w: World, job: Job, *, charged: int = 0, basis: str = "none") -> None:
     job = await w.job(job.id)
     await w.check_end(job, JobState.CANCELLED, charged=charged)
-    assert job.receipt.basis == basis
+    assert unwrap(job.receipt).basis == basis
     assert w.adapter.message(job).notice.charged
 
 
@@ -132,7 +133,7 @@ async def test_stopped_by_fal_it_costs_what_fal_bills(w: World) -> None:
     w.upscaler.cancel_stops = False
     answer = w.upscaler.cancel
 
-    async def finish_all_the_same(request_id: str, *more: Any) -> Any:
+    async def finish_all_the_same(request_id: str, *more: Any, **_: Any) -> Any:
         said = await answer(request_id, *more)
         w.upscaler.taken[request_id].finish()
         return said

@@ -30,6 +30,7 @@ from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Wi
 from tests.core.jobs.pipeline_kit import USD, World, away, world
 from tests.core.storage.ledger_kit import day_usd
 from tests.fakes.process import Crash
+from tests.typed import unwrap
 
 PRICE = USD // 10
 STATUS = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 5 * USD), 4 * USD, 0, 1_795_600_000.0)
@@ -115,7 +116,7 @@ async def test_every_refusal_of_the_submit_ends_the_job_uncharged(w: World) -> N
 async def test_every_way_in_which_the_model_fails_is_charged_as_fal_says(w: World) -> None:
     for leaf in leaves(ModelError):
         for billed, units, charged in ((None, None, 0), (False, Decimal(0), 0), (True, Decimal(2), 2 * PRICE)):
-            error = dataclasses.replace(made(leaf), billed=billed, billed_units=units)  # type: ignore[type-var]
+            error = dataclasses.replace(made(leaf), billed=billed, billed_units=units)
             w.upscaler.outcomes.append(error)
             job = await ended(w, error, charged=charged)
             assert isinstance(job.error, leaf)
@@ -130,7 +131,7 @@ async def test_a_lost_request_or_an_expired_result_counts_at_the_estimate_until_
     ):
         w.upscaler.faults[place].extend([error] * (3 if isinstance(error, ZeroDivisionError) else 1))
         job = await ended(w, error, charged=PRICE)
-        assert job.receipt.basis == "unknown"
+        assert unwrap(job.receipt).basis == "unknown"
 
 
 async def test_a_paid_picture_is_fetched_for_as_long_as_fal_keeps_it(w: World) -> None:
@@ -149,7 +150,7 @@ async def test_waiting_for_a_paid_picture_is_told_with_its_end_in_time(w: World)
         job = await w.done()
         told = [p for p in w.adapter.message(job).progress if p.awaits is not None]
         assert {p.awaits for p in told} == {awaited}
-        assert {p.until_at for p in told} == {job.remote.intent_at + w.settings.collect_retry_s}
+        assert {p.until_at for p in told} == {unwrap(job.remote).intent_at + w.settings.collect_retry_s}
         await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
 
 
@@ -166,7 +167,7 @@ async def test_a_provider_that_stays_away_for_days_ends_the_job_at_the_estimate(
     w.upscaler.faults["result"].extend([ProviderUnavailable()] * 2000)
     began_at = w.clock.now()
     job = await ended(w, errors.ResultExpired(), charged=PRICE)
-    assert job.receipt.basis == "unknown"
+    assert unwrap(job.receipt).basis == "unknown"
     assert w.clock.now() - began_at > 6.9 * 86_400
 
 
@@ -180,8 +181,8 @@ async def test_a_restart_fetches_the_file_although_fal_has_forgotten_the_request
     w.upscaler.faults["watch"].extend([errors.RequestLost()] * 9)
     job = await w.driven(job.id)
     await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
-    assert job.result.caption == "A fake picture."
-    assert job.remote.made is None
+    assert unwrap(job.result).caption == "A fake picture."
+    assert unwrap(job.remote).made is None
 
 
 async def test_an_unreadable_file_is_fetched_again_before_it_is_believed(w: World) -> None:
@@ -207,14 +208,14 @@ async def test_a_result_that_cannot_be_read_fails_charged_and_says_so(w: World) 
         w.images.errors["strip_result"].extend([errors.DamagedImage()] * 6)
         job = await ended(w, errors.DamagedImage(), charged=PRICE)
         assert isinstance(job.error, ModelFailed)
-        assert job.receipt.basis == basis
+        assert unwrap(job.receipt).basis == basis
 
 
 async def test_the_unforeseen_becomes_a_reference_that_the_operator_can_look_up(w: World) -> None:
     w.upscaler.faults["stage"].append(ZeroDivisionError("a secret link"))
     job = await ended(w, ZeroDivisionError())
     assert isinstance(job.error, InternalError)
-    incident = await w.store.incident(job.id)
+    incident = unwrap(await w.store.incident(job.id))
     assert (incident["kind"], incident["area"]) == ("ZeroDivisionError", "step:submit")
     assert "secret" not in w.adapter.message(job).notice.text
 
@@ -234,7 +235,7 @@ async def test_a_limit_that_is_full_refuses_before_anything_is_sent(tmp_path: Pa
 # --- the database and the ledger go away ------------------------------------------------------------------------
 
 
-def raising(port: Any, call: str, errors: list[BaseException]) -> None:
+def raising(port: Any, call: str, errors: list[Any]) -> None:
     """Let calls of this name raise these errors first, the last one first."""
     real = getattr(port, call)
 

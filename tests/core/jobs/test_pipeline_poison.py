@@ -11,6 +11,7 @@ from core.presentation.texts.operator_texts import unclear_bill
 from core.presentation.texts.price_texts import charge_text
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.operator import Told
+from tests.typed import unwrap
 
 PRICE = USD // 10
 POISON = (Decimal(1000), Decimal("1e30"), Decimal("1e25"), Decimal("1E+300000"), UNREADABLE_UNITS)
@@ -27,6 +28,7 @@ async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: Worl
     w.upscaler.units = units
     job = await w.done()
     await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    assert job.receipt
     assert (job.receipt.basis, job.receipt.unclear) == ("unknown", True), "so that reconciliation corrects it"
     assert charge_text(job.receipt, "en") == "Charged $0.10, to be checked."
     assert told == [("bill", unclear_bill(job.id, PRICE, "en"))]
@@ -35,7 +37,7 @@ async def test_an_absurd_bill_is_charged_at_the_estimate_marked_and_told(w: Worl
 async def test_an_absurd_bill_of_a_failed_job_is_the_estimate_too(w: World, told: Told) -> None:
     w.upscaler.faults["result"].append(ModelFailed(kind="x", billed=True, billed_units=Decimal("1e25")))
     job = await w.done()
-    assert (job.state, job.receipt.charged_nanousd) == (JobState.FAILED, PRICE)
+    assert (job.state, unwrap(job.receipt).charged_nanousd) == (JobState.FAILED, PRICE)
     assert told == [("bill", unclear_bill(job.id, PRICE, "en"))]
 
 

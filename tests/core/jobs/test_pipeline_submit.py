@@ -11,6 +11,7 @@ from core.jobs.steps import StepName
 from core.ports import SearchResult
 from tests.core.jobs.pipeline_kit import USD, World
 from tests.fakes.upscaler import Submit
+from tests.typed import unwrap
 
 
 async def succeeded(w: World, job: Job) -> None:
@@ -78,7 +79,7 @@ async def test_a_submit_that_stays_unclear_fails_uncharged_and_is_never_posted_a
     job = await w.done()
     await w.check_end(job, JobState.FAILED, charged=0)
     assert isinstance(job.error, SubmitUnknown)
-    assert job.remote.possible_double
+    assert unwrap(job.remote).possible_double
     assert w.upscaler.posts[job.id] == 1
     assert w.clock.now() - began < within_s
 

@@ -1,7 +1,7 @@
 """Recorded delivery state is visible until it is stored, whatever the database does meanwhile."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -10,6 +10,7 @@ from core.domain.job import Job
 from core.engine.replicas import Replicas
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.ports import NotOwner, owning
+from core.storage.jobs import SqlJobStore
 from tests.core.jobs.pipeline_kit import ANN, World
 from tests.fakes.core import OwnLease
 
@@ -37,9 +38,9 @@ class Process:
     """One process's view of one job's message."""
 
     def __init__(self, w: World, job: Job) -> None:
-        self.store: Any = CutStore(w.store)
+        self.store = CutStore(w.store)
         self.lease = OwnLease()
-        self.unstored = UnstoredStates(self.store, self.lease, w.ctx.obligations, w.ctx.adapter)
+        self.unstored = UnstoredStates(cast(SqlJobStore, self.store), self.lease, w.ctx.obligations, w.ctx.adapter)
         self.state = StoredReplyState(self.unstored, job)
 
 
@@ -112,7 +113,7 @@ async def test_a_message_of_a_process_that_was_stopped_before_it_noted_it_goes_u
         await w.store.change_delivery_state(job.id, {part: message})
     with owning(job.id, process.lease.token):
         await process.state.record(**{part: message})
-    assert await process.unstored.flush_all() is None
+    await process.unstored.flush_all()
     await w.pass_time(300, every_s=10)
     assert w.adapter.removed == [], "the new owner may still find it"
     if found == "after the old owner woke up":

@@ -28,6 +28,7 @@ from core.jobs.service import JobService
 from core.ports import Change, LogOnlyAlerts, PlaceFacts, RemoteRunning
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
 from tests.fakes.core import until
+from tests.typed import unwrap
 
 EVE = Requester("fake", "eve", workspace_id="w2", is_moderator=True)
 
@@ -142,7 +143,7 @@ async def test_deleted_pictures_are_gone_here_and_at_fal_but_the_receipt_stays(w
     job = await w.done()
     deleted = await w.service.delete(job.id, MOD)
     assert deleted.images_deleted
-    assert deleted.result.caption == ""
+    assert unwrap(deleted.result).caption == ""
     assert not list((w.folder / "jobs").rglob("result*"))
     assert w.upscaler.calls["erase"] == 1
     assert deleted.receipt == job.receipt

@@ -8,6 +8,7 @@ import pytest
 from core.domain.errors import JobNotFound, NotAllowed, ResultExpired, TooLate
 from core.net.signed_links import FileLinks
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, World, world
+from tests.typed import unwrap
 
 DAY_S = 86_400
 
@@ -24,7 +25,7 @@ async def test_only_the_requester_shares_and_the_address_shows_this_job_alone(w:
     for person in (BOB, MOD):
         with pytest.raises(NotAllowed):
             await w.service.share(job.id, person)
-    url = await w.service.share(job.id, ANN)
+    url = unwrap(await w.service.share(job.id, ANN))
     base, _, signature = url.rpartition("/")
     assert base == f"https://bot.example/share/{job.id}"
     assert (await w.service.shared(job.id, signature)).id == job.id

@@ -12,6 +12,7 @@ from core.ports import RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import BOB, USD, World
 from tests.fakes.core import until
 from tests.fakes.upscaler import Submit
+from tests.typed import unwrap
 
 
 async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told(w: World) -> None:
@@ -24,7 +25,7 @@ async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told
         w.upscaler.of(job.id).finish()
     job = await w.job(job.id)
     told = next(p for p in message.progress if p.awaits == "start")
-    assert (told.eta_at, told.until_at) == (None, job.remote.intent_at + w.settings.start_within_s)
+    assert (told.eta_at, told.until_at) == (None, unwrap(job.remote).intent_at + w.settings.start_within_s)
     assert all(p.eta_at is None or p.eta_at > s.at for s in message.shown if (p := s.progress) is not None)
     await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
 
@@ -98,7 +99,7 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: 
     await waiting
     second = await w.driven(second.id)
     await w.check_end(second, JobState.SUCCEEDED, charged=0)
-    assert second.result.repeat_of == first.id
+    assert unwrap(second.result).repeat_of == first.id
     assert sum(w.upscaler.accepted.values()) == 1
 
 

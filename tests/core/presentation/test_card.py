@@ -18,6 +18,7 @@ from core.presentation.cards.details import details
 from core.presentation.cards.help import form_fields, help_card
 from core.presentation.cards.job import failed, result, working
 from tests.fakes.cards import DAY_LIMIT, job
+from tests.typed import unwrap
 
 
 def test_a_sentence_takes_spans_in_whatever_order_a_language_has() -> None:
@@ -68,7 +69,7 @@ def test_a_request_that_was_refused_outright_is_not_told_as_a_model_that_stopped
 
 def test_a_question_answered_with_another_model_is_not_told_as_cancelled() -> None:
     chosen = replace(job(), state=JobState.CANCELLED, error=e.OtherModelChosen(model="seedvr2"))
-    card = failed(chosen, explain(chosen.error, "en", receipt=Receipt(0, 1, "none")), "en")
+    card = failed(chosen, explain(unwrap(chosen.error), "en", receipt=Receipt(0, 1, "none")), "en")
     assert (card.title, card.paragraphs) == ("Changed to Faithful", (("Your image comes in a message of its own.",),))
     assert card.rows == ()
 

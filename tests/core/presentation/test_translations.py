@@ -54,7 +54,7 @@ def _places(text: str) -> set[str]:
 
 def _fault(message: Message, forms: int) -> str:
     one, *more = [message.id] if isinstance(message.id, str) else message.id
-    strings = [message.string] if isinstance(message.string, str) else list(message.string)
+    strings = [message.string] if isinstance(message.string, str) else list(message.string or ())
     if message.fuzzy or not all(strings) or len(strings) != (forms if more else 1):
         return f"not translated: {one}"
     names = _places(one).union(*map(_places, more))
@@ -78,7 +78,7 @@ def test_every_language_is_complete(language: str) -> None:
 
 def _told(language: str) -> list[str]:
     strings = [message.string for message in _catalog(f"{language}.po", language) if message.id]
-    return [text for one in strings for text in ([one] if isinstance(one, str) else one)]
+    return [text for one in strings for text in ([one] if isinstance(one, str) else one or ())]
 
 
 def test_french_calls_everybody_vous_and_has_its_own_apostrophe_and_spaces() -> None:

@@ -24,11 +24,11 @@ async def test_a_change_of_a_row_that_another_process_changed_meanwhile_keeps_bo
     stored, _ = await store.add(job())
     await store.update(stored.id, progress=Progress("waiting", position=3))
     other = SqlJobStore(database, Vault("a key"), FakeClock())
-    assert await other.transition(stored.id, (JobState.QUEUED,), state=JobState.RUNNING, private=True)
-    assert await store.transition(stored.id, (JobState.QUEUED,), spoiler=True) is None
+    assert await other.transition(stored.id, (JobState.QUEUED,), state=JobState.RUNNING, images_deleted=True)
+    assert await store.transition(stored.id, (JobState.QUEUED,), fingerprint="f") is None
     found = await store.update(stored.id, confirmed_nanousd=5)
     assert found == await other.get(stored.id)
-    assert (found.state, found.private, found.confirmed_nanousd) == (JobState.RUNNING, True, 5)
+    assert (found.state, found.images_deleted, found.confirmed_nanousd) == (JobState.RUNNING, True, 5)
     assert found.progress == Progress("waiting", position=3)
 
 
@@ -36,7 +36,7 @@ async def test_a_row_that_this_process_knows_is_changed_by_one_statement(
     store: SqlJobStore, database: Database
 ) -> None:
     stored, _ = await store.add(job())
-    await store.update(stored.id, private=True)
+    await store.update(stored.id, images_deleted=True)
     sent: list[str] = []
 
     @event.listens_for(Engine, "before_cursor_execute")
@@ -48,7 +48,7 @@ async def test_a_row_that_this_process_knows_is_changed_by_one_statement(
         sent.append("commit")
 
     try:
-        await store.update(stored.id, spoiler=True)
+        await store.update(stored.id, fingerprint="f")
         await store.transition(stored.id, (JobState.QUEUED,), state=JobState.RUNNING)
     finally:
         event.remove(Engine, "before_cursor_execute", note)

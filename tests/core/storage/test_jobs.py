@@ -37,6 +37,7 @@ from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState
 from tests.fakes.core import NOON, FakeClock, closing
 from tests.pg import open_database
+from tests.typed import unwrap
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1", role_ids=("r1", "r2"), locale="de")
 
@@ -90,7 +91,7 @@ async def test_a_job_comes_back_from_its_row_as_it_went_in(store: SqlJobStore) -
         added, new = await store.add(full)
         assert new
         changed = await store.update(added.id, error=error)
-        found = await store.get(full.id)
+        found = unwrap(await store.get(full.id))
         assert found == dataclasses.replace(changed, error=found.error)
         assert errors.to_json(found.error) == errors.to_json(error) if found.error and error else found.error is error
         assert dataclasses.replace(found, error=None, updated_at=full.updated_at) == full
@@ -109,8 +110,10 @@ async def test_links_and_tokens_are_not_readable_in_the_database(database: Datab
     for secret in ("secret.png", "secret-token", "v3.fal.media", "schön"):
         assert secret not in str(tuple(row))
     other = SqlJobStore(database, Vault("another key"), FakeClock())
-    found = await other.get(stored.id)
+    found = unwrap(await other.get(stored.id))
     assert (found.receipt, found.source.url) == (stored.receipt, "")
+    assert found.remote
+    assert stored.remote
     assert (found.remote.submit, found.remote.request_id) == ("sent", stored.remote.request_id)
     assert is_staged(stored.remote.staged_url, found.remote.staged_url)
 
@@ -143,9 +146,9 @@ async def test_only_one_of_many_gets_a_transition(store: SqlJobStore) -> None:
 async def test_a_job_that_is_not_there_is_not_invented(store: SqlJobStore) -> None:
     assert await store.get("000000000000") is None
     with pytest.raises(JobNotFound):
-        await store.update("000000000000", private=True)
+        await store.update("000000000000", images_deleted=True)
     with pytest.raises(JobNotFound):
-        await store.transition("000000000000", (JobState.QUEUED,), private=True)
+        await store.transition("000000000000", (JobState.QUEUED,), images_deleted=True)
     assert await store.delivery_state("000000000000") == {}
 
 
@@ -213,12 +216,12 @@ async def test_a_write_that_fails_undoes_only_itself(store: SqlJobStore, databas
         connection.execute(text("UPDATE jobs SET takeovers = 99"))
         raise ZeroDivisionError
 
-    works = [store.update(job(n).id, private=True) for n in range(6)]
+    works = [store.update(job(n).id, images_deleted=True) for n in range(6)]
     answers = await asyncio.gather(*works[:3], database.run_write(fail), *works[3:], return_exceptions=True)
     assert [type(answer) for answer in answers] == [Job] * 3 + [ZeroDivisionError] + [Job] * 3
     for number in range(6):
-        found = await store.get(job(number).id)
-        assert found.private
+        found = unwrap(await store.get(job(number).id))
+        assert found.images_deleted
         assert await store.count_takeovers([found.id]) == {found.id: 1}
 
 
@@ -249,11 +252,11 @@ async def test_a_read_goes_on_while_another_program_holds_the_write_lock(tmp_pat
         other.execute("BEGIN IMMEDIATE")
         async with asyncio.timeout(1):
             assert await store.get(stored.id) is not None
-        writing = asyncio.create_task(store.update(stored.id, private=True))
+        writing = asyncio.create_task(store.update(stored.id, images_deleted=True))
         await asyncio.sleep(0.05)
         assert not writing.done()
         other.execute("COMMIT")
-        assert (await asyncio.wait_for(writing, 10)).private
+        assert (await asyncio.wait_for(writing, 10)).images_deleted
     finally:
         other.close()
         await database.close()

@@ -14,6 +14,7 @@ from core.engine.work import Piece
 from core.storage import tables_ledger
 from core.storage.tables import jobs, obligations, work
 from tests.core.jobs.pipeline_kit import ANN, MOD, World
+from tests.typed import unwrap
 
 pytestmark = pytest.mark.usefixtures("any_database_url")
 
@@ -28,8 +29,8 @@ async def _with(w: World, job: Job, **columns: object) -> None:
 
 async def _data(w: World, job: Job) -> dict[str, object]:
     async with w.database.read() as connection:
-        data: dict[str, object] = json.loads(await connection.scalar(select(jobs.c.data).where(jobs.c.id == job.id)))
-    return data
+        data = await connection.scalar(select(jobs.c.data).where(jobs.c.id == job.id))
+    return dict(json.loads(unwrap(data)))
 
 
 @pytest.mark.parametrize("what", ["state", "stage"])

@@ -27,6 +27,7 @@ from core.storage.state import SqlAppState
 from tests.core.storage.ledger_kit import USD, HandClock
 from tests.core.storage.test_jobs import ANN
 from tests.fakes.core import NOON, closing
+from tests.typed import unwrap
 
 KEY = "a key of the release 0.1.0"
 COUNTED = {("ledger_entries", "id"), ("ledger_holds", "seq")}
@@ -77,11 +78,13 @@ async def test_jobs_messages_and_money_of_0_1_0_survive(any_database_url: str) -
         assert [one.state for one in jobs] == [
             JobState.RUNNING, JobState.QUEUED, JobState.AWAITING_CONFIRMATION, JobState.SUCCEEDED,
         ]  # fmt: skip
+        assert running.remote
         assert (running.remote.submit, running.remote.request_id) == ("sent", "request-1")
+        assert unclear.remote
         assert (unclear.remote.submit, unclear.remote.staged_url) == ("sending", "https://v3.fal.media/files/c/d.png")
         assert asking.confirm_by_at == NOON + 900
-        assert done.result.caption == "A cat."
-        assert done.receipt.charged_nanousd == USD // 10
+        assert unwrap(done.result).caption == "A cat."
+        assert unwrap(done.receipt).charged_nanousd == USD // 10
         assert running.reply.data == {"token": "secret-token"}
         assert await store.delivery_state(running.id) == {"message": "111", "channel": "222"}
         assert len(await store.history(ANN, limit=9)) == 4

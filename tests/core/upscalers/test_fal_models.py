@@ -1,6 +1,7 @@
 """Every model through fal's queue as documented, and a new model by one TOML file."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ async def test_seedvr2_runs_under_its_path_and_is_asked_for_below_its_app(tmp_pa
     assert (result.seed, result.caption, result.inference_s) == (7, "", None)
     assert pyvips.Image.new_from_file(str(tmp_path / "seedvr2.png")).width == 6 * 64
     assert prices == [100_000_000, 1_000_000]
-    assert (event.units, event.cost_nanousd) == (1, 1_000_000)
+    assert (event.units, event.cost_nanousd) == (Decimal(1), 1_000_000)
 
 
 class Clarity(Schema):

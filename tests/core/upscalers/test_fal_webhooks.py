@@ -158,9 +158,8 @@ async def test_the_whole_way_from_submit_to_a_repeated_delivery(tmp_path: Path) 
         app.router.add_post("/fal/webhook/{job_id}", receive)
         runner = web.AppRunner(app)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = site._server.sockets[0].getsockname()[1]
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
         async with backend(fal, public_url=f"http://127.0.0.1:{port}") as upscaler:
             holder.append(upscaler)
             request_id = await submitted(upscaler, tmp_path)

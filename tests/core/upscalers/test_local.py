@@ -9,7 +9,7 @@ import pytest
 from core.domain.errors import ModelFailed
 from core.images.operations.enlarge import available
 from core.images.service import ImageService, WrittenImage
-from core.ports import RemoteCompleted, Upscaler
+from core.ports import RemoteCompleted
 from core.upscalers.local import LocalUpscaler, caption_for
 from core.upscalers.sandbox import SandboxConfig
 from tests.core.images import pictures
@@ -40,16 +40,15 @@ async def test_a_picture_comes_back_larger_and_the_caption_says_what_ran(tmp_pat
     (tmp_path / "in.png").write_bytes(pictures.encoded(pictures.scene(200, 150), "PNG"))
     async with ImageService(workers=1) as images:
         local = LocalUpscaler(SandboxConfig(tmp_path / "local", result_ttl_s=1e9), images, JumpingClock(nap_s=0.01))
-        port: Upscaler = local
-        await port.start()
-        url = await port.stage(tmp_path / "in.png", "image/png", job_id=JOB)
-        request_id = await port.submit(inputs(url, upscale_factor=2.5), job_id=JOB, on_sending=no_op)
+        await local.start()
+        url = await local.stage(tmp_path / "in.png", "image/png", job_id=JOB)
+        request_id = await local.submit(inputs(url, upscale_factor=2.5), job_id=JOB, on_sending=no_op)
         async with asyncio.timeout(20):
-            assert [status async for status in port.watch(request_id)][-1] == RemoteCompleted()
-        result = await port.result(request_id)
-        await port.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
+            assert [status async for status in local.watch(request_id)][-1] == RemoteCompleted()
+        result = await local.result(request_id)
+        await local.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
         made = await images.probe(tmp_path / "out.png")
-        await port.close()
+        await local.close()
     assert (made.width_px, made.height_px) == (500, 375)
     assert result.caption.startswith("An image of 200×150 pixels, enlarged 2.5× on this machine by Lanczos resampling")
     assert ("ACNet" in result.caption) == available()

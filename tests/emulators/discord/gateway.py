@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSMsgType, web
 
 from tests.emulators.discord.world import dumps
+from tests.typed import unwrap
 
 if TYPE_CHECKING:
     from tests.emulators.discord.server import DiscordEmulator
@@ -193,11 +194,11 @@ class Gateway:
         """Close all sockets with a code that allows a RESUME."""
         for session in self.connected:
             session.dropped = True
-            await session.socket.close(code=code)
+            await unwrap(session.socket).close(code=code)
 
     async def close(self) -> None:
         for session in self.connected:
-            await session.socket.close(code=1001)
+            await unwrap(session.socket).close(code=1001)
 
 
 async def _send(socket: web.WebSocketResponse, op: int, data: Any) -> None:

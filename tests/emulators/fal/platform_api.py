@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from tests.emulators.fal.state import FalJob
+from tests.typed import unwrap
 
 if TYPE_CHECKING:
     from tests.emulators.fal.server import FalEmulator, Handler
@@ -118,7 +119,7 @@ class PlatformApi:
         return {
             "request_id": job.request_id,
             "endpoint_id": job.endpoint,
-            "timestamp": job.ended_at.astimezone(UTC).isoformat(),
+            "timestamp": unwrap(job.ended_at).astimezone(UTC).isoformat(),
             "output_units": float(units),
             "unit_price": float(price),
             "percent_discount": 0,

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tests.emulators.s3.signature import problem
 
@@ -62,7 +63,7 @@ class S3Emulator:
         return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
     @web.middleware
-    async def _checked(self, request: web.Request, handler: web.RequestHandler) -> web.StreamResponse:  # type: ignore[type-arg]
+    async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.away:
             return web.Response(status=503, text="<Error><Code>SlowDown</Code></Error>")
         wrong = problem(request, ACCESS_KEY, SECRET_KEY)
@@ -75,8 +76,7 @@ class S3Emulator:
             stated = request.headers.get("x-amz-content-sha256", "")
             if stated not in ("UNSIGNED-PAYLOAD", _sha256(body)):
                 return _error(400, "XAmzContentSHA256Mismatch")
-            answer: web.StreamResponse = await handler(request)  # type: ignore[operator]
-            return answer
+            return await handler(request)
         finally:
             body.unlink(missing_ok=True)
 
