@@ -34,6 +34,7 @@ from adapters.slack.setup.installations import Install, Installations
 from adapters.slack.views.card import draw
 from core.domain.identity import Place
 from core.domain.job import ReplyAddress, Source
+from core.jobs.selections import Selections
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext, Download, LoginRefused, PlaceFacts, Reply, ReplyState, SystemClock
 from core.presentation import Notice, notice_card
@@ -82,6 +83,7 @@ class SlackAdapter:
             self._ctx = HandlerContext(
                 settings=self._settings,
                 service=service,
+                selections=Selections(service, state, self.name),
                 media=context.media,
                 state=state,
                 clock=clock,

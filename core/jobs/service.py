@@ -121,11 +121,6 @@ class JobService:
         needs = amount > self.confirm_above_nanousd
         return dataclasses.replace(quote, left=left, needs_confirmation=needs)
 
-    def may_start_unasked(self, prices_nanousd: Sequence[int | None], agreed_nanousd: int = 0) -> bool:
-        """Whether several images may start without a question: their total is known, and agreed or small enough."""
-        total = sum(price or 0 for price in prices_nanousd)
-        return None not in prices_nanousd and total <= max(agreed_nanousd, self.confirm_above_nanousd)
-
     async def confirm(self, job_id: str, actor: Requester) -> Job:
         """The requester confirms the price. Idempotent. Raises NotAllowed, QuoteExpired, TooLate."""
         job = identity.check_requester(await self._ctx.store.get(job_id), actor)

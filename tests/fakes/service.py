@@ -22,7 +22,6 @@ from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Presets
 from core.domain.variations import redelivery, repeated_request
-from core.jobs.service import JobService
 from core.ports import Change, ChatAdapter, Clock, UnfinishedJobs
 from core.presentation import Notice, explain
 from tests.fakes.budgets import FakeBudgets
@@ -57,8 +56,6 @@ class FakeService(FakeBudgets, SavedSettings):
         self.broken: Exception | None = None
         self.export_bytes = 0
         self.forgotten: list[tuple[str, str]] = []
-
-    may_start_unasked = JobService.may_start_unasked
 
     def _start(self, job: Job) -> None:
         """Set the job going."""

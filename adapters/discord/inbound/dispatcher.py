@@ -12,13 +12,12 @@ from discord import app_commands
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.interaction_response import Answer, Commits, InteractionLost, Response, no_ack
-from adapters.discord.inbound.message_images import ImageSelection
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
 from adapters.discord.outbound.delivery_state import Address, JobMessageStore
 from core.domain.errors import DeliveryUnavailable, Draining, UpscaleError
-from core.domain.job import Job, Requester
+from core.domain.job import Job, Requester, UpscaleRequest
 from core.domain.parameters.spec import Presets
 from core.net.retry import Backoff, retry
 from core.ports import AdapterContext
@@ -147,7 +146,7 @@ class HandlerContext:
     async def start_jobs(
         self,
         answer: Response,
-        selection: ImageSelection,
+        wanted: Sequence[UpscaleRequest],
         acknowledge: Callable[[], Awaitable[None]],
         *,
         shown: Callable[[], Awaitable[None]],
@@ -157,16 +156,18 @@ class HandlerContext:
 
         An error of the first is raised; those of later ones are sent as follow-ups.
         """
-        address = answer.address()
-        private = selection.private or address.ephemeral
-        requests = translate.requests(
-            answer.actor,
-            answer.key,
-            replace(selection, private=private),
-            replace(address, ephemeral=private),
-            first_in_original=first_in_original,
-            unsafe_place=await self._is_age_restricted(answer, selection),
-        )
+        private = wanted[0].private or answer.address().ephemeral
+        address = replace(answer.address(), ephemeral=private)
+        unsafe_place = await self._is_age_restricted(answer, wanted[0])
+        requests = [
+            replace(
+                each,
+                private=private,
+                unsafe_place=unsafe_place,
+                reply=translate.address_of_job(address, index, first_in_original=first_in_original).to_reply(),
+            )
+            for index, each in enumerate(wanted)
+        ]
         writes = [partial(self.service.request, request, start=False) for request in requests]
         committed = await self._commit_jobs(writes, acknowledge)
         try:
@@ -240,10 +241,10 @@ class HandlerContext:
             notice = admission_question(known.place, known.name, "", actor.locale)
             await answer.follow_up(notice_card(notice, actor.locale))
 
-    async def _is_age_restricted(self, answer: Response, selection: ImageSelection) -> bool:
+    async def _is_age_restricted(self, answer: Response, wanted: UpscaleRequest) -> bool:
         """Whether the channel is age-restricted; asks Discord only when the safety check is to be off."""
         known = answer.age_restricted
-        if known is not None or ("safety" not in selection.fields and "safety" not in selection.text.lower()):
+        if known is not None or ("safety" not in wanted.fields and "safety" not in wanted.text.lower()):
             return bool(known)
         try:
             async with asyncio.timeout(CHANNEL_LOOKUP_TIMEOUT_S):

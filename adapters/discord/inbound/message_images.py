@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlu
 import discord
 
 from core.domain.job import Source
+from core.jobs.selections import Size
 
 RESIZING_PARAMETERS = frozenset({"width", "height", "format", "quality", "size", "animated"})
 """Query parameters by which Discord's viewer requests a reduced or re-encoded picture."""
@@ -81,6 +82,10 @@ class FoundImage:
     height_px: int | None = None
     spoiler: bool = False
 
+    @property
+    def size_px(self) -> Size | None:
+        return (self.width_px, self.height_px) if self.width_px and self.height_px else None
+
     def source(self) -> Source:
         """Discord's own files are fetched as attachments, all others with the checks for links."""
         kind = "attachment" if self.hosted else "link"
@@ -106,10 +111,11 @@ def from_link(url: str) -> FoundImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageSelection:
-    """Images to upscale, or to choose from, with the parameters. `prices_nanousd` were shown, None where unknown.
+    """Images to upscale, or to choose from, with the parameters.
 
-    `user_id`: who may choose. `total` also counts images beyond the limit. `others`: names of files that are no images;
-    `unreadable`: names, or "", of files that cannot be fetched because Discord's event is incomplete.
+    `total` also counts images beyond the limit. `others`: names of files that are no images; `unreadable`: names, or
+    "", of files that cannot be fetched because Discord's event is incomplete. Releases up to 0.2 stored this, with the
+    `prices_nanousd` that were shown and with `user_id`, who may choose.
     """
 
     images: tuple[FoundImage, ...] = ()

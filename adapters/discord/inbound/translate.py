@@ -4,8 +4,9 @@ import discord
 
 from adapters.discord.inbound.message_images import ImageSelection
 from adapters.discord.outbound.delivery_state import PLATFORM, TOKEN_TTL_S, Address
-from core.domain.job import Requester, UpscaleRequest
+from core.domain.job import ReplyAddress, Requester, UpscaleRequest
 from core.domain.untrusted_text import clean_line
+from core.jobs.selections import Selection
 
 Interaction = discord.Interaction[discord.Client]
 DEFAULT_FILE_LIMIT_BYTES = 20 * 1024 * 1024
@@ -130,33 +131,22 @@ def address_of_job(address: Address, index: int, *, first_in_original: bool) -> 
     return address if index == 0 and first_in_original else address.followup(str(index))
 
 
-def requests(
-    actor: Requester,
-    key: str,
-    selection: ImageSelection,
-    address: Address,
-    *,
-    first_in_original: bool = True,
-    unsafe_place: bool = False,
-) -> list[UpscaleRequest]:
-    """One request per picture, each with its own message and its own key.
+def selection_of(actor: Requester, key: str, found: ImageSelection) -> Selection:
+    """One request per picture, each with its own key; their addresses are filled in when they are started.
 
     The key consists of ids that a redelivered event repeats: the interaction's or message's, and the picture's.
-    The prices of the selection count as confirmed.
     """
-    prices = [*selection.prices_nanousd, *[0] * len(selection.images)]
-    return [
+    requests = [
         UpscaleRequest(
-            key=f"{key}:{index}:{image.id}" if len(selection.images) > 1 else key,
+            key=f"{key}:{index}:{image.id}" if len(found.images) > 1 else key,
             requester=actor,
             source=image.source(),
-            reply=address_of_job(address, index, first_in_original=first_in_original).to_reply(),
-            text=selection.text,
-            fields=dict(selection.fields),
-            private=selection.private,
+            reply=ReplyAddress(PLATFORM),
+            text=found.text,
+            fields=dict(found.fields),
+            private=found.private,
             spoiler=image.spoiler,
-            unsafe_place=unsafe_place,
-            confirmed_nanousd=prices[index] or 0,
         )
-        for index, image in enumerate(selection.images)
+        for index, image in enumerate(found.images)
     ]
+    return Selection(tuple(requests), tuple(image.size_px for image in found.images), total=found.total)

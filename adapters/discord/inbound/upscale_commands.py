@@ -1,25 +1,27 @@
 """The entry points of an upscale: `/upscale`, the message menus, the options modal, the choice of pictures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import discord
 from discord import app_commands, ui
 
+from adapters.discord.inbound import translate
 from adapters.discord.inbound.commands import Command, localized, optional, parameter_command
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer, Response, no_ack
 from adapters.discord.inbound.message_images import FoundImage, ImageSelection, from_attachment, from_link, images_of
 from adapters.discord.inbound.translate import Interaction
+from adapters.discord.outbound.delivery_state import PLATFORM
 from adapters.discord.views.markup import cut
-from core.domain.errors import DownloadFailed, NoImage, NotAllowed, NotAnImage, SelectionClosed
+from core.domain.errors import DownloadFailed, NoImage, NotAnImage
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS
+from core.jobs.selections import Selection, Selections
 from core.ports import TypedState
 from core.presentation import plain_card, tr
-from core.presentation.cards import batch
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import Field, form_fields
 from core.presentation.texts.command_texts import command_text
@@ -106,12 +108,6 @@ def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
         yield from _walk([inner] if inner else component.get("components") or [])
 
 
-AREA = "discord-menu"
-CLAIM_TTL_S = 10.0
-SELECTION_TTL_S = 24 * 3600.0
-"""The documented lifetime of the signed URLs of ephemeral attachments."""
-
-
 def require_images(message: discord.Message) -> ImageSelection:
     """The images of a message. Raises NoImage, NotAnImage (which names the other files), or DownloadFailed."""
     found = images_of(message)
@@ -123,12 +119,17 @@ def require_images(message: discord.Message) -> ImageSelection:
     return found
 
 
+LeftOut: TypeAlias = Callable[..., str]
+"""`left_out_text` of one message, given the number of started images."""
+
+
 class UpscaleCommands:
-    """Starts upscales, and keeps open selections in the application's store, where they outlive a restart."""
+    """Starts upscales, after the member's choice where there are several images."""
 
     def __init__(self, ctx: HandlerContext) -> None:
         self._ctx = ctx
-        self._selections = TypedState(ctx.state, AREA, ImageSelection, ttl_s=SELECTION_TTL_S)
+        self._selections = Selections(ctx.service, ctx.state, PLATFORM)
+        self._old_selections = TypedState(ctx.state, "discord-menu", ImageSelection)
 
     def commands(self) -> list[app_commands.ContextMenu]:
         async def upscale(interaction: Interaction, message: discord.Message) -> None:
@@ -143,93 +144,94 @@ class UpscaleCommands:
         ]
 
     async def _upscale(self, answer: Answer, message: discord.Message) -> None:
-        await self.begin(answer, require_images(message), from_menu=True)
+        await self.begin(answer, require_images(message), ask=True)
 
-    async def begin(
-        self, answer: Response, selection: ImageSelection, *, ask: bool = False, from_menu: bool = False
-    ) -> None:
-        """Start the pictures; let the member choose first if `ask`, from a menu, or if the total is high or not known.
+    async def begin(self, answer: Response, found: ImageSelection, *, ask: bool = False) -> None:
+        """Start the pictures; let the member choose first if `ask`, or if the total is high or not known."""
+        left_out = partial(
+            left_out_text,
+            total=found.total,
+            others=found.others,
+            locale=answer.locale,
+            unreadable=found.unreadable,
+        )
+        await self._begin(answer, translate.selection_of(answer.actor, answer.key, found), left_out, ask=ask)
 
-        For several, the total is shown before any job starts (for one, the files left out): the first follow-up to a
-        deferred response replaces it, so that it would take the job's place. Then the first job takes over the
-        response, and the total stays in an ephemeral message.
+    async def _begin(self, answer: Response, selection: Selection, left_out: LeftOut, *, ask: bool = False) -> None:
+        """For several, show the total before any job starts (for one, the files left out).
+
+        The first follow-up to a deferred response replaces it, so that it would take the job's place. Then the first
+        job takes over the response, and the total stays in an ephemeral message.
         """
-        total, words = None, _left_out(answer, selection, len(selection.images))
+        count = len(selection.requests)
+        total, words = None, left_out(count)
         first = plain_card(words) if words and answer.is_reused_by_first_job else None
-        if len(selection.images) > 1:
-            prices = await self._ctx.commits.before_ack(self._prices(answer, selection), no_ack)
-            if ask or from_menu or not self._ctx.service.may_start_unasked(prices):
-                await self._offer(answer, selection, prices)
+        if count > 1:
+            selection = await self._ctx.commits.before_ack(self._selections.priced(selection), no_ack)
+            may_start = self._selections.may_start(selection, None if ask else 0)
+            if not await self._ctx.commits.before_ack(may_start, no_ack):
+                await self._offer(answer, selection, left_out)
                 return
-            first = total = batch.batch_started(_candidates(selection.images, prices), answer.locale)
+            first = total = selection.started(answer.locale)
 
         async def show_first() -> None:
             if first is not None:
                 await answer.show(first)
 
-        acknowledge = partial(answer.acknowledge, ephemeral=selection.private)
-        await self._ctx.start_jobs(answer, selection, acknowledge, shown=show_first)
+        acknowledge = partial(answer.acknowledge, ephemeral=selection.requests[0].private)
+        await self._ctx.start_jobs(answer, selection.requests, acknowledge, shown=show_first)
         if total is not None and answer.is_reused_by_first_job:
             await answer.follow_up(total)
         if words:
             await answer.follow_up(plain_card(words))
 
-    async def _prices(self, answer: Response, selection: ImageSelection) -> list[int | None]:
-        prices: list[int | None] = []
-        for image in selection.images:
-            if image.width_px is None or image.height_px is None:
-                prices.append(None)
-                continue
-            quote = await self._ctx.service.estimate(
-                image.width_px, image.height_px, answer.actor, text=selection.text, fields=selection.fields
-            )
-            prices.append(quote.estimate_nanousd)
-        return prices
-
-    async def _offer(self, answer: Response, selection: ImageSelection, prices: Sequence[int | None]) -> None:
+    async def _offer(self, answer: Response, selection: Selection, left_out: LeftOut) -> None:
         """Let the member choose among the pictures; with prices where Discord states the sizes."""
-        key = str(answer.id)
-        offered = replace(selection, user_id=answer.actor.user_id, prices_nanousd=tuple(prices))
-        await self._ctx.commits.before_ack(self._selections.put(key, offered), no_ack)
-        most = min(answer.max_messages, len(selection.images))
-        await answer.show(batch.image_choice(key, _candidates(selection.images, prices), answer.locale, most=most))
-        if words := _left_out(answer, selection, len(selection.images), offered=True):
+        key, count = str(answer.id), len(selection.requests)
+        await self._ctx.commits.before_ack(self._selections.stored.put(key, selection), no_ack)
+        await answer.show(selection.question(key, answer.locale, most=min(answer.max_messages, count)))
+        if words := left_out(count, offered=True):
             await answer.follow_up(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all), each with a message of its own. Raises SelectionClosed."""
-        selection = await self._ctx.commits.before_ack(self._take(key, answer.actor.user_id), no_ack)
-        numbers = list(range(len(selection.images))) if picked is None else sorted(set(picked))
-        wanted = [n for n in numbers if 0 <= n < len(selection.images)]
-        numbers = wanted[: answer.max_messages]
-        prices = [selection.prices_nanousd[n] if n < len(selection.prices_nanousd) else None for n in numbers]
-        chosen = replace(selection, images=tuple(selection.images[n] for n in numbers), prices_nanousd=tuple(prices))
-        card = batch.batch_started(_candidates(chosen.images, prices), answer.locale)
+        chosen = await self._ctx.commits.before_ack(self._take(answer, key, picked), no_ack)
+        if chosen is None:
+            await answer.defer_update()
+            return
+        wanted = len(chosen.requests)
+        chosen = chosen.only(range(answer.max_messages))
+        card, count = chosen.started(answer.locale), len(chosen.requests)
         await self._ctx.start_jobs(
-            answer if selection.private else answer.with_public_messages(),
-            chosen,
+            answer if chosen.requests[0].private else answer.with_public_messages(),
+            chosen.requests,
             answer.defer_update,
             shown=lambda: answer.update(card),
             first_in_original=False,
         )
-        await self._selections.delete(key)
-        if len(numbers) < len(wanted):
-            await answer.follow_up(plain_card(_left_out(answer, ImageSelection(total=len(wanted)), len(numbers))))
+        await self._selections.close(key)
+        if count < wanted:
+            await answer.follow_up(plain_card(left_out_text(count, wanted, (), answer.locale)))
 
-    async def _take(self, key: str, user_id: str) -> ImageSelection:
-        """The stored selection, only once and only for its member. Raises SelectionClosed, NotAllowed."""
-        selection = await self._load(key, user_id)
-        if not await self._ctx.state.claim(AREA, f"{key}:taken", ttl_s=CLAIM_TTL_S):
-            raise SelectionClosed
-        return selection
+    async def _take(self, answer: Answer, key: str, picked: Sequence[int] | None) -> Selection | None:
+        await self._convert_old(answer, key)
+        return await self._selections.take(key, answer.actor, picked)
 
-    async def _load(self, key: str, user_id: str) -> ImageSelection:
-        selection = await self._selections.get(key)
-        if selection is None:
-            raise SelectionClosed
-        if selection.user_id not in (user_id, ""):  # "": a private one of an older release, open at its upgrade
-            raise NotAllowed(needs="requester")
-        return selection
+    async def _load(self, answer: Answer, key: str) -> Selection:
+        await self._convert_old(answer, key)
+        return await self._selections.load(key, answer.actor)
+
+    async def _convert_old(self, answer: Answer, key: str) -> None:
+        """Convert a question that release 0.2 stored; it is open for a day at most."""
+        old = await self._old_selections.get(key)
+        if old is None:
+            return
+        # Private ones were bound to nobody, for only their member saw them.
+        owner = replace(answer.actor, user_id=old.user_id or answer.actor.user_id)
+        prices = (*old.prices_nanousd, *[None] * len(old.images))[: len(old.images)]
+        selection = replace(translate.selection_of(owner, answer.key, old), prices_nanousd=prices)
+        await self._selections.stored.put(key, selection)
+        await self._old_selections.delete(key)
 
     async def _open_modal(self, answer: Answer, message: discord.Message) -> None:
         found = require_images(message)
@@ -238,33 +240,22 @@ class UpscaleCommands:
         own = await self._ctx.commits.before_ack(self._ctx.service.accounts.settings(answer.actor), no_ack)
         await answer.open_modal(OptionsModal(key, found.images, answer.locale, models, own, most=most))
         # Stored after the modal was opened, which must come first; filling it in takes longer than this.
-        await self._selections.put(key, replace(found, user_id=answer.actor.user_id))
+        await self._selections.stored.put(key, translate.selection_of(answer.actor, answer.key, found))
 
     async def submit_modal(self, answer: Answer, key: str, data: Mapping[str, Any]) -> None:
         """Start the pictures of a submitted modal. Raises InvalidParameters."""
         parsed, chosen = parse_modal(data)
         self._ctx.service.check(parsed.text, parsed.fields, await self._ctx.presets(answer.actor))
-        selection = await self._ctx.commits.before_ack(self._load(key, answer.actor.user_id), no_ack)
-        numbers = [n for n in chosen if 0 <= n < len(selection.images)] or [0]
-        images = tuple(selection.images[n] for n in numbers)
-        beyond = selection.total - len(selection.images)
-        wanted = replace(
-            selection, images=images, user_id="", text=parsed.text, fields=parsed.fields, private=parsed.private
+        selection = await self._ctx.commits.before_ack(self._load(answer, key), no_ack)
+        picked = selection.only(chosen)
+        picked = picked if picked.requests else selection.only([0])
+        requests = tuple(
+            replace(one, text=parsed.text, fields=parsed.fields, private=parsed.private) for one in picked.requests
         )
-        await self.begin(answer, replace(wanted, total=len(images) + beyond if beyond > 0 else 0))
-        await self._selections.delete(key)
-
-
-def _left_out(answer: Response, selection: ImageSelection, taken: int, *, offered: bool = False) -> str:
-    names = {"others": selection.others, "unreadable": selection.unreadable}
-    return left_out_text(taken, selection.total, locale=answer.locale, offered=offered, **names)
-
-
-def _candidates(images: Sequence[FoundImage], prices: Sequence[int | None]) -> list[batch.Candidate]:
-    return [
-        batch.Candidate(image.name, image.width_px, image.height_px, price)
-        for image, price in zip(images, prices, strict=True)
-    ]
+        beyond = max(0, selection.total - len(selection.requests))
+        left_out = partial(left_out_text, total=len(requests) + beyond, others=(), locale=answer.locale)
+        await self._begin(answer, replace(picked, requests=requests), left_out)
+        await self._selections.close(key)
 
 
 def upscale_command(ctx: HandlerContext, entry: UpscaleCommands) -> Command:

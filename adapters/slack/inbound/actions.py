@@ -17,7 +17,7 @@ from adapters.slack.outbound.errors import GONE, SlackError
 from adapters.slack.outbound.files import Upload, posts_of
 from adapters.slack.views.card import draw
 from core.domain.errors import JobNotFound, TooLate
-from core.domain.job import JobState, Requester
+from core.domain.job import JobState, ReplyAddress, Requester
 from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
 from core.ports import Change, Verdict
@@ -97,11 +97,24 @@ async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
     picked = press.picked if press.verb == "pick" else None
     if picked == ():
         return plain_card(choose_images_text(actor.locale), tone="info")
-    started = await ctx.batches.choose(press.job_id, actor, picked, t.address(press.origin))
-    if started is None or await ctx.api.respond(press.origin.response_url, draw(started), replace=True):
+    chosen = await ctx.selections.take(press.job_id, actor, picked)
+    if chosen is None:
+        return None
+    for request in chosen.requests:
+        await ctx.service.request(replace(request, reply=_pressed_reply(request.reply, press.origin)))
+    await ctx.selections.close(press.job_id)
+    started = chosen.started(actor.locale)
+    if await ctx.api.respond(press.origin.response_url, draw(started), replace=True):
         return None
     at = {"channel": press.origin.channel_id, "ts": press.message_ts}
     return None if await _try_call(ctx, press, "chat.update", **at, **draw(started).as_args()) else started
+
+
+def _pressed_reply(asked: ReplyAddress, origin: Origin) -> ReplyAddress:
+    """The address of the request, with the press's response_url, which is valid longer."""
+    pressed = t.address(origin).data
+    newer = {name: pressed[name] for name in ("response_url", "response_until") if name in asked.data}
+    return ReplyAddress(t.PLATFORM, {**asked.data, **newer})
 
 
 async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:

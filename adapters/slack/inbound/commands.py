@@ -12,11 +12,12 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.context import HandlerContext, HandlerResult, ImageRequest
+from adapters.slack.context import HandlerContext, HandlerResult
 from adapters.slack.inbound import actions as buttons
 from adapters.slack.inbound import modals, subcommands
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.translate import Origin, images_of
+from adapters.slack.inbound.image_requests import submit
+from adapters.slack.inbound.translate import ImageRequest, Origin, images_of
 from adapters.slack.views import upscale_form as form
 from adapters.slack.views.messages import settings
 from core.domain.errors import InvalidParameters, NoImage, NotAllowed, UpscaleError
@@ -57,7 +58,7 @@ class Commands:
             self.ctx.tasks.spawn(name, subcommands.answer(self.ctx, origin, name, rest))
         else:
             await self.ctx.finish_before_ack(
-                self.ctx.submit(ImageRequest(origin, f"command-{body.get('trigger_id')}", text))
+                submit(self.ctx, ImageRequest(origin, f"command-{body.get('trigger_id')}", text))
             )
 
     async def _open_form(self, origin: Origin, body: Body, pick: Sequence[Body] = ()) -> None:
@@ -87,7 +88,7 @@ class Commands:
         text = words if own or self.ctx.text_is_parameters(words) else ""
         event = f"message-{origin.channel_id}-{message.get('ts')}-{body.get('trigger_id')}"
         request = ImageRequest(origin, event, text, files, thread_ts=thread_ts, has_prose=True, agreed_nanousd=None)
-        await self.ctx.finish_before_ack(self.ctx.submit(request))
+        await self.ctx.finish_before_ack(submit(self.ctx, request))
 
     # ------------------------------------------------------------------------ forms
 
@@ -113,7 +114,7 @@ class Commands:
             thread_ts=origin.thread_ts or None,
             agreed_nanousd=form.noted_total(notes),
         )
-        await self.ctx.finish_before_ack(self.ctx.submit(request))
+        await self.ctx.finish_before_ack(submit(self.ctx, request))
 
     def _form_errors(self, filled: form.FormInput, locale: str, *, picking: bool) -> dict[str, str]:
         try:

@@ -14,11 +14,12 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.async_context import AsyncBoltContext
 
-from adapters.slack.context import ANSWERED_AREA, HandlerContext, ImageRequest
+from adapters.slack.context import ANSWERED_AREA, HandlerContext
 from adapters.slack.inbound import subcommands
 from adapters.slack.inbound import translate as t
+from adapters.slack.inbound.image_requests import answer_once, submit
 from adapters.slack.inbound.modals import publish_home
-from adapters.slack.inbound.translate import Origin, images_of
+from adapters.slack.inbound.translate import ImageRequest, Origin, images_of
 from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
 from adapters.slack.outbound.errors import SCOPE_MISSING, SlackError, SlackRefused
 from adapters.slack.outbound.files import posts_of
@@ -90,7 +91,7 @@ class Events:
         if name and not files:
             self.ctx.tasks.spawn(name, self._answer_subcommand_once(request, name, rest))
         elif files or "://" in text:
-            await self._finish_before_ack(self.ctx.submit(request))
+            await self._finish_before_ack(submit(self.ctx, request))
         else:
             await self._finish_before_ack(self._handle_without_image(request, ts, mentioned=in_thread))
 
@@ -98,13 +99,13 @@ class Events:
         """The event names no image: look for its files, then for images above it in the thread, or send help."""
         origin = request.origin
         if mentioned and (files := await list_files_of(self.ctx.api, origin, ts)):
-            await self.ctx.submit(replace(request, files=files))
+            await submit(self.ctx, replace(request, files=files))
             return
         presets = await self.ctx.presets(origin)
         text = without_ordinary_words(request.text, presets)
         asks = bool(text) and self.ctx.text_is_parameters(text, presets)
         if asks and not origin.thread_ts:
-            await self.ctx.submit(request)
+            await submit(self.ctx, request)
         elif origin.thread_ts and not is_small_talk(request.text, presets):
             await self._submit_from_thread(request, ts, asks=asks)
         else:
@@ -123,14 +124,14 @@ class Events:
             log.info("slack_thread_unread", error=refusal.error)
             if refusal.error == SCOPE_MISSING and asks:
                 needed = str(refusal.data.get("needed") or HISTORY_SCOPES[origin.kind])
-                await self.ctx.answer_once(request, lambda locale: thread_unreadable_text(needed, locale))
+                await answer_once(self.ctx, request, lambda locale: thread_unreadable_text(needed, locale))
                 return
             found = []
         except SlackError as away:
             log.info("slack_thread_unread", error=away.error)
             found = []
         if found or asks:
-            await self.ctx.submit(replace(request, files=found))
+            await submit(self.ctx, replace(request, files=found))
         else:
             await self._send_help_rarely(request)
 

@@ -5,14 +5,16 @@ for its name or declared type: its bytes decide later, so that the answer names 
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from adapters.slack.outbound.api_client import Team
 from core.domain.job import ReplyAddress, Requester, Source
 from core.domain.limits import ScopeKind
+from core.domain.parameters.spec import Fields
 from core.domain.untrusted_text import clean, clean_line
+from core.jobs.selections import Size
 
 PLATFORM = "slack"
 MAX_MESSAGE_CHARS = 40_000
@@ -61,6 +63,32 @@ class Origin:
         if self.channel_id.startswith("D") or self.channel_name == "directmessage":
             return "im"
         return "group" if self.channel_id.startswith("G") or self.channel_name == "privategroup" else "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """A member's action that may become jobs. `event` is the same for every redelivery."""
+
+    origin: Origin
+    event: str
+    text: str = ""
+    files: Sequence[Mapping[str, Any]] = ()
+    links: Sequence[str] = ()
+    fields: Fields = field(default_factory=dict)
+    private: bool | None = None
+    thread_ts: str | None = None
+    has_prose: bool = False
+    """The text may contain ordinary words around the parameters."""
+    redeliverable: bool = False
+    edited_ts: str = ""
+    """When the message was last edited; each version's mistakes are reported once."""
+    agreed_nanousd: int | None = 0
+    """The total price of several images that the member has already seen; None always asks which to take."""
+
+    @property
+    def place(self) -> Origin:
+        """The origin in the thread in which the request is answered."""
+        return replace(self.origin, thread_ts=self.thread_ts) if self.thread_ts else self.origin
 
 
 def origin_of(body: Mapping[str, Any], team_id: str, enterprise_id: str, now: float) -> Origin:
@@ -175,9 +203,6 @@ def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
 def job_key(team_id: str, event: str, item: str) -> str:
     """The idempotency key: the same event and file are the same job, however often they are delivered."""
     return f"{PLATFORM}:{team_id}:{event}:{item}"
-
-
-Size: TypeAlias = tuple[int, int]
 
 
 def declared_size(file: Mapping[str, Any]) -> Size | None:

@@ -1,5 +1,9 @@
 """Message menus, the modal of `Upscale with options`, and several pictures at once."""
 
+import asyncio
+
+import pytest
+
 from core.domain.job import Requester
 from tests.adapters.discord.fake_service import png
 from tests.adapters.discord.kit import Bot
@@ -60,13 +64,50 @@ async def test_several_pictures_are_offered_with_prices_and_all_of_them_with_the
     assert all(not m.ephemeral for m in _results(bot))
 
 
-async def test_a_menu_that_an_older_release_offered_still_works(bot: Bot) -> None:
+def _as_release_02_stored_it(bot: Bot, *, user_id: str, prices: list[int]) -> None:
+    """Put the open question of several pictures into the form in which release 0.2 stored it."""
+    ((_, key), stored), *_ = [each for each in bot.core.state.values.items() if each[0][0] == "discord.batch"]
+    del bot.core.state.values["discord.batch", key]
+    images = [
+        {"id": one["key"].rpartition(":")[2], "name": one["source"]["name"], "url": one["source"]["url"],
+         "hosted": True, "width_px": width, "height_px": height, "spoiler": False}
+        for one, (width, height) in zip(stored["requests"], stored["sizes_px"], strict=True)
+    ]  # fmt: skip
+    bot.core.state.values["discord-menu", key] = {
+        "images": images, "prices_nanousd": prices, "text": "", "fields": {}, "private": False, "user_id": user_id,
+        "total": len(images), "others": [], "unreadable": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", [True, False])  # private menus were bound to nobody, for only their member saw them
+async def test_a_menu_that_an_older_release_offered_still_works(bot: Bot, bound: bool) -> None:
     choice = await (await bot.discord.message_menu("Upscale", bot.discord.post("", (RED, GREEN)))).answer()
-    (offered,) = [menu for (area, _), menu in bot.core.state.values.items() if area == "discord-menu"]
-    offered["user_id"] = ""  # private menus were bound to nobody, for only their member saw them
+    member = str(bot.discord.user.id) if bound else ""
+    _as_release_02_stored_it(bot, user_id=member, prices=[100_000_000, 400_000_000])
 
     await bot.discord.click(choice, "Both")
     await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+    assert [r.confirmed_nanousd for r in bot.core.requests] == [100_000_000, 400_000_000]
+
+
+async def test_a_form_that_an_older_release_opened_still_works(bot: Bot) -> None:
+    opened = await _opened(bot, RED, GREEN)
+    _as_release_02_stored_it(bot, user_id=str(bot.discord.user.id), prices=[])
+    by_eve = await bot.discord.submit_modal(opened, {"pictures": ["1"]}, user=bot.discord.world.add_user("eve"))
+    assert "Only the person" in (await by_eve.answer()).text
+    sent = await bot.discord.submit_modal(opened, {"pictures": ["1"], "factor": "3"})
+    await sent.answer(lambda m: m.images)
+    assert [(r.source.name, r.fields) for r in bot.core.requests] == [("green.png", {"factor": "3"})]
+
+
+async def test_a_second_press_at_once_starts_nothing_and_says_nothing(bot: Bot) -> None:
+    choice = await (await bot.discord.message_menu("Upscale", bot.discord.post("", (RED, GREEN)))).answer()
+    presses = await asyncio.gather(*(bot.discord.click(choice, "Both") for _ in range(2)))
+    await bot.discord.until(lambda: len(_results(bot)) == 2)
+    await bot.core.settle()
+    assert len(bot.core.requests) == 2
+    assert not [m for press in presses for m in press.followups if not m.images]
 
 
 async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
