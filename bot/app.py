@@ -44,10 +44,10 @@ from core.engine.replicas import Replicas
 from core.engine.work import Work
 from core.images.renditions import JobMedia
 from core.images.service import ImageService
-from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
 from core.jobs.maintenance import Maintenance, MaintenanceTask, repeat_all
 from core.jobs.null_adapter import NullAdapter
+from core.jobs.progress import FinishTimes
 from core.jobs.service import JobService
 from core.jobs.steps import JobContext, Pipeline
 from core.net.client_address import TrustedProxies

@@ -15,9 +15,8 @@ from core.domain.models import MODELS, Models, ModelSpec
 from core.images.service import ImageService
 from core.jobs.admission import Admission
 from core.jobs.disk_budget import DiskBudget, DiskShares
-from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
-from core.jobs.progress import Flag, ProgressLoop
+from core.jobs.progress import FinishTimes, Flag, ProgressLoop
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
 from core.net.signed_links import FileLinks

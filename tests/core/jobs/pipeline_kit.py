@@ -24,10 +24,10 @@ from core.engine.cluster import new_name
 from core.engine.replicas import Replicas
 from core.engine.work import Work
 from core.images.service import ImageService
-from core.jobs.eta import FinishTimes
 from core.jobs.event_bus import EventBus
 from core.jobs.maintenance import Maintenance
 from core.jobs.null_adapter import NullAdapter
+from core.jobs.progress import FinishTimes
 from core.jobs.service import JobService
 from core.jobs.steps import JobContext, Pipeline, PipelineSettings, StepName
 from core.jobs.steps.runner import StorageTrouble
