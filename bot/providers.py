@@ -123,7 +123,7 @@ def object_store(url: str, s: Settings) -> ObjectStore:
     try:
         return ObjectStore(url, {name: value for name, value in named.items() if value and s3})
     except ValueError as error:
-        raise NotUsable(f"FILES_URL cannot be used: {error}") from error
+        raise NotUsable("FILES_URL is no address of an object store; it looks like s3://bucket/prefix.") from error
 
 
 _ALERTS_INTERVAL_S = 60

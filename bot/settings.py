@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 import adapters
-from bot.settings_problems import SettingsError, encoding_of, explain, misspelt, plaintext_urls, unreadable_lines
+from bot.settings_problems import SettingsError, encoding_of, explain, lines_of, misspelt, plaintext_urls
 from core.accounts.allowlist import EVERYBODY
 from core.domain.identity import TEAM_SCOPED
 from core.domain.models import ALL, Models
@@ -235,7 +235,7 @@ def secret(value: SecretStr | None) -> str | None:
 
 def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
     """Read the settings: `given`, else the environment, else `.env`. Raises SettingsError with all mistakes."""
-    problems = unreadable_lines(env_file)
+    problems, in_file = lines_of(env_file)
     if problems:
         raise SettingsError(problems)
     values, typed = _environment(env_file)
@@ -256,7 +256,7 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
     found_here = {"data_dir": own.data_dir.expanduser().absolute()}  # workers run in folders of their own
     parts = [platform.settings for platform in platforms]
     of_adapters = (warning for part in parts for warning in getattr(part, "warnings", ()))
-    warnings = (*misspelt(typed, known), *plaintext_urls([own, *parts]), *of_adapters)
+    warnings = (*misspelt(typed, in_file, known), *plaintext_urls([own, *parts]), *of_adapters)
     return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": warnings})
 
 

@@ -3,7 +3,7 @@
 import codecs
 import difflib
 import io
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ _KINDS = {
     "bool": "1 or 0",
     "finite": "a number",
 }
+_OURS = ("FAL_", "DISCORD_", "SLACK_", "LIMIT_", "UPSCALE_")
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
@@ -37,19 +38,27 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> list[str]:
     return [_sentence(detail, kind) for detail in error.errors(include_url=False)]
 
 
-def misspelt(written: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
-    """Return a warning for each unknown name in `.env` or the environment that looks like a known one."""
+def misspelt(written: Iterable[str], in_file: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    """Return a warning for each unknown name that looks like a known one, and for each name twice in `.env`."""
     warnings = []
     for name in written:
         close = difflib.get_close_matches(name, known, n=5, cutoff=0.7) if name not in known else []
         likeness, nearest = max(((_likeness(name, other), other) for other in close), default=(0, ""))
         if likeness >= 0.8:
             warnings.append(f"{name} is not a setting and is ignored; did you mean {nearest}?")
-    return tuple(warnings)
+        elif name in in_file and name not in known and name.startswith(_OURS):
+            warnings.append(f"{name} is not a setting and is ignored.")
+    doubled = [name for name in dict.fromkeys(in_file) if in_file.count(name) > 1]
+    return (*warnings, *(f"{name} is set more than once in .env; the last line counts." for name in doubled))
 
 
 def _likeness(written: str, known: str) -> float:
-    """Similarity of letters, higher if one name is a shortened form of the other: QUOTA_TZ, FAL_API_KEY."""
+    """Similarity of letters, higher if one name is a shortened form of the other: QUOTA_TZ, FAL_API_KEY.
+
+    Nothing where the first words differ: WEB_CONCURRENCY is a hoster's own variable, not FAL_CONCURRENCY.
+    """
+    if difflib.SequenceMatcher(None, written.partition("_")[0], known.partition("_")[0]).ratio() < 0.5:
+        return 0
     short, long = sorted((written, known), key=len)
     rest = iter(long)
     return difflib.SequenceMatcher(None, written, known).ratio() + 0.1 * all(letter in rest for letter in short)
@@ -63,21 +72,23 @@ def encoding_of(env_file: Path | str | None) -> str:
         return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
 
 
-def unreadable_lines(env_file: Path | str | None) -> list[str]:
-    """Return a sentence for each line of `.env` that is neither NAME=value nor a comment, without the line's text."""
+def lines_of(env_file: Path | str | None) -> tuple[list[str], list[str]]:
+    """Return a sentence for each line of `.env` that is neither NAME=value nor a comment, and the names as written."""
     if not env_file or not Path(env_file).is_file():
-        return []
+        return [], []
     path = Path(env_file)
     try:
         text = path.read_text(encoding_of(path))
         if "\0" in text:
             raise UnicodeError
-        wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+        lines = list(parse_stream(io.StringIO(text)))
     except UnicodeError:
-        return [f"{path.name} is not text in UTF-8; save it as UTF-8."]
+        return [f"{path.name} is not text in UTF-8; save it as UTF-8."], []
     except OSError as error:
-        return [f"{path.name} cannot be read: {error.strerror}."]
-    return [f"Line {number} of {path.name} cannot be read; write NAME=value, or # before a remark." for number in wrong]
+        return [f"{path.name} cannot be read: {error.strerror}."], []
+    wrong = [line.original.line for line in lines if line.error]
+    problems = [f"Line {at} of {path.name} cannot be read; write NAME=value, or # before a remark." for at in wrong]
+    return problems, [line.key.upper() for line in lines if line.key]
 
 
 def plaintext_urls(models: Iterable[Any]) -> tuple[str, ...]:

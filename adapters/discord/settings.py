@@ -42,6 +42,13 @@ class Settings(BaseModel):
             raise ValueError("DISCORD_SHARD_IDS must be numbers with commas between them, for example 0,1.")
         return tuple(int(part) for part in parts) or None
 
+    @field_validator("discord_token")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[\w.-]+", value.get_secret_value()):
+            raise ValueError("DISCORD_TOKEN must be the token alone, without quotes and without “Bot” before it.")
+        return value
+
     @field_validator("discord_public_key")
     @classmethod
     def _is_key(cls, value: str | None) -> str | None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from bot.cli.setup import write_env
+from bot.providers import object_store
 from bot.settings import load
 from bot.settings_problems import SettingsError
+from core.ports import NotUsable
 from tests.bot.test_settings import _bare_environment, _load, _problems
 
 __all__ = ["_bare_environment"]
@@ -38,6 +40,7 @@ def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_p
         ("LIMIT_USER_DAY", "LIMIT_USER_DAY_USD"),
         ("FAL_COLOUR", ""),
         ("SSH_AGENT_PID", ""),
+        ("WEB_CONCURRENCY", ""),  # a hoster's own
         ("AWS_DEFAULT_REGION", ""),  # read by the object store itself
         ("OTEL_EXPORTER_OTLP_PROTOCOL", ""),
     ],
@@ -47,6 +50,30 @@ def test_a_mistyped_name_in_the_environment_is_named_too(
 ) -> None:
     told = (f"{written} is not a setting and is ignored; did you mean {meant}?",)
     assert _load(monkeypatch, **{written: "x"}).warnings == (told if meant else ())
+
+
+def test_a_strange_name_and_a_doubled_one_in_the_file_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("FAL_TOKEN=a\nPOSTGRES_PASSWORD=b\nWEB_PORT=1\nweb_port=2\n")
+    assert _load(monkeypatch).warnings == (
+        "FAL_TOKEN is not a setting and is ignored.",
+        "WEB_PORT is set more than once in .env; the last line counts.",
+    )
+
+
+@pytest.mark.parametrize("token", ["Bot hunter2.a.b", '"hunter2.a.b"', "MTE:hunter2"])
+def test_a_token_that_cannot_be_one_is_told_before_discord_is_asked(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    told = "DISCORD_TOKEN must be the token alone, without quotes and without “Bot” before it."
+    assert _problems(monkeypatch, DISCORD_TOKEN=token) == (told,)
+
+
+@pytest.mark.parametrize("url", ["bucket/prefix", "https://s3.amazonaws.com/bucket", "s3://", "ftp://x"])
+def test_an_address_of_no_object_store_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(NotUsable, match=r"^FILES_URL is no address of an object store; .*s3://bucket/prefix\.$"):
+        object_store(url, _load(monkeypatch))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
