@@ -124,6 +124,13 @@ WebAddress = Annotated[
     _must(re.compile("https?://").match, "must be an address that starts with https:// (or http://)"),
     AfterValidator(lambda address: address.rstrip("/")),
 ]
+PublicAddress = Annotated[
+    WebAddress,
+    _must(
+        re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?").fullmatch,
+        "must be an address without a user name, ? or #, such as https://upscale.example.com",
+    ),
+]
 TimeZone = Annotated[str, _must(ZoneInfo, "must be a time zone's name, such as UTC or Europe/Berlin")]
 Proxies = Annotated[Words, _must(TrustedProxies.of, "must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8")]
 
@@ -145,7 +152,7 @@ class Settings(BaseModel):
     web_host: BareHost = "127.0.0.1"
     web_port: int = Field(default=8080, ge=0, le=65_535)
     web_token: SecretStr | None = None
-    public_url: WebAddress | None = None
+    public_url: PublicAddress | None = None
     trusted_proxies: Proxies = ()
     secret_key: SecretStr | None = Field(default=None, min_length=16)
     secret_key_old: SecretStr | None = Field(default=None, min_length=16)

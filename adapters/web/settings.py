@@ -1,11 +1,17 @@
 """The page's settings. Field names are those of the environment in lower case; only `bot` reads the environment."""
 
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from core.net.host_check import BareHost, is_loopback
 from core.net.token_gate import MIN_TOKEN_CHARS
+
+_BELOW_A_PATH = (
+    "PUBLIC_URL has a path: webhooks and files can be reached below it, but the page and shared links cannot; "
+    "they need a host name of their own."
+)
 
 
 class Settings(BaseModel):
@@ -50,6 +56,10 @@ class Settings(BaseModel):
     @property
     def enabled(self) -> bool:
         return True
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (_BELOW_A_PATH,) if urlsplit(self.public_url or "").path else ()
 
     @property
     def token(self) -> str | None:

@@ -143,6 +143,8 @@ class HttpServer:
         if not self.hosts.allows(request.headers.get("Host", "")):
             return web.json_response(_error("foreign_host", _FOREIGN_HOST), status=403)
         match = request.match_info
+        if match.http_exception is not None and request.path.startswith("/api/"):
+            return _no_route(match.http_exception, request.method)
         if request.path == LIVENESS_PATH or match.http_exception is not None:
             return await handler(request)
         if "\0" in request.path + request.query_string:  # PostgreSQL would raise a database error for it
@@ -225,6 +227,14 @@ async def _plain_headers(_: web.Request, response: web.StreamResponse) -> None:
     if isinstance(response, web.HTTPException):  # breaks a reference cycle of 70 objects through its frames
         response.__traceback__ = response.__context__ = None
     response.headers.update(_PLAIN_HEADERS)
+
+
+def _no_route(error: web.HTTPException, method: str) -> web.Response:
+    """The API's answer for an address that is not served, or not with this method (with the `Allow` header)."""
+    if not isinstance(error, web.HTTPMethodNotAllowed):
+        return web.json_response(_error("not_found", "There is nothing at this address."), status=error.status)
+    refused = _error("method_not_allowed", f"{method} is not possible at this address.")
+    return web.json_response(refused, status=error.status, headers={"Allow": error.headers["Allow"]})
 
 
 def _error(code: str, message: str) -> dict[str, object]:

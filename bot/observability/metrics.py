@@ -29,7 +29,7 @@ LEVELS: dict[GaugeName, str] = {
     "oldest_job_seconds": "Age of the oldest unfinished job that asks nobody anything.",
     "jobs_stuck": "Unfinished jobs that are older than a job can be.",
     "processes_running_jobs": "Living processes of the roles all and worker.",
-    "obligations_open": "Ends that are not told yet, and messages that must still be removed.",
+    "obligations_open": "Results and failures that their members do not know yet, and messages to be removed.",
     "budget_used_ratio": "Share of the tightest limit for everything that is used or held (1 is all).",
     "credit_usd": "Credit left at fal, where the admin key lets us ask.",
     "disk_free_bytes": "Free space where DATA_DIR lies.",
@@ -52,7 +52,7 @@ class PrometheusMetrics:
         self._deliveries = self._counter("deliveries", "Results delivered, by shape.", "platform", "shape")
         self._dollars = self._counter("usd", "Dollars held, charged and given back.", "kind")
         self._incidents = self._counter("incidents", "Unforeseen errors caught.", "area")
-        self._levels = {name: Gauge(f"upscale_{name}", text, registry=self.registry) for name, text in LEVELS.items()}
+        self._levels: dict[GaugeName, Gauge] = {}
         self._stages = Histogram(
             "upscale_stage_seconds",
             "Seconds that a step of a job took.",
@@ -94,6 +94,9 @@ class PrometheusMetrics:
         self._dollars.labels(kind).inc(max(0, nanousd) / NANOUSD_PER_USD)
 
     def gauge(self, name: GaugeName, value: float) -> None:
+        """Set a level. One that was never set is not exported: an unknown credit must not look like none left."""
+        if name not in self._levels:
+            self._levels[name] = Gauge(f"upscale_{name}", LEVELS[name], registry=self.registry)
         self._levels[name].set(value)
 
     def incident(self, area: str) -> None:

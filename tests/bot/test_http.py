@@ -37,7 +37,12 @@ class Mounted:
         async def broken(_: web.Request) -> web.Response:
             raise RuntimeError("a secret in a message")
 
-        return [web.get("/hello", hello), web.get("/client", client), web.get("/broken", broken)]
+        return [
+            web.get("/hello", hello),
+            web.get("/api/hello", hello),
+            web.get("/client", client),
+            web.get("/broken", broken),
+        ]
 
 
 class World:
@@ -105,6 +110,17 @@ async def test_a_route_is_told_the_client_that_a_declared_proxy_names(world: Wor
     headers = {"X-Forwarded-For": "192.0.2.1, 203.0.113.9"}
     async with client.get(world.url("/client"), headers=headers) as answer:
         assert await answer.text() == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"), [("GET", "/api/no", "not_found"), ("PUT", "/api/hello", "method_not_allowed")]
+)
+async def test_the_api_answers_in_json_where_nothing_is_served(
+    world: World, client: ClientSession, method: str, path: str, code: str
+) -> None:
+    async with client.request(method, world.url(path)) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (404 if code == "not_found" else 405, code)
+        assert ("Allow" in answer.headers) is (code == "method_not_allowed")
 
 
 async def test_readyz_names_what_is_wrong(world: World, client: ClientSession) -> None:

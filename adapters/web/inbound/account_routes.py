@@ -69,6 +69,7 @@ class AccountHandlers:
 
     async def _estimate(self, request: web.Request, actor: Requester) -> dict[str, Any]:
         values = await request_body.json_body(request) if request.method == "POST" else dict(request.query)
+        sides = {name: values.pop(name, "") for name in ("width", "height")}
         fields = translate.scalars(values)
         text = str(fields.pop("text", ""))
         models, defaults = self._service.models, await self._service.accounts.defaults(actor)
@@ -82,8 +83,8 @@ class AccountHandlers:
             "links": len(parsed.links),
             "quote": None,
         }
-        if values.get("width"):
-            width, height = (int(translate.number_in(values.get(name), name, 1, 1e6)) for name in ("width", "height"))
+        if sides["width"]:
+            width, height = (int(translate.number_in(side, name, 1, 1e6)) for name, side in sides.items())
             quote = await self._service.estimate(width, height, actor, text=text, fields=fields)
             answer["quote"] = quote_json(quote, actor.locale, play_money=self._service.play_money)
         return answer

@@ -30,7 +30,6 @@ USER_ID = "local"
 PAGE_USER_KEYS = (USER_ID, f"{PLATFORM}:{USER_ID}")
 """The keys of the page's user in usage reports."""
 REPLY = ReplyAddress(PLATFORM, {})
-IGNORED_FIELDS = frozenset({"private", "width", "height"})
 MAX_CONFIRMED_USD = 1_000_000
 
 Raw = str | int | float | bool
@@ -121,7 +120,7 @@ def scalars(values: Mapping[str, Any]) -> dict[str, Raw]:
     return {
         name: value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
         for name, value in values.items()
-        if value is not None and name not in IGNORED_FIELDS
+        if value is not None
     }
 
 
@@ -145,11 +144,12 @@ def upscale_request(
 
 
 def _source(submission: Submission, links: Sequence[str]) -> Source:
+    data = {"one_of_several": "1"} if len(links) + bool(submission.upload) > 1 else {}
     if submission.upload is not None:
-        return Source("upload", path=f"uploads/{submission.upload.name}", name=submission.upload_name)
+        return Source("upload", path=f"uploads/{submission.upload.name}", name=submission.upload_name, data=data)
     if not links:
         raise NoImage
-    return Source("link", url=links[0], name=links[0].split("?")[0].rsplit("/", 1)[-1][:120])
+    return Source("link", url=links[0], name=links[0].split("?")[0].rsplit("/", 1)[-1][:120], data=data)
 
 
 def change_of(values: Mapping[str, Any]) -> Change:

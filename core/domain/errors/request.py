@@ -12,7 +12,16 @@ class RequestError(UpscaleError):
 
 
 ProblemKind: TypeAlias = Literal[
-    "unknown", "range", "type", "missing_value", "duplicate", "stray", "not_in_model", "together", "too_many"
+    "unknown",
+    "range",
+    "type",
+    "missing_value",
+    "duplicate",
+    "stray",
+    "not_in_model",
+    "together",
+    "too_many",
+    "too_long",
 ]
 
 

@@ -112,8 +112,8 @@ class _Scanner:
         self.first = True
         self.at = 0
         if len(text) > MAX_TEXT_CHARS:
-            length, allowed = f"{len(text):,}", f"≤ {MAX_TEXT_CHARS:,}"
-            self.collector.add(ParameterProblem("text", length, "range", allowed))
+            problem = ParameterProblem("text", f"{len(text):,}", "too_long", f"{MAX_TEXT_CHARS:,}")
+            self.collector.add(problem)
             text = ""
         self.text = self._normalise(clean(text, MAX_TEXT_CHARS))
 

@@ -71,10 +71,10 @@ def _may_be_parameter(word: str, after: str, flags: Collection[str]) -> bool:
     plain = plain.lstrip(_DASHES)
     if plain in flags or canonical(plain) is not None or plain in (*MODELS.ids, "on", "off"):
         return True
-    return plain not in _COMMON and any(len(name) >= 4 and _within_one_edit(plain, name) for name in (*SPECS, *flags))
+    return plain not in _COMMON and any(len(name) >= 4 and within_one_edit(plain, name) for name in (*SPECS, *flags))
 
 
-def _within_one_edit(one: str, other: str) -> bool:
+def within_one_edit(one: str, other: str) -> bool:
     if abs(len(one) - len(other)) > 1:
         return False
     short, long = sorted((one, other), key=len)

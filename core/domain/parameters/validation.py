@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import Models, ModelSpec
 from core.domain.parameters import sizes
-from core.domain.parameters.spec import Parsed, Presets, Value
+from core.domain.parameters.ordinary_words import within_one_edit
+from core.domain.parameters.spec import SPECS, Parsed, Presets, Value
 from core.domain.parameters.values import (
     LINK,
     MAX_PROBLEMS,
@@ -70,8 +71,14 @@ class Validator:
         if problem.kind != "stray":
             return problem
         size = sizes.parse_target("to", problem.value)  # such as `a4`, which may be a word too
-        near = size.text if size else _nearest(problem.value.lower(), self._presets)
+        near = sizes.as_typed(size.text) if size else self._near(problem.value.lower())
         return dataclasses.replace(problem, suggestion=near)
+
+    def _near(self, phrase: str) -> str | None:
+        """The name that one of these words nearly is, or the preset that resembles all of them."""
+        names = [name for name in (*SPECS, *self._presets, *self._models.ids) if len(name) >= 4]
+        close = (name for word in phrase.split() for name in names if within_one_edit(word, name))
+        return next(close, None) or _nearest(phrase, self._presets)
 
     def _allowed(self, known: str) -> str:
         others = {

@@ -133,7 +133,7 @@ class Collector:
         """Add one `name=raw`; a value that is too long becomes a problem."""
         name = clean_line(name, _NAME_CHARS)
         if isinstance(raw, str) and len(raw) > MAX_VALUE_CHARS:
-            self.add(ParameterProblem(displayed(name), f"{len(raw):,}", "range", f"≤ {MAX_VALUE_CHARS:,}"))
+            self.add(ParameterProblem(displayed(name), f"{len(raw):,}", "too_long", f"{MAX_VALUE_CHARS:,}"))
             return
         raw = clean(raw, MAX_VALUE_CHARS).strip() if isinstance(raw, str) else raw
         self.add(Entry(canonical(name) or "", name, raw))

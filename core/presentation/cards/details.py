@@ -6,7 +6,7 @@ from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Sect
 from core.presentation.cards.job import ALT_MAX_CHARS
 from core.presentation.formats import duration, file_size, size, usd
 from core.presentation.notices import reference_line
-from core.presentation.texts.parameter_texts import value_text, values_of
+from core.presentation.texts.parameter_texts import assignment, value_text, values_of
 from core.presentation.texts.result_texts import comparison_text, notes_text, size_line
 from core.presentation.translations import tr
 
@@ -38,7 +38,7 @@ def repeat_words(job: Job, sign: str = "=", off: str = "off") -> str:
         if isinstance(value, bool):
             words += [] if value else [f"{name}{sign}{off}"]
         elif value != DEFAULT_MODEL:
-            words.append(f"{name}{sign}{value_text(value)}")
+            words.append(assignment(name, value) if sign == "=" else f"{name}{sign}{value_text(value)}")
     return " ".join(words)
 
 

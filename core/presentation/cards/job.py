@@ -38,7 +38,7 @@ def price_question(job: Job, locale: str, *, shared: bool = False, named: bool =
         paragraphs=lines(price, "" if shared else left_text(job.quote.left, locale)),
         small=(
             *ends,
-            *lines(result_texts.parameters_line(job, locale)),
+            *lines(result_texts.parameters_line(job, locale), result_texts.source_text(job, locale)),
             *_requester(job, locale, shared and not named),
         ),
         rows=(actions,),

@@ -45,7 +45,13 @@ def value_text(value: object) -> str:
 
 def values_text(values: Mapping[str, object]) -> str:
     """`factor=4 creativity=0.2`."""
-    return " ".join(f"{name}={value_text(value)}" for name, value in values.items())
+    return " ".join(assignment(name, value) for name, value in values.items())
+
+
+def assignment(name: str, value: object) -> str:
+    """`factor=4`; a size by the name that people use for it: `width=3000`, `max=$0.50`, else `to=4k`."""
+    size = sizes.as_typed(str(value)) if name == "to" else ""
+    return size if "=" in size else f"{name}={value_text(value)}"
 
 
 def values_of(job: Job) -> dict[str, Value]:
@@ -114,6 +120,8 @@ def parameter_problem(problem: ParameterProblem, locale: str) -> str:
         return tr(
             "“{name}”: there are {value} here already, which is the most allowed. Take one away first.", locale, **facts
         )
+    if problem.kind == "too_long":
+        return tr("“{name}” has {value} characters; at most {allowed} are read.", locale, **facts)
     if problem.kind == "type":
         return tr("{name} cannot be “{value}”. Choose {allowed}.", locale, **facts)
     return tr("{name} must be {allowed}; you wrote {value}.", locale, **facts)

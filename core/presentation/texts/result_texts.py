@@ -8,7 +8,7 @@ from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import translatable
 from core.domain.similarity import Position
 from core.presentation import formats
-from core.presentation.texts.parameter_texts import values_of
+from core.presentation.texts.parameter_texts import assignment, values_of
 from core.presentation.translations import joined, tr, translated
 
 full_file_text = partial(translated, translatable("Full file"))
@@ -30,7 +30,8 @@ def parameters_line(job: Job, locale: str) -> str:
     shown = {
         name: formats.number(value, locale) if isinstance(value, float) else value for name, value in values.items()
     }
-    rest = [f"{name} {value}" for name, value in shown.items() if name not in ("model", "factor", "safety")]
+    given = {name: value for name, value in shown.items() if name not in ("model", "factor", "safety")}
+    rest = [assignment(name, value).replace("=", " ") for name, value in given.items()]
     words = [formats.factor_text(p.factor, locale), *rest]
     if p.model != DEFAULT_MODEL:
         words.insert(1, f"model {p.model}")
@@ -77,8 +78,14 @@ def notes_text(job: Job, locale: str) -> str:
         "incomplete": tr("The file is damaged or incomplete; what can be seen of it was upscaled.", locale),
     }
     notes = job.input.notes if job.input is not None else ()
-    lines = [sentences[note] for note in notes if sentences[note]]
-    return "\n".join([*lines, *_result_notes(job, locale), *_similarity(job, locale)])
+    lines = [source_text(job, locale), *(sentences[note] for note in notes)]
+    return "\n".join(filter(None, [*lines, *_result_notes(job, locale), *_similarity(job, locale)]))
+
+
+def source_text(job: Job, locale: str) -> str:
+    """Which image was used, if the request had several."""
+    several = "one_of_several" in job.source.data
+    return tr("Several images were given; only {name} is used.", locale, name=job.source.name) if several else ""
 
 
 _REPAINTED_BELOW = 70

@@ -18,7 +18,9 @@ from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.net.host_check import is_loopback
+from core.presentation.cards.job import price_question
 from core.presentation.texts.page_texts import PAGE_TEXTS
+from core.presentation.texts.result_texts import notes_text
 from tests.fakes import cards
 
 
@@ -48,6 +50,24 @@ def test_an_upload_wins_over_a_link() -> None:
     given = translate.Submission(text="https://a.example/x.png 3x", upload=Path("/data/u"), upload_name="a.png")
     request = translate.upscale_request(given, translate.requester(), "", MODELS)
     assert (request.source.kind, request.source.name) == ("upload", "a.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "upload", "used"),
+    [
+        ("https://a.example/x.png", "a.png", "a.png"),
+        ("https://a.example/x.png https://a.example/y.png", "", "x.png"),
+        ("https://a.example/x.png", "", ""),
+        ("3x", "a.png", ""),
+    ],
+)
+def test_of_several_images_the_answer_says_which_one_is_used(text: str, upload: str, used: str) -> None:
+    given = translate.Submission(text=text, upload=Path("/data/u") if upload else None, upload_name=upload)
+    asked = translate.upscale_request(given, translate.requester(), "", MODELS)
+    job = dataclasses.replace(cards.job(), source=asked.source, result=None)
+    told = f"Several images were given; only {used} is used."
+    assert (told in str(price_question(job, "en").small)) is bool(used)
+    assert (told in notes_text(job, "en")) is bool(used)
 
 
 def test_lists_in_json_are_refused_by_name() -> None:

@@ -77,6 +77,21 @@ def test_a_bare_paper_is_a_problem_with_a_suggested_density() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [
+        ("$0.50", "max=$0.50"),
+        ("stepss 30", "steps"),
+        ("please guidence 2", "guidance"),
+        ("faithfull", "faithful"),
+        ("sedvr2", "seedvr2"),
+        ("please now", None),
+    ],
+)
+def test_the_nearest_name_is_suggested_for_words_without_a_sign(text: str, suggestion: str | None) -> None:
+    assert [(problem.kind, problem.suggestion) for problem in problems(text)] == [("stray", suggestion)]
+
+
+@pytest.mark.parametrize(
     ("text", "names"),
     [
         ("width=3000 height=2000", {"width=3000", "height=2000"}),
@@ -207,7 +222,7 @@ def test_a_word_repeated_a_thousand_times_is_validated_once(word: str) -> None:
 
 def test_too_long_a_text_is_refused_as_a_whole() -> None:
     [problem] = problems("a" * (MAX_TEXT_CHARS + 1))
-    assert (problem.kind, problem.value) == ("range", "4,001")
+    assert (problem.kind, problem.value, problem.allowed) == ("too_long", "4,001", "4,000")
 
 
 MARKS = """= : -- — – , ; " ' “ ” 2x x × % 0,5 1e5 nan < > | :// no- on off /upscale &amp; ß - . ! ` <https://a/b|c>"""
