@@ -121,14 +121,17 @@ def has_wrong_suffix(path: Path, mime: str) -> bool:
     return kinds.get(path.suffix.lower(), mime) != mime
 
 
-def check_results_are_new(arguments: Arguments, factor: float, out: Path | None) -> None:
-    """Raise CommandError, before anything is paid, if a result's file exists already or two have the same name."""
-    if out == PIPE:
+def check_results_are_new(arguments: Arguments, factor: float | None, out: Path | None) -> None:
+    """Raise CommandError, before anything is paid, if a result's file exists already or two have the same name.
+
+    `factor` is None for a size instead of a factor: the names are not known then, and `free_path` keeps them apart.
+    """
+    many = len(arguments.pictures) > 1
+    if out == PIPE or (factor is None and (out is None or many or out.is_dir())):
         return
     seen: set[Path] = set()
-    many = len(arguments.pictures) > 1
     for picture in arguments.pictures:
-        candidates = {result_path(picture, factor, mime, out, many=many) for mime in _RESULTS}
+        candidates = {result_path(picture, factor or 0, mime, out, many=many) for mime in _RESULTS}
         taken = [path for path in candidates if path.exists()]
         if taken:
             raise CommandError(f"{taken[0]} exists already; say --force to overwrite it, or -o to write elsewhere.")

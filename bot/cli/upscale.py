@@ -12,6 +12,7 @@ import json
 import secrets
 import shutil
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -75,9 +76,9 @@ async def upscale(app: App, options: Options) -> Exit:
     except InvalidParameters as error:
         print_notice(app.service.notice(error, "en", who=operator()))
         return Exit.USAGE
-    factor = models.resolve(asked, defaults).factor
+    wanted = models.resolve(asked, defaults)
     if not options.force:
-        files.check_results_are_new(options.arguments, factor, options.out)
+        files.check_results_are_new(options.arguments, None if wanted.to else wanted.factor, options.out)
     if options.out == files.PIPE and len(options.arguments.pictures) > 1:
         raise CommandError("Only one image fits into standard output; name a folder with -o.")
     if options.out is not None:
@@ -207,7 +208,7 @@ class _Run:
         if agreed:
             await self.app.service.confirm(job.id, self.actor)
             return
-        if not self._interrupts:
+        if not sys.stdin.isatty():
             err.print(f"{asked} Not started; say --yes to agree to prices beforehand.")
         await self._stop(job)
 

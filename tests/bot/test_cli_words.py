@@ -101,6 +101,7 @@ def test_nothing_is_overwritten_and_that_is_said_before_paying() -> None:
     with pytest.raises(CommandError, match="--force"):
         check_results_are_new(arguments, 2, None)
     check_results_are_new(arguments, 3, None)
+    check_results_are_new(arguments, None, None)  # `to=4k`: the name is not known yet
 
 
 def test_two_results_of_one_name_are_refused_beforehand() -> None:

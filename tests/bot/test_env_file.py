@@ -99,3 +99,16 @@ def test_a_file_of_another_encoding_starts_nothing_with_defaults(
         assert _load(monkeypatch).limit_user_day_usd == 1
     else:
         assert _problems(monkeypatch) == (".env is not text in UTF-8; save it as UTF-8.",)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://", "https://u:p@x.example", "https://x.example/?a=b", "https://x.example/#a"]
+)
+def test_the_public_address_is_an_address_alone(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    [problem] = _problems(monkeypatch, PUBLIC_URL=address, WEB_TOKEN="a token of many words")
+    assert problem.startswith("PUBLIC_URL must be an address without a user name, ? or #")
+
+
+def test_a_public_address_with_a_path_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    [warning] = _load(monkeypatch, PUBLIC_URL="https://x.example/bot", WEB_TOKEN="a token of many words").warnings
+    assert warning.startswith("PUBLIC_URL has a path")

@@ -219,19 +219,6 @@ def test_a_mistake_is_one_plain_sentence(monkeypatch: pytest.MonkeyPatch, name: 
     assert _problems(monkeypatch, **{name: value}) == (sentence,)
 
 
-@pytest.mark.parametrize(
-    "address", ["https://", "https://u:p@x.example", "https://x.example/?a=b", "https://x.example/#a"]
-)
-def test_the_public_address_is_an_address_alone(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    [problem] = _problems(monkeypatch, PUBLIC_URL=address, WEB_TOKEN="a token of many words")
-    assert problem.startswith("PUBLIC_URL must be an address without a user name, ? or #")
-
-
-def test_a_public_address_with_a_path_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    [warning] = _load(monkeypatch, PUBLIC_URL="https://x.example/bot", WEB_TOKEN="a token of many words").warnings
-    assert warning.startswith("PUBLIC_URL has a path")
-
-
 def test_all_mistakes_are_told_at_once_without_any_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = _problems(monkeypatch, WEB_PORT="x", SECRET_KEY="hunter2", WEB_HOST="0.0.0.0", SLACK_BOT_TOKEN="hunter3")
     assert len(problems) == 3

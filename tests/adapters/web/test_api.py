@@ -139,16 +139,6 @@ async def test_a_link_starts_a_job_from_json(page_site: Site, http: Http, where:
     assert (source.kind, source.url) == ("link", link)
 
 
-async def test_a_width_as_a_field_is_a_size_like_in_the_text(page_site: Site, http: Http) -> None:
-    _, job = await start(http, page_site, form(width="100"))
-    assert job["parameters"]["to"] == "100x"
-
-
-async def test_private_as_a_field_is_validated(page_site: Site, http: Http) -> None:
-    status, answer = await start(http, page_site, form(private="maybe"))
-    assert (status, list(answer["error"]["fields"])) == (400, ["private"])
-
-
 async def test_numbers_in_json_keep_their_type(page_site: Site, http: Http) -> None:
     body = {"url": "https://pictures.example/a.png", "factor": 1.5, "steps": 12, "seed": 4294967295, "private": True}
     status, job = await ask(http, page_site, "POST", "jobs", json=body)

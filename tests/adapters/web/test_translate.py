@@ -77,6 +77,14 @@ def test_lists_in_json_are_refused_by_name() -> None:
     assert [problem.name for problem in caught.value.problems] == ["factor"]
 
 
+@pytest.mark.parametrize("name", ["width", "height", "private"])
+def test_no_field_is_dropped(name: str) -> None:
+    given = translate.Submission(fields=translate.scalars({"url": "https://a.example/x.png", name: "maybe"}))
+    with pytest.raises(e.InvalidParameters) as caught:
+        translate.upscale_request(given, translate.requester(), "", MODELS)
+    assert [problem.name for problem in caught.value.problems] == [name]
+
+
 def test_every_error_of_the_tree_has_a_status_of_its_kind() -> None:
     limit = Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 1)
     for leaf in e.leaves():
