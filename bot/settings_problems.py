@@ -42,8 +42,7 @@ def misspelt(written: Iterable[str], in_file: Sequence[str], known: Collection[s
     """Return a warning for each unknown name that looks like a known one, and for each name twice in `.env`."""
     warnings = []
     for name in written:
-        similar = difflib.get_close_matches(name, known, n=5, cutoff=0.7) if name not in known else []
-        close = [other for other in similar if not _has_another_word(name, other)]
+        close = difflib.get_close_matches(name, known, n=5, cutoff=0.7) if name not in known else []
         likeness, nearest = max(((_likeness(name, other), other) for other in close), default=(0, ""))
         if likeness >= 0.8:
             warnings.append(f"{name} is not a setting and is ignored; did you mean {nearest}?")
@@ -51,12 +50,6 @@ def misspelt(written: Iterable[str], in_file: Sequence[str], known: Collection[s
             warnings.append(f"{name} is not a setting and is ignored.")
     doubled = [name for name in dict.fromkeys(in_file) if in_file.count(name) > 1]
     return (*warnings, *(f"{name} is set more than once in .env; the last line counts." for name in doubled))
-
-
-def _has_another_word(written: str, other: str) -> bool:
-    """Whether a word was replaced by one without a letter of it (WEB_CONCURRENCY, FAL_CONCURRENCY); no typo is so."""
-    words = written.split("_"), other.split("_")
-    return len(words[0]) == len(words[1]) and any(not set(a) & set(b) for a, b in zip(*words, strict=True))
 
 
 def _likeness(written: str, known: str) -> float:

@@ -39,7 +39,6 @@ def test_lines_of_the_env_file_that_cannot_be_read_are_named_and_not_shown(tmp_p
         ("SECRET_KEY_OLDD", "SECRET_KEY_OLD"),
         ("LIMIT_USER_DAY", "LIMIT_USER_DAY_USD"),
         ("FAL_COLOUR", ""),
-        ("WEB_CONCURRENCY", ""),  # of many hosts of web applications
         ("SSH_AGENT_PID", ""),
         ("WEB_CONCURRENCY", ""),  # a hoster's own
         ("AWS_DEFAULT_REGION", ""),  # read by the object store itself
