@@ -66,7 +66,7 @@ class HandlerContext:
         return user.locale if user is not None else "en"
 
     async def finish_before_ack(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run `work` before the acknowledgement; False if it did not end in time.
+        """Run `work` before the acknowledgement; False if it failed or did not end in time.
 
         If the process dies meanwhile, Slack shows the member an error or redelivers the event.
         """

@@ -116,8 +116,6 @@ class Selections:
             replace(one, requester=replace(actor, channel_id=one.requester.channel_id), confirmed_nanousd=price or 0)
             for one, price in zip(chosen.requests, chosen.prices_nanousd, strict=True)
         ]
-        if all([await self._has_started(one) for one in requests]):  # as asked for in edited words, at other prices
-            chosen = replace(chosen, prices_nanousd=(None,) * len(requests))
         return replace(chosen, requests=tuple(requests))
 
     async def close(self, key: str) -> None:

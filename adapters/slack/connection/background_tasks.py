@@ -22,14 +22,14 @@ class BackgroundTasks:
         return self._start(name, work) is not None
 
     async def done_within(self, limit_s: float, name: str, work: Coroutine[Any, Any, Any]) -> bool:
-        """Start `work` and wait for it; False if it still runs after `limit_s`, or was not started."""
+        """Start `work` and wait for it; False if it failed, still runs after `limit_s`, or was not started."""
         task = self._start(name, work)
         if task is None:
             return False
         done, _ = await asyncio.wait({task}, timeout=limit_s)
-        return bool(done) and not task.cancelled()
+        return bool(done) and not task.cancelled() and task.result()
 
-    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+    def _start(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[bool] | None:
         if len(self._running) >= MAX_RUNNING:
             work.close()
             log.warning("slack_too_many_tasks", task=name)
@@ -39,11 +39,13 @@ class BackgroundTasks:
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _guarded(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+    async def _guarded(self, name: str, work: Coroutine[Any, Any, Any]) -> bool:
         try:
             await work
         except Exception as error:
             log.error("slack_task_failed", task=name, kind=type(error).__name__, exc_info=True)
+            return False
+        return True
 
     async def close(self, *, grace_s: float) -> None:
         """Wait `grace_s` for running tasks, then cancel the rest."""

@@ -27,6 +27,7 @@ Leaves one of Slack's three seconds to store the job; Slack redelivers an event 
 
 
 async def submit(ctx: HandlerContext, request: ImageRequest) -> None:
+    """Start the images, ask which of several, or explain why not. Raises NotShown."""
     actor = await ctx.actor(request.origin, timeout_s=USER_LOOKUP_S)
     try:
         presets = await ctx.service.accounts.presets(actor)
@@ -36,11 +37,13 @@ async def submit(ctx: HandlerContext, request: ImageRequest) -> None:
         if not sources:
             raise NoImage
         requests = [_request(request, actor, *source, private) for source in sources[:MAX_IMAGES]]
-        asked = len(requests) > 1 and await batches.is_asked(ctx, request, requests)
-        for each in () if asked else requests:
-            await ctx.service.request(each)
+        asked = len(requests) > 1 and await batches.start_or_ask(ctx, request, requests)
+        if len(requests) == 1:
+            await ctx.service.request(requests[0])
         if words := left_out_text(len(requests), len(sources), (), actor.locale, offered=asked):
             ctx.tasks.spawn("left_out", answer_once(ctx, request, lambda _: words, "left_out"))
+    except batches.NotShown:
+        raise
     except Exception as error:
         ctx.tasks.spawn("explain", _refuse_once(ctx, request, error, actor.locale))
 

@@ -48,7 +48,11 @@ class Mark:
     """Identifies a message of a job; stored in the message's invisible metadata (docs: message metadata)."""
 
     job: str
-    part: Literal["root", "result", "stream", "failure", "file"]
+    part: Literal["root", "result", "stream", "failure", "file", "question"]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return {"event_type": "upscale_job", "event_payload": asdict(self)}
 
     def on(self, message: Mapping[str, Any]) -> bool:
         """Whether a message from the history carries this mark; a stream has no metadata, but its card ids have it."""
@@ -95,6 +99,26 @@ async def remove_message(api: SlackApi, team: Team, channel: str, ts: str) -> No
     except errors.SlackError as error:
         if error.error != errors.MESSAGE_GONE:
             raise errors.delivery_error(error) from None
+
+
+async def find_message(api: SlackApi, team: Team, mark: Mark, since_unix_s: float, place: Place) -> str | None:
+    """Search the place for the message with this mark; its ts, or None. Raises SlackError.
+
+    For a post whose answer was lost. Needs the history scope of that kind of channel.
+    """
+    found = api.messages(
+        team,
+        "conversations.replies" if place.thread_ts else "conversations.history",
+        max_wait_s=FIND_WAIT_S,
+        channel=place.channel,
+        oldest=f"{since_unix_s - CLOCKS_APART_S:.6f}",
+        include_all_metadata=True,
+        ts=place.thread_ts or None,
+    )
+    async for message in found:
+        if mark.on(message):
+            return str(message["ts"])
+    return None
 
 
 class Poster:
@@ -160,29 +184,12 @@ class Poster:
         return place
 
     async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
-        """Search the place for the message with this mark; its ts, or None. Raises SlackError.
-
-        For a post whose answer was lost. Needs the history scope of that kind of channel.
-        """
-        found = self.api.messages(
-            self.team,
-            "conversations.replies" if place.thread_ts else "conversations.history",
-            max_wait_s=FIND_WAIT_S,
-            channel=place.channel,
-            oldest=f"{since_unix_s - CLOCKS_APART_S:.6f}",
-            include_all_metadata=True,
-            ts=place.thread_ts or None,
-        )
-        async for message in found:
-            if mark.on(message):
-                return str(message["ts"])
-        return None
+        return await find_message(self.api, self.team, mark, since_unix_s, place)
 
     async def post_in(self, place: Place, content: Content, mark: Mark, **how: Any) -> str:
         """Post exactly there and return the ts; `how` as for `SlackApi.call`. Raises SlackError."""
-        metadata = {"event_type": "upscale_job", "event_payload": asdict(mark)}
         thread_ts = place.thread_ts
-        how |= {"thread_ts": thread_ts, "metadata": metadata, "before_send": self.check_ownership}
+        how |= {"thread_ts": thread_ts, "metadata": mark.metadata, "before_send": self.check_ownership}
         answer = await self.api.post(self.team, place.channel, content, **how)
         ts = str(answer["ts"])
         if place.thread_ts and not (answer.get("message") or {}).get("thread_ts"):

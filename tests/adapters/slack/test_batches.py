@@ -1,9 +1,11 @@
 """Several images at once: a total price above the threshold must be confirmed first."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from adapters.slack.outbound.api_client import SlackApi
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import Message, text_of
 from tests.emulators.slack.world import SlackFile
@@ -125,15 +127,77 @@ async def test_a_second_press_at_once_starts_nothing_and_says_nothing(world: Wor
     await world.idle()
 
 
-async def test_a_question_whose_images_were_started_with_other_words_tells_no_total(world: World) -> None:
+async def _edited(world: World, words: str) -> Message:
+    """Ask about three dear images, and edit the words of their message."""
     posted = (await world.slack.member.mention("", dear(world, 3))).post
     assert posted is not None
     question = await asked(world)
     world.slack.clock.advance(5)
-    await world.slack.member.edit(posted, "factor=1")
+    await world.slack.member.edit(posted, words)
+    return question
+
+
+async def test_a_question_whose_images_were_started_with_other_words_is_closed(world: World) -> None:
+    question = await _edited(world, "factor=1")
     await world.until(lambda: len(world.service.rows) == 3, move=0.1)
-    await world.slack.member.click(question, "job:all:")
     await world.until(lambda: "3 images started." in text_of(question), move=0.1)
-    assert "$" not in text_of(question)
-    assert len(world.service.rows) == 3
+    assert "Total: $0.90" in text_of(question)
+    assert "job:all:" not in str(question.blocks)
     await world.idle()
+
+
+async def test_an_edited_message_that_is_still_dear_replaces_its_question(world: World) -> None:
+    question = await _edited(world, "factor=4")
+    await world.until(lambda: "All 3 for $10.80" in text_of(question), move=0.1)
+    assert len([m for m in world.bot_messages() if "job:all:" in str(m.blocks)]) == 1
+    await world.slack.member.click(question, "job:all:")
+    await world.until(lambda: len(world.service.rows) == 3, move=0.1)
+    assert {row.job.parameters.factor for row in world.service.rows.values()} == {4.0}
+    await world.idle()
+
+
+def _questions(world: World) -> list[Message]:
+    return [m for m in world.bot_messages() if "job:all:" in str(m.blocks)]
+
+
+async def test_a_question_that_slack_refuses_in_every_way_is_asked_when_the_event_comes_again(world: World) -> None:
+    for method in ("chat.postMessage", "chat.postEphemeral", "conversations.open"):
+        world.slack.fault(method, error="restricted_action")
+    assert not (await world.slack.member.mention("", dear(world))).acked
+    await world.until(lambda: _questions(world), move=1.0)
+    await world.slack.member.click(_questions(world)[0], "job:all:")
+    assert len(world.service.rows) == 4
+    await world.idle()
+
+
+@pytest.mark.parametrize(("posted", "may_read", "shown"), [(False, False, 1), (True, True, 1), (True, False, 2)])
+async def test_a_process_that_dies_while_it_asks_leaves_the_question_to_another(
+    world: World, monkeypatch: pytest.MonkeyPatch, posted: bool, may_read: bool, shown: int
+) -> None:
+    """A question whose post may have succeeded is looked for, if the bot may read the channel; else shown again."""
+    real, posts = SlackApi.post, []
+
+    async def dies_once(api: SlackApi, *args: Any, **how: Any) -> Any:
+        posts.append(how)
+        if len(posts) > 1 or posted:
+            answer = await real(api, *args, **how)
+        if len(posts) == 1:
+            raise asyncio.CancelledError
+        return answer
+
+    if may_read:
+        world.grant_history()
+        await world.slack.member.mention("usage")  # the answer names the token's scopes
+        await world.until(lambda: world.bot_messages())
+    monkeypatch.setattr(SlackApi, "post", dies_once)
+    await world.slack.member.mention("", dear(world))
+    await world.until(lambda: len(_questions(world)) == shown, move=1.0)
+    await world.until(lambda: any(value.get("shown") for value in _stored(world)), move=1.0)
+    assert len(_questions(world)) == shown
+    await world.slack.member.click(_questions(world)[-1], "job:all:")
+    assert len(world.service.rows) == 4
+    await world.idle()
+
+
+def _stored(world: World) -> list[Any]:
+    return [value for (area, _), value in world.state.values.items() if area == "slack.batch"]
