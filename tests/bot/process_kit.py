@@ -177,7 +177,7 @@ async def on_both_platforms(
         assert [emulator.violations for emulator in (fal, discord, slack)] == [[], [], []]
 
 
-until = partial(core.until, within_s=30.0, every_s=0.02)
+until = partial(core.until, every_s=0.02)
 """A process takes its time, and is not to be disturbed by who waits for it."""
 
 

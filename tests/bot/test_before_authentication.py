@@ -25,6 +25,7 @@ from bot.settings import load
 from core.net.client_address import TrustedProxies
 from tests.bot.raw_requests import ANSWER_LIMIT_S, DEEP, SIGNING_SECRET, ask_raw, attacks, open_raw, post
 from tests.bot.test_http import World
+from tests.fakes.core import until
 from tests.fakes.loop_turns import counted_turns
 
 
@@ -72,9 +73,10 @@ async def test_a_client_with_too_many_half_sent_bodies_loses_its_oldest_only(wor
     await world.server.start()
     half = post("/fal/webhook/x", b"h", declared=2)
     made = []
-    for _ in range(3):
+    for number in (1, 2, 2):
+        before = set(world.server.bodies._waiting)
         made.append(await open_raw(world.server.port, half))
-        await asyncio.sleep(0.05)
+        await until(lambda: (now := set(world.server.bodies._waiting)) != before and len(now) == number)  # noqa: B023
     async with asyncio.timeout(ANSWER_LIMIT_S):
         assert (await made[0][0].read()).startswith(b"HTTP/1.1 408 ")
         for reader, writer in made[1:]:
@@ -143,12 +145,10 @@ async def test_a_connection_without_room_is_told_so_and_a_stop_closes_silent_one
     world.server.connections = Connections(TrustedProxies(), max_total=1)
     await world.server.start()
     _, busy = await open_raw(world.server.port, post("/fal/webhook/x", b"half", declared=9))
-    await asyncio.sleep(0.1)
+    await until(lambda: len(world.server.connections) == 1)
     assert (await ask_raw(world.server.port, b"")).startswith(b"HTTP/1.1 503 ")
     busy.close()
-    async with asyncio.timeout(ANSWER_LIMIT_S):
-        while len(world.server.connections):
-            await asyncio.sleep(0.01)
+    await until(lambda: not len(world.server.connections))
     silent, writer = await open_raw(world.server.port, b"")
     await world.server.stop()
     async with asyncio.timeout(ANSWER_LIMIT_S):

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-import time
 from pathlib import Path
 
 from tests.bot.process_kit import Bot, client_of, picture, until
@@ -17,7 +16,7 @@ async def test_a_stop_right_after_the_start_is_a_stop_like_any_other(tmp_path: P
 
 
 async def test_while_it_stops_whoever_asks_is_told_to_come_back(tmp_path: Path) -> None:
-    async with FalEmulator(job_s=20) as fal, Bot(tmp_path, fal.env()) as bot:
+    async with FalEmulator(job_s=600) as fal, Bot(tmp_path, fal.env()) as bot:
         async with client_of(bot) as client:
             await client.post(1)
             await until(lambda: len(fal.seen("stream")) == 1)
@@ -25,9 +24,7 @@ async def test_while_it_stops_whoever_asks_is_told_to_come_back(tmp_path: Path) 
             await until(lambda: any(event["event"] == "draining" for event in bot.events))
             status, body = await client.try_post(2)
             assert (status, body["error"]["code"]) == (503, "draining")
-        began = time.monotonic()
-        assert await bot.ended() == 0
-        assert time.monotonic() - began < 10
+        assert await bot.ended() == 0, "it waited for the job at fal"
 
 
 async def test_a_command_that_was_killed_is_not_paid_again_when_it_is_typed_again(tmp_path: Path) -> None:

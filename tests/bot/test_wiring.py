@@ -74,6 +74,6 @@ async def test_a_platform_that_is_away_does_not_keep_an_alert_from_the_others(
 
     monkeypatch.setattr(app.adapters["discord"], "notify", notify)
     app.alerts.tell("bill", lambda locale: Notice("a bill"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.gather(*app.alerts._pending)
     assert sorted(asked) == ["2", "4"]

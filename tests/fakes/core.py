@@ -82,7 +82,7 @@ async def settle(turns: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-async def until(condition: Callable[[], T], *, within_s: float = 10.0, every_s: float = 0.002) -> T:
+async def until(condition: Callable[[], T], *, within_s: float = 30.0, every_s: float = 0.002) -> T:
     """What the condition gives once it holds; a failure where it does not within real `within_s`."""
     async with asyncio.timeout(within_s):
         while not (found := condition()):

@@ -1,7 +1,6 @@
 """Gateway and HTTP interactions: duplicate delivery, dropped connections, restarts, sharding, drain, load."""
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +139,7 @@ async def test_shutting_down_lets_handlers_finish_and_leaves_no_task_behind(tmp_
         assert "restarting" in refusal.text
         assert refusal.ephemeral
     assert started.interaction.acked_s is not None
-    await asyncio.sleep(0.05)
-    assert {t for t in asyncio.all_tasks() if not t.done()} - before == set()
+    await bot.discord.until(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_two_shards_of_one_process_identify_in_turn_and_both_serve(tmp_path: Path) -> None:
@@ -149,7 +147,7 @@ async def test_two_shards_of_one_process_identify_in_turn_and_both_serve(tmp_pat
         discord.gateway.identify_spacing_s = 0.3
         discord.gateway.recommended_shards = 2
         core = FakeCore(tmp_path)
-        core.state.identify_ttl_s = 0.35
+        core.state.identify_ttl_s = 1.0
         guilds = [discord.guild]
         while len({(g.id >> 22) % 2 for g in guilds}) < 2:
             await asyncio.sleep(0.001)
@@ -229,10 +227,10 @@ async def test_progress_never_waits_long_for_a_rate_limit(bot: Bot) -> None:
     bot.core.script = None
     await bot.discord.invoke("/upscale", {"image": PICTURE})
     job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
-    began = time.monotonic()
-    for percent in range(4):
-        await bot.core.progress(job_id, Progress("upscaling", percent=percent))
-    assert time.monotonic() - began < 2.0
+    bot.discord.limits.webhook = (5, 3600.0)  # the answer and four edits; the library waits before a sixth
+    async with asyncio.timeout(60):
+        for percent in range(4):
+            await bot.core.progress(job_id, Progress("upscaling", percent=percent))
     assert [r for r in bot.discord.requests if r.status == 429] == []
 
 

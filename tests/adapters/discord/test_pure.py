@@ -27,6 +27,7 @@ from core.domain.parameters.spec import PRESETS, SPECS
 from core.ports import MediaFile
 from core.presentation import LANGUAGES
 from core.presentation.texts.command_texts import _COMMANDS, command_text
+from tests.fakes.loop_turns import counted_turns
 
 HOSTILE = [
     ("@everyone", "everyone"),
@@ -226,5 +227,6 @@ async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
 async def test_ordinary_traffic_is_not_held_back() -> None:
     priority = AckPriority()
     priority.arrived(1)
-    async with asyncio.timeout(0.1):
+    async with counted_turns() as turn:
         await priority.wait_until_calm()
+        assert turn() <= 1

@@ -3,10 +3,8 @@
 import asyncio
 import io
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -64,9 +62,7 @@ async def test_buttons_work_after_a_restart_and_commands_are_not_registered_agai
         started = await discord.invoke("/upscale", {"image": Upload("a.png", png(64, 48))})
         message = await started.answer(lambda m: m.images, 30)
         bot.signal(signal.SIGTERM)
-        began = time.monotonic()
         assert await bot.ended() == 0
-        assert time.monotonic() - began < 20
         await bot.start()
         await until(lambda: len(discord.gateway.identifies) == 2)
         await discord.gateway.wait_connected()
@@ -175,10 +171,8 @@ async def test_progress_edits_keep_their_distance_and_none_follows_the_result(
         await started.answer(lambda m: m.images, 30)
         await asyncio.sleep(2.5)
     edits = [r for r in discord.requests if r.method == "PATCH"]
-    gaps = [b.monotonic_s - a.monotonic_s for a, b in pairwise(edits[:-1])]
     assert edits[-1].files
-    assert len(edits) >= 3
-    assert min(gaps) >= 1.9
+    assert 3 <= len(edits) <= 2 + (edits[-1].monotonic_s - edits[0].monotonic_s) / 2, "one in two seconds, and the last"
 
 
 async def test_a_strangers_server_costs_nothing_until_the_operator_lets_it_in_by_a_private_button(

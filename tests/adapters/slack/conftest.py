@@ -105,7 +105,7 @@ class World:
         self.service.hold_at = stage
         await self.slack.member.mention(words, [self.picture()])
 
-    async def until(self, true: Callable[[], Any], *, timeout_s: float = 8.0, move: float = 0.0) -> Any:
+    async def until(self, true: Callable[[], Any], *, timeout_s: float = 30.0, move: float = 0.0) -> Any:
         """Wait until `true()` holds; `move` advances the clock by so many seconds at each check."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s

