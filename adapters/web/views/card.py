@@ -57,7 +57,7 @@ def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notic
     if job.state.terminal:
         return cards.failed(job, notice or failure_texts.cancelled_notice(job, locale), locale)
     card = cards.working(job, job.progress or Progress("preparing"), locale)
-    if not job.cancel_requested_by or job.state is JobState.QUEUED:
+    if not job.cancel_requested_by or job.state is not JobState.RUNNING:
         return card
     return replace(card, paragraphs=lines(progress_texts.cancel_pending_text(locale)), rows=())
 

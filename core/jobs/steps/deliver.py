@@ -26,7 +26,8 @@ async def deliver(ctx: JobContext, job: Job) -> StepName:
         return "announce"
     await ctx.running.stop_progress(job)
     left = await ctx.ledger.statuses(job.requester, job.parameters.model)
-    delivery = await _deliver(ctx, job, left)
+    # Nobody waits for the image of a cancelled job, and its place may not want it; it was billed, so it is kept.
+    delivery = Delivery("kept") if job.cancel_requested_by else await _deliver(ctx, job, left)
     receipt = job.receipt or Receipt(0, 0, "none")
     job = await ctx.store.update(
         job.id,

@@ -133,10 +133,12 @@ async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Ta
         return await cancelled(ctx, job, known=False)
     try:
         await watching
-        result = await ctx.provider(job).result(request_id, ctx.model(job))
+        made = await ctx.provider(job).result(request_id, ctx.model(job))
     except (ModelError, ProviderError) as error:
         units, known = billed_by(error, submitted=True)
         if not known:  # may still be billed: the estimate is charged until reconciliation
             log.warning("cancelled_bill_unknown", job=job.id, error=error.code)
         return await cancelled(ctx, job, units, known=known)
-    return await cancelled(ctx, job, result.units, known=result.units is not None)
+    if made.units == 0 or (await ctx.load(job.id)).cancel_requested_by == "erased":
+        return await cancelled(ctx, job, made.units, known=made.units is not None)
+    return "collect"  # it is billed all the same, so the image is kept for its owner

@@ -6,6 +6,7 @@ from core.domain.job import Delivery, Job
 from core.domain.parameters.spec import translatable
 from core.presentation.notices import Notice
 from core.presentation.texts.price_texts import charge_text
+from core.presentation.texts.result_texts import cancelled_late_text
 from core.presentation.translations import tr, translated
 
 send_again_text = partial(translated, translatable("Send again"))
@@ -58,8 +59,9 @@ def undelivered_notice(job: Job) -> Notice:
         advice = sent_directly_text(locale)
     else:
         advice = tr("It has been posted as a new message.", locale)
+    what = tr("The image is ready, but it could not be delivered here.", locale)
     return Notice(
-        tr("The image is ready, but it could not be delivered here.", locale),
+        cancelled_late_text(locale) if job.cancel_requested_by else what,
         charged=charge_text(job.receipt, locale) if job.receipt is not None else "",
         advice=advice,
         reference=job.reference,

@@ -67,6 +67,9 @@ def _result_notes(job: Job, locale: str) -> list[str]:
     return [sentences[note] for note in job.result.notes]
 
 
+cancelled_late_text = partial(translated, translatable("It was cancelled too late: the image had already been made."))
+
+
 def notes_text(job: Job, locale: str) -> str:
     """How the image was changed before the model got it, and how the result differs from the request; a line each."""
     sentences = {
@@ -78,7 +81,8 @@ def notes_text(job: Job, locale: str) -> str:
         "incomplete": tr("The file is damaged or incomplete; what can be seen of it was upscaled.", locale),
     }
     notes = job.input.notes if job.input is not None else ()
-    lines = [source_text(job, locale), *(sentences[note] for note in notes)]
+    late = cancelled_late_text(locale) if job.cancel_requested_by else ""
+    lines = [late, source_text(job, locale), *(sentences[note] for note in notes)]
     return "\n".join(filter(None, [*lines, *_result_notes(job, locale), *_similarity(job, locale)]))
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from core.domain.errors import JobNotFound, ModelFailed, NotAllowed, ProviderUnavailable, RequestLost, TooLate
-from core.domain.job import Job, JobState, Requester
+from core.domain.job import Delivery, Job, JobState, Requester
 from core.domain.limits import ScopeKind
 from core.jobs.steps import StepName
+from core.presentation.texts.result_texts import cancelled_late_text
+from core.storage.files.job_files import JobFiles
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, world
 from tests.core.storage.ledger_kit import running
 from tests.fakes.core import until
@@ -128,19 +130,44 @@ async def test_removed_from_fals_queue_it_costs_nothing(w: World) -> None:
     await cancelled(w, await while_running(w))
 
 
-async def test_stopped_by_fal_it_costs_what_fal_bills(w: World) -> None:
+async def test_stopped_by_fal_it_costs_nothing(w: World) -> None:
     await cancelled(w, await while_running(w))
+
+
+def finishes_all_the_same(w: World) -> None:
     w.upscaler.cancel_stops = False
     answer = w.upscaler.cancel
 
-    async def finish_all_the_same(request_id: str, *more: Any, **_: Any) -> Any:
+    async def cancel(request_id: str, *more: Any, **_: Any) -> Any:
         said = await answer(request_id, *more)
         w.upscaler.taken[request_id].finish()
         return said
 
-    w.upscaler.cancel = finish_all_the_same  # type: ignore[method-assign]
+    w.upscaler.cancel = cancel  # type: ignore[method-assign]
+
+
+async def test_finished_and_billed_all_the_same_the_image_is_kept_and_told_but_not_shown(w: World) -> None:
+    finishes_all_the_same(w)
     w.upscaler.units = Decimal("0.5")
-    await cancelled(w, await while_running(w), charged=50_000_000, basis="units")
+    job = await w.job((await while_running(w)).id)
+    assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
+    assert (await w.money(job.id)).charged == job.receipt.charged_nanousd == 50_000_000
+    assert JobFiles(w.folder).absolute(job.result.path).exists()
+    message = w.adapter.message(job)
+    assert not message.kinds("finished")
+    assert message.notice.what == cancelled_late_text("en")
+
+
+async def test_what_its_owner_had_erased_meanwhile_is_not_kept(w: World) -> None:
+    finishes_all_the_same(w)
+    w.upscaler.hold = True
+    job = await w.ask()
+    async with w.driving():
+        await w.shows(job, "upscaling")
+        await w.store.update(job.id, cancel_requested_by="erased")
+        await w.maintenance.notice_cancels()
+    job = await w.job(job.id)
+    assert (job.state, job.result) == (JobState.CANCELLED, None)
 
 
 @pytest.mark.parametrize(
