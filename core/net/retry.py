@@ -15,7 +15,8 @@ T = TypeVar("T")
 class Backoff:
     """Exponential backoff: `first_s`, doubled each time up to `cap_s`, with 25 % jitter either way.
 
-    A pause that the server asks for (Retry-After of a 429) is used instead, up to `asked_cap_s`.
+    A longer pause that the server asks for (Retry-After of a 429) is used instead, up to `asked_cap_s`; one of 0 or in
+    the past, repeated for ever, must not make the loop a hot one.
     """
 
     first_s: float = 0.5
@@ -24,9 +25,8 @@ class Backoff:
 
     def pause_s(self, attempt: int, asked_s: float | None = None) -> float:
         """Return the pause after attempt number `attempt` (from 1) failed."""
-        if asked_s is not None:
-            return min(self.asked_cap_s, max(0.0, asked_s))
-        return min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.75, 1.25)
+        own_s = min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.75, 1.25)
+        return max(own_s, min(self.asked_cap_s, asked_s or 0.0))
 
 
 async def retry(

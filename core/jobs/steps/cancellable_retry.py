@@ -9,8 +9,9 @@ import structlog
 
 from core.domain.errors import DownloadFailed, ProviderBusy
 from core.domain.job import Awaited, Job, Progress
-from core.jobs.context import SILENT_S, JobContext
+from core.jobs.context import JobContext
 from core.jobs.progress import Flag
+from core.jobs.steps.long_wait import LongWait
 from core.net.retry import Backoff, first_of, retry
 from core.ports import Clock
 
@@ -58,6 +59,8 @@ async def retry_until_cancelled(
     Then raises the last error. If the wait is longer than `SILENT_S`, the job's message shows it. Raises CancelWanted.
     """
     until_at = since + within_s
+    stage: Literal["preparing", "waiting"] = "preparing" if awaits == "source" else "waiting"
+    waits = LongWait(ctx, job, Progress(stage, awaits=awaits, until_at=until_at), since)
 
     def pause(error: Exception, attempt: int) -> float | None:
         if not isinstance(error, passing):
@@ -69,10 +72,9 @@ async def retry_until_cancelled(
         asked = error.retry_after_s if isinstance(error, ProviderBusy) else None
         pause_s = _PAUSES.pause_s(attempt, asked)
         log.warning("waits", job=job.id, awaits=awaits, error=str(error), pause_s=round(pause_s, 1))
-        if ctx.clock.now() + pause_s - since > SILENT_S:
-            stage: Literal["preparing", "waiting"] = "preparing" if awaits == "source" else "waiting"
-            ctx.running.show(job, Progress(stage, awaits=awaits, until_at=until_at))
+        waits.sleeping(pause_s)
         return pause_s
 
     clock = _UntilCancel(ctx.clock, ctx.running.cancel_event(job.id))
-    return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - ctx.clock.now()))
+    with waits:
+        return await retry(call, clock=clock, pause=pause, within_s=max(0.0, until_at - ctx.clock.now()))

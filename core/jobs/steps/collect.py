@@ -20,8 +20,9 @@ from core.domain.similarity import Similarity
 from core.images.pool import NoWorker
 from core.images.service import ImageFacts, StrippedResult
 from core.jobs.admission import Share
-from core.jobs.context import SILENT_S, JobContext, StepName
+from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import charge, charge_unknown
+from core.jobs.steps.long_wait import LongWait
 from core.jobs.steps.pictures import like_its_source, max_result_bytes, size_asked
 from core.net.file_sink import disk_is_full
 from core.net.retry import Backoff, retry
@@ -80,13 +81,16 @@ async def _with_retries(ctx: JobContext, job: Job, awaited: Awaited, read: Calla
     started_at = ctx.clock.now()
     sent_at = job.remote.intent_at if job.remote is not None else 0.0
     until_at = (sent_at or job.created_at) + ctx.settings.collect_retry_s
+    waits = LongWait(ctx, job, Progress("delivering", awaits=awaited, until_at=until_at), started_at)
     unreadable = 0
 
     def pause(error: Exception, attempt: int) -> float | None:
         nonlocal unreadable
         if isinstance(error, _PASSING) or disk_is_full(error):
             pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, errors.ProviderBusy) else None)
-        elif isinstance(error, (errors.InputError, OSError)):
+        elif isinstance(error, (errors.InputError, OSError)) or (
+            isinstance(error, errors.ModelFailed) and error.kind == "result_file_too_large"
+        ):
             unreadable += 1
             pause_s = _UNREADABLE_PAUSES.pause_s(unreadable)
             if unreadable >= _UNREADABLE_TRIES:
@@ -94,12 +98,12 @@ async def _with_retries(ctx: JobContext, job: Job, awaited: Awaited, read: Calla
         else:
             return None
         log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
-        if ctx.clock.now() + pause_s - started_at > SILENT_S:
-            ctx.running.show(job, Progress("delivering", awaits=awaited, until_at=until_at))
+        waits.sleeping(pause_s)
         return pause_s
 
     try:
-        return await retry(read, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - started_at))
+        with waits:
+            return await retry(read, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - started_at))
     except _PASSING as last:
         raise errors.ResultExpired from last
 

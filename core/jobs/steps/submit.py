@@ -17,10 +17,11 @@ from core.domain.errors import ProviderBusy, ProviderUnavailable, SubmitNotSent,
 from core.domain.job import Job, Progress, Remote
 from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
-from core.jobs.context import SILENT_S, JobContext, StepName
+from core.jobs.context import JobContext, StepName
 from core.jobs.endings import check_place
 from core.jobs.steps.cancellable_retry import CancelWanted, retry_until_cancelled
 from core.jobs.steps.fail import cancelled
+from core.jobs.steps.long_wait import LongWait
 from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
 from core.ports import LeaseUnsure, ModelInputs, NotOwner, SearchResult, awake_clock_s
@@ -144,6 +145,7 @@ async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnkn
     """
     log.warning("submit_unknown", job=job.id)
     started_at, within_s = ctx.clock.now(), ctx.settings.submit_search_s
+    waits = LongWait(ctx, job, Progress("waiting", awaits="search", until_at=started_at + within_s), started_at)
     missing = 0
 
     async def look() -> StepName:
@@ -164,12 +166,12 @@ async def _search(ctx: JobContext, job: Job, remote: Remote, unknown: SubmitUnkn
         if not isinstance(error, _NotFound) or (not error.possible and attempt >= _IMPOSSIBLE_SEARCHES):
             return None
         pause_s = _SEARCH_PAUSES.pause_s(attempt)
-        if ctx.clock.now() + pause_s > started_at + SILENT_S:
-            ctx.running.show(job, Progress("waiting", awaits="search", until_at=started_at + within_s))
+        waits.sleeping(pause_s)
         return pause_s
 
     try:
-        return await retry(look, clock=ctx.clock, pause=pause, within_s=within_s)
+        with waits:
+            return await retry(look, clock=ctx.clock, pause=pause, within_s=within_s)
     except _NotFound:
         unclear = dataclasses.replace(remote, submit="sending", possible_double=True)
         if await ctx.store.mark_submit(job.id, ("sending",), unclear) is None:

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from yarl import URL
 
-from core.domain.errors import ModelFailed, ProviderBusy, ProviderError, ProviderUnavailable
+from core.domain.errors import ModelError, ModelFailed, ProviderBusy, ProviderError, ProviderUnavailable
 from core.domain.job import ModelOutput
 from core.domain.models import MODELS, ModelSpec
 from core.domain.untrusted_text import clean
@@ -28,9 +28,17 @@ RESULT_TRIES = 6
 MAX_CAPTION_CHARS = 10_000
 
 _PAUSES = Backoff(first_s=0.5, cap_s=4.0)
-_NO_IMAGE = "no_image_in_result"
+_NO_IMAGE, _TOO_LARGE = "no_image_in_result", "result_too_large"
 _OUTPUTS = frozenset({"image", "images", "seed", "timings", "caption", "has_nsfw_concepts"})
 _NOT_READY = ("in progress", "in queue", "not completed", "not ready")
+
+
+class _NotInStatus(Exception):
+    """A 5xx of the model, or of what hands out its stored result: the request's status tells no error."""
+
+    def __init__(self, error: ModelError) -> None:
+        super().__init__(error.code)
+        self.error = error
 
 
 class Results:
@@ -45,7 +53,10 @@ class Results:
             answer = await self._transport.read("GET", self._url(path), attempts=1, max_bytes=MAX_RESULT_BYTES)
             return await self._judge(answer, path)
 
-        return await retry(ask, clock=self._transport.clock, pause=_pause, attempts=RESULT_TRIES)
+        try:
+            return await retry(ask, clock=self._transport.clock, pause=_pause, attempts=RESULT_TRIES)
+        except _NotInStatus as last:
+            raise last.error from None
 
     def _url(self, path: str, what: str = "") -> URL:
         return self._transport.url("queue", path + what)
@@ -56,24 +67,29 @@ class Results:
             if isinstance(data, dict) and _OUTPUTS & data.keys():
                 return parse_result(answer, data)
             if len(answer.body) >= MAX_RESULT_BYTES:
-                raise ModelFailed(kind="result_too_large", **billing_facts(answer.headers, otherwise=True))
+                raise ModelFailed(kind=_TOO_LARGE, **billing_facts(answer.headers, otherwise=True))
             raise ProviderUnavailable
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         if not any(words in answer.text_at("detail").lower() for words in _NOT_READY):
-            if is_model_error(answer.status, answer.headers, data):
-                raise model_error(answer.status, answer.headers, data)
-            await self._raise_if_failed(path, answer)
+            await self._raise_if_failed(path, answer, data)
         raise ProviderUnavailable
 
-    async def _raise_if_failed(self, path: str, answer: Answer) -> None:
-        """An unnamed error is the model's only if the request's status says that the request failed."""
-        if answer.from_gateway():
+    async def _raise_if_failed(self, path: str, answer: Answer, data: Any) -> None:
+        """A 5xx, and an error without a name, are the model's for certain only if the request's status says so."""
+        named = None
+        if is_model_error(answer.status, answer.headers, data):
+            named = model_error(answer.status, answer.headers, data)
+            if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise named
+        elif answer.from_gateway():
             return
         status = await self._transport.read("GET", self._url(path, "/status"), attempts=1)
         failed = error_in_status(status.data()) if status.ok else None
         if failed is not None:
-            raise model_error(answer.status, answer.headers, failed)
+            raise named or model_error(answer.status, answer.headers, failed)
+        if named is not None:
+            raise _NotInStatus(named)
 
     async def cancel(self, request_id: str, model: ModelSpec = MODELS.default) -> CancelAnswer:
         """Implement `core.ports.Upscaler.cancel`. Raises ProviderUnavailable if fal gives no clear answer."""
@@ -91,10 +107,11 @@ class Results:
 
 
 def _pause(error: Exception, attempt: int) -> float | None:
-    """Retry also a complete output without an image, which becomes final after the last attempt."""
-    if not isinstance(error, ProviderError) and not (isinstance(error, ModelFailed) and error.kind == _NO_IMAGE):
+    """Retry also what becomes final after the last attempt: an unsure 5xx, and a complete output without an image."""
+    no_image = isinstance(error, ModelFailed) and error.kind in (_NO_IMAGE, _TOO_LARGE)
+    if not isinstance(error, (ProviderError, _NotInStatus)) and not no_image:
         return None
-    log.info("fal_result_not_yet", error=error.code, attempt=attempt)
+    log.info("fal_result_not_yet", error=str(error), attempt=attempt)
     return _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, ProviderBusy) else None)
 
 

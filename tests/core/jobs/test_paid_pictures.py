@@ -131,6 +131,10 @@ FAULTS: dict[str, tuple[str, FaultKind, int]] = {
     "file redirected nowhere": ("download", Respond(302), 40),
     "file a document": ("download", Respond(200, text="%PDF-1.4"), 4),
     "file dropped": ("download", DropBefore(), 40),
+    "file of another, far larger": ("download", Respond(200, text="x" * 20_000_000), 1),
+    "result far too large": ("result", Respond(200, json={"padding": "x" * 20_000_000}), 1),
+    "result 500 of the store": ("result", Respond(500, json={"detail": "x", "error_type": "internal_error"}), 3),
+    "result 504 by name": ("result", Respond(504, json={"detail": [{"type": "generation_timeout", "msg": "x"}]}), 3),
 }
 
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
 from core.domain.job import Job, JobState
 from core.jobs.context import StepName
+from core.jobs.steps import long_wait
 from core.ports import RemoteQueued, RemoteRunning
 from tests.core.jobs.pipeline_kit import BOB, USD, World
 from tests.fakes.core import until
@@ -51,6 +53,21 @@ async def test_a_job_that_waits_without_a_forecast_keeps_but_the_task_that_watch
         names = [f"{kind}-{job.id}" for kind in kinds]
         await until(lambda: [n for n in names if n in {t.get_name() for t in asyncio.all_tasks()}] == names[:1])
         w.upscaler.of(job.id).finish()
+
+
+async def test_a_call_without_an_answer_is_told_before_it_fails(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_wait, "SILENT_S", 0.0)
+    job = await w.ask()
+    message, stage = w.adapter.message(job), w.upscaler.stage
+
+    async def unanswered(*args: Any, **values: Any) -> str:
+        async with asyncio.timeout(10):
+            await until(lambda: any(p.awaits == "accept" for p in message.progress))
+        return await stage(*args, **values)
+
+    monkeypatch.setattr(w.upscaler, "stage", unanswered)
+    await w.drive()
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
 
 
 @pytest.mark.parametrize(("step", "awaited"), [("busy", "accept"), ("lost", "search")])

@@ -41,9 +41,10 @@ async def test_an_error_that_cannot_pass_is_raised_at_once() -> None:
         await retry(call, clock=HandClock(0.0), pause=lambda error, attempt: None)
 
 
-def test_pauses_double_up_to_a_cap_and_obey_what_was_asked_for() -> None:
+def test_pauses_double_up_to_a_cap_and_are_as_long_as_was_asked_for_at_least() -> None:
     backoff = Backoff(first_s=1.0, cap_s=8.0, asked_cap_s=60.0)
     assert 0.75 <= backoff.pause_s(1) <= 1.25
     assert 6.0 <= backoff.pause_s(50) <= 10.0
-    assert backoff.pause_s(5, asked_s=7.0) == 7.0
+    assert backoff.pause_s(3, asked_s=7.0) == 7.0
+    assert backoff.pause_s(5, asked_s=0.0) >= 6.0, "a server that says 0 for ever is not asked without a pause"
     assert backoff.pause_s(1, asked_s=9999.0) == 60.0
