@@ -151,6 +151,8 @@ async def test_finished_and_billed_all_the_same_the_image_is_kept_and_told_but_n
     w.upscaler.units = Decimal("0.5")
     job = await w.job((await while_running(w)).id)
     assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
+    assert job.receipt is not None
+    assert job.result is not None
     assert (await w.money(job.id)).charged == job.receipt.charged_nanousd == 50_000_000
     assert JobFiles(w.folder).absolute(job.result.path).exists()
     message = w.adapter.message(job)
