@@ -19,7 +19,7 @@ from core.budgets.reconcile import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import StorageFull, to_json
 from core.domain.identity import check_moderator, person_id
-from core.domain.job import InputFacts, Job, Quote, Receipt, Requester
+from core.domain.job import InputFacts, Job, Quote, Receipt, Requester, Result
 from core.domain.parameters.spec import Parameters
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import JobContext
@@ -85,7 +85,7 @@ class Accounts(SavedSettings):
             "defaults": settings.defaults,
             "presets": settings.presets,
             "jobs": [_job_record(job) for job in jobs],
-            "ledger": list(await self._money.export(actor)),
+            **await self._money.export(actor),
         }
         kept = [(job, job.result) for job in jobs if not job.images_deleted and job.result is not None]
         needed_bytes = sum(result.bytes + (job.input.bytes if job.input is not None else 0) for job, result in kept)
@@ -199,10 +199,14 @@ def _job_record(job: Job) -> dict[str, Any]:
         "workspace_id": job.requester.workspace_id,
         "channel_id": job.requester.channel_id,
         "user_name": job.requester.user_name,
+        "name": job.source.name,
+        "link": job.source.url if job.source.kind == "link" else "",
+        "private": job.private,
         "parameters": TypeAdapter(Parameters).dump_python(job.parameters, mode="json"),
         "input": TypeAdapter(InputFacts | None).dump_python(job.input, mode="json"),
         "quote": TypeAdapter(Quote | None).dump_python(job.quote, mode="json", exclude={"left"}),
         "receipt": TypeAdapter(Receipt | None).dump_python(job.receipt, mode="json"),
+        "result": TypeAdapter(Result | None).dump_python(job.result, mode="json", exclude={"path", "link", "caption"}),
         "caption": job.result.caption if job.result else None,
         "error": to_json(job.error) if job.error else None,
     }

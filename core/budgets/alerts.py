@@ -117,7 +117,8 @@ async def _budgets(budgets: Budgets, place: AlertPlace) -> Sequence[LimitStatus]
     statuses = list(await budgets.ledger.statuses(who))
     for sponsor in await budgets.limits.rules.sponsors(place.platform, place.workspace_id):
         there = Requester(place.platform, "", workspace_id=place.workspace_id, channel_id=sponsor.channel_id)
-        statuses += [s for s in await budgets.ledger.statuses(there) if s.limit.source == "sponsor"]
+        found = await budgets.ledger.statuses(there, amount_nanousd=0)  # also of a budget that is used up
+        statuses += [status for status in found if status.limit.source == "sponsor"]
     return statuses
 
 

@@ -30,7 +30,7 @@ class Budgets:
         self.prices = prices
         self._usage = SqlUsage(ledger.database)
         self.usage_chart = ChartDrawer().draw
-        self.export = self._usage.entries_of
+        self.export = self._usage.rows_of
 
     def today(self) -> date:
         return local_day(self.ledger.clock.now(), self.zone)

@@ -142,19 +142,17 @@ def alert_notice(due: Alert, now: float, zone: ZoneInfo) -> Notice:
         "used": amount(limit.measure, due.status.used, locale),
         "limit": amount(limit.measure, limit.amount, locale),
         "when": window_text(limit.window, limit.model, locale),
-        "whose": tr("this channel", locale)
-        if limit.source == "sponsor"
-        else scope_name(limit.scope.kind, locale, limit.scope.platform),
+        "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
         "percent": percent(due.level / 100, locale),
     }
+    if limit.source == "sponsor" and limit.scope.id != due.place.channel_id:
+        facts["whose"] = tr("channel {id}", locale, id=limit.scope.id)
     if due.level == 100:
         what = tr("The budget of {whose} is used up: {used} of {limit} {when}.", locale, **facts)
-        return Notice(
-            what,
-            advice=tr("New upscales are refused until it resets or is raised.", locale),
-            opens_at=due.status.opens_at,
-            tone="info",
-        )
+        if limit.source == "sponsor":
+            return Notice(what, advice=tr("Images there count against members' own limits again.", locale), tone="info")
+        advice = tr("New upscales are refused until it resets or is raised.", locale)
+        return Notice(what, advice=advice, opens_at=due.status.opens_at, tone="info")
     what = tr("{percent} of the budget of {whose} is used: {used} of {limit} {when}.", locale, **facts)
     advice = "" if limit.window is Window.TOTAL else _forecast(due.runs_out_at, now, zone, locale)
     return Notice(what, advice=advice, tone="info")

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Column, Connection, Row, Select, delete, func, insert, select, update
 
 from core.domain.identity import person_key
 from core.domain.job import Requester
 from core.ports import Clock
 from core.storage import tables_ledger as t
+from core.storage.ledger.rules import raise_version
 from core.storage.ledger.transaction import LedgerDatabase
-from core.storage.ledger.usage import of_person
+from core.storage.ledger.usage import changes_about, of_person
 from core.storage.tables import jobs, upsert
 
 _PAGE = 500
@@ -99,7 +100,8 @@ async def forget_member(database: LedgerDatabase, who: Requester) -> int:
     """Replace this person in all rows by one random name, irreversibly. Returns the number of entries.
 
     Open holds keep their person until they are settled: limits are found by it, and they end within hours. Counters
-    contain only a keyed hash of the person, so today's limits still apply.
+    contain only a keyed hash of the person, so today's limits still apply. A limit that was set for the person stays:
+    erasure lifts no ban.
     """
     alias = f"erased:{secrets.token_hex(8)}"
     gone = {"user_id": alias, "user_name": ""}
@@ -108,11 +110,17 @@ async def forget_member(database: LedgerDatabase, who: Requester) -> int:
         closed = t.holds.c.state.in_(_CLOSED)
         connection.execute(update(t.holds).where(of_person(t.holds, who), closed).values(**gone, roles=[]))
         changed = connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
-        connection.execute(delete(t.extras).where(of_person(t.extras, who)))
-        platform, team, user_id = person_key(who)
-        actor = (t.changes.c.platform == platform) & (t.changes.c.actor_id == user_id)
-        actor = actor & (t.changes.c.workspace_id == team) if team else actor
-        connection.execute(update(t.changes).where(actor).values(actor_id=alias, actor_name=""))
+        if connection.execute(delete(t.extras).where(of_person(t.extras, who))).rowcount:
+            raise_version(connection)
+        own_changes = of_person(t.changes, who, "actor_id")
+        connection.execute(update(t.changes).where(own_changes).values(actor_id=alias, actor_name=""))
+        subject = func.replace(t.changes.c.subject, f"user {who.user_id}", f"user {alias}")
+        connection.execute(update(t.changes).where(changes_about(who)).values(subject=subject))
+        for table in (t.limits, t.sponsors, t.extras, t.alert_channels):
+            connection.execute(update(table).where(of_person(table, who, "set_by")).values(set_by=alias))
+        platform, team, _ = person_key(who)
+        paused = t.pauses.c.place.startswith(f"{platform}:{team}", autoescape=True) & (t.pauses.c.set_by == who.user_id)
+        connection.execute(update(t.pauses).where(paused).values(set_by=alias))
         return changed.rowcount
 
     return await database.write(work)

@@ -194,7 +194,7 @@ def _new_request(snapshot: LedgerSnapshot, ask: AdmitCall) -> HoldRequest | None
     if hold is None or hold.state != "expired":
         return None
     megapixels = hold.amount_px // PIXELS_PER_MEGAPIXEL
-    return HoldRequest(hold.key, hold.requester, hold.amount_nanousd, megapixels, enforce=not hold.play)
+    return HoldRequest(hold.key, hold.requester, hold.amount_nanousd, megapixels, hold.model, enforce=not hold.play)
 
 
 def _answer_existing(snapshot: LedgerSnapshot, key: str, turns: dict[str, HoldAnswer]) -> object:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Insert, Row, Table, delete, in
 from core.domain.job import Requester
 from core.domain.limits import AlertPlace, ExtraAllowance, LimitChange, Rule, Sponsor
 from core.storage import tables_ledger as t
-from core.storage.ledger.rules import OPERATOR_PREFIX, VERSION, rules_of, rules_version, workspace_key
+from core.storage.ledger.rules import OPERATOR_PREFIX, raise_version, rules_of, workspace_key
 from core.storage.ledger.sql import SqlLedger
 
 _MAX_TEXT = 200
@@ -161,8 +161,7 @@ class SqlRules:
 
         def and_raise_version(connection: Connection) -> None:
             work(connection)
-            version = int(rules_version(connection)) + 1
-            connection.execute(update(t.meta).where(t.meta.c.key == VERSION).values(value=str(version)))
+            raise_version(connection)
 
         await self._ledger.database.write(and_raise_version)
         self._ledger.forget_rules()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from core.budgets.rules import RuleSet, WorkspaceKey
 from core.domain.identity import person_id, person_key
@@ -201,6 +201,12 @@ def workspace_key(platform: str, workspace_id: str) -> str:
 def rules_version(connection: Connection) -> str:
     found = connection.scalar(_NEWEST)
     return str(found) if found is not None else "0"
+
+
+def raise_version(connection: Connection) -> None:
+    """Make every process read the rules again before its next decision."""
+    version = int(rules_version(connection)) + 1
+    connection.execute(update(t.meta).where(t.meta.c.key == VERSION).values(value=str(version)))
 
 
 def rules_of(rows: Iterable[Any]) -> Iterator[Rule]:

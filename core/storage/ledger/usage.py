@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, case, func, select
+from sqlalchemy import Column, ColumnElement, Select, Table, case, func, select
 
 from core.budgets.reports import ChargedJob, MemberDay, UsageFilter, UsageRow
 from core.domain.identity import TEAM_SCOPED, person_key
 from core.domain.job import Requester
+from core.domain.limits import ScopeKind
 from core.domain.money import PIXELS_PER_MEGAPIXEL
 from core.storage import tables_ledger as t
 from core.storage.ledger.transaction import LedgerDatabase
@@ -75,17 +76,38 @@ class SqlUsage:
         )
         return [ChargedJob(*row) for row in await self.database.rows(query)]
 
-    async def entries_of(self, who: Requester) -> Sequence[dict[str, Any]]:
-        e = t.entries.c
+    async def rows_of(self, who: Requester) -> dict[str, Sequence[dict[str, Any]]]:
+        """What the ledger stores about this person: charges, limits and extras for them, and changes of limits."""
+        e, c, x, h = t.entries.c, t.limits.c, t.extras.c, t.changes.c
         amounts = (e.used_nanousd, e.held_nanousd, e.used_px)
-        query = select(e.job_key, e.kind, e.at, e.day, *amounts, e.workspace_id, e.channel_id, e.model)
-        found = await self.database.rows(query.where(of_person(t.entries, who)).order_by(e.id).limit(_EXPORT_ROWS))
-        return [row._asdict() for row in found]
+        where = (e.workspace_id, e.channel_id, e.user_name, e.roles, e.model)
+        limit = (c.workspace_id, c.measure, c.window, c.model, c.amount, c.set_at)
+        own_limit = of_person(t.limits, who, "scope_id") & (c.scope == ScopeKind.USER)
+        own_change = of_person(t.changes, who, "actor_id") | changes_about(who)
+        queries: dict[str, tuple[Select[Any], Column[Any]]] = {
+            "ledger": (select(e.job_key, e.kind, e.at, e.day, *amounts, *where).where(of_person(t.entries, who)), e.id),
+            "limits": (select(*limit).where(own_limit), c.set_at),
+            "extras": (select(x.workspace_id, x.amount_nanousd, x.ends_at).where(of_person(t.extras, who)), x.id),
+            "limit_changes": (select(h.at, h.workspace_id, h.action, h.subject, h.old, h.new).where(own_change), h.id),
+        }
+        return {
+            name: [row._asdict() for row in await self.database.rows(query.order_by(order).limit(_EXPORT_ROWS))]
+            for name, (query, order) in queries.items()
+        }
 
 
-def of_person(table: Table, who: Requester) -> ColumnElement[bool]:
+def changes_about(who: Requester) -> ColumnElement[bool]:
+    """The changes of a limit or an extra of this person, by moderators of their place or by the operator."""
+    h, (platform, team, user_id) = t.changes.c, person_key(who)
+    named = (h.subject == f"user {user_id}") | h.subject.startswith(f"user {user_id} ", autoescape=True)
+    here = (h.platform == platform) & (h.workspace_id == team) if team else h.platform == platform
+    return named & (here | (h.workspace_id == ""))
+
+
+def of_person(table: Table, who: Requester, column: str = "user_id") -> ColumnElement[bool]:
+    """The rows whose `column` is this person."""
     platform, team, user_id = person_key(who)
-    found: ColumnElement[bool] = (table.c.platform == platform) & (table.c.user_id == user_id)
+    found: ColumnElement[bool] = (table.c.platform == platform) & (table.c[column] == user_id)
     return found & (table.c.workspace_id == team) if team else found
 
 

@@ -2,13 +2,17 @@
 
 import dataclasses
 import json
+import re
 import zipfile
 
 import pytest
+from sqlalchemy import select
 
 from core.domain.errors import StorageFull
 from core.domain.job import JobState, Requester
-from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, World
+from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
+from core.storage.tables import metadata
+from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
 
 MINE = Requester("slack", "U1", "Ann", workspace_id="T1")
 OTHER = dataclasses.replace(MINE, workspace_id="T2")
@@ -85,3 +89,43 @@ async def test_a_removed_workspace_is_purged_whole(w: World, monkeypatch: pytest
     ended = await w.ctx.load(running.id)
     assert (ended.state.terminal, ended.images_deleted) == (True, True)
     assert await w.state.keys("purge") == []
+
+
+async def test_what_moderators_ruled_is_exported_and_keeps_no_name_after_an_erasure(w: World) -> None:
+    limits, moderator = w.service.limits, dataclasses.replace(ANN, is_moderator=True)
+    own = WantedLimit(ScopeKind.USER, "ann", Measure.JOBS, Window.DAY, 9)
+    for actor in (MOD, moderator):
+        await limits.set_limit(actor, own)
+        await limits.set_limit(actor, dataclasses.replace(own, scope_id=actor.user_id, window=Window.WEEK))
+        await limits.add_extra(actor, "ann", USD, Window.DAY)
+        await limits.sponsor(actor, "c1", USD)
+        await limits.set_alert_channel(actor, "c1")
+    await limits.set_limit(MOD, WantedLimit(ScopeKind.USER, "", Measure.USD, Window.DAY, USD))
+
+    async def money() -> int:
+        return next(
+            s.limit.amount
+            for s in await w.ledger.statuses(ANN)
+            if s.limit.source == "moderator" and s.limit.measure is Measure.USD
+        )
+
+    assert await money() == 3 * USD
+    job = await w.done()
+    assert job.result is not None
+    await limits.pause(moderator, True)
+    path = await w.service.accounts.export(ANN)
+    with zipfile.ZipFile(path) as archive:
+        record = json.loads(archive.read("data.json"))
+    assert [(one["window"], one["amount"]) for one in record["limits"]] == [("day", 9), ("week", 9)]
+    assert [one["amount_nanousd"] for one in record["extras"]] == [USD, USD]
+    assert len(record["limit_changes"]) == 2 + 6
+    assert [(one["name"], one["result"]["width_px"]) for one in record["jobs"]] == [
+        (job.source.name, job.result.width_px)
+    ]
+    await w.service.accounts.erase(ANN)
+    own_ones = []
+    for table in metadata.sorted_tables:
+        rows = await w.ledger.database.rows(select(table))
+        own_ones += [table.name for row in rows if re.search(r"\bann\b", str(row), re.IGNORECASE)]
+    assert own_ones == ["ledger_limits", "ledger_limits"], "an erasure lifts no limit"
+    assert await money() == USD

@@ -139,7 +139,13 @@ async def test_a_sponsors_budget_is_told_as_well(make: Make, state: SqlAppState)
     await budget.limits.sponsor(MODERATOR, "c1", 10 * USD, 3)
     await spend(budget, "a", 8)
     await send_alerts(budget, state, channel)
-    assert [text.split(":")[0] for _, text in channel.got] == ["80% of the budget of this channel is used"]
+    await spend(budget, "b", 2)
+    await send_alerts(budget, state, channel)
+    assert [text.partition(":")[0] for _, text in channel.got] == [
+        "80% of the budget of channel c1 is used",
+        "The budget of channel c1 is used up",
+    ]
+    assert channel.got[-1][1].endswith("Images there count against members' own limits again.")
 
 
 async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(make: Make, state: SqlAppState) -> None:

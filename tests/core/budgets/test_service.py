@@ -208,9 +208,9 @@ async def test_corrections_count_in_reports_and_no_job_twice(make: Make) -> None
 async def test_after_erasure_no_name_is_left_and_the_limits_of_today_still_hold(make: Make) -> None:
     budget = make(day_usd(ScopeKind.USER, 5))
     await spend(budget, "a", 4)
-    assert len(await budget.export(member())) == 2
+    assert len((await budget.export(member()))["ledger"]) == 2
     assert await forget_member(budget.ledger.database, member()) == 2
-    assert await budget.export(member()) == []
+    assert not any((await budget.export(member())).values())
     with pytest.raises(LimitReached):
         await budget.ledger.hold(job("b", 2))
     report = await budget.usage(MODERATOR)

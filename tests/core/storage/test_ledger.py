@@ -1,6 +1,7 @@
 """The ledger's guarantees one by one, on SQLite and on PostgreSQL."""
 
 import asyncio
+import dataclasses
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -227,7 +228,7 @@ async def test_a_sweep_gives_back_what_dead_jobs_hold_and_extends_the_living(
 
 async def test_a_waiting_job_whose_hold_expired_holds_again_when_it_asks(database: Database, clock: HandClock) -> None:
     ledger = make_ledger(database, clock, day_usd(ScopeKind.USER, 5))
-    await ledger.hold(job("a", 2))
+    await ledger.hold(dataclasses.replace(job("a", 2), model="seedvr2"))
 
     async def nobody(_: str) -> bool:
         return False
@@ -235,6 +236,7 @@ async def test_a_waiting_job_whose_hold_expired_holds_again_when_it_asks(databas
     clock.at += 3 * 3600
     await ledger.sweep(nobody)
     assert isinstance(await ledger.admit("a"), Granted)
+    assert (await ledger.holds(["a"]))["a"].model == "seedvr2"
     assert (await ledger.statuses(member()))[0].held == 2 * USD
 
 

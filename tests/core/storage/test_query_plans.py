@@ -102,7 +102,7 @@ async def _money(database: Database) -> None:
         await usage.by_model(wanted)
         await usage.held(wanted)
         await usage.charged_jobs(wanted)
-    await usage.entries_of(member())
+    await usage.rows_of(member())
     await forget_member(ledger.database, member())
     await SqlRules(ledger).history("discord", "w1")
     await fold_history(ledger.database, HandClock(), -86_400)
