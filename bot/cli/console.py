@@ -34,7 +34,7 @@ PLATFORM = "cli"
 
 
 class Exit(IntEnum):
-    """Exit codes; documented in the README and in `upscale --help`."""
+    """Exit codes; documented in docs/operator.md and in `upscale --help`."""
 
     OK = 0
     FAILED = 1
@@ -47,6 +47,10 @@ class CommandError(NotUsable):
     def __init__(self, sentence: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 @contextmanager

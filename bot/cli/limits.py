@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, app_command, disk_errors, err, format_time, operator, out, styled, table_of
+from bot.cli.console import (
+    CommandError,
+    app_command,
+    counted,
+    disk_errors,
+    err,
+    format_time,
+    operator,
+    out,
+    styled,
+    table_of,
+)
 from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, JobNotFound
@@ -29,7 +40,7 @@ _BAR_CHARS = 30
 
 async def usage(
     app: App,
-    period: Annotated[str, typer.Argument(help="day, week, month or year")] = "month",
+    period: Annotated[str, typer.Argument(help="day, week, month, year, 2026-11, 2026-11-23 or a range")] = "month",
     member: Annotated[str | None, typer.Option(help="Id of one member")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV")] = False,
     chart: Annotated[Path | None, typer.Option(help="Write the chart to this PNG")] = None,
@@ -42,8 +53,8 @@ async def usage(
     money = "play money" if report.play_money and report.charged_nanousd else "charged"
     held = f", {cents(report.held_nanousd, 'en')} held" if report.held_nanousd else ""
     days = f"{report.first_day} to {report.last_day} ({report.timezone})"
-    counted = f" {money}{held}, {report.jobs} jobs, {report.megapixels:g} MP, {days}"
-    out.print(styled((cents(report.charged_nanousd, "en"), "bold"), counted))
+    totals = f" {money}{held}, {counted(report.jobs, 'job')}, {report.megapixels:g} MP, {days}"
+    out.print(styled((cents(report.charged_nanousd, "en"), "bold"), totals))
     if report.days:
         most = max(row.charged_nanousd for row in report.days) or 1
         bars = ["█" * round(_BAR_CHARS * row.charged_nanousd / most) for row in report.days]
@@ -235,12 +246,14 @@ async def allow(
 
 async def _decide(app: App, address: str, verdict: Verdict) -> None:
     place = Place.parse(address)
-    if place is None or place.platform not in app.adapters:
-        known = ", ".join(sorted(name for name in app.adapters if name not in ("cli", "web"))) or "none"
+    if place is None:
         raise CommandError(
             f"{address} is no place. Write discord:<server id>, slack:<team id>, or for one person discord:@<user id>, "
-            f"slack:@<team id>:<user id>. Platforms that are set up: {known}."
+            "slack:@<team id>:<user id>."
         )
+    if place.platform not in app.adapters:
+        known = ", ".join(sorted(name for name in app.adapters if name not in ("cli", "web"))) or "none"
+        raise CommandError(f"{place.platform} is not set up here. Platforms that are set up: {known}.")
     try:
         found = await app.allowlist.decide(operator(), place, verdict)
     except JobNotFound:

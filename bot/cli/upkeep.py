@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.console import CommandError, Exit, app_command, ask, disk_errors, err, format_time, out, table_of
+from bot.cli.console import CommandError, Exit, app_command, ask, counted, disk_errors, err, format_time, out, table_of
 from core.presentation import file_size
 from core.presentation.formats import usd
 
@@ -62,8 +62,8 @@ async def reconcile(
 
 def _print(found: Comparison, days: int) -> None:
     out.print(
-        f"{found.compared} requests in {days} days: {usd(found.ours_nanousd)} charged by us, "
-        f"{usd(found.theirs_nanousd)} billed, {len(found.differences)} differences."
+        f"{counted(found.compared, 'request')} in {counted(days, 'day')}: {usd(found.ours_nanousd)} charged by us, "
+        f"{usd(found.theirs_nanousd)} billed, {counted(len(found.differences), 'difference')}."
     )
     rows = [_row(difference) for difference in found.differences]
     if rows and out.is_terminal:
@@ -93,7 +93,7 @@ async def purge(
     """
     days = app.settings.retention_days if older_than_days is None else older_than_days
     before = app.clock.now() - days * _DAY_S
-    question = f"Delete the images of every job that ended more than {days} days ago?"
+    question = f"Delete the images of every job that ended more than {counted(days, 'day')} ago?"
     if not yes and not await ask(question):
         err.print("Nothing was deleted; say --yes to do it without a question.")
         return Exit.CANCELLED
@@ -105,7 +105,7 @@ async def purge(
         deleted += len(page)
         if not page:
             break
-    out.print(f"Deleted the images of {deleted} jobs.")
+    out.print(f"Deleted the images of {counted(deleted, 'job')}.")
     return None
 
 
@@ -131,9 +131,9 @@ async def backup(
     with disk_errors(f"{file} cannot be written"):
         found = await write_backup(app.database, file, version=VERSION, key_file=data_dir / KEY_FILE, folders=folders)
     with_key = "the key" if found.has_key else "without a key: SECRET_KEY is in your settings, keep it beside the file"
-    with_images = f", {found.pictures} files of images" if images else ""
+    with_images = f", {counted(found.pictures, 'file')} of images" if images else ""
     size = file_size(file.stat().st_size, "en")
-    out.print(f"{file}: {found.rows['jobs']} jobs{with_images}, {with_key}; {size}.")
+    out.print(f"{file}: {counted(found.rows['jobs'], 'job')}{with_images}, {with_key}; {size}.")
     if app.settings.files_url:
         out.print(
             "Images in the object store of FILES_URL are not in it; the store keeps them, or copy it by its own means."
@@ -170,10 +170,9 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
         if await anyone_alive(database, found.data_dir / "replicas"):
             raise CommandError("The bot is running with this database; stop it first.")
         replaced = await stored.stored_jobs(database)
-        err.print(
-            f"Backup of {format_time(contents.made_at)}, version {contents.version}: {contents.rows['jobs']} jobs."
-        )
-        question = f"Replace everything that is stored now ({replaced} jobs) by it?"
+        jobs = counted(contents.rows["jobs"], "job")
+        err.print(f"Backup of {format_time(contents.made_at)}, version {contents.version}: {jobs}.")
+        question = f"Replace everything that is stored now ({counted(replaced, 'job')}) by it?"
         if replaced and not yes and not await ask(question):
             raise CommandError("Nothing was changed. To restore without a question: --yes", Exit.CANCELLED)
         key, vault = _vault(found, file)
@@ -185,7 +184,7 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
     if key is not None:
         _put_key(found.data_dir / stored.KEY_FILE, key)
     pictures = stored.restore_pictures(file, found.data_dir, PICTURE_FOLDERS)
-    out.print(f"Restored {contents.rows['jobs']} jobs and {pictures} files of images.")
+    out.print(f"Restored {jobs} and {counted(pictures, 'file')} of images.")
     if unfinished:
         out.print(
             f"Under way then: {unfinished}. None of these is paid for or posted again: what the model has made is "

@@ -53,6 +53,8 @@ class PrometheusMetrics:
         self._dollars = self._counter("usd", "Dollars held, charged and given back.", "kind")
         self._incidents = self._counter("incidents", "Unforeseen errors caught.", "area")
         self._levels: dict[GaugeName, Gauge] = {}
+        for kind in ("held", "charged", "released"):
+            self._dollars.labels(kind)  # from nought on, so that the first amount is an increase
         self._stages = Histogram(
             "upscale_stage_seconds",
             "Seconds that a step of a job took.",

@@ -106,6 +106,7 @@ _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
 _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("no space left", "The disk is full: make room where DATA_DIR lies."),
     ("disk is full", "The disk is full: make room where DATA_DIR lies."),
+    ("disk i/o error", "The disk is full or failing: make room where DATA_DIR lies, or look at the disk."),
     (
         "`sslmode` parameter",
         "sslmode in DATABASE_URL must be disable, allow, prefer, require, verify-ca or verify-full.",

@@ -151,6 +151,7 @@ def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
         (("quota", "set", "user", "five", "--platform", "discord", "--workspace", "w1"), "five is not an amount"),
         (("quota", "add", "ann", "2"), "Name the workspace"),
         (("allow", "nowhere"), "nowhere is no place"),
+        (("allow", "discord:1"), "discord is not set up here. Platforms that are set up: none."),
         (("backup", "/nowhere/file"), "/nowhere/file"),
         (("restore", "cat.png"), "cat.png"),
         (("upscale", "bird.png"), "bird.png is not there."),
@@ -229,7 +230,7 @@ def test_purge_asks_first_and_deletes_what_is_old(bot: Commands) -> None:
     assert bot("upscale", "cat.png").code == 0
     assert bot("purge", "--older-than-days", "0").code == 4
     done = bot("purge", "--older-than-days", "0", "--yes")
-    assert "1 jobs" in done.out
+    assert "the images of 1 job." in done.out
 
 
 def test_reconcile_finds_no_difference_in_play_money(bot: Commands) -> None:

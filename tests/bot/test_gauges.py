@@ -50,6 +50,11 @@ async def test_a_look_sets_what_waits_what_is_spent_and_what_is_left(w: World, t
     assert sample(metrics, "upscale_provider_halted") == 0.0
 
 
+def test_the_first_charge_is_an_increase_from_nought() -> None:
+    metrics = PrometheusMetrics("1")
+    assert metrics.registry.get_sample_value("upscale_usd_total", {"kind": "charged"}) == 0.0
+
+
 async def test_the_loops_lag_is_measured(w: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LAG_PROBE_S", 0.01)
     monkeypatch.setattr(module, "_INTERVAL_S", 0.02)

@@ -63,6 +63,7 @@ CAUSES = [
     (Exception("unable to open database file"), "cannot be opened"),
     (Exception("database disk image is malformed"), "damaged"),
     (Exception("database or disk is full"), "disk is full"),
+    (Exception("disk I/O error"), "full or failing"),
     (Exception("attempt to write a readonly database"), "cannot be written"),
     (ConnectionError("PostgreSQL server at h rejected SSL upgrade"), "no TLS"),
     (
