@@ -136,6 +136,7 @@ def shared_json(job: Job, locale: str, base: str) -> Json:
         "name": "",
         "input": input_json(job.input) if job.input else None,
         "result": result_json(job, job.result, locale, base, "upscaled"),
+        "model": model_name(job.parameters.model, locale),
         "about": result_texts.parameters_line(job, locale),
     }
 

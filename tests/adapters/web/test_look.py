@@ -95,6 +95,30 @@ async def test_a_button_with_a_price_takes_two_lines_at_most_on_a_phone(
     assert await seen.page.evaluate(_MOST_LINES, labels) == 2
 
 
+_BOX = "(name) => document.querySelector(name).getBoundingClientRect().toJSON()"
+
+
+async def test_on_a_phone_nothing_sticks_out_of_a_card_or_hides_under_the_header(
+    page_site: Site, browser: Browser, tmp_path: Path
+) -> None:
+    seen = await visit(browser, page_site.url, width=390, height=800, locale="fr-FR")
+    await seen.page.set_input_files("#file", [str(write(tmp_path))])
+    await seen.page.press("#line", "Enter")
+    await seen.page.locator(".card[data-state=succeeded] .view-bar").wait_for()
+    bar, card = await seen.page.evaluate(_BOX, ".view-bar"), await seen.page.evaluate(_BOX, ".card")
+    assert card["left"] < bar["left"] < bar["right"] < card["right"]
+    pictures = [tmp_path / f"{n}.png" for n in range(8)]
+    for picture in pictures:
+        picture.write_bytes(png(160, 120))
+    await seen.page.set_input_files("#file", [str(picture) for picture in pictures])
+    await seen.page.click("#adjust")
+    await expect(seen.page.locator("#quote")).to_contain_text("8 images")
+    await seen.page.evaluate("document.getElementById('offline').hidden = false")
+    top, composer = await seen.page.evaluate(_BOX, ".top"), await seen.page.evaluate(_BOX, ".composer-box")
+    assert composer["top"] >= top["bottom"]
+    assert (await seen.page.evaluate(_BOX, "#offline"))["top"] >= top["bottom"]
+
+
 async def test_everything_can_be_done_with_the_keyboard_alone(
     page_site: Site, browser: Browser, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ async def test_a_shared_result_is_seen_without_a_token_until_it_is_deleted(
     await expect(seen.page.locator("img.before")).to_have_js_property("naturalWidth", 120)
     await expect(seen.page.locator("h1")).to_have_text("120×80 → 240×160 (0.04 MP)")
     await expect(seen.page.locator("blockquote")).to_contain_text("No AI")
+    await expect(seen.page.locator(".badge.model")).to_have_text("Creative")
     told = await seen.page.content()
     assert "secret-name" not in told
     assert await audit(seen.page) == []

@@ -103,6 +103,7 @@ export class Composer {
       if (!(error instanceof Refused)) throw error;
       if (turn !== this.asked) return;
       this.#showQuote([]);
+      if (error.status === 0) return; // the header says already that the connection is lost
       this.controls.mark(error.detail.fields ?? {});
       this.complaining = setTimeout(() => this.complain(plain(error.detail.card.paragraphs[0])), COMPLAIN_DELAY_MS);
     }
