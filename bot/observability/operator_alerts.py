@@ -57,22 +57,27 @@ class AlertSender:
         try:
             async with asyncio.timeout(_SEND_TIMEOUT_S):
                 for number in range(most_an_hour):
-                    if await self._state.claim("operator_told", f"{about}{number or ''}", ttl_s=_ALERT_INTERVAL_S):
-                        await self._everywhere(notice)
+                    key = f"{about}{number or ''}"
+                    if await self._state.claim("operator_told", key, ttl_s=_ALERT_INTERVAL_S):
+                        if not await self._everywhere(notice):
+                            await self._state.delete("operator_told", key)
                         return
         except (UpscaleError, TimeoutError, OSError) as error:
             log.warning("operator_not_told", error=type(error).__name__)
         except Exception:  # nothing awaits this task's result
             log.exception("operator_not_told")
 
-    async def _everywhere(self, notice: Callable[[str], Notice]) -> None:
-        """At once, since a platform that is away would hold up the others."""
-        places = await self._budget().limits.rules.alert_places()
-        await asyncio.gather(*(self._notify(place, notice) for place in places if place.everything))
+    async def _everywhere(self, notice: Callable[[str], Notice]) -> bool:
+        """At once, since a platform that is away would hold up the others; False if every place refused it."""
+        places = [place for place in await self._budget().limits.rules.alert_places() if place.everything]
+        told = await asyncio.gather(*(self._notify(place, notice) for place in places))
+        return any(told) or not places
 
-    async def _notify(self, place: AlertPlace, notice: Callable[[str], Notice]) -> None:
+    async def _notify(self, place: AlertPlace, notice: Callable[[str], Notice]) -> bool:
         try:
             adapter = self._ctx().adapter(place.platform)
             await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
         except DeliveryError as error:
             log.warning("operator_not_told", platform=place.platform, error=error.code)
+            return False
+        return True

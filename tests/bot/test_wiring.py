@@ -8,6 +8,7 @@ import pytest
 
 from bot.app import App
 from bot.settings import load
+from core.domain.errors import DeliveryUnavailable
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import PlaceFacts
@@ -58,6 +59,24 @@ async def test_the_operator_hears_once_an_hour_of_the_same_and_ten_times_of_who_
         await asyncio.gather(*app.alerts._pending)
     posted = app.adapters["discord"].posted  # type: ignore[attr-defined]
     assert posted == [("2", "a bill"), *(("2", f"place {number}") for number in range(10))]
+
+
+async def test_an_alert_that_reached_nobody_is_sent_when_it_comes_again_within_the_hour(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.service.limits.set_alert_channel(Requester("discord", "owner", workspace_id="1", is_moderator=True), "2")
+    told: list[str] = []
+
+    async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
+        told.append(channel_id)
+        if len(told) == 1:
+            raise DeliveryUnavailable
+
+    monkeypatch.setattr(app.adapters["discord"], "notify", notify)
+    for _ in range(3):
+        app.alerts.tell("refused:discord", lambda locale: Notice("intents"))
+        await asyncio.gather(*app.alerts._pending)
+    assert told == ["2", "2"]
 
 
 async def test_a_platform_that_is_away_does_not_keep_an_alert_from_the_others(

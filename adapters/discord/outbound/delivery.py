@@ -67,15 +67,15 @@ class Messenger:
             raise errors.to_delivery_error(error) from error
         raise DeliveryRefused(reason="gone" if (await self.state.read()).gone else "too_old")
 
-    async def put_text(self, payload: Payload) -> None:
+    async def put_text(self, payload: Payload) -> Placement:
         """Send text that holds nothing private, falling back to a public message where no direct one can be sent."""
         try:
-            await self.put(payload)
+            return await self.put(payload)
         except DeliveryRefused:
             if not self.dm_only:
                 raise
             self.private = False
-            await self.put(payload)
+            return await self.put(payload)
 
     async def put(self, payload: Payload) -> Placement:
         """Send by the first route that works. Idempotent, because each route records its result or uses a nonce.

@@ -191,7 +191,9 @@ class DiscordReply:
         def card(where: Placement) -> Card:
             return cards.failed(job, notice, self._address.locale, shared=self._reader(job, where)["shared"])
 
-        await messenger.put_text(Payload(card))
+        if await messenger.put_text(Payload(card)):
+            # The message where the job was requested still shows progress and Cancel.
+            await messenger.close(Payload(card))
         await self._job_messages.forget_token(job.id)
 
     async def closed(self, job: Job, notice: Notice) -> None:

@@ -4,13 +4,14 @@ Checks the token, how events arrive, and the IDENTIFYs that are left. Uses neith
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import aiohttp
 
 from adapters.discord.connection.http_interactions import PATH
 from adapters.discord.settings import Settings
+from adapters.discord.setup.permissions import ADMINISTRATOR, SERVER_SCOPES, permissions
 from core.ports import Credential, Finding
 
 TIMEOUT_S = 9.0
@@ -38,10 +39,12 @@ async def api_get(settings: Settings, path: str) -> dict[str, Any] | ApiFailure:
 
 
 async def fetch_application(settings: Settings) -> dict[str, Any] | ApiFailure:
-    return await api_get(settings, "/oauth2/applications/@me")
+    return await api_get(settings, "/applications/@me")
 
 
 LOW_IDENTIFIES = 50
+PRIVILEGED_INTENTS = 0b1100_1111 << 12
+"""Application flags for presences, members and message content, for apps of few and of many servers."""
 
 
 async def examine(settings: Settings, public_url: str | None) -> Sequence[Finding]:
@@ -54,7 +57,7 @@ async def examine(settings: Settings, public_url: str | None) -> Sequence[Findin
         fix = "Check this machine's way to the internet, or DISCORD_API_URL."
         return [Finding("problem", "Discord cannot be reached.", fix)]
     findings = [Finding("ok", f"Discord: signed in as {found.get('name', 'the application')}.")]
-    findings.append(_installs(found))
+    findings += [_installs(found), *_lacks(found)]
     if found.get("bot_public"):
         what = "Discord: anybody can add it to their server; ALLOWED_WORKSPACES says whose upscales you pay for."
         findings.append(Finding("ok", what, "Developer portal → Bot → untick Public Bot, to keep it to yourself."))
@@ -71,6 +74,25 @@ def _installs(found: dict[str, Any]) -> Finding:
     missing = "single accounts" if "1" not in kinds else "servers"
     fix = "Developer portal → Installation → tick both installation contexts."
     return Finding("warning", f"Discord: {missing} cannot install it.", fix)
+
+
+def _lacks(found: dict[str, Any]) -> Iterator[Finding]:
+    """What the portal's settings keep from the bot, and what they give it without need."""
+    if found.get("bot_require_code_grant"):
+        fix = "Developer portal → Bot → untick Requires OAuth2 Code Grant."
+        yield Finding("problem", "Discord: nobody can add it, since the application requires a code grant.", fix)
+    kinds = found.get("integration_types_config")
+    in_servers = kinds.get("0") if isinstance(kinds, dict) else None
+    if default := (in_servers or {}).get("oauth2_install_params"):
+        granted = int(default.get("permissions") or 0)
+        named = [one.name for one in permissions() if not granted & (one.bit | ADMINISTRATOR)]
+        missing = [f"the scope {one}" for one in SERVER_SCOPES if one not in default.get("scopes", ())] + named
+        if missing:
+            what = f"Discord: its “Add App” button installs it in servers without {', '.join(missing)}."
+            yield Finding("warning", what, "Developer portal → Installation → Default Install Settings: add these.")
+    if int(found.get("flags") or 0) & PRIVILEGED_INTENTS:
+        fix = "Developer portal → Bot → untick all Privileged Gateway Intents."
+        yield Finding("ok", "Discord: privileged intents are on; the bot never asks for one.", fix)
 
 
 def _ingress(settings: Settings, found: dict[str, Any], public_url: str | None) -> Finding:

@@ -8,19 +8,11 @@ from urllib.parse import urlencode
 
 from adapters.discord.settings import Settings
 from adapters.discord.setup.doctor import fetch_application
+from adapters.discord.setup.permissions import SERVER_SCOPES, Permission, permissions
 from core.presentation import tr
 
 AUTHORIZE_URL = "https://discord.com/oauth2/authorize"
 GUILD, USER = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class Permission:
-    """One permission of a server install: its bit, Discord's name for it, and why the bot needs it."""
-
-    bit: int
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +22,11 @@ class Invite:
     permissions: tuple[Permission, ...] = ()
 
 
-def permissions(locale: str = "en") -> tuple[Permission, ...]:
-    """For pictures that took longer than the 15 minutes of an interaction, and for messages that mention the bot."""
-    return (
-        Permission(1 << 10, "View Channel", tr("find the place of an answer again after 15 minutes", locale)),
-        Permission(1 << 11, "Send Messages", tr("deliver an image that took longer than 15 minutes", locale)),
-        Permission(1 << 38, "Send Messages in Threads", tr("the same, in threads", locale)),
-        Permission(1 << 15, "Attach Files", tr("attach the image to such a message", locale)),
-        Permission(
-            1 << 16, "Read Message History", tr("reply to a message that mentions it, while that still exists", locale)
-        ),
-    )
-
-
 def invites(application_id: int, locale: str = "en") -> tuple[Invite, Invite]:
     needed = permissions(locale)
     server = {
         "client_id": str(application_id),
-        "scope": "bot applications.commands",
+        "scope": " ".join(SERVER_SCOPES),
         "permissions": str(sum(permission.bit for permission in needed)),
         "integration_type": str(GUILD),
     }

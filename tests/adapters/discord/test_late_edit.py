@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.domain.errors import DeliveryRefused, DeliveryUnavailable
+from core.domain.errors import DeliveryRefused, DeliveryUnavailable, PlaceRefused
 from core.domain.job import Delivery, Progress
 from core.ports import EditableForLimitedTime, RepeatsFinalEdit
 from core.presentation.texts.delivery_texts import undelivered_notice
@@ -93,6 +93,25 @@ async def test_a_message_in_an_archived_thread_is_closed_when_the_thread_is_open
     [closed] = bot.discord.messages()
     assert (closed.id, "Cancel" in closed.labels) == (shown.id, False)
     assert "sent to you as a direct message" in closed.text
+
+
+async def test_a_failure_is_told_directly_and_closes_the_message_once_its_archived_thread_is_open(bot: Bot) -> None:
+    _, job_id = await bot.upscaling()
+    [shown] = bot.discord.messages()
+    bot.core.shifted.offset_s += 1000
+    here = rf"(PATCH|POST|DELETE) .*/channels/{bot.discord.channel.id}/messages"
+    bot.discord.faults.append(Fault(here, "status", times=99, status=400, code=50083))
+    for _ in range(2):
+        with pytest.raises(DeliveryUnavailable):  # the core tries again later
+            await bot.core.fail(job_id, PlaceRefused())
+    [told] = bot.discord.dms()
+    assert "Cancel" not in told.labels
+
+    bot.discord.faults.clear()
+    await bot.core.fail(job_id, PlaceRefused())
+    [closed] = bot.discord.messages()
+    assert (closed.id, "Cancel" in closed.labels) == (shown.id, False)
+    assert [one.id for one in bot.discord.dms()] == [told.id]
 
 
 async def test_the_first_message_does_not_say_of_itself_that_it_could_not_be_changed(bot: Bot) -> None:
