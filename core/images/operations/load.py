@@ -53,6 +53,19 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
     """Return a lazy image as stored (see `upright`). `stream` reads rows once, from top to bottom, in bounded memory;
     otherwise libvips decodes to memory, or above 32 MiB to a temporary file. Raises Refused.
     """
+    return with_known_density(path, kind, _load(path, kind, stream))
+
+
+def with_known_density(path: Path, kind: Format, image: VipsImage) -> VipsImage:
+    """Set a density without a unit, which is only a ratio or libvips' default, to 1 dot per mm: none."""
+    if kind == "png":
+        known = png_header_chunks(path).get(b"pHYs", b"")[8:] == b"\x01"
+    else:
+        known = image.xres > 0 if kind == "bmp" else image.get_typeof("resolution-unit") != 0
+    return image if known else image.copy(xres=1.0, yres=1.0)
+
+
+def _load(path: Path, kind: Format, stream: bool) -> VipsImage:
     if kind == "bmp":
         return bmp.load(path)
     if kind == "heic":
@@ -74,6 +87,9 @@ def load(path: Path, kind: Format, *, stream: bool = True) -> VipsImage:
         # libvips ignores that an AVIF's colours are premultiplied.
         if kind == "avif" and image.hasalpha() and first_box(path, b"prem"):
             image = image.unpremultiply().rint().cast(image.format)
+        if kind == "avif" and image.bands >= 3 and av1.is_grey(path):
+            grey = image[0].copy(interpretation="b-w" if image.format == "uchar" else "grey16")
+            image = grey.bandjoin(image[3]) if image.hasalpha() else grey
         return _on_canvas(path, image) if kind == "gif" else image
     except pyvips.Error as error:
         raise from_codec(error, kind) from error

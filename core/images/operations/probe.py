@@ -39,6 +39,10 @@ _OTHER_PICTURES: Final = {
     "wmf": rb"\xd7\xcd\xc6\x9a",
     "eps": rb"%!PS|\xc5\xd0\xd3\xc6",
     "djvu": rb"AT&TFORM",
+    "pcx": rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]",
+    "sgi": rb"\x01\xda[\0\x01][\x01\x02]",
+    "xpm": rb"/\* XPM \*/",
+    "xbm": rb"#define \w+_width \d",
     "svg": rb"(\xef\xbb\xbf)?\s*(?i:<svg|<\?xml|<!--|<!doctype svg).*<svg|\s*(?i:<svg)",
 }
 _OTHER_FILES: Final = {

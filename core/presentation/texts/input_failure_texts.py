@@ -78,6 +78,12 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
     return Notice(reasons[error.reason], advice=tr("Attach the image itself instead.", locale) if for_good else again)
 
 
+def _format_name(name: str) -> str:
+    """`tiff (Lab)` → `TIFF (Lab)`."""
+    first, space, detail = name.partition(" ")
+    return first.upper() + space + detail
+
+
 def _kind(detected: str, locale: str) -> str:
     """What a file is instead of an image: in words if it has a known kind, else its name or format."""
     kinds = {
@@ -109,7 +115,7 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         tone="refusal",
     ),
     e.UnsupportedFormat: lambda error, lo: Notice(
-        tr("{format} files cannot be read here.", lo, format=error.format.upper()),
+        tr("{format} files cannot be read here.", lo, format=_format_name(error.format)),
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
         tone="refusal",
     ),

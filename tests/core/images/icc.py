@@ -18,16 +18,21 @@ def xyz(values: tuple[float, ...]) -> bytes:
     return b"XYZ \0\0\0\0" + fixed(*values)
 
 
-def profile(tags: dict[bytes, bytes], version: int, kind: bytes) -> bytes:
-    """An RGB profile with these tags and XYZ as connection space."""
+def profile(tags: dict[bytes, bytes], version: int, kind: bytes, space: bytes = b"RGB ") -> bytes:
+    """A profile with these tags and XYZ as connection space."""
     at = 132 + 12 * len(tags)
     index = struct.pack(">I", len(tags))
     for name, body in tags.items():
         index += name + struct.pack(">II", at, len(body))
         at += len(body) + -len(body) % 4
-    head = struct.pack(">I4sI4s4s4s12x4s28x", at, bytes(4), version, kind, b"RGB ", b"XYZ ", b"acsp")
+    head = struct.pack(">I4sI4s4s4s12x4s28x", at, bytes(4), version, kind, space, b"XYZ ", b"acsp")
     bodies = b"".join(body + bytes(-len(body) % 4) for body in tags.values())
     return (head + fixed(*D50)).ljust(128, b"\0") + index + bodies
+
+
+def linear_grey() -> bytes:
+    tags = {b"wtpt": xyz(D50), b"kTRC": b"curv" + bytes(8)}
+    return profile(tags, 0x02400000, b"mntr", b"GRAY")
 
 
 def display(primaries: tuple[float, ...], white: tuple[float, float], curve: Callable[[float], float]) -> bytes:

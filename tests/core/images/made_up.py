@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ import pyvips
 from PIL import Image
 
 from core.images.operations.colour_management import profiles
-from tests.core.images import pictures, xyb
+from tests.core.images import icc, pictures, xyb
 from tests.core.images.made_up_tiffs import GREY, RGB, SCENE, UNIT, Made, Pixels, odd_tiffs, packed, plain_tiffs, rgba
 
 _BEZIER = ((1.0, 1.65, 1_000 / 203), (0.5, 0.825, 1.0))
@@ -42,12 +43,12 @@ def _colours() -> Iterator[tuple[str, Made]]:
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF"):
         yield f"plain.{kind}", (pictures.encoded(SCENE, kind), None)
     for profile in PROFILES:
-        icc = pictures.colour_profile(profile)
+        by = pictures.colour_profile(profile)
         for kind in ("PNG", "JPEG", "WEBP", "TIFF"):
             options = {"lossless": True} if kind == "WEBP" else {}
-            yield f"{profile}.{kind}", (pictures.encoded(SCENE, kind, icc_profile=icc, **options), None)
-        yield f"{profile}.heic", (pictures.heic(SCENE, icc_profile=icc), None)
-        clear = pictures.encoded(pictures.see_through(), "PNG", icc_profile=icc)
+            yield f"{profile}.{kind}", (pictures.encoded(SCENE, kind, icc_profile=by, **options), None)
+        yield f"{profile}.heic", (pictures.heic(SCENE, icc_profile=by), None)
+        clear = pictures.encoded(pictures.see_through(), "PNG", icc_profile=by)
         yield f"transparent-{profile}.png", (clear, None)
     for kind in ("PNG", "TIFF", "WEBP"):
         options = {"lossless": True} if kind == "WEBP" else {}
@@ -108,9 +109,9 @@ def _pngs() -> Iterator[tuple[str, Made]]:
         )
         yield f"linear-{mode}.png", (pictures.encoded(made, "PNG", icc_profile=LINEAR), lit)
     for code in (4, 8, 10, 11):
-        icc = pictures.colour_profile(f"codes-{code}", profiles.srgb_curve)
+        by = pictures.colour_profile(f"codes-{code}", profiles.srgb_curve)
         chunk = pictures.png_chunk(b"cICP", bytes((code, 13, 0, 1)))
-        shown = rgba(pictures.as_srgb(SCENE, icc).astype(float))
+        shown = rgba(pictures.as_srgb(SCENE, by).astype(float))
         yield f"codes-primaries-{code}.png", (pictures.png_with(plain, chunk), shown)
     by_p3 = pictures.as_srgb(SCENE, pictures.colour_profile("p3", profiles.srgb_curve)).astype(float)
     for name, data in (("", plain), ("-deep", deep)):
@@ -120,6 +121,9 @@ def _pngs() -> Iterator[tuple[str, Made]]:
             chunk = pictures.png_chunk(b"gAMA", gamma.to_bytes(4, "big"))
             shown = rgba(_of_light(UNIT ** (100_000 / gamma)))
             yield f"gamma-{gamma}{name}.png", (pictures.png_with(data, chunk), shown)
+    for code, light in ((11, UNIT**2.4), (17, UNIT**2.6 * 52.37 / 48)):
+        chunk = pictures.png_chunk(b"cICP", bytes((1, code, 0, 1)))
+        yield f"codes-transfer-{code}.png", (pictures.png_with(plain, chunk), rgba(_of_light(light.clip(0, 1))))
     video = rgba(pictures.as_srgb(SCENE, pictures.colour_profile("bt2020")).astype(float))
     yield "codes-video.png", (pictures.png_with(plain, pictures.png_chunk(b"cICP", b"\x09\1\0\1")), video)
     for name, codes in (("unknown", b"\x0c\2\0\1"), ("narrow", b"\x09\x10\0\0")):
@@ -128,6 +132,16 @@ def _pngs() -> Iterator[tuple[str, Made]]:
     broken = pictures.png_chunk(b"iCCP", b"x\0\0broken")
     for name, chunks in (("twice", gammas), ("and-broken-profile", [gammas[0], broken])):
         yield f"gamma-{name}.png", (pictures.png_with(plain, *chunks), rgba(_of_light(UNIT)))
+    few = SCENE.quantize(64)
+    late = pictures.encoded(few, "PNG", icc_profile=LINEAR)
+    parts = pictures.png_chunks(late)
+    profile, palette = (pictures.png_chunk(kind, parts[kind]) for kind in (b"iCCP", b"PLTE"))
+    late = late.replace(profile, b"").replace(palette, palette + profile)
+    yield "profile-after-palette.png", (late, rgba(pictures.as_srgb(few.convert("RGB"), LINEAR).astype(float)))
+    for name, body in (("no-name", b"\0\0"), ("wrong-length", b"x\0\0")):
+        length = len(LINEAR) + (name == "wrong-length")
+        chunk = pictures.png_chunk(b"iCCP", body + zlib.compress(length.to_bytes(4, "big") + LINEAR[4:]))
+        yield f"profile-of-{name}.png", (pictures.png_with(plain, chunk), rgba(RGB))
     yield "no-end.png", (plain[:-12], rgba(RGB))
     hidden = pictures.encoded(SCENE.rotate(180), "PNG", save_all=True, default_image=True, append_images=[SCENE] * 2)
     yield "hidden-first.png", (hidden, rgba(RGB))
@@ -223,6 +237,10 @@ def _moving() -> Iterator[tuple[str, Made]]:
     head = struct.pack("<IiiHH24x", 40, 32, 64, 1, 24)
     entry = struct.pack("<HHHBBBBHHII", 0, 2, 1, 32, 32, 0, 0, 7, 9, len(head + rows + mask), 22)
     yield "cursor.cur", (entry + head + rows + mask, masked.astype(float))
+    forgotten = np.dstack([masked[:, :, :3], np.zeros((32, 32), np.uint8)])[::-1, :, [2, 1, 0, 3]].tobytes()
+    head = struct.pack("<IiiHH24x", 40, 32, 64, 1, 32)
+    entry = struct.pack("<HHHBBBBHHII", 0, 1, 1, 32, 32, 0, 0, 1, 32, len(head + forgotten + mask), 22)
+    yield "icon-of-empty-alpha.ico", (entry + head + forgotten + mask, masked.astype(float))
     yield (
         "icon-twice.ico",
         (pictures.icon([(4, lit.convert("L").quantize(4)), (32, lit)]), np.asarray(lit).astype(float)),
@@ -235,6 +253,9 @@ def _high_efficiency() -> Iterator[tuple[str, Made]]:
     plain = pictures.heic(SCENE)
     narrow = pictures.encoded(pictures.scene(mode="L"), "AVIF", quality=98, range="limited")
     yield "grey-narrow.avif", (narrow, rgba(GREY))
+    grey = pictures.scene(mode="L")
+    linear = pictures.encoded(grey, "AVIF", quality=98, subsampling="4:0:0", icc_profile=icc.linear_grey())
+    yield "grey-by-profile.avif", (linear, rgba(_of_light(GREY / 255)))
     lit = pictures.encoded(pictures.see_through(), "AVIF", quality=98, subsampling="4:4:4", alpha_premultiplied=True)
     yield "alpha-lit.avif", (lit, np.asarray(pictures.see_through()).astype(float))
     avif = pictures.encoded(SCENE, "AVIF", quality=98, subsampling="4:4:4")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyvips
 import tifffile
 from PIL import Image
 
@@ -70,6 +71,25 @@ def plain_tiffs() -> Iterator[tuple[str, Made]]:
         ("f4", (clear / 255).astype("f4"), "unassalpha"), ("lit", lit, "assocalpha"),
     ):  # fmt: skip
         yield f"alpha-{name}.tif", (_tiff(values, extrasamples=[extra]), clear.astype(float))
+    spot = np.dstack([clear, clear[:, :, 1]])
+    yield "alpha-and-spot.tif", (_tiff(spot, extrasamples=["unassalpha", "unspecified"]), clear.astype(float))
+    yield from _labs(clear)
+
+
+def _labs(clear: Pixels) -> Iterator[tuple[str, Made]]:
+    """As Photoshop writes them: under D50, CIELab with signed a and b, and ICCLab."""
+    image = pyvips.Image.new_from_array(np.asarray(SCENE)).copy(interpretation="srgb")
+    lab = image.icc_import(input_profile="srgb", intent="relative").numpy().astype(float)
+    for bits, step in ((8, 1), (16, 256)):
+        full = 256 * step
+        a_b = (lab[:, :, 1:] * step).round()
+        for name, photometric, numbers in (("lab", 8, a_b % full), ("icc-lab", 9, a_b + full // 2)):
+            values = np.dstack([(lab[:, :, 0] * (full - 1) / 100).round(), numbers]).astype(f"u{bits // 8}")
+            yield f"{name}-{bits}.tif", (_tiff(values, photometric=photometric), rgba(RGB))
+    planes = np.ascontiguousarray(values.transpose(2, 0, 1))
+    yield "lab-planes.tif", (_tiff(planes, photometric=9, planarconfig="separate"), rgba(RGB))
+    through = np.dstack([values, clear[:, :, 3].astype("u2") * 257])
+    yield "lab-alpha.tif", (_tiff(through, photometric=9, extrasamples=["unassalpha"]), clear.astype(float))
 
 
 def small_copy_first(*, inner: bool, photometric: str = "rgb") -> bytes:

@@ -105,6 +105,24 @@ async def test_no_density_is_invented(bench: Bench) -> None:
         assert back.read_bytes() == before
 
 
+_PLAIN = {kind: pictures.encoded(pictures.scene(), kind) for kind in ("PNG", "JPEG")}
+
+
+@pytest.mark.parametrize(
+    ("data", "dpi"),
+    [
+        (pictures.encoded(pictures.scene(), "JPEG", dpi=(72, 72)), (72, 72)),
+        (_PLAIN["JPEG"].replace(b"JFIF\0\1\1\0\0\1\0\1", b"JFIF\0\1\1\0\1\x2c\1\x2c"), None),
+        (pictures.png_with(_PLAIN["PNG"], pictures.png_chunk(b"pHYs", b"\0\0\0\2\0\0\0\1\0")), None),
+        (pictures.encoded(pictures.scene(), "TIFF", tiffinfo={282: 300.0, 283: 300.0, 296: 1}), None),
+        (pictures.encoded(pictures.scene(), "TIFF", tiffinfo={282: 72.0, 283: 72.0, 296: 2}), (72, 72)),
+    ],
+)
+async def test_a_density_counts_if_it_has_a_unit(data: bytes, dpi: tuple[int, int] | None, bench: Bench) -> None:
+    _, shown, _ = await _round(bench, data, 2, transparent=False)
+    assert shown.info.get("dpi") == (None if dpi is None else pytest.approx(dpi, abs=0.1))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 async def test_no_density_is_written_if_the_source_has_none(kind: str, bench: Bench) -> None:
     source, back = bench.folder / "in", bench.folder / "back"

@@ -172,6 +172,10 @@ def test_what_a_file_is_instead_of_an_image_is_said_in_the_members_language(dete
     assert explain(e.NotAnImage(detected=detected), "de").what == what
 
 
+def test_a_format_that_cannot_be_read_is_not_shouted() -> None:
+    assert explain(e.UnsupportedFormat(format="bmp (64 bits)")).what == "BMP (64 bits) files cannot be read here."
+
+
 def test_several_files_that_are_no_images_are_told_in_the_plural() -> None:
     error = e.NotAnImage(detected="movie.mp4, a.txt", files=2)
     told = [explain(error, locale).what.split()[0] for locale in ("en", "de", "es", "fr", "pt-BR")]

@@ -43,7 +43,7 @@ def colour_space_of(path: Path, kind: Format, image: Any) -> ColourSpace | None:
         codes = chunks.get(b"cICP", b"")
         if len(codes) == 4 and codes[3] and codes[0] in PRIMARIES and codes[1] in (*_CURVES, 13, PQ, HLG):
             return colour_space_from_codes(codes[0], codes[1])
-        if not profile and image.bands < 3:  # libpng ignores an RGB profile of a grey image
+        if not profile:  # libpng ignores an RGB profile of a grey image, and any that follows the palette
             profile = _unpacked(chunks.get(b"iCCP", b""))
         if b"iCCP" not in chunks or not profile:
             return None if chunks.get(b"sRGB", b"\xff")[0] <= _LAST_INTENT else _of_gamma(chunks)
@@ -53,10 +53,13 @@ def colour_space_of(path: Path, kind: Format, image: Any) -> ColourSpace | None:
 
 
 def _unpacked(chunk: bytes) -> bytes:
+    """Return the profile of an iCCP chunk; empty without a name or with a wrong length, as browsers want both."""
+    name, _, packed = chunk.partition(b"\0")
     try:
-        return zlib.decompressobj().decompress(chunk.partition(b"\0")[2][1:], _MAX_PROFILE_BYTES)
+        profile = zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE_BYTES)
     except zlib.error:
         return b""
+    return profile if name and int.from_bytes(profile[:4], "big") == len(profile) else b""
 
 
 def _embedded(image: Any, profile: bytes) -> bytes | None:
@@ -153,12 +156,13 @@ def srgb_curve(value: float) -> float:
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
-_VIDEO: Final = (1, 6, 14, 15)
+_VIDEO: Final = (1, 6, 11, 14, 15)
 _CURVES: Final[dict[int, Curve]] = {
     **dict.fromkeys(_VIDEO, lambda value: value**2.4),
     4: lambda value: value**2.2,
     5: lambda value: value**2.8,
     7: lambda value: value / 4 if value < 0.0913 else ((value + 0.1115) / 1.1115) ** (1 / 0.45),
     8: lambda value: value,
+    17: lambda value: value**2.6 * 52.37 / 48,
 }
 """By code; those of video as displays show it (ITU-R BT.1886)."""

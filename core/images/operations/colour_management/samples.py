@@ -69,7 +69,9 @@ def _range(sample: str, low: float, high: float) -> tuple[float, float]:
 def to_srgb(image: Any, rendering: Rendering) -> Any:
     """Convert to 8 bits, grey or RGB, keeping alpha, without a profile. Lazy; an sRGB JPEG is unchanged."""
     colours, alpha = _split(image)
-    if colours.interpretation in _FINISHED_SPACES:
+    if colours.interpretation == "lab":  # under D50, as programs for print write it
+        colours = colours.icc_export(output_profile="srgb", intent="relative", depth=8)
+    elif colours.interpretation in _FINISHED_SPACES:
         colours = colours.colourspace("srgb")
     elif colours.format in _WHITES:
         span = rendering.white - rendering.black or 1.0

@@ -39,10 +39,15 @@ def colour_codes(path: Path, width_px: int, height_px: int) -> tuple[int, int] |
     return None
 
 
+def is_grey(path: Path) -> bool:
+    config = first_box(path, b"av1C")
+    return len(config) > 2 and bool(config[2] & _GREY)
+
+
 def is_limited_grey(path: Path) -> bool:
     """Whether an AVIF is grey in limited range (16 to 235), which libheif reads as full range."""
-    config, colours = first_box(path, b"av1C"), first_box(path, b"colr", b"nclx")
-    return len(config) > 2 and len(colours) > 10 and bool(config[2] & _GREY) and not colours[10] & _FULL_RANGE
+    colours = first_box(path, b"colr", b"nclx")
+    return is_grey(path) and len(colours) > 10 and not colours[10] & _FULL_RANGE
 
 
 def _sequence_header(take: _Take) -> tuple[tuple[int, int], tuple[int, int] | None]:

@@ -7,6 +7,7 @@ checked the image's size.
 import contextlib
 import functools
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ _BITMAP_HEADER = b"\x28\0\0\0"
 
 def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) -> Any:
     """Decode one frame. `name` is the format in a refusal; `cut` accepts a truncated file. Raises Refused."""
-    from PIL import Image, ImageFile
+    from PIL import Image, ImageFile, ImageOps
 
     Image.MAX_IMAGE_PIXELS = None
     ImageFile.LOAD_TRUNCATED_IMAGES = cut
@@ -40,7 +41,7 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
                 best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
                 picture = _in_known_mode(icons.frame(best))
             else:
-                picture = _in_known_mode(file)
+                picture = _in_known_mode(ImageOps.exif_transpose(file))
             data, size, mode = picture.tobytes(), picture.size, picture.mode
             profile = file.info.get("icc_profile")
             dpi = file.info.get("dpi", (0, 0))
@@ -58,7 +59,7 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
 def _icon(path: Path) -> io.BytesIO:
     """Return an icon or cursor as an icon whose directory has each image's own bit depth.
 
-    A cursor has its hot spot there, and Pillow derives transparency from that field.
+    A cursor has its hot spot there, and Pillow derives from that field whether transparency is alpha or a mask.
     """
     data = bytearray(path.read_bytes())
     is_cursor, data[2] = data[2] == 2, 1
@@ -66,6 +67,9 @@ def _icon(path: Path) -> io.BytesIO:
         start = int.from_bytes(data[at + 6 : at + 10], "little")
         if data[start : start + 4] == _BITMAP_HEADER:
             data[at : at + 2] = data[start + 14 : start + 16]
+            width, height = struct.unpack_from("<ii", data, start + 4)
+            if data[at] == 32 and not any(data[start + 43 : start + 40 + 2 * width * height : 4]):
+                data[at] = 24  # alpha was left empty: the mask counts, as in browsers
         elif is_cursor:
             data[at : at + 2] = b"\x20\0"
     return io.BytesIO(data)
@@ -74,17 +78,6 @@ def _icon(path: Path) -> io.BytesIO:
 def _in_known_mode(file: Any) -> Any:
     if file.mode in _MODES:
         return file
-    if file.mode == "LAB":
-        from PIL import ImageCms
-
-        to_srgb = ImageCms.buildTransform(
-            ImageCms.createProfile("LAB"),
-            ImageCms.createProfile("sRGB"),
-            "LAB",
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        )
-        return ImageCms.applyTransform(file, to_srgb)
     if file.mode.startswith("I"):
         return file.convert("I")
     return file.convert("RGBA" if "transparency" in file.info else "RGB")
@@ -144,7 +137,10 @@ def _open_heif(path: Path) -> Iterator[Any]:
 
 
 def _tagged(image: Any, blobs: dict[str, bytes | None], dpi: tuple[float, float] = (0, 0)) -> Any:
-    image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4) if min(dpi) > 0 else image.copy()
+    image = image.copy()
+    if min(dpi) > 1:  # Pillow's value for a TIFF without a density is 1
+        image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
+        image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
     for name, blob in blobs.items():
         if blob:
             image.set_type(pyvips.GValue.blob_type, name, blob)

@@ -30,7 +30,7 @@ _OTHER_COMPRESSIONS: Final = {
 _WIDTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 258, 259, 262, 277
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _PLANAR, _PREDICTOR, _TILE_WIDTH, _EXTRA, _FORMAT, _SUBSAMPLING = 284, 317, 322, 338, 339, 530
-_INVERTED, _GREY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 4, 5, 6, 8
+_INVERTED, _GREY, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _LAB, _ICC_LAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
 _COLOURS: Final = {_INVERTED: 1, _GREY: 1, _RGB: 3, _CMYK: 4}
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _SEPARATE: Final = 2
@@ -55,11 +55,14 @@ def load(path: Path, *, stream: bool) -> Any:
         return load_by_pillow(file.path, f"tiff ({name})")
     photometric, bits = file.one(_PHOTOMETRIC), file.one(_BITS)
     whole_chroma = file.all(_SUBSAMPLING) == (1, 1)
-    if (photometric == _YCBCR and compression != 7 and whole_chroma) or (photometric == _LAB and bits == 8):
-        return load_by_pillow(file.path, "tiff (YCbCr)" if photometric == _YCBCR else "tiff (Lab)")
+    if photometric == _YCBCR and compression != 7 and whole_chroma:
+        return load_by_pillow(file.path, "tiff (YCbCr)")
     if photometric == _MASK or (photometric == _PALETTE and bits > 8):
         raise Refused("unsupported_format", format=f"tiff (photometric {photometric}, {bits} bits)")
     try:
+        if photometric in (_LAB, _ICC_LAB) and bits in (8, 16) and file.one(_FORMAT) == _UNSIGNED:
+            file = tiff_directory.read(file.copy("lab", {_PHOTOMETRIC: _RGB}, {}))
+            return _lab(_coloured(_image(file, stream), file), is_signed=photometric == _LAB)
         return _coloured(_image(file, stream), file)
     except pyvips.Error as error:
         raise from_codec(error, f"tiff ({bits} bits)" if bits > 32 else "tiff") from error
@@ -95,8 +98,8 @@ def _coloured(image: Any, file: Directory) -> Any:
     """Set the colour space, and remove extra samples without meaning."""
     photometric = file.one(_PHOTOMETRIC)
     colours = _COLOURS.get(photometric, image.bands)
-    if image.bands > colours and file.all(_EXTRA)[:1] == (0,):
-        image = image.extract_band(0, n=colours)
+    if image.bands > colours:
+        image = image.extract_band(0, n=colours + (file.all(_EXTRA)[:1] != (0,)))
     if photometric == _CMYK:
         image = image.copy(interpretation="cmyk")
     elif image.interpretation == "multiband":
@@ -106,6 +109,16 @@ def _coloured(image: Any, file: Directory) -> Any:
         image = image.copy()
         image.set_type(pyvips.GValue.gint_type, MIN_IS_WHITE, 1)
     return image
+
+
+def _lab(image: Any, *, is_signed: bool) -> Any:
+    """Return samples of CIELab (a and b signed) or ICCLab as floats, with alpha from 0 to 1."""
+    step = 1 if image.format == "uchar" else 256
+    full, middle = 256 * step - 1, 128 * step
+    a_b = image.extract_band(1, n=2)
+    a_b = ((a_b + middle) % (2 * middle) if is_signed else a_b) - middle
+    parts = [a_b / step, image[3] / full] if image.hasalpha() else [a_b / step]
+    return (image[0] * (100 / full)).bandjoin(parts).copy(interpretation="lab")
 
 
 def _unpacked(file: Directory, samples: int) -> Any:

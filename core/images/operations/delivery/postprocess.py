@@ -16,7 +16,7 @@ from core.images.operations import load as loading
 from core.images.operations import metadata
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.decoders.pillow import heic_exif
-from core.images.operations.prepare import has_no_density, repair, save, sha256_of
+from core.images.operations.prepare import repair, save, sha256_of
 from core.images.operations.refusals import Refused
 from core.images.operations.transparency import restore_alpha
 
@@ -93,15 +93,14 @@ def reduced(image: Any, width_px: int, height_px: int) -> Any:
 
 def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
     """Return dots per inch, horizontal and vertical of the upright image; None if the file has none."""
-    if kind == "png" and b"pHYs" not in metadata.png_header_chunks(path):
-        return None
     if kind in ("heic", "webp", "avif"):
         image = pyvips.Image.black(1, 1).copy()
         if exif := _exif_of(path, kind):
             image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+        image = loading.with_known_density(path, kind, image)
     else:
         image = loading.load(path, kind)
-    if has_no_density(image) and kind != "png":
+    if image.xres == 1:
         return None
     found = (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
     if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
