@@ -10,7 +10,6 @@ from functools import partial
 import structlog
 
 from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
-from core.domain.money import NANOUSD_PER_USD
 from core.ports import AppState, Clock, LogOnlyAlerts, OperatorAlerts, TypedState, Upscaler
 from core.presentation.texts import operator_texts
 
@@ -24,8 +23,8 @@ _KEPT_S = 7 * 86_400.0
 """How long the last answer is used while the provider gives none; then the configured price is used."""
 
 _ASK_S = 5.0
-_HIGHEST_NANOUSD = 10 * NANOUSD_PER_USD
-"""A hundred times the price on the model's page; a higher answer is not believed."""
+_RANGE = 100
+"""So many times the price on the model's page, or that part of it; an answer beyond is not believed."""
 
 _AREA = "price"
 
@@ -108,7 +107,7 @@ class PriceBook:
             return
         if price is None:
             return
-        if not 0 < price <= _HIGHEST_NANOUSD:
+        if not model.unit_price_nanousd / _RANGE <= price <= model.unit_price_nanousd * _RANGE:
             log.warning("price_implausible", model=model.id, nanousd=price)
             self._alerts.tell("price", partial(operator_texts.unclear_price, self._effective(model, now)))
             return

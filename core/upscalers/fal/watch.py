@@ -6,9 +6,10 @@ One connection lasts for a job's whole wait, so an ordinary job costs one reques
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
@@ -23,6 +24,8 @@ from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _PAUSES = Backoff(first_s=1.0, cap_s=16.0)
 NOT_FOUND_LIMIT = 4
@@ -117,7 +120,7 @@ class _Watch:
         heard = False
         opened_at = self._clock.now()
         try:
-            async with await self._open() as response:
+            async with await self._unless_ended(self._open()) as response:
                 if response.status != HTTPStatus.OK:
                     log.info("fal_stream_refused", status=response.status)
                     # 404 may mean that there is no stream endpoint, so only the following poll counts it.
@@ -145,6 +148,17 @@ class _Watch:
             elif self._clock.now() - opened_at >= HEALTHY_STREAM_S:
                 self._pauses = 0
 
+    async def _unless_ended(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await a call. Raises WebhookArrived if that comes first: a call may be without an answer for a minute."""
+        task = asyncio.ensure_future(call)
+        try:
+            await first_of(task, self._ended.wait())
+            if self._ended.is_set():
+                raise WebhookArrived
+            return task.result()
+        finally:
+            task.cancel()
+
     async def _open(self) -> aiohttp.ClientResponse:
         """Await the response here, because the context manager of `get` would keep its frame until the close."""
         url = self._url("/status/stream")
@@ -161,7 +175,9 @@ class _Watch:
     async def _poll(self) -> RemoteStatus | None:
         self._polls += 1
         try:
-            answer = await self._transport.once_or_backup("GET", self._url("/status"))
+            answer = await self._unless_ended(self._transport.once_or_backup("GET", self._url("/status")))
+        except WebhookArrived:
+            return None
         except NETWORK_ERRORS as error:
             log.info("fal_poll_failed", kind=type(error).__name__)
             self._record_failure(None)

@@ -1,6 +1,7 @@
 """Prices: cached, stored over restarts, never below what the operator set."""
 
 from core.budgets.prices import PriceBook
+from core.domain.models import MODELS
 from core.domain.money import UNREADABLE_PRICE_NANOUSD
 from core.presentation.texts.operator_texts import unclear_price
 from tests.core.storage.ledger_kit import USD, HandClock
@@ -60,8 +61,10 @@ async def test_the_dearer_of_the_operators_and_the_providers_price_counts() -> N
 
 
 async def test_a_price_that_cannot_be_true_is_not_believed() -> None:
-    for price in (0, -5, 1000 * USD):
+    for price in (0, -5, 1, 1000 * USD):
         assert await book(Provider(price), HandClock()).unit_price() == 10 * CENT
+    cheap = next(model for model in MODELS.known if model.id == "seedvr2")
+    assert await book(Provider(5 * USD), HandClock()).unit_price(cheap) == CENT // 10
 
 
 async def test_a_price_out_of_range_keeps_the_last_good_one_and_the_operator_is_told() -> None:

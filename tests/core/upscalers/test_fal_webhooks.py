@@ -14,9 +14,10 @@ from core.ports import RemoteCompleted
 from core.upscalers.fal import FalUpscaler, WebhookAccepted, WebhookRefused
 from core.upscalers.fal.submit import webhook_token
 from tests.core.upscalers.fal_kit import API_KEY, Rig, backend, statuses, submitted
-from tests.emulators.fal import FalEmulator, nginx
+from tests.emulators.fal import FalEmulator, Slow, nginx
 from tests.emulators.fal.signing import Signer
 from tests.fakes.clock import JumpingClock
+from tests.fakes.core import until
 
 JOB = "0123456789ab"
 ID = "11111111-2222-3333-4444-555555555555"
@@ -140,6 +141,20 @@ async def test_a_delivery_ends_a_wait_between_polls_too(tmp_path: Path) -> None:
             await judge(upscaler, fal.signer.headers(request_id, "u", body), body)
             async with asyncio.timeout(60):
                 assert (await waiting)[-1] == RemoteCompleted()
+
+
+@pytest.mark.parametrize("unanswered", ["stream", "status"])
+async def test_a_delivery_ends_a_wait_whose_call_is_not_answered(tmp_path: Path, unanswered: str) -> None:
+    async with FalEmulator(job_s=60) as fal, backend(fal) as upscaler:
+        fal.stream_available = unanswered == "stream"
+        fal.faults.add(unanswered, Slow(30, before=True))
+        request_id = await submitted(upscaler, tmp_path)
+        waiting = asyncio.ensure_future(statuses(upscaler, request_id))
+        await until(lambda: bool(fal.seen(unanswered)))
+        body = body_for(request_id)
+        await judge(upscaler, fal.signer.headers(request_id, "u", body), body)
+        async with asyncio.timeout(5):
+            assert (await waiting)[-1] == RemoteCompleted()
 
 
 async def test_the_whole_way_from_submit_to_a_repeated_delivery(tmp_path: Path) -> None:
