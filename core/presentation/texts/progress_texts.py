@@ -22,15 +22,9 @@ def stage_text(progress: Progress, locale: str) -> str:
     if progress.stage == "preparing":
         return tr("Reading the image", locale)
     if progress.stage == "turn":
-        ahead = progress.position or 0
-        if ahead == 0:
-            return tr("Waiting until one of your other images is done", locale)
-        return trn(
-            "Waiting for your other images, {n} before this one",
-            "Waiting for your other images, {n} before this one",
-            ahead,
-            locale,
-        )
+        if not progress.position:
+            return tr("Waiting its turn, next in line", locale)
+        return trn("Waiting its turn, {n} image ahead", "Waiting its turn, {n} images ahead", progress.position, locale)
     if progress.stage == "waiting":
         return _waiting(progress.position, locale)
     if progress.stage == "upscaling":

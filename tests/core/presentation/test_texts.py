@@ -8,7 +8,7 @@ import pytest
 
 from core.domain import errors as e
 from core.domain.errors import UpscaleError, leaves
-from core.domain.job import Receipt, Requester
+from core.domain.job import Progress, Receipt, Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.jobs.endings import quota_command
 from core.presentation import (
@@ -26,6 +26,7 @@ from core.presentation import (
 from core.presentation.formats import megapixels, usd
 from core.presentation.texts.failure_texts import _SENTENCES
 from core.presentation.texts.parameter_texts import parameter_problem
+from core.presentation.texts.progress_texts import stage_text
 from tests.core.domain.test_errors import ALL
 
 CLASS_NAME = re.compile(r"\b[A-Z][a-z]+[A-Z]\w+|\b\w+_\w+|Error\b|Exception|Traceback|None\b|[{}]|https?://")
@@ -232,3 +233,15 @@ def test_no_space_follows_a_japanese_full_stop_of_a_parameter(kind: Any, nearest
 
 def test_a_tiny_image_does_not_read_as_nothing() -> None:
     assert [megapixels(n, "de") for n in (0, 0.001, 0.01, 64)] == ["0 MP", "<0,01 MP", "0,01 MP", "64 MP"]
+
+
+@pytest.mark.parametrize(
+    ("position", "text"),
+    [
+        (0, "Waiting its turn, next in line"),
+        (1, "Waiting its turn, 1 image ahead"),
+        (2, "Waiting its turn, 2 images ahead"),
+    ],
+)
+def test_a_turn_is_true_for_moderators_too_and_where_other_members_images_are_ahead(position: int, text: str) -> None:
+    assert stage_text(Progress("turn", position=position), "en") == text
