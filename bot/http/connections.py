@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 HEADER_TIMEOUT_S = 10.0
 KEEPALIVE_S = 75.0
+_UNREADABLE = '{"error": {"code": "bad_request", "message": "This request cannot be read.", "fields": {}}}'
 """Longer than reverse proxies keep their idle connections (nginx: 60 s)."""
 LINGER_S = 2.0
 MAX_CONNECTIONS = 4_000
@@ -152,6 +153,14 @@ class BoundedHandler(web.RequestHandler):
     def _check_headers(self) -> None:
         if self._request_count == 0 and self.is_waiting:
             self.drop()
+
+    def handle_error(self, *args: Any, **kw: Any) -> web.StreamResponse:
+        """Answer HTTP that cannot be read as the server answers, instead of with its bytes and aiohttp's version."""
+        response = super().handle_error(*args, **kw)
+        if isinstance(response, web.Response) and response.status < 500:
+            response.content_type, response.text = "application/json", _UNREADABLE
+        response.headers["Server"] = "upscale-bot"
+        return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log one line without a traceback, since strangers can cause it."""

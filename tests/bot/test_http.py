@@ -1,6 +1,8 @@
 """The HTTP server, over loopback."""
 
+import asyncio
 import io
+import json
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -121,6 +123,16 @@ async def test_the_api_answers_in_json_where_nothing_is_served(
     async with client.request(method, world.url(path)) as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (404 if code == "not_found" else 405, code)
         assert ("Allow" in answer.headers) is (code == "method_not_allowed")
+
+
+@pytest.mark.parametrize("sent", [b"WHAT /a HTTP/1.1\r\n\r\n", b"GET /a HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"])
+async def test_http_that_cannot_be_read_is_answered_without_its_bytes(world: World, sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.server.port)
+    writer.write(sent)
+    answer = (await reader.read()).decode()
+    writer.close()
+    assert json.loads(answer.partition("\r\n\r\n")[2])["error"]["code"] == "bad_request"
+    assert "aiohttp" not in answer
 
 
 async def test_readyz_names_what_is_wrong(world: World, client: ClientSession) -> None:

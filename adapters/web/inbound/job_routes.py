@@ -92,7 +92,7 @@ class JobHandlers:
         actor = actor_of(request)
         values = await request_body.json_body(request)
         key = translate.job_key(request.headers.get("Idempotency-Key", "")[:200], scope="repeat")
-        change = translate.change_of(values)
+        change = translate.change_of(values, self._service.models)
         job = await self._service.repeat(_job_id(request), actor, change, key=key, reply=translate.REPLY)
         return await self._start_response(job, actor)
 

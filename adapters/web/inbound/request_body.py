@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from adapters.web.connection.security import Denied
 from adapters.web.inbound.translate import Raw, Submission, scalars
-from core.domain.errors import FileTooLarge
+from core.domain.errors import FileTooLarge, InvalidParameters
 from core.domain.untrusted_text import clean, clean_json, clean_line
 from core.net.file_sink import save_stream
 
@@ -107,7 +107,9 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
                 await asyncio.to_thread(uploads_dir.mkdir, parents=True, exist_ok=True)
                 await save_stream(_chunks(part), upload, max_input_bytes)
             elif part.name:
-                values[part.name[:60]] = await _text(part)
+                text = await _text(part)
+                if values.setdefault(part.name[:60], text) != text:
+                    raise InvalidParameters.of(part.name[:60], text, "duplicate")
     except BaseException as error:
         await discard(upload)
         if isinstance(error, TimeoutError):

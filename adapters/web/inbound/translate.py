@@ -152,14 +152,17 @@ def _source(submission: Submission, links: Sequence[str]) -> Source:
     return Source("link", url=links[0], name=links[0].split("?")[0].rsplit("/", 1)[-1][:120], data=data)
 
 
-def change_of(values: Mapping[str, Any]) -> Change:
-    """The change of a repeat button. Raises InvalidParameters for an unknown one."""
+def change_of(values: Mapping[str, Any], models: Models) -> Change:
+    """The change of a repeat button. Raises InvalidParameters for an unknown one, and for a model not on offer."""
     kind = values.get("change", "again")
     if kind not in CHANGES:
         raise InvalidParameters.of("change", str(kind), "range", ", ".join(CHANGES))
     if kind == "factor":
         return Change.of(kind, str(number_in(values.get("factor", ""), "factor", 0, 1e6)))
-    return Change.of(str(kind), str(values.get("model", ""))[:60])
+    model = str(values.get("model", ""))
+    if kind == "model" and models.find(model) is None:
+        raise InvalidParameters.of("model", model, "type", ", ".join(models.ids))
+    return Change.of(str(kind), model[:60])
 
 
 def number_in(raw: object, name: str, low: float, high: float) -> float:

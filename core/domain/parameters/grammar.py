@@ -164,7 +164,7 @@ class _Scanner:
 
     def _take_word(self) -> str:
         found = self._take(_WORD)
-        return found[0].rstrip("\"'") if found else ""
+        return found[0].rstrip("\"'.!?…") if found else ""
 
     def _take_next(self) -> str:
         self._take(_SEPARATORS)
@@ -210,7 +210,6 @@ class _Scanner:
 
     def _word(self, word: str) -> None:
         """A word without `=`: link, factor, size, preset, model, `private`, a name before its value, or stray."""
-        word = word.rstrip(".!?")
         lower = word.lower()
         known = canonical(word)
         if placeholder := _PLACEHOLDER.fullmatch(word):
@@ -229,10 +228,15 @@ class _Scanner:
             self._add("private", "on" if lower == "private" else "off")
         elif known == "to" and parse_target(lower, self._peek()) is not None:
             self._add(word, self._take_next())
+        elif known == "model" or (known == "preset" and lower == known):
+            self._add(word, self._take_next() if self._names_choice(self._peek()) else "")
         elif known in SPECS and SPECS[known].kind in ("bool", "float", "int"):
             self._name_before_value(word, SPECS[known].kind == "bool")
         else:
             self.strays.append(self._with_links(word))
+
+    def _names_choice(self, word: str) -> bool:
+        return word.lower() in self.presets or self.models.find(word.lower()) is not None
 
     def _name_before_value(self, name: str, switch: bool) -> None:
         word = self._peek()

@@ -51,13 +51,17 @@ _BY = re.compile(r"(?<![\w.,=:/-])(?:[x×]|by)\s" + _ONE + r"(?![\w%])", re.IGNO
 _K = re.compile(r"(?<![\w.,])(\d)\s(?=k\b)", re.IGNORECASE)
 _SIDE = r"(\d{1,5}(?:[.,]\d{1,2})?)"
 _SIDES = re.compile(
-    rf"(?<![\w.,/\"“-]){_SIDE}(?:[x×]|\s[x×]\s){_SIDE}(?:(\s?)(px|mm|cm|in|inch)\b|([\"”″]))?(?![\w.,]*\d)",
+    rf"(?<![\w.,/\"“-]){_SIDE}(?:[x×]|\s(?:[x×]|by)\s){_SIDE}(?:(\s?)(px|mm|cm|in|inch)\b|([\"”″]))?(?![\w.,]*\d)",
     re.IGNORECASE,
 )
 _DENSITY = re.compile(
     rf"(?<![\w.,/-])(a[0-6]|letter|legal|{_SIDE}x{_SIDE}(?:mm|cm|in|inch))\s?(?:@|at|in|mit|à|con|com)?\s?(\d{{2,4}})\s?[dp]pi\b",
     re.IGNORECASE,
 )
+_CENTS = re.compile(r"(?<![\w.,])(\d{1,2})\s?(?:cents?|ct|¢)(?!\w)", re.IGNORECASE)
+_OTHER_MONEY = re.compile(r"(?<=\d)\s(?=(?:€|£|¥|円|eur|euros?|pounds?|yen)(?!\w))", re.IGNORECASE)
+_KANJI = "[\u3001\u3002\u3040-\u30ff\u4e00-\u9fff\uff01]"
+_AMID_KANJI = re.compile(rf"(?<!\S)({_KANJI}*)(\d+(?:[.,]\d+)?(?:[kpx×%ｋｘ％]|倍))({_KANJI}*)(?!\S)", re.IGNORECASE)
 FACTOR_STEPS = 10_000
 """Factors are rounded up to 1/10,000, so that the model's output is never too small."""
 
@@ -88,7 +92,12 @@ class Target:
 
 
 def join_sizes(text: str) -> str:
-    """Join numbers and their units to one word: `2 times`, `by 2`, `2倍` (`2x`), `30 x 20 cm`, `a4 at 300 dpi`."""
+    """Join numbers and their units to one word: `2 times`, `by 2`, `2倍` (`2x`), `30 x 20 cm`, `a4 at 300 dpi`.
+
+    Amounts keep their currency, so that "max 50 cents" and "max 50 euros" are not taken for 50 dollars. Japanese has
+    no spaces around them: `4Kにして`.
+    """
+    text = _OTHER_MONEY.sub("", _CENTS.sub(lambda found: f"$0.{int(found[1]):02}", _AMID_KANJI.sub(r"\1 \2 \3", text)))
     text = _SIDES.sub(_joined_sides, _K.sub(r"\1", text))
     return _DENSITY.sub(r"\1@\4dpi", _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text)))
 

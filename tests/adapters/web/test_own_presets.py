@@ -1,4 +1,4 @@
-"""A user's own presets over the page's API."""
+"""A user's own presets, and parameters as fields of a form, over the page's API."""
 
 import pytest
 
@@ -33,3 +33,13 @@ async def test_where_nothing_was_to_be_started_an_absent_database_is_said_withou
     monkeypatch.setattr(page_site.service, "request", away)
     status, told = await start(http, page_site)
     assert (status, "nothing was started" in str(told)) == (503, True)
+
+
+@pytest.mark.parametrize(("second", "status"), [("20", 400), ("10", 202)])
+async def test_two_values_of_one_field_are_a_mistake(page_site: Site, http: Http, second: str, status: int) -> None:
+    body = form(steps="10")
+    body.add_field("steps", second)
+    answered, answer = await start(http, page_site, body)
+    assert answered == status
+    assert list((answer["error"] or {}).get("fields", {})) == (["steps"] if status == 400 else [])
+    assert len(list((page_site.data_dir / "uploads").iterdir())) == (status == 202)

@@ -70,6 +70,12 @@ def test_of_several_images_the_answer_says_which_one_is_used(text: str, upload: 
     assert (told in notes_text(job, "en")) is bool(used)
 
 
+def test_a_button_for_a_model_that_is_not_offered_is_refused() -> None:
+    assert translate.change_of({"change": "model", "model": "seedvr2"}, MODELS).model == "seedvr2"
+    with pytest.raises(e.InvalidParameters):
+        translate.change_of({"change": "model", "model": "nope"}, MODELS)
+
+
 def test_lists_in_json_are_refused_by_name() -> None:
     given = translate.Submission(fields=translate.scalars({"factor": [2], "url": "https://a.example/x.png"}))
     with pytest.raises(e.InvalidParameters) as caught:

@@ -35,6 +35,10 @@ from core.domain.parameters.ordinary_words import is_small_talk, without_ordinar
         ("print it as A4 at 300 dpi", "A4@300dpi"),
         ("640x480 in colour", "640x480"),
         ("https://example.org/3 x 4", "https://example.org/3 4x"),
+        ("これを2倍にして", "2x"),
+        ("画像を４ｋにしてください。", "４ｋ"),
+        ("https://x.example/写真2x.png", "https://x.example/写真2x.png"),
+        ("not more than max 50 cents please", "max $0.50"),
     ],
 )
 def test_ordinary_words_are_left_out(said: str, left: str) -> None:

@@ -66,6 +66,12 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
         ("to=“8x10”", {"to": "8x10"}),
         ("to A4 240 dpi", {"to": "a4@240dpi"}),
         ("2x seed=3", {"factor": 2.0, "seed": 3}),
+        ("to 3840 by 2160", {"to": "3840x2160"}),
+        ("max 50 cents", {"to": "$0.50"}),
+        ("max 5¢", {"to": "$0.05"}),
+        ("creativity 40%?", {"creativity": 0.4}),
+        ("steps 30! creativity=0.5.", {"steps": 30, "creativity": 0.5}),
+        ("model seedvr2", {"model": "seedvr2"}),
     ],
 )
 def test_a_number_and_its_unit_may_be_separate_words(text: str, values: dict[str, object]) -> None:
@@ -85,6 +91,7 @@ def test_a_bare_paper_is_a_problem_with_a_suggested_density() -> None:
         ("faithfull", "faithful"),
         ("sedvr2", "seedvr2"),
         ("please now", None),
+        ("max 50 €", None),
     ],
 )
 def test_the_nearest_name_is_suggested_for_words_without_a_sign(text: str, suggestion: str | None) -> None:

@@ -39,7 +39,7 @@ export function tickMoments() {
 export const paragraphs = (lines, kind = "") => lines.map((spans) => el("p", { class: kind }, line(spans)));
 
 /** The title, and the image's name beside it. */
-export const heading = ({ title, name }) => (title || name ? el("h3", {}, title, title && name ? " " : null, name ? el("span", { class: "name", title: name }, name) : null) : null);
+export const heading = ({ title, name }) => (title || name ? el("h3", {}, title, title && name ? "\u2002" : null, name ? el("span", { class: "name", title: name }, name) : null) : null);
 
 /** A bar for a share from 0 to 1. */
 export function meter(share, label) {
