@@ -25,8 +25,6 @@ from core.presentation.texts import delivery_texts
 from tests.core.domain.test_errors import examples
 from tests.fakes.core import FakeClock, until
 
-ACK_WITHIN_S = 2.5
-"""Discord and Slack both give three seconds."""
 WORDS = "@everyone <!channel> <@U0BEN00001> *bold* _slanted_ ~gone~ `code` [a](https://evil.example) & <b>"
 """A name and a caption that would ping or format wherever text is taken at its word."""
 LINK = "https://bot.example/f/full.png"
@@ -48,8 +46,8 @@ class Driver(ABC):
     gate: asyncio.Event
 
     @abstractmethod
-    async def ask(self, name: str = "photo.png") -> float:
-        """A member hands in a picture; seconds until it was acknowledged. Raises where it never was."""
+    async def ask(self, name: str = "photo.png") -> None:
+        """A member hands in a picture. Raises where it was not acknowledged within the platform's time."""
 
     @abstractmethod
     async def ask_twice(self) -> None:
@@ -158,11 +156,13 @@ class AdapterContract:
             yield made
 
     async def test_a_member_is_answered_before_the_core_is_awaited(self, driver: Driver) -> None:
+        """Rows are written before the acknowledgement; if the core hangs, the answer says that nothing was started."""
         driver.gate.clear()
-        assert await driver.ask() < ACK_WITHIN_S
-        assert driver.jobs() == []
+        await driver.ask()
+        await until(lambda: any("nothing was started" in message.text for message in driver.shown()))
         driver.gate.set()
-        await until(lambda: len(driver.jobs()) == 1)
+        await asyncio.sleep(0)
+        assert driver.jobs() == []
 
     async def test_the_same_event_twice_is_one_job_and_one_charge(self, driver: Driver) -> None:
         await driver.ask_twice()

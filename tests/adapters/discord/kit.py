@@ -101,6 +101,10 @@ class Bot:
         return started, job_id
 
 
+async def upscale(bot: Bot) -> None:
+    await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
+
+
 @asynccontextmanager
 async def running(directory: Path, **settings: Any) -> AsyncIterator[Bot]:
     async with DiscordEmulator() as discord:

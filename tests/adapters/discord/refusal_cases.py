@@ -8,12 +8,12 @@ from typing import Any
 from adapters.discord.outbound import errors
 from core.domain.job import Job
 from tests.adapters.discord.fake_service import png
+from tests.adapters.discord.kit import PICTURE
 from tests.adapters.discord.whole import Whole
 from tests.emulators.discord import Fault, Invocation, SeenMessage, Upload
 from tests.emulators.discord.refusals import REFUSALS
 from tests.emulators.discord.world import Channel, User
 
-PICTURE = Upload("harbour.png", png(64, 48))
 SECOND = Upload("quay.png", png(48, 64))
 PRICE_NANOUSD = 100_000_000
 HERE, DIRECT = 1, 2

@@ -11,17 +11,10 @@ from adapters.discord import Settings, examine, invite_links
 from core.domain.errors import DeliveryRefused, DownloadFailed
 from core.domain.job import Progress, Source
 from core.presentation import Notice
-from tests.adapters.discord.fake_service import FakeCore, png
-from tests.adapters.discord.kit import Bot, make, running, serving
-from tests.emulators.discord import DiscordEmulator, Fault, Upload
+from tests.adapters.discord.fake_service import FakeCore
+from tests.adapters.discord.kit import PICTURE, Bot, make, running, serving, upscale
+from tests.emulators.discord import DiscordEmulator, Fault
 from tests.fakes.core import DatabaseAway
-
-PICTURE = Upload("harbour.png", png())
-
-
-async def _upscale(bot: Bot, **place: Any) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE}, **place)
-    await started.answer(lambda m: m.images)
 
 
 async def test_json_whose_type_names_a_character_set_is_json_all_the_same(tmp_path: Path) -> None:
@@ -29,7 +22,7 @@ async def test_json_whose_type_names_a_character_set_is_json_all_the_same(tmp_pa
         discord.json_type = "application/json; charset=utf-8"
         core = FakeCore(tmp_path)
         async with serving(adapter := make(discord, core)):
-            await _upscale(Bot(discord, core, adapter))
+            await upscale(Bot(discord, core, adapter))
 
 
 async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_path: Path) -> None:
@@ -38,7 +31,7 @@ async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_pat
     twin.state.identify_ttl_s = 0.0
     bot.discord.gateway.identify_spacing_s = 0.0
     async with serving(make(bot.discord, twin)):
-        await _upscale(bot) if not twin.requests else None
+        await upscale(bot) if not twin.requests else None
         await asyncio.gather(bot.core.settle(), twin.settle())
 
     assert len(bot.core.begun) + len(twin.begun) == 1
@@ -60,7 +53,7 @@ async def test_an_event_during_a_drop_arrives_by_resume_and_runs_once(bot: Bot) 
 async def test_a_request_to_reconnect_is_followed_without_losing_the_session(bot: Bot) -> None:
     await bot.discord.gateway.ask_to_reconnect()
     await bot.discord.until(lambda: bot.discord.gateway.resumes)
-    await _upscale(bot)
+    await upscale(bot)
 
     assert len(bot.discord.gateway.identifies) == 1
 
@@ -99,7 +92,7 @@ async def test_a_broken_event_ends_the_librarys_loop_and_the_bot_comes_back(bot:
         await session.send("READY", {"v": 10})
     await bot.discord.until(lambda: len(bot.discord.gateway.identifies) >= 2, 15)
     await bot.discord.until(lambda: bot.discord.gateway.connected)
-    await _upscale(bot)
+    await upscale(bot)
     assert [type(error) for error in bot.core.caught] == [KeyError]
     bot.core.caught.clear()
 

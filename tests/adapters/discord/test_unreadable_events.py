@@ -6,15 +6,8 @@ from typing import Any
 import pytest
 
 from tests.adapters.discord.fake_service import png
-from tests.adapters.discord.kit import Bot
+from tests.adapters.discord.kit import PICTURE, Bot, upscale
 from tests.emulators.discord import Upload
-
-PICTURE = Upload("harbour.png", png())
-
-
-async def _upscale(bot: Bot, **place: Any) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE}, **place)
-    await started.answer(lambda m: m.images)
 
 
 def _changed(bot: Bot, patch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -119,9 +112,9 @@ async def test_a_file_that_cannot_be_read_is_told_beside_one_that_can(
 async def test_an_interaction_without_an_upload_limit_is_served(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         _changed(bot, patch, lambda data: {k: v for k, v in data.items() if k != "attachment_size_limit"})
-        await _upscale(bot)
+        await upscale(bot)
     _changed(bot, monkeypatch, lambda data: {**data, "attachment_size_limit": None})
-    await _upscale(bot)
+    await upscale(bot)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +129,7 @@ async def test_an_interaction_with_empty_fields_that_nobody_needs_is_served(
     bot: Bot, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
 ) -> None:
     _changed(bot, monkeypatch, lambda data: {**data, **odd})
-    await _upscale(bot)
+    await upscale(bot)
 
 
 async def test_what_discord_may_add_to_the_gateway_one_day_ends_nothing(bot: Bot) -> None:
@@ -147,5 +140,5 @@ async def test_what_discord_may_add_to_the_gateway_one_day_ends_nothing(bot: Bot
     for event in ("SOMETHING_NEW", "MESSAGE_DELETE", "VOICE_CHANNEL_EFFECT_SEND", "MESSAGE_POLL_VOTE_ADD"):
         await session.send(event, {"id": "1"})
     await session.send("MESSAGE_CREATE", {"id": "1", "type": 777})
-    await _upscale(bot)
+    await upscale(bot)
     assert len(bot.discord.gateway.identifies) == 1

@@ -20,9 +20,9 @@ from core.images.renditions import JobMedia
 from core.jobs.service import JobService
 from core.ports import AdapterContext
 from tests.adapters.slack.fake_service import FakeService
-from tests.emulators.slack import Message, SlackEmulator, png, text_of
+from tests.emulators.slack import Message, SlackEmulator, text_of
 from tests.emulators.slack.wire import METHODS
-from tests.fakes.media import FakeMedia
+from tests.fakes.media import FakeMedia, png
 from tests.fakes.state import MemoryState
 
 QUICK = SocketTimeouts(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
@@ -117,6 +117,10 @@ class World:
             if move:
                 self.slack.clock.advance(move)
             await asyncio.sleep(0.02)
+
+    def told(self) -> list[Message]:
+        """The bot's messages in the channel and directly to the member."""
+        return [m for m in (*self.bot_messages(), *self.slack.member.dms()) if m.bot]
 
     def results(self, channel: str = "general", **who: Any) -> list[Message]:
         found = self.slack.member.messages(channel, **who)

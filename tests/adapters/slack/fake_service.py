@@ -16,8 +16,9 @@ from core.jobs.progress import ProgressLoop
 from core.ports import Clock
 from core.presentation import Notice
 from core.presentation.texts.delivery_texts import undelivered_notice
-from tests.emulators.slack.picture import measure, png
+from tests.emulators.slack.picture import measure
 from tests.fakes import service
+from tests.fakes.media import png
 from tests.fakes.state import CutStates, MemoryReplyState
 from tests.typed import unwrap
 

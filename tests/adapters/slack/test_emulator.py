@@ -9,7 +9,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.emulators.slack import SlackEmulator, png
+from tests.emulators.slack import SlackEmulator
+from tests.fakes.media import png
 
 
 @pytest.fixture

@@ -29,17 +29,13 @@ async def _upscaling(world: World, how: str = "mention") -> Any:
     return (await world.until(shown, move=0.5))[0]
 
 
-def _everything(world: World) -> list[Any]:
-    return [m for m in (*world.bot_messages(), *world.slack.member.dms()) if m.bot]
-
-
 async def _ended(world: World) -> tuple[Delivery, str]:
     """The job's end and everything that its member reads; no message may still show progress."""
     await world.idle()
     (row,) = world.service.rows.values()
     assert row.job.state is JobState.SUCCEEDED
     assert row.job.delivery is not None
-    said = _everything(world)
+    said = world.told()
     assert [text_of(m) for m in said if "job:cancel:" in str(m.blocks)] == []
     assert [m for m in said if m.stream and m.stream.state == "streaming"] == []
     return row.job.delivery, "\n".join(text_of(m) for m in said)
@@ -220,9 +216,7 @@ async def test_a_database_that_is_away_is_said_on_every_way_in(world: World, way
         await world.slack.member.dm("thank you so much")
     else:
         await world.slack.member.command(text="usage")
-    said = await world.until(
-        lambda: [m for m in _everything(world) if "cannot be reached right now" in text_of(m)], move=0.2
-    )
+    said = await world.until(lambda: [m for m in world.told() if "cannot be reached right now" in text_of(m)], move=0.2)
     assert "Please try again in a minute." in text_of(said[0])
 
 

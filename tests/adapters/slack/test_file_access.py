@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.adapters.slack.conftest import World
-from tests.emulators.slack import png, text_of
+from tests.emulators.slack import text_of
+from tests.fakes.media import png
 
 
 async def refusal_notice(world: World, **how: Any) -> str:

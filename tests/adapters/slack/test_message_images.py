@@ -109,7 +109,7 @@ async def test_a_request_whose_words_are_put_right_begins_and_one_that_has_begun
     send = world.slack.member.mention if way == "mention" else world.slack.member.dm
     posted = (await send("factor=99", [world.picture()])).post
     assert posted is not None
-    mistakes = lambda: [m for m in told(world) if "you wrote" in text_of(m)]  # noqa: E731
+    mistakes = lambda: [m for m in world.told() if "you wrote" in text_of(m)]  # noqa: E731
     await world.until(lambda: len(mistakes()) == 1, move=0.1)
     world.slack.clock.advance(5)
     await world.slack.member.edit(posted, "factor=98")
@@ -123,7 +123,3 @@ async def test_a_request_whose_words_are_put_right_begins_and_one_that_has_begun
         await asyncio.sleep(0.1)
     assert [row.job.parameters.factor for row in world.service.rows.values()] == [3.0]
     assert len(mistakes()) == 2
-
-
-def told(world: World) -> list[Any]:
-    return [m for m in (*world.bot_messages(), *world.slack.member.dms()) if m.bot]

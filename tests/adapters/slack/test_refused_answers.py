@@ -22,8 +22,7 @@ async def test_a_form_that_slack_delays_longer_than_a_press_lives_is_not_tried_a
 
 def shows(world: World, words: str) -> Callable[[], bool]:
     """Whether the member has a private message with these words."""
-    told = lambda: [*world.bot_messages(), *world.slack.member.dms()]  # noqa: E731
-    return lambda: any(words in text_of(m) for m in told() if m.bot)
+    return lambda: any(words in text_of(m) for m in world.told())
 
 
 @pytest.mark.parametrize("method", ["chat.postEphemeral", "views.open", "views.update", "views.publish"])

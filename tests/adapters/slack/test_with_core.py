@@ -9,8 +9,9 @@ import pytest
 
 from tests.bot.process_kit import SANDBOX, Bot, until
 from tests.emulators.fal import FalEmulator
-from tests.emulators.slack import Message, SlackEmulator, png, text_of
+from tests.emulators.slack import Message, SlackEmulator, text_of
 from tests.emulators.slack.world import User
+from tests.fakes.media import png
 
 
 async def connected(slack: SlackEmulator) -> None:

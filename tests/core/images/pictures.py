@@ -4,6 +4,7 @@ import functools
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,12 @@ def decoded(data: bytes) -> Image.Image:
 def pixels(data: bytes) -> np.ndarray[Any, Any]:
     """RGB samples of the first frame."""
     return np.asarray(decoded(data).convert("RGB")).astype(int)
+
+
+def scene_in(folder: Path) -> Path:
+    """A file with a scene."""
+    (path := folder / "picture").write_bytes(encoded(scene(), "PNG"))
+    return path
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:

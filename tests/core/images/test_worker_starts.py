@@ -14,12 +14,6 @@ from core.images.service import ImageService
 from tests.core.images import pictures
 
 
-def _picture(tmp_path: Path) -> Path:
-    path = tmp_path / "picture"
-    path.write_bytes(pictures.encoded(pictures.scene(), "PNG"))
-    return path
-
-
 @pytest.mark.parametrize(
     ("program", "error", "told"),
     [
@@ -41,7 +35,7 @@ async def test_an_exit_before_the_job_is_no_worker_and_a_normal_exit_during_it_i
     monkeypatch.setattr(pool, "_ROOT", tmp_path)
     async with ImageService(workers=1, timeout_s=1.0, no_worker=lambda: news.append("told")) as image_service:
         with pytest.raises(error):
-            await image_service.probe(_picture(tmp_path))
+            await image_service.probe(pictures.scene_in(tmp_path))
     assert len(news) == told
 
 
@@ -56,5 +50,5 @@ async def test_failing_to_start_a_process_is_no_worker(
         with monkeypatch.context() as patched:
             patched.setattr(asyncio, "create_subprocess_exec", refused)
             with pytest.raises(NoWorker):
-                await image_service.probe(_picture(tmp_path))
-        assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+                await image_service.probe(pictures.scene_in(tmp_path))
+        assert (await image_service.probe(pictures.scene_in(tmp_path))).width_px == 96

@@ -40,12 +40,6 @@ def _workers() -> list[psutil.Process]:
     return found
 
 
-def _picture(tmp_path: Path) -> Path:
-    path = tmp_path / "picture"
-    path.write_bytes(pictures.encoded(pictures.scene(), "PNG"))
-    return path
-
-
 def _endless(tmp_path: Path) -> Path:
     """A named pipe without a writer: opening it hangs, like a codec that never returns."""
     path = tmp_path / "endless"
@@ -86,14 +80,14 @@ async def test_a_worker_that_dies_in_the_middle_gives_a_clear_error_and_the_next
     worker.send_signal(signal_number)
     with pytest.raises(error):
         await task
-    assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+    assert (await image_service.probe(pictures.scene_in(tmp_path))).width_px == 96
     assert (image_service.stats["died"], image_service.stats["started"]) == (1, 2)
 
 
 async def test_a_worker_that_was_killed_while_idle_is_replaced_unnoticed(
     image_service: ImageService, tmp_path: Path
 ) -> None:
-    path = _picture(tmp_path)
+    path = pictures.scene_in(tmp_path)
     await image_service.probe(path)
     worker = _workers()[0]
     worker.kill()
@@ -113,7 +107,7 @@ async def test_work_on_a_paid_result_is_tried_once_more_on_a_new_worker(
     task: asyncio.Task[object] = asyncio.create_task(image_service.fit(pipe, tmp_path, 1_000_000))
     worker = await _started()
     pipe.unlink()  # the second try finds a picture there
-    _picture(tmp_path).rename(pipe)
+    pictures.scene_in(tmp_path).rename(pipe)
     worker.kill()
     assert getattr(await task, "kind", "") == "original"
     assert (image_service.stats["died"], image_service.stats["started"]) == (1, 2)
@@ -124,7 +118,7 @@ async def test_a_hang_ends_with_the_wall_time_and_the_next_call_works(tmp_path: 
         with pytest.raises(errors.ImageTooCostly):
             await image_service.probe(_endless(tmp_path))
         assert image_service.stats["too_slow"] == 1
-        assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+        assert (await image_service.probe(pictures.scene_in(tmp_path))).width_px == 96
 
 
 async def test_a_cancelled_call_takes_its_worker_with_it(image_service: ImageService, tmp_path: Path) -> None:
@@ -134,7 +128,7 @@ async def test_a_cancelled_call_takes_its_worker_with_it(image_service: ImageSer
         await task
     await asyncio.to_thread(psutil.wait_procs, [worker], 5)
     assert not worker.is_running()
-    assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+    assert (await image_service.probe(pictures.scene_in(tmp_path))).width_px == 96
 
 
 async def test_processor_time_is_bounded_for_each_job(tmp_path: Path) -> None:
@@ -154,7 +148,7 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
     async with ImageService(workers=1, bounds=Bounds(address_space_bytes=480_000_000)) as image_service:
         with pytest.raises(errors.ImageTooCostly):
             await image_service.probe(path)
-        assert (await image_service.probe(_picture(tmp_path))).width_px == 96
+        assert (await image_service.probe(pictures.scene_in(tmp_path))).width_px == 96
     async with ImageService(workers=1) as image_service:
         assert (await image_service.probe(path)).width_px == 9000
 
@@ -186,7 +180,7 @@ def _interlaced(width_px: int, height_px: int) -> bytes:
 
 
 async def test_workers_are_recycled_and_end_when_idle(tmp_path: Path) -> None:
-    path = _picture(tmp_path)
+    path = pictures.scene_in(tmp_path)
     async with ImageService(workers=1, jobs_per_worker=2, idle_s=0.05) as image_service:
         await image_service.probe(path)
         await image_service.probe(path)
@@ -206,7 +200,7 @@ async def test_nothing_starts_before_the_first_picture(image_service: ImageServi
 
 
 async def test_many_calls_share_the_workers(tmp_path: Path) -> None:
-    path = _picture(tmp_path)
+    path = pictures.scene_in(tmp_path)
     async with ImageService(workers=2) as image_service:
         found = await asyncio.gather(*(image_service.probe(path) for _ in range(40)))
         assert {facts.width_px for facts in found} == {96}
@@ -217,27 +211,27 @@ async def test_a_worker_knows_no_secret(
     image_service: ImageService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAL_KEY", "very-secret")
-    await image_service.probe(_picture(tmp_path))
+    await image_service.probe(pictures.scene_in(tmp_path))
     assert "very-secret" not in str(_workers()[0].environ())
 
 
 async def test_closing_ends_work_in_progress_and_takes_no_more(tmp_path: Path) -> None:
     image_service = ImageService(workers=1)
     task, worker = await _at_work(image_service, _endless(tmp_path))
-    waiting = asyncio.create_task(image_service.probe(_picture(tmp_path)))
+    waiting = asyncio.create_task(image_service.probe(pictures.scene_in(tmp_path)))
     await asyncio.sleep(0)
     await image_service.close()
     for done in (task, waiting):
         with pytest.raises(errors.Draining):
             await done
     with pytest.raises(errors.Draining):
-        await image_service.probe(_picture(tmp_path))
+        await image_service.probe(pictures.scene_in(tmp_path))
     assert not worker.is_running()
     await image_service.close()
 
 
 async def test_a_worker_ends_when_the_bot_is_gone(image_service: ImageService, tmp_path: Path) -> None:
-    await image_service.probe(_picture(tmp_path))
+    await image_service.probe(pictures.scene_in(tmp_path))
     worker = _workers()[0]
     image_service._pool._idle[0].process.stdin.close()  # type: ignore[union-attr]  # what the end of the bot does to the pipe
     await asyncio.to_thread(psutil.wait_procs, [worker], 5)
@@ -271,4 +265,4 @@ async def test_a_full_disk_is_reported(
 
     monkeypatch.setattr(job_folder, "link_or_copy", full)
     with pytest.raises(errors.StorageFull):
-        await image_service.probe(_picture(tmp_path))
+        await image_service.probe(pictures.scene_in(tmp_path))

@@ -1,7 +1,6 @@
 """Fair queues by member and workspace, before money is held."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from core.domain.errors import TooManyWaiting
 from core.domain.job import JobState, Source
 from core.jobs.admission import UNPRICED_PER_MEMBER, FairQueue, Share
 from tests.core.jobs.pipeline_kit import ANN, BOB, World
-from tests.core.jobs.pipeline_kit import world as make_world
 
 ANN_SHARE, BOB_SHARE, CAT_SHARE = Share("ann", "w1"), Share("bob", "w1"), Share("cat", "w2")
 
@@ -133,57 +131,51 @@ class SlowLinks:
         await asyncio.Event().wait()
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with make_world(tmp_path) as made:
-        yield made
-
-
-async def test_500_slow_links_and_500_jobs_of_one_member_do_not_delay_the_price_of_another(world: World) -> None:
+async def test_500_slow_links_and_500_jobs_of_one_member_do_not_delay_the_price_of_another(w: World) -> None:
     links: Any = SlowLinks()
-    world.put(sources=links)
-    slow = [await world.ask(source=Source("link", url=f"https://slow.example/{n}")) for n in range(500)]
-    slow += [await world.ask() for _ in range(500)]
-    tasks = [asyncio.create_task(world.pipeline.run("prepare", job.id)) for job in slow]
+    w.put(sources=links)
+    slow = [await w.ask(source=Source("link", url=f"https://slow.example/{n}")) for n in range(500)]
+    slow += [await w.ask() for _ in range(500)]
+    tasks = [asyncio.create_task(w.pipeline.run("prepare", job.id)) for job in slow]
     async with asyncio.timeout(60):
-        while world.ctx.running.admission.unpriced.waiting() < len(slow) - UNPRICED_PER_MEMBER:
+        while w.ctx.running.admission.unpriced.waiting() < len(slow) - UNPRICED_PER_MEMBER:
             await asyncio.sleep(0)
-        quick = await world.ask(requester=BOB)
-        assert await world.pipeline.run("prepare", quick.id) == "hold"  # no slow link has ended: no time has passed
-        priced = await world.job(quick.id)
+        quick = await w.ask(requester=BOB)
+        assert await w.pipeline.run("prepare", quick.id) == "hold"  # no slow link has ended: no time has passed
+        priced = await w.job(quick.id)
         assert priced.quote is not None
         assert links.asked <= UNPRICED_PER_MEMBER
-        assert (await world.job(slow[-1].id)).state is JobState.QUEUED
+        assert (await w.job(slow[-1].id)).state is JobState.QUEUED
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert world.ctx.running.admission.unpriced.held == 0
+    assert w.ctx.running.admission.unpriced.held == 0
 
 
-async def test_the_upload_of_an_agreed_job_needs_no_slot_of_the_downloads(world: World) -> None:
-    job = await world.ask()
-    assert await world.pipeline.run("prepare", job.id) == "hold"
-    assert await world.pipeline.run("hold", job.id) == "submit"
+async def test_the_upload_of_an_agreed_job_needs_no_slot_of_the_downloads(w: World) -> None:
+    job = await w.ask()
+    assert await w.pipeline.run("prepare", job.id) == "hold"
+    assert await w.pipeline.run("hold", job.id) == "submit"
     async with AsyncExitStack() as stack:
-        for number in range(world.settings.download_parallel):
+        for number in range(w.settings.download_parallel):
             await stack.enter_async_context(
-                world.ctx.running.admission.downloads.slot(Share(f"stranger{number}", f"w{number % 4}"))
+                w.ctx.running.admission.downloads.slot(Share(f"stranger{number}", f"w{number % 4}"))
             )
-        assert await world.pipeline.run("submit", job.id) == "wait"
+        assert await w.pipeline.run("submit", job.id) == "wait"
 
 
-async def test_a_job_cancelled_while_it_waits_is_not_fetched(world: World) -> None:
+async def test_a_job_cancelled_while_it_waits_is_not_fetched(w: World) -> None:
     links: Any = SlowLinks()
-    world.put(sources=links)
-    job = await world.ask(source=Source("link", url="https://slow.example/"))
+    w.put(sources=links)
+    job = await w.ask(source=Source("link", url="https://slow.example/"))
     async with AsyncExitStack() as stack:
         for _ in range(UNPRICED_PER_MEMBER):
-            await stack.enter_async_context(world.ctx.running.admission.unpriced.slot(Share.of(ANN)))
-        task = asyncio.create_task(world.pipeline.run("prepare", job.id))
+            await stack.enter_async_context(w.ctx.running.admission.unpriced.slot(Share.of(ANN)))
+        task = asyncio.create_task(w.pipeline.run("prepare", job.id))
         async with asyncio.timeout(10):
-            while not world.ctx.running.admission.unpriced.waiting():
+            while not w.ctx.running.admission.unpriced.waiting():
                 await asyncio.sleep(0)
-        await world.service.cancel(job.id, ANN)
+        await w.service.cancel(job.id, ANN)
     assert await task == "announce"
     assert links.asked == 0
-    assert (await world.job(job.id)).state is JobState.CANCELLED
+    assert (await w.job(job.id)).state is JobState.CANCELLED

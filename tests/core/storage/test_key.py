@@ -1,7 +1,6 @@
 """The encryption key: another one is refused, a new one encrypts everything again, a lost one pays nothing."""
 
 import dataclasses
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from core.storage.database import Database
 from core.storage.encryption import KeyChanged, Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.state import SqlAppState, adopt_key
-from tests.core.jobs.pipeline_kit import World, world
+from tests.core.jobs.pipeline_kit import World
 from tests.core.storage.test_jobs import FULL, job
 from tests.fakes.core import FakeClock
 
@@ -69,18 +68,13 @@ def test_a_shared_database_needs_a_key_that_is_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-async def w(any_database_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, any_database_url) as made:
-        yield made
-
-
 def lose_key(w: World) -> None:
     w.state._vault = Vault(NEW)
     w.store._rows = JobRows(Vault(NEW))
     w.put(adapters={})  # where the answer goes is lost too
 
 
+@pytest.mark.usefixtures("any_database_url")
 @pytest.mark.parametrize("mark", ["intent", "sending"])
 @pytest.mark.parametrize("legacy", [True, False])
 async def test_a_job_whose_key_is_lost_is_looked_up_and_never_posted_again(w: World, mark: str, legacy: bool) -> None:
@@ -102,6 +96,7 @@ async def test_a_job_whose_key_is_lost_is_looked_up_and_never_posted_again(w: Wo
     assert not legacy or isinstance(ended.error, SubmitUnknown)
 
 
+@pytest.mark.usefixtures("any_database_url")
 async def test_a_job_whose_key_is_lost_after_its_submit_is_waited_for_and_settled(w: World) -> None:
     posted = await w.ask_until("wait")
     lose_key(w)

@@ -13,6 +13,7 @@ from core.domain.models import MODELS, ModelSpec
 from core.domain.parameters.spec import Parsed
 from core.ports import ModelInputs, RemoteStatus
 from core.upscalers.fal import FalConfig, FalUpscaler
+from core.upscalers.sandbox import SandboxUpscaler
 from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator
 from tests.fakes.clock import JumpingClock
 
@@ -64,7 +65,7 @@ async def submitted(upscaler: FalUpscaler, folder: Path, job_id: str = "01234567
     return await upscaler.submit(inputs(url, **changes), job_id=job_id, on_sending=no_op)
 
 
-async def statuses(upscaler: FalUpscaler, request_id: str) -> list[RemoteStatus]:
+async def statuses(upscaler: FalUpscaler | SandboxUpscaler, request_id: str) -> list[RemoteStatus]:
     """All statuses of `watch`, with a timeout."""
     async with asyncio.timeout(20):
         return [status async for status in upscaler.watch(request_id)]

@@ -11,10 +11,10 @@ import pytest
 import pyvips
 
 from core.domain.errors import ModelError
-from core.ports import RemoteCompleted, RemoteStatus
+from core.ports import RemoteCompleted
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.fal_kit import inputs, no_op, picture
+from tests.core.upscalers.fal_kit import inputs, no_op, picture, statuses
 from tests.fakes.clock import JumpingClock
 
 JOB = "0123456789ab"
@@ -65,19 +65,14 @@ async def submitted(
     return await upscaler.submit(inputs(url, **changes), job_id=JOB, on_sending=no_op)
 
 
-async def watched(upscaler: SandboxUpscaler, request_id: str) -> list[RemoteStatus]:
-    async with asyncio.timeout(20):
-        return [status async for status in upscaler.watch(request_id)]
-
-
 async def ended_well(upscaler: SandboxUpscaler, folder: Path, **changes: Any) -> str:
     request_id = await submitted(upscaler, folder, **changes)
-    assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
+    assert (await statuses(upscaler, request_id))[-1] == RemoteCompleted()
     return request_id
 
 
 async def ended(upscaler: SandboxUpscaler, request_id: str) -> ModelError:
-    assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
+    assert (await statuses(upscaler, request_id))[-1] == RemoteCompleted()
     with pytest.raises(ModelError) as caught:
         await upscaler.result(request_id)
     assert caught.value.billed is False

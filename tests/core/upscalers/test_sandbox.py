@@ -29,7 +29,7 @@ from core.images.service import ImageService
 from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, SystemClock
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.fal_kit import inputs, no_op, picture
+from tests.core.upscalers.fal_kit import inputs, no_op, picture, statuses
 from tests.core.upscalers.sandbox_kit import (
     JOB,
     SLOW,
@@ -39,7 +39,6 @@ from tests.core.upscalers.sandbox_kit import (
     sandbox,
     sized,
     submitted,
-    watched,
 )
 from tests.fakes.clock import JumpingClock
 from tests.fakes.core import until
@@ -53,7 +52,7 @@ async def upscaler(tmp_path: Path) -> AsyncIterator[SandboxUpscaler]:
 
 async def test_a_picture_comes_back_larger_with_every_output(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
     request_id = await submitted(upscaler, tmp_path, upscale_factor=2.5, seed=99)
-    told = await watched(upscaler, request_id)
+    told = await statuses(upscaler, request_id)
     result = await upscaler.result(request_id)
     await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
     assert isinstance(told[0], RemoteQueued | RemoteRunning)
@@ -100,7 +99,7 @@ async def test_a_limited_number_runs_at_once_and_the_others_have_queue_positions
 async def test_the_queue_advances(tmp_path: Path) -> None:
     async with sandbox(tmp_path, slots=1) as upscaler:
         ids = [await submitted(upscaler, tmp_path) for _ in range(4)]
-        *_, told = await asyncio.gather(*(watched(upscaler, request_id) for request_id in ids))
+        *_, told = await asyncio.gather(*(statuses(upscaler, request_id) for request_id in ids))
     positions = [s.position for s in told if isinstance(s, RemoteQueued) and s.position is not None]
     assert positions == sorted(positions, reverse=True)
     assert positions[-1] == 0
@@ -114,7 +113,7 @@ async def test_a_second_process_start_goes_on_with_the_same_requests(tmp_path: P
         await begun.aclose()
     async with sandbox(tmp_path) as second:
         for request_id in ids:
-            assert (await watched(second, request_id))[-1] == RemoteCompleted()
+            assert (await statuses(second, request_id))[-1] == RemoteCompleted()
             assert (await second.result(request_id)).seed == 7
 
 
@@ -141,7 +140,7 @@ async def test_a_request_whose_process_was_killed_is_finished_by_another(tmp_pat
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     async with sandbox(tmp_path) as second:
-        assert (await watched(second, request_id))[-1] == RemoteCompleted()
+        assert (await statuses(second, request_id))[-1] == RemoteCompleted()
         assert (await second.result(request_id)).seed == 7
     await asyncio.to_thread(child.join, 10)
 
@@ -193,11 +192,11 @@ async def test_a_shutdown_of_the_image_workers_is_no_failure(tmp_path: Path) -> 
     async with sandbox(tmp_path, image_service=QuickImages(Draining()), result_ttl_s=kept_s) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(watched(upscaler, request_id), 0.3)
+            await asyncio.wait_for(statuses(upscaler, request_id), 0.3)
         with pytest.raises(ProviderUnavailable):
             await upscaler.result(request_id)
     async with sandbox(tmp_path, result_ttl_s=kept_s) as second:
-        await watched(second, request_id)
+        await statuses(second, request_id)
         assert (await second.result(request_id)).seed == 7
 
 
@@ -213,7 +212,7 @@ async def test_results_expire(tmp_path: Path) -> None:
         await until(lambda: not (tmp_path / "sandbox" / "requests" / f"{request_id}.json").exists())
         await until(lambda: not list((tmp_path / "sandbox" / "files").iterdir()))
         with pytest.raises(RequestLost):
-            await watched(second, request_id)
+            await statuses(second, request_id)
         with pytest.raises(ResultExpired):
             await second.fetch(url, tmp_path / "out.png", max_bytes=10**8)
 
@@ -246,7 +245,7 @@ async def test_no_address_leads_out_of_the_folder(upscaler: SandboxUpscaler, tmp
     with pytest.raises(ModelFailed):
         await upscaler.fetch(address, tmp_path / "out", max_bytes=10**8)
     with pytest.raises(RequestLost):
-        await watched(upscaler, "../../etc/passwd")
+        await statuses(upscaler, "../../etc/passwd")
 
 
 async def test_a_result_above_the_cap_is_not_fetched(upscaler: SandboxUpscaler, tmp_path: Path) -> None:
@@ -266,5 +265,5 @@ async def test_two_hundred_at_once_all_end(tmp_path: Path) -> None:
     async with sandbox(tmp_path, slots=8) as upscaler:
         url = await upscaler.stage(picture(tmp_path), "image/png", job_id=JOB)
         ids = await asyncio.gather(*(upscaler.submit(inputs(url), job_id=JOB, on_sending=no_op) for _ in range(200)))
-        ends = await asyncio.gather(*(watched(upscaler, request_id) for request_id in ids))
+        ends = await asyncio.gather(*(statuses(upscaler, request_id) for request_id in ids))
     assert all(told[-1] == RemoteCompleted() for told in ends)

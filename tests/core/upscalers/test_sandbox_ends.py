@@ -10,7 +10,8 @@ from core.domain.errors import to_json
 from core.ports import RemoteCompleted
 from core.upscalers.sandbox.client import CANCELLED
 from core.upscalers.sandbox.model import Pace
-from tests.core.upscalers.sandbox_kit import ended, ended_well, sandbox, submitted, watched
+from tests.core.upscalers.fal_kit import statuses
+from tests.core.upscalers.sandbox_kit import ended, ended_well, sandbox, submitted
 from tests.fakes.clock import JumpingClock
 from tests.fakes.core import until
 
@@ -40,7 +41,7 @@ async def test_a_running_request_stops_at_its_next_step(tmp_path: Path) -> None:
 async def test_an_erased_request_is_waited_for_no_longer(tmp_path: Path) -> None:
     async with sandbox(tmp_path, slots=0) as upscaler:
         request_id = await submitted(upscaler, tmp_path)
-        watching = asyncio.ensure_future(watched(upscaler, request_id))
+        watching = asyncio.ensure_future(statuses(upscaler, request_id))
         await until(lambda: upscaler._queue)
         await upscaler.erase(request_id)
         assert (await watching)[-1] == RemoteCompleted()
@@ -58,7 +59,7 @@ async def test_a_full_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
             save(record)
 
         monkeypatch.setattr(upscaler._store, "save", full_at_first)
-        assert (await watched(upscaler, request_id))[-1] == RemoteCompleted()
+        assert (await statuses(upscaler, request_id))[-1] == RemoteCompleted()
         assert (await upscaler.result(request_id)).seed == 7
     assert len(tries) == 2
 

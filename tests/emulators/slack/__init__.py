@@ -7,7 +7,6 @@ It has a movable clock, records every request, and lets a test act as a member. 
 
 from tests.emulators.slack.member import MemberControl
 from tests.emulators.slack.member_events import Outcome
-from tests.emulators.slack.picture import png
 from tests.emulators.slack.reading import find_element, mentions, text_of
 from tests.emulators.slack.server import SlackEmulator
 from tests.emulators.slack.world import Message, SlackFile, View, Workspace
@@ -22,6 +21,5 @@ __all__ = [
     "Workspace",
     "find_element",
     "mentions",
-    "png",
     "text_of",
 ]

@@ -1,7 +1,6 @@
-"""Type and size of a picture from its first bytes; and a small PNG to hand in. No imaging library."""
+"""Type and size of a picture from its first bytes. No imaging library."""
 
 import struct
-import zlib
 
 
 def measure(data: bytes) -> tuple[str, int, int]:
@@ -28,20 +27,3 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             return width, height
         at += 2 + length
     return 0, 0
-
-
-def png(width_px: int = 64, height_px: int = 48, shade: int = 0) -> bytes:
-    """A valid RGB PNG with a gradient; `shade` makes different bytes."""
-    rows = bytearray()
-    for y in range(height_px):
-        rows.append(0)
-        for x in range(width_px):
-            rows += bytes(((x * 255) // width_px, (y * 255) // height_px, shade % 256))
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
-    )
