@@ -36,11 +36,16 @@ class RemoteRunning:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteUnanswered:
+    """The provider has not answered for a while, and is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteCompleted:
     """Ended, with or without success: `result` returns the outputs or raises."""
 
 
-RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteCompleted
+RemoteStatus: TypeAlias = RemoteQueued | RemoteRunning | RemoteUnanswered | RemoteCompleted
 CancelAnswer: TypeAlias = Literal["requested", "removed", "already_completed", "not_found"]
 
 

@@ -9,7 +9,8 @@ from core.domain.errors import ModelError, ProviderError, ProviderUnavailable
 from core.domain.job import Job, JobState, Progress
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import billed_by, cancelled
-from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus
+from core.net.retry import first_of
+from core.ports import CancelAnswer, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus, RemoteUnanswered
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,11 @@ class _Watcher:
             if self._running_since is not None:
                 taken_s = self._ctx.clock.now() - self._running_since
                 await self._ctx.finish_times.learn(self._megapixels, taken_s, self._model)
+            return
+        if isinstance(status, RemoteUnanswered):
+            until_at = self._sent_at() + self._ctx.settings.collect_retry_s
+            stage = self._shown.stage if self._shown is not None else "waiting"
+            self._show(Progress(stage, awaits="answer", until_at=until_at))
             return
         if isinstance(status, RemoteQueued):
             self._show(self._waiting(status))
@@ -70,10 +76,12 @@ class _Watcher:
 
     def _without_eta(self, shown: Progress) -> Progress:
         if shown.stage == "waiting" and not shown.position:
-            sent_at = self.job.remote.intent_at if self.job.remote is not None else 0.0
-            until_at = (sent_at or self.job.created_at) + self._ctx.settings.start_within_s
+            until_at = self._sent_at() + self._ctx.settings.start_within_s
             return Progress("waiting", position=shown.position, awaits="start", until_at=until_at)
         return dataclasses.replace(shown, eta_at=None)
+
+    def _sent_at(self) -> float:
+        return (self.job.remote is not None and self.job.remote.intent_at) or self.job.created_at
 
     def _waiting(self, status: RemoteQueued) -> Progress:
         expected_s = self._ctx.finish_times.expected_s(self._megapixels, status.position or 0, self._model)
@@ -120,17 +128,18 @@ async def _watch(ctx: JobContext, job: Job, request_id: str) -> None:
 
 
 async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Task[None]) -> StepName:
-    try:
-        answer = await ctx.provider(job).cancel(request_id, ctx.model(job))
-        log.info("cancel_passed_on", job=job.id, answer=answer)
-    except ProviderError as error:  # its end is awaited in any case
-        log.warning("cancel_not_passed_on", job=job.id, error=error.code)
-        answer = "requested"
-    if answer == "removed":
-        return await cancelled(ctx, job)
-    await asyncio.wait({watching}, timeout=ctx.settings.cancel_grace_s)
-    if not watching.done():
-        return await cancelled(ctx, job, known=False)
+    asking = asyncio.create_task(_ask_to_stop(ctx, job, request_id), name=f"stop-{job.id}")
+    try:  # the call may take minutes to fail, and the request end meanwhile
+        await first_of(asking, watching)
+        if not watching.done():
+            if await asking == "removed":
+                return await cancelled(ctx, job)
+            await asyncio.wait({watching}, timeout=ctx.settings.cancel_grace_s)
+        if not watching.done():
+            return await cancelled(ctx, job, known=False)
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
     try:
         await watching
         made = await ctx.provider(job).result(request_id, ctx.model(job))
@@ -142,3 +151,13 @@ async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Ta
     if made.units == 0 or (await ctx.load(job.id)).cancel_requested_by == "erased":
         return await cancelled(ctx, job, made.units, known=made.units is not None)
     return "collect"  # it is billed all the same, so the image is kept for its owner
+
+
+async def _ask_to_stop(ctx: JobContext, job: Job, request_id: str) -> CancelAnswer:
+    try:
+        answer = await ctx.provider(job).cancel(request_id, ctx.model(job))
+    except ProviderError as error:  # its end is awaited in any case
+        log.warning("cancel_not_passed_on", job=job.id, error=error.code)
+        return "requested"
+    log.info("cancel_passed_on", job=job.id, answer=answer)
+    return answer

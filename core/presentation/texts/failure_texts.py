@@ -132,6 +132,8 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
     advice = (
         tr("Try another image or a smaller factor.", locale)
         if error.reason in ("too_large", "file_too_large")
+        else tr("Please try again.", locale)  # we uploaded it there ourselves
+        if error.reason == "download"
         else tr("Try another image.", locale)
     )
     return Notice(_with_aside(reasons[error.reason], limit), advice=advice)

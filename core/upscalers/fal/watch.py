@@ -18,7 +18,7 @@ from yarl import URL
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.models import MODELS, ModelSpec
 from core.net.retry import Backoff, first_of
-from core.ports import RemoteCompleted, RemoteStatus
+from core.ports import RemoteCompleted, RemoteStatus, RemoteUnanswered
 from core.upscalers.fal.json_answer import Answer, EventLines, status_from
 from core.upscalers.fal.submit import request_path
 from core.upscalers.fal.transport import NETWORK_ERRORS, Transport, timeout_for
@@ -32,6 +32,7 @@ NOT_FOUND_LIMIT = 4
 NOT_FOUND_S = 600.0
 """A request may be not found for a moment, or during an outage; after ten minutes of that it is lost."""
 
+UNANSWERED_S = 30.0
 STREAM_FAILURES = 3
 POLLS_BETWEEN_STREAMS = 5
 HEALTHY_STREAM_S = 30.0
@@ -112,8 +113,11 @@ class _Watch:
                 polled = await self._poll()
                 if polled is not None:
                     yield polled
-            if self._clock.now() - self._began_at > self._config.watch_limit_s:
+            now = self._clock.now()
+            if now - self._began_at > self._config.watch_limit_s:
                 raise ProviderUnavailable
+            if self._unreachable_since is not None and now - self._unreachable_since > UNANSWERED_S:
+                yield RemoteUnanswered()
 
     async def _stream(self) -> AsyncGenerator[RemoteStatus, None]:
         """Yield the statuses of one stream until it ends; its failure is recorded, not raised."""

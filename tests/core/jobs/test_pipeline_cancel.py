@@ -160,6 +160,17 @@ async def test_finished_and_billed_all_the_same_the_image_is_kept_and_told_but_n
     assert message.notice.what == cancelled_late_text("en")
 
 
+async def test_a_cancel_without_an_answer_does_not_hold_up_the_end(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unanswered(request_id: str, *_: Any) -> Any:
+        w.upscaler.taken[request_id].finish()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(w.upscaler, "cancel", unanswered)
+    async with asyncio.timeout(30):
+        job = await w.job((await while_running(w)).id)
+    assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
+
+
 async def test_what_its_owner_had_erased_meanwhile_is_not_kept(w: World) -> None:
     finishes_all_the_same(w)
     w.upscaler.hold = True

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.domain.job import Job, JobState
+from core.domain.job import Job, JobState, Progress
 from core.jobs.context import StepName
 from core.jobs.steps import long_wait
-from core.ports import RemoteQueued, RemoteRunning
+from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
 from tests.core.jobs.pipeline_kit import BOB, USD, World
 from tests.fakes.core import until
 from tests.fakes.upscaler import Submit
@@ -53,6 +53,20 @@ async def test_a_job_that_waits_without_a_forecast_keeps_but_the_task_that_watch
         names = [f"{kind}-{job.id}" for kind in kinds]
         await until(lambda: [n for n in names if n in {t.get_name() for t in asyncio.all_tasks()}] == names[:1])
         w.upscaler.of(job.id).finish()
+
+
+async def test_an_outage_while_the_model_runs_is_told_with_its_end_in_time(w: World) -> None:
+    w.upscaler.hold = True
+    w.upscaler.statuses = [RemoteRunning(40.0), RemoteUnanswered()]
+    job = await w.ask()
+    message = w.adapter.message(job)
+    async with w.driving():
+        await until(lambda: any(p.awaits for p in message.progress))
+        w.upscaler.of(job.id).finish()
+    job = await w.job(job.id)
+    assert job.remote is not None
+    until_at = job.remote.intent_at + w.settings.collect_retry_s
+    assert Progress("upscaling", awaits="answer", until_at=until_at) in message.progress
 
 
 async def test_a_call_without_an_answer_is_told_before_it_fails(w: World, monkeypatch: pytest.MonkeyPatch) -> None:

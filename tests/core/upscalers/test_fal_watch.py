@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.errors import ProviderUnavailable, RequestLost
-from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning
+from core.ports import RemoteCompleted, RemoteQueued, RemoteRunning, RemoteUnanswered
 from tests.core.upscalers.fal_kit import Rig, backend, completed, statuses, submitted
 from tests.emulators.fal import CutStream, DropBefore, FalEmulator, GarbageStream, Respond, json_5xx, nginx, too_many
 from tests.fakes.clock import JumpingClock
@@ -51,6 +51,17 @@ async def test_a_whole_job_of_53_seconds_takes_at_most_eight_requests(tmp_path: 
         await upscaler.fetch(result.image_url, tmp_path / "out.png", max_bytes=10**8)
         routes = [r.route for r in fal.requests if r.headers.get("user-agent", "").startswith("upscale-bot")]
     assert routes == ["token", "upload", "submit", "stream", "result", "download"]
+
+
+async def test_an_outage_is_told_after_half_a_minute_and_its_end_too(fal: FalEmulator, tmp_path: Path) -> None:
+    clock = JumpingClock()
+    async with backend(fal, clock) as upscaler:
+        request_id = await submitted(upscaler, tmp_path)
+        for route in ("stream", "status"):
+            fal.faults.add(route, nginx(503), times=9)
+        told = await statuses(upscaler, request_id)
+    assert told.count(RemoteUnanswered()) == 1
+    assert told[-1] == RemoteCompleted()
 
 
 async def test_a_cut_stream_is_opened_again(rig: Rig) -> None:
