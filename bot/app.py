@@ -210,9 +210,7 @@ class App:
 
     async def start(self) -> None:
         """Open everything: the database first, connections to the outside last."""
-        for number in (
-            (signal.SIGTERM, signal.SIGINT) if self.serve else ()
-        ):  # a signal during the start ends it in order
+        for number in _ends() if self.serve else ():  # a signal during the start ends it in order
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await migrate(self.database)
         await adopt_key(self.database, self.vault)
@@ -246,7 +244,7 @@ class App:
         self._tasks.append(asyncio.create_task(work, name=name))
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, then drain; returns the exit code. Raises NotUsable if a platform refuses."""
+        """Serve until one of `_ends`, then drain; returns the exit code. Raises NotUsable if a platform refuses."""
         await self.stopping.wait()
         await self.drain()
         if self._refused:
@@ -292,3 +290,9 @@ class App:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _ends() -> tuple[signal.Signals, ...]:
+    """SIGHUP too, which a closed terminal sends, unless `nohup` has it ignored."""
+    hung_up = (signal.SIGHUP,) if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else ()
+    return (signal.SIGTERM, signal.SIGINT, *hung_up)

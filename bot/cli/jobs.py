@@ -176,7 +176,7 @@ def _charge(job: Job) -> str:
     text = price_texts.charge_text(job.receipt, "en")
     if job.receipt.units is not None:
         price = usd(job.receipt.unit_price_nanousd, "en")
-        text += f" fal billed {job.receipt.units.normalize():f} units at {price}."
+        text += f" fal billed {job.receipt.units.normalize():f} × {price}."
     return text
 
 

@@ -21,6 +21,7 @@ from bot.cli.console import (
     styled,
     table_of,
 )
+from bot.settings import platform_names
 from core.budgets.limit_grammar import amount_of
 from core.budgets.reports import UsageRow
 from core.domain.errors import InvalidParameters, JobNotFound
@@ -96,6 +97,8 @@ def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "",
             "Name the workspace: --platform discord|slack and --workspace ID. "
             "Limits of the whole bot are set by LIMIT_… and LIMITS_FILE (see .env.example)."
         )
+    if platform and platform.lower() not in (known := ("cli", *platform_names())):
+        raise CommandError(f"{platform} is no platform; there is {', '.join(known)}.")
     who = operator()
     return Requester(
         platform.lower() or who.platform,
@@ -180,6 +183,8 @@ async def _pause(
     off: Annotated[bool, typer.Option("--off", help="Take new jobs again")] = False,
 ) -> None:
     """Stop taking new jobs, in one workspace or everywhere."""
+    if bool(platform) != bool(workspace):
+        raise CommandError("Name both --platform and --workspace, or neither to mean everywhere.")
     await app.service.limits.pause(_acting_in(platform, workspace), not off)
     where = f"in {workspace}" if workspace else "everywhere"
     what = "taken again" if off else "paused"
@@ -196,7 +201,7 @@ def read_amount(text: str, measure: Measure) -> int:
         return amount_of(text, measure)
     except InvalidParameters as wrong:
         allowed = wrong.problems[0].allowed
-        raise CommandError(f"{text} is not an amount from 0 to 1,000,000,000; write for example {allowed}.") from None
+        raise CommandError(f"{text} is not an amount from 0 to 1,000,000,000, such as {allowed}") from None
 
 
 async def _print_applying(app: App, actor: Requester) -> None:

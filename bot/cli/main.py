@@ -4,6 +4,8 @@ Heavy parts are imported by the command that needs them, so that `--help` is qui
 check failed, 2 wrong use or settings, 3 refused by a budget, 4 cancelled.
 """
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -183,9 +185,10 @@ def main() -> None:
         print_notice(notice_without_job(explain(error, "en"), error, "en"))  # `upscale` tells what kept its images out
         sys.exit(int(exit_code(error)))
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        err.print(f"{error.filename} cannot be used: {error.strerror}.")
+        err.print(f"{error.filename or 'The output'} cannot be used: {error.strerror}.")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left for it would be written at the end again
         sys.exit(int(Exit.USAGE))
     except KeyboardInterrupt:
         sys.exit(int(Exit.CANCELLED))

@@ -106,7 +106,8 @@ class FileRoster:
                 await self._try(name, take_over)
 
     async def _try(self, name: str, take_over: TakeOver) -> None:
-        with suppress(Timeout), FileLock(self._path(name), timeout=0):
+        # Another user's file, such as root's: whether its process lives cannot be seen.
+        with suppress(Timeout, PermissionError), FileLock(self._path(name), timeout=0):
             await _take_jobs(self._replicas, name, take_over)
             self._path(name).unlink(missing_ok=True)
 

@@ -78,5 +78,5 @@ def _is_locked(path: Path) -> bool:
     try:
         with FileLock(path, timeout=0):
             return False
-    except Timeout:
+    except (Timeout, PermissionError):
         return True

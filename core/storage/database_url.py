@@ -100,6 +100,10 @@ _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "The host in DATABASE_URL is unknown; check its spelling and the network."),
     (ConnectionRefusedError, "Nothing answers at the host and port in DATABASE_URL; is the server running?"),
     (FileNotFoundError, "A certificate file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there."),
+    (
+        PermissionError,
+        "A file of the database belongs to another user; run this as that user.",
+    ),
     (TimeoutError, "The database did not answer in time; check host, port and firewall of DATABASE_URL."),
 )
 

@@ -5,6 +5,8 @@ import json
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from tests.bot.cli_kit import Commands
+from tests.bot.cli_kit import Commands, environment
 from tests.bot.process_kit import Bot
 
 KEYED = {"SECRET_KEY": "long enough for a test"}
@@ -150,6 +152,8 @@ def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
         (("usage", "--chart", "/nowhere/chart.png"), "/nowhere/chart.png cannot be"),
         (("quota", "set", "user", "five", "--platform", "discord", "--workspace", "w1"), "five is not an amount"),
         (("quota", "add", "ann", "2"), "Name the workspace"),
+        (("quota", "pause", "--platform", "discord"), "Name both --platform and --workspace, or neither"),
+        (("limits", "--platform", "teams"), "teams is no platform; there is cli, discord, slack, web."),
         (("allow", "nowhere"), "nowhere is no place"),
         (("allow", "discord:1"), "discord is not set up here. Platforms that are set up: none."),
         (("backup", "/nowhere/file"), "/nowhere/file"),
@@ -222,6 +226,15 @@ def test_a_program_reads_from_doctor_why_nothing_could_be_looked_at(bot: Command
     assert "WEB_PORT" in stopped.err
 
 
+def test_output_to_a_full_disk_ends_in_one_sentence(folder: Path) -> None:
+    command = [sys.executable, "-m", "bot", "usage"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=folder, env=environment(folder), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "The output cannot be used: No space left on device.\n")
+
+
 def test_the_version_is_told(bot: Commands) -> None:
     assert bot("--version").out.startswith("upscale-bot ")
 
@@ -250,7 +263,7 @@ async def test_run_serves_says_where_refuses_a_second_on_the_port_and_ends_at_si
         second = await bot.process("run", WEB_PORT=str(running.port))
         assert second.code == 2
         assert f"Port {running.port} on 127.0.0.1 is already in use" in second.said
-        running.signal(signal.SIGTERM)
+        running.signal(signal.SIGHUP)  # as SIGTERM: the terminal was closed
         assert await running.ended() == 0
     told = "\n".join(running.noise)
     assert where in told

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import asyncpg
 import pytest
@@ -65,6 +66,18 @@ async def look(roster: Roster, times: int = 3) -> list[str]:
     for _ in range(times):
         await roster.take_dead(take)
     return found
+
+
+async def test_the_lock_of_another_user_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root typed a command beside the service, and it was killed."""
+    async with replicas_on(f"sqlite:///{tmp_path / 'bot.db'}") as replicas:
+        roster = FileRoster(tmp_path, replicas)
+        await roster.sign_in(new_name())
+        (tmp_path / "p-of-root.lock").touch()
+        with monkeypatch.context() as patched:
+            patched.setattr("core.engine.cluster.FileLock", Mock(side_effect=PermissionError))
+            assert await look(roster) == []
+        await roster.sign_out()
 
 
 async def test_the_living_are_left_alone_and_the_ended_are_taken_once(make: Make) -> None:

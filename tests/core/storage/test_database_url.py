@@ -59,6 +59,7 @@ CAUSES = [
     (socket.gaierror(-2, "Name or service not known"), "unknown"),
     (ConnectionRefusedError(111, "refused"), "Nothing answers"),
     (TimeoutError(), "in time"),
+    (PermissionError(errno.EACCES, "Permission denied"), "another user"),
     (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
     (Exception("unable to open database file"), "cannot be opened"),
     (Exception("database disk image is malformed"), "damaged"),
