@@ -12,6 +12,10 @@ TESTS ?= tests
 WORKERS ?= 4
 SECONDS ?= 60
 
+# A .venv that was made half, or whose Python is gone or another one since the system was upgraded, is made anew.
+HAS_PIP := import importlib.util, sys; sys.exit(0 if importlib.util.find_spec("pip") else 3)
+$(shell [ ! -d $(VENV) ] || { [ -e $(BIN)/python ] && { $(BIN)/python -c '$(HAS_PIP)'; [ $$? != 3 ]; }; } || rm -rf $(VENV))
+
 .DEFAULT_GOAL := help
 .PHONY: help run setup setup-dev chromium pgbouncer test check audit fix bench fuzz chaos golden lock messages clean
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,25 @@ def test_a_python_without_venv_says_what_to_install(tmp_path: Path) -> None:
     done = make("setup", f"PYTHON={python}", folder=tmp_path)
     assert done.returncode != 0
     assert "apt-get install python3-venv" in done.stdout
+
+
+@pytest.mark.parametrize("python", ["gone", "of another version"])
+def test_a_venv_whose_python_is_gone_or_another_one_is_made_anew(tmp_path: Path, python: str) -> None:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / "requirements.lock").write_text("")
+    venv = tmp_path / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / ".installed").touch()
+    if python == "gone":
+        (venv / "bin" / "python").symlink_to("/nowhere/python3")
+    else:
+        (venv / "bin" / "python").symlink_to(sys.executable)
+        (venv / "pyvenv.cfg").write_text(
+            f"home = {Path(sys.base_prefix) / 'bin'}\ninclude-system-site-packages = false\n"
+        )
+    done = make("setup", "PYTHON=false", folder=tmp_path)
+    assert "Python 3.11 or newer" in done.stdout, "it asks for a Python to make the new one with"
+    assert not venv.exists()
 
 
 def test_packages_that_cannot_be_fetched_are_one_plain_sentence(tmp_path: Path) -> None:
