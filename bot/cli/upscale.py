@@ -162,8 +162,7 @@ class _Run:
             job = await store.get(job_id_for(key))
             if job is None or not job.state.terminal:
                 return key
-            is_kept = job.state is JobState.SUCCEEDED and not job.images_deleted
-            if is_kept and not (await store.delivery_state(job.id)).get(_HANDED_OUT):
+            if job.has_image and not (await store.delivery_state(job.id)).get(_HANDED_OUT):
                 return key
         return f"{PLATFORM}:{secrets.token_hex(12)}"
 

@@ -258,7 +258,7 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A snapshot of one job's row. Times are unix seconds."""
+    """A snapshot of one job's row. `id` is the reference that people see; times are unix seconds."""
 
     id: str
     key: str
@@ -294,6 +294,7 @@ class Job:
         return self.delivery is not None and (self.delivery.shape == "kept" or bool(self.delivery.elsewhere))
 
     @property
-    def reference(self) -> str:
-        """What people see, and what `python -m bot job REF` takes."""
-        return self.id
+    def has_image(self) -> bool:
+        """Whether its result can be had. Also that of a job that was cancelled too late and billed all the same."""
+        ended_with_one = self.state in (JobState.SUCCEEDED, JobState.CANCELLED)
+        return ended_with_one and self.result is not None and not self.images_deleted

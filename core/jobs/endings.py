@@ -46,7 +46,7 @@ def closing_call(ctx: JobContext, job: Job, *, again: bool = False) -> Callable[
         reply = reply.final_edit_only()
     if not job.needs_closing_message:
         return (lambda: _show_again(ctx, job, reply)) if again else None
-    if job.state is JobState.SUCCEEDED:
+    if job.state is JobState.SUCCEEDED or job.has_image:
         notice = undelivered_notice(job)
         return lambda: reply.closed(job, notice)
     failure = notice_for(job)
@@ -69,7 +69,9 @@ async def check_place(ctx: JobContext, job: Job) -> None:
 
 def notice_for(job: Job) -> Notice:
     locale = job.requester.locale
-    return error_notice(job.error, locale, job) if job.error is not None else cancelled_notice(job, locale)
+    if job.error is not None:
+        return error_notice(job.error, locale, job)
+    return undelivered_notice(job) if job.has_image else cancelled_notice(job, locale)
 
 
 def error_notice(error: errors.UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:

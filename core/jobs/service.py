@@ -208,7 +208,7 @@ class JobService:
         job = await self._ctx.store.get(job_id) if valid else None
         if job is None:
             raise JobNotFound
-        if job.images_deleted or job.result is None or job.state is not JobState.SUCCEEDED:
+        if not job.has_image:
             raise ResultExpired
         return job
 

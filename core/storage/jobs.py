@@ -59,7 +59,7 @@ _SAME = (
 )
 """Filters by fingerprint only: with more conditions SQLite scans the index of the member's jobs instead."""
 _UNDER_WAY = (JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING)
-_WITH_RESULT = (JobState.DELIVERING, JobState.SUCCEEDED)
+_WITH_RESULT = (JobState.DELIVERING, JobState.SUCCEEDED, JobState.CANCELLED)
 
 
 class JobChanges(TypedDict, total=False):

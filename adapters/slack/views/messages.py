@@ -136,7 +136,7 @@ def history(jobs: Sequence[Job], locale: str) -> Content:
 
 def _history_row(job: Job, locale: str) -> Block:
     out: Block = {"type": "section", "text": b.plain(line_text(account.history_line(job, locale, with_time=False)))}
-    if job.state is JobState.SUCCEEDED and not job.images_deleted:
+    if job.has_image:
         out["accessory"] = b.button(send_again_text(locale), f"job:redeliver:{job.id}")
     return out
 

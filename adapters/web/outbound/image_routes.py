@@ -15,7 +15,7 @@ from adapters.web.connection.security import Denied, Handler, harden
 from adapters.web.inbound.translate import number_in
 from adapters.web.views.card import file_name
 from core.domain.errors import InvalidParameters, ResultExpired, TooLate
-from core.domain.job import Job, JobState
+from core.domain.job import Job
 from core.domain.media_types import saved_formats, suffix_for
 from core.images.renditions import JobMedia
 from core.ports import MediaFile, PictureOf
@@ -122,7 +122,7 @@ class JobFiles:
 def _check_available(job: Job, *, of_source: bool) -> None:
     if job.images_deleted:
         raise TooLate(state="images_deleted")
-    if not of_source and job.state is not JobState.SUCCEEDED:
+    if not of_source and not job.has_image:
         raise TooLate(state=str(job.state)) if job.state.terminal else Denied(409, "not_ready", NOT_READY, 2)
 
 

@@ -45,7 +45,7 @@ def card_json(card: Any) -> Any:
 
 
 def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notice | None) -> Card:
-    if job.state is JobState.SUCCEEDED:
+    if job.state is JobState.SUCCEEDED or job.has_image:
         card = cards.result(job, left, Delivery("page"), locale)
         ours = tuple(tuple(one for one in row if one.kind != "open_link") for row in card.rows)  # no provider's link
         if not job.images_deleted:
@@ -68,7 +68,7 @@ def job_json(
     """Everything about a job; `card` is what the page draws, `notice` explains `job.error`."""
     return {
         "job_id": job.id,
-        "reference": job.reference,
+        "reference": job.id,
         "state": str(job.state),
         **fields_of(job, "private parent_id created_at updated_at finished_at confirm_by_at images_deleted"),
         "name": job.source.name if job.source.kind != "link" else "",
@@ -82,6 +82,7 @@ def job_json(
         "progress": progress_json(job.progress, locale) if job.progress else None,
         "receipt": receipt_json(job.receipt, locale) if job.receipt else None,
         "result": result_json(job, job.result, locale) if job.result else None,
+        "has_image": job.has_image,
         "error": error_json(job.error, notice, locale) if job.error and notice else None,
         "card": card_json(_card_of(job, locale, left, notice)),
         "details": card_json(details(job, locale)) if job.result else None,

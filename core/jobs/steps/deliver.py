@@ -31,7 +31,7 @@ async def deliver(ctx: JobContext, job: Job) -> StepName:
     receipt = job.receipt or Receipt(0, 0, "none")
     job = await ctx.store.update(
         job.id,
-        state=JobState.SUCCEEDED,
+        state=JobState.CANCELLED if job.cancel_requested_by else JobState.SUCCEEDED,
         delivery=delivery,
         receipt=receipt,
         progress=None,

@@ -21,11 +21,7 @@ def history(jobs: Sequence[Job], locale: str) -> c.Card:
     title = tr("Your last images", locale)
     if not shown:
         return c.Card("info", title, paragraphs=c.lines(tr("Nothing yet. Try {command}.", locale, command="/upscale")))
-    kept = tuple(
-        c.Option(job.id, _kept_label(job), state_text(job, locale))
-        for job in shown
-        if job.state is JobState.SUCCEEDED and not job.images_deleted and job.result
-    )
+    kept = tuple(c.Option(job.id, _kept_label(job), state_text(job, locale)) for job in shown if job.has_image)
     again = c.Choice("redeliver", tr("Send an image again", locale), kept, send_again_text(locale))
     entries = tuple(history_line(job, locale) for job in shown)
     return c.Card("working", title, paragraphs=entries, choices=(again,) if kept else (), summary=title)
@@ -39,7 +35,7 @@ def history_line(job: Job, locale: str, *, with_time: bool = True) -> c.Line:
     name = (c.Strong(job.source.name), " · ") if job.source.name else ()
     facts = " · ".join(word for word in words if word)
     time = (c.Moment(job.created_at), " · ") if with_time else ()
-    return c.line_of(*name, *time, f"{facts} · ", c.Code(job.reference))
+    return c.line_of(*name, *time, f"{facts} · ", c.Code(job.id))
 
 
 def _kept_label(job: Job) -> str:

@@ -24,7 +24,7 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
             Section(facts=(*_money(job, locale), *_times(job, locale))),
             Section(tr("The same image again", locale), code=repeat),
         ),
-        small=reference_line(job.reference, locale),
+        small=reference_line(job.id, locale),
     )
 
 

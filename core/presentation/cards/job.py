@@ -275,9 +275,10 @@ def closed(job: Job, notice: Notice, locale: str) -> Card:
         if job.delivery is None or job.delivery.shape == "kept":
             actions += (Action("redeliver", delivery_texts.send_again_text(locale), job.id),)
         actions += _download(job, locale)
+    upscaled = tr("Upscaled {factor}", locale, factor=factor_text(result_texts.reached_factor(job), locale))
     return Card(
         "info",
-        tr("Upscaled {factor}", locale, factor=factor_text(result_texts.reached_factor(job), locale)),
+        tr("Cancelled", locale) if job.state is JobState.CANCELLED else upscaled,
         job.source.name,
         paragraphs=notice_lines(notice, locale),
         small=reference_line(notice.reference, locale),

@@ -52,7 +52,7 @@ def undelivered_notice(job: Job) -> Notice:
     """Where the image is, what it cost, and how to get it, for a job whose result is not in its message."""
     locale = job.requester.locale
     if job.images_deleted:
-        return Notice(deleted_text(locale), reference=job.reference, tone="info")
+        return Notice(deleted_text(locale), reference=job.id, tone="info")
     if job.delivery is None or job.delivery.shape == "kept":
         advice = tr("It is kept; find it in your history.", locale)
     elif job.delivery.elsewhere == "direct_message":
@@ -64,6 +64,6 @@ def undelivered_notice(job: Job) -> Notice:
         cancelled_late_text(locale) if job.cancel_requested_by else what,
         charged=charge_text(job.receipt, locale) if job.receipt is not None else "",
         advice=advice,
-        reference=job.reference,
+        reference=job.id,
         tone="info",
     )

@@ -135,7 +135,7 @@ async def judge(w: World, job: Job, story: Story) -> None:
         assert money.charged == 0, "charged for nothing"
         assert ended.state is not JobState.SUCCEEDED
     if ended.delivery == Delivery("kept"):  # cancelled too late
-        assert (message.endings, message.last.kind, ended.state) == (set(), "closed", JobState.SUCCEEDED)
+        assert (message.endings, message.last.kind, ended.state) == (set(), "closed", JobState.CANCELLED)
         assert ended.cancel_requested_by
     else:
         assert len(message.endings) == 1, f"two different ends: {message.endings}"

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from core.domain.errors import JobNotFound, ModelFailed, NotAllowed, ProviderUnavailable, RequestLost, TooLate
-from core.domain.job import Delivery, Job, JobState, Requester
+from core.domain.job import Delivery, Job, JobState, ReplyAddress, Requester
 from core.domain.limits import ScopeKind
 from core.jobs.steps import StepName
+from core.presentation.cards.account import history
 from core.presentation.texts.result_texts import cancelled_late_text
 from core.storage.files.job_files import JobFiles
 from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, world
@@ -150,7 +151,7 @@ async def test_finished_and_billed_all_the_same_the_image_is_kept_and_told_but_n
     finishes_all_the_same(w)
     w.upscaler.units = Decimal("0.5")
     job = await w.job((await while_running(w)).id)
-    assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
+    assert (job.state, job.delivery, job.has_image) == (JobState.CANCELLED, Delivery("kept"), True)
     assert job.receipt is not None
     assert job.result is not None
     assert (await w.money(job.id)).charged == job.receipt.charged_nanousd == 50_000_000
@@ -158,6 +159,11 @@ async def test_finished_and_billed_all_the_same_the_image_is_kept_and_told_but_n
     message = w.adapter.message(job)
     assert not message.kinds("finished")
     assert message.notice.what == cancelled_late_text("en")
+    assert [option.value for option in history([job], "en").choices[0].options] == [job.id]
+    reply = ReplyAddress("fake", {"message": "there"})
+    again = await w.driven((await w.service.redeliver(job.id, job.requester, reply=reply)).id)
+    await w.check_end(again, JobState.SUCCEEDED, charged=0)
+    assert w.adapter.messages["there"].pictures == 1
 
 
 async def test_a_cancel_without_an_answer_does_not_hold_up_the_end(w: World, monkeypatch: pytest.MonkeyPatch) -> None:

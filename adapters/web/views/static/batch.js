@@ -52,7 +52,7 @@ export class Batch {
   #draw(cell) {
     const { card } = cell, { job } = card;
     const state = card.root.dataset.state ?? "queued";
-    const done = state === "succeeded" && !job.images_deleted;
+    const done = job?.has_image;
     cell.node.dataset.state = state;
     cell.box.hidden = !done;
     if (done && cell.shown !== job.job_id) {
@@ -105,7 +105,7 @@ export class Batch {
     const share = shares.reduce((sum, part) => sum + part, 0) / whole;
     this.bar.style.setProperty("--done", `${share * 100}%`);
     this.bar.setAttribute("aria-valuenow", String(Math.round(share * 100)));
-    const chosen = this.cells.filter(({ card, chosen: wanted }) => wanted && card.job?.state === "succeeded" && !card.job.images_deleted).map(({ card }) => card.job.job_id);
+    const chosen = this.cells.filter(({ card, chosen: wanted }) => wanted && card.job?.has_image).map(({ card }) => card.job.job_id);
     this.zip.href = `/api/zip?jobs=${chosen.join(",")}`;
     this.zip.lastChild.textContent = t("batch_zip", { n: integer(chosen.length) });
     this.zip.hidden = chosen.length === 0;

@@ -36,7 +36,7 @@ export class Card {
     this.job = job;
     this.root.dataset.state = job.state;
     this.root.dataset.job = job.job_id;
-    if (job.state === "succeeded") this.#done(job, fresh);
+    if (job.state === "succeeded" || job.has_image) this.#done(job, fresh);
     else if (["cancelled", "failed", "refused"].includes(job.state)) this.#ended(job.card, job.state);
     else if (job.state === "awaiting_confirmation") this.#ask(job);
     else this.#busy(job.card, job.progress?.stage, job.cancel_requested || job.progress?.stage === "delivering");

@@ -78,7 +78,7 @@ async function history(words, show, page) {
 
 function historyRow(job, spans, page) {
   const none = () => el("span", { class: "thumb" });
-  const picture = job.state === "succeeded" && !job.images_deleted
+  const picture = job.has_image
     ? el("img", { class: "thumb", src: job.result.thumb_url, alt: "", loading: "lazy", onerror: (event) => event.target.replaceWith(none()) }) : none();
   return el("li", {}, picture, el("p", { class: "grow" }, line(spans)), button(t("show"), null, () => page.open(job), { "aria-label": `${t("show")}: ${job.name || job.job_id}` }));
 }
