@@ -151,12 +151,17 @@ def copy_out(source: Path, dest: Path) -> None:
     if dest == PIPE:
         with source.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
         return
     dest.parent.mkdir(parents=True, exist_ok=True)
     part = dest.with_name(f".{dest.name}.part")
-    shutil.copyfile(source, part)
-    give_usual_rights(part)
-    part.replace(dest)
+    try:
+        shutil.copyfile(source, part)
+        give_usual_rights(part)
+        part.replace(dest)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def digest_of(picture: Path) -> bytes:

@@ -232,7 +232,13 @@ class _Run:
         wanted = files.wanted_format(self.options.out, file.mime, many=many)
         if wanted is not None:
             file = await media.converted(job, saved_as=wanted, quality=_QUALITY)
-        await asyncio.to_thread(files.copy_out, file.path, path)
+        try:
+            await asyncio.to_thread(files.copy_out, file.path, path)
+        except OSError as error:
+            place = "Standard output" if path == files.PIPE else path
+            kept = "The result is kept: the same command with another -o takes it at no cost."
+            err.print(f"{place} cannot be written: {error.strerror}. {kept}")
+            return Exit.FAILED
         if files.has_wrong_suffix(path, file.mime):
             err.print(f"{path.name} holds a {file.mime.removeprefix('image/').upper()}.")
         await self.app.ctx.store.change_delivery_state(job.id, {_HANDED_OUT: True})

@@ -1,7 +1,9 @@
 """The command line, on the sandbox model and a fresh data folder; `run` as a process of its own."""
 
 import contextlib
+import errno
 import json
+import shutil
 import signal
 import sqlite3
 import stat
@@ -43,6 +45,26 @@ def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Commands
     assert {stat.S_IMODE((folder / name).stat().st_mode) for name in ("cat.3x.png", "copy.png")} == {usual}
     assert (folder / "copy.png").read_bytes() == (folder / "cat.3x.png").read_bytes()
     assert bot("job", record["job_id"], "--save", "copy.png").code == 2
+
+
+def test_a_result_that_cannot_be_written_is_kept_for_the_same_command(
+    folder: Path, bot: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, dest: Path) -> Path:
+        copied = Path(copyfile(source, dest))
+        if dest.name == ".cat.2x.png.part":
+            raise OSError(errno.ENOSPC, "No space left on device", str(source))
+        return copied
+
+    copyfile = shutil.copyfile
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        refused = bot("upscale", "cat.png", "2x", "seed=9")
+    assert (refused.code, "cat.2x.png cannot be written: No space" in refused.err) == (1, True), refused.said
+    assert sorted(path.name for path in folder.glob("*cat*")) == ["cat.png"]
+    fetched = bot("upscale", "cat.png", "2x", "seed=9", "-o", "elsewhere.png", "--json")
+    assert (fetched.code, (folder / "elsewhere.png").is_file()) == (0, True), fetched.said
+    assert bot("usage", "--csv").out.count("flux") == 1
 
 
 def test_every_picture_of_a_folder_is_enlarged_but_results(folder: Path, bot: Commands) -> None:
