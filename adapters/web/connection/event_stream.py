@@ -28,7 +28,7 @@ MAX_WATCHED_JOBS = 1_000
 _QUEUE_SIZE = 256
 
 Watch = Callable[[str, int], AsyncIterator[JobEvent]]
-Encode = Callable[[JobEvent], Awaitable[dict[str, Any]]]
+Encode = Callable[[JobEvent, web.Request], Awaitable[dict[str, Any]]]
 
 
 class EventStreams:
@@ -60,7 +60,7 @@ class EventStreams:
         try:
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
-            await self._pump(response, job_ids, after)
+            await self._pump(request, response, job_ids, after)
             await response.write_eof()
         except ConnectionResetError:
             return response  # the client disconnected, as most do
@@ -69,7 +69,9 @@ class EventStreams:
             self._watched_jobs -= len(job_ids)
         return response
 
-    async def _pump(self, response: web.StreamResponse, job_ids: Sequence[str], after: int) -> None:
+    async def _pump(
+        self, request: web.Request, response: web.StreamResponse, job_ids: Sequence[str], after: int
+    ) -> None:
         queue: asyncio.Queue[JobEvent | None] = asyncio.Queue(_QUEUE_SIZE)
         tasks = [asyncio.create_task(self._read(job_id, after, queue)) for job_id in job_ids]
         tasks.append(asyncio.create_task(self._end(queue)))
@@ -87,7 +89,7 @@ class EventStreams:
                     left -= 1
                 else:
                     await self._turns.wait(event.job.id)  # so that all streams of a job send its event together
-                    await response.write(await self._frame(event))
+                    await response.write(await self._frame(event, request))
         finally:
             for task in tasks:
                 task.cancel()
@@ -109,8 +111,8 @@ class EventStreams:
             log.exception("event_stream_broke", job=job_id)
         await queue.put(None)
 
-    async def _frame(self, event: JobEvent) -> bytes:
-        data = json.dumps(await self._encode(event), separators=(",", ":"), ensure_ascii=False)
+    async def _frame(self, event: JobEvent, request: web.Request) -> bytes:
+        data = json.dumps(await self._encode(event, request), separators=(",", ":"), ensure_ascii=False)
         return f"id: {event.id}\ndata: {data}\n\n".encode()
 
 

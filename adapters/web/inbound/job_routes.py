@@ -159,8 +159,9 @@ class JobHandlers:
     async def _find(self, request: web.Request) -> Job:
         return await self._service.job(_job_id(request), actor_of(request))
 
-    async def _event_json(self, event: JobEvent) -> Json:
-        shown = await self._json(event.job, event.job.requester)
+    async def _event_json(self, event: JobEvent, request: web.Request) -> Json:
+        """The event in the language of the browser that reads it."""
+        shown = await self._json(event.job, actor_of(request))
         return {"type": event.kind, "event_id": event.id, **shown}
 
     async def _json(self, job: Job, actor: Requester) -> Json:

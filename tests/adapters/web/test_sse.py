@@ -58,6 +58,13 @@ async def test_a_stream_tells_each_change_once_and_ends_after_the_terminal_one(p
     ]
 
 
+async def test_a_stream_speaks_the_language_of_the_browser_that_reads_it(page_site: Site, http: Http) -> None:
+    job_id = await begin(http, page_site)
+    async with http.get(f"{page_site.url}/api/jobs/{job_id}/events", headers={"Accept-Language": "de"}) as answer:
+        seen = await events(answer)
+    assert seen[-1][1]["card"]["title"] == "2× vergrößert"
+
+
 async def test_a_stream_resumes_after_the_last_event_seen(page_site: Site, http: Http) -> None:
     page_site.service.gates["upscaling"] = asyncio.Event()
     job_id = await begin(http, page_site)
