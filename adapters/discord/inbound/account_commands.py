@@ -25,7 +25,7 @@ from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
 
-HISTORY_LENGTH = 10
+Count = app_commands.Range[int, 1, account.HISTORY_MOST]
 SETTINGS_COMMANDS = tuple(f"/settings {verb}" for verb in ("set", "clear", "save", "delete"))
 _PERIODS = [app_commands.Choice(name=localized(name), value=name) for name in ("day", "week", "month", "year")]
 
@@ -75,8 +75,8 @@ class AccountCommands:
         finally:
             await asyncio.to_thread(chart.unlink, True)
 
-    async def _history(self, answer: Answer) -> None:
-        history = self._service.history(answer.actor, limit=HISTORY_LENGTH, refused=False)
+    async def _history(self, answer: Answer, count: Count = account.HISTORY_SHOWN) -> None:
+        history = self._service.history(answer.actor, limit=count, refused=False)
         jobs = await self._ctx.defer_if_slow(answer, history)
         await answer.show(account.history(jobs, answer.locale))
 

@@ -56,7 +56,7 @@ async def _run(ctx: HandlerContext, origin: Origin, actor: Requester, name: str,
         case "quota":
             return await _quota(ctx, origin, actor, rest)
         case "history":
-            return view.history(await service.history(actor, limit=view.HISTORY_SHOWN, refused=False), locale)
+            return view.history(await service.history(actor, limit=_count(rest), refused=False), locale)
         case "queue":
             return queue(await service.queue(actor), locale)
         case "settings":
@@ -70,6 +70,14 @@ async def _run(ctx: HandlerContext, origin: Origin, actor: Requester, name: str,
         case "erase":
             return account.erased(await service.accounts.erase(actor), locale)
     return view.help_of(service, command, locale, moderator=actor.is_moderator)
+
+
+def _count(words: str) -> int:
+    """The number of images that a history should have. Raises InvalidParameters."""
+    count = int(words) if words.isdecimal() and len(words) < 4 else 0 if words else account.HISTORY_SHOWN
+    if not 0 < count <= account.HISTORY_MOST:
+        raise InvalidParameters.of("history", words, "range", f"1–{account.HISTORY_MOST}")
+    return count
 
 
 async def _usage(ctx: HandlerContext, origin: Origin, actor: Requester, rest: str) -> HandlerResult | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.slack.outbound.api_client import Team
+from adapters.slack.outbound.files import address_in_event
 from core.domain.job import ReplyAddress, Requester, Source
 from core.domain.limits import ScopeKind
 from core.domain.parameters.spec import Fields
@@ -142,11 +143,11 @@ def address(origin: Origin, *, private: bool = False, thread_ts: str | None = No
 
 
 def file_source(file: Mapping[str, Any], origin: Origin) -> Source:
-    """A file at Slack; its type and address are asked for when it is fetched."""
+    """A file at Slack; without its address in the event, Slack is asked when it is fetched."""
     name = clean_line(str(file.get("name") or file.get("title") or ""))
     data = {"file": str(file.get("id") or ""), "team": origin.team_id, "enterprise": origin.enterprise_id,
             "member": origin.user_id}  # fmt: skip
-    return Source("attachment", name=name, data=data)
+    return Source("attachment", address_in_event(file), name=name, data=data)
 
 
 def link_source(link: str, origin: Origin, own_hosts: Collection[str] = ()) -> Source:

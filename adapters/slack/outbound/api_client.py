@@ -175,6 +175,7 @@ class SlackApi:
         *,
         progress: bool = False,
         max_wait_s: float | None = None,
+        since: float | None = None,
         on_sending: Callable[[], None] | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
         **args: Any,
@@ -189,11 +190,9 @@ class SlackApi:
         given = {name: value for name, value in args.items() if value is not None}
 
         async def once() -> dict[str, Any]:
+            how: dict[str, Any] = {"channel": str(given.get("channel", "")), "member": team.member, "since": since}
             left_s = max(0.0, deadline - self.clock.now())
-            channel = str(given.get("channel", ""))
-            await self.rate_limiter.wait_turn(
-                team.team_id, method, channel=channel, member=team.member, progress=progress, max_wait_s=left_s
-            )
+            await self.rate_limiter.wait_turn(team.team_id, method, progress=progress, max_wait_s=left_s, **how)
             if before_send is not None:
                 await before_send()
             if on_sending is not None:

@@ -4,9 +4,9 @@ Uploads: `files.getUploadURLExternal`, POST of the bytes, `files.completeUploadE
 SDK's `files_upload_v2` reads the whole file on the event loop, and loses the file id if the third step fails. The id
 is stored before the bytes are sent, so that another process can resume. No message is posted unless a channel is given.
 
-Downloads: `files.info` is always called, because an event may hold only a stub (Slack Connect), the file may not be
-processed yet, and its address must come from Slack. External files (Drive, Dropbox …) are refused, so that the token
-never reaches a third party.
+Downloads: `files.info` is called unless the event had the whole record: it may hold only a stub (Slack Connect), the
+file may not be processed yet, and its address must come from Slack. External files (Drive, Dropbox …) are refused, so
+that the token never reaches a third party.
 """
 
 import asyncio
@@ -220,23 +220,39 @@ async def download_of(source: Source, api: SlackApi, hosts: Sequence[str]) -> Do
     """Resolve where and how to fetch a file now. Raises DownloadFailed or NotAnImage."""
     team = Team(source.data.get("team", ""), source.data.get("enterprise", ""), source.data.get("member", ""))
     try:
-        file_id = source.data.get("file", "")
-        file = await api.wait_processed(team, file_id, timeout_s=READY_WAIT_S, check=_refuse_unusable)
+        url = source.url or await _current_address(source, api, team)
         token = (await api.install(team)).bot_token
     except errors.SlackError as error:
         passes = isinstance(error, errors.SlackUnavailable) or error.error in errors.TRANSIENT
         gone = isinstance(error, errors.SlackRefused) and error.error not in errors.FILE_HIDDEN
         raise DownloadFailed(reason="connection" if passes else "gone" if gone else "not_visible") from None
-    if not file.get("mimetype"):
-        raise DownloadFailed(reason="not_ready")
-    url = clean_json(file.get("url_private_download") or file.get("url_private") or "")
-    named_only = "by" in source.data
-    if not url or (named_only and not _may_see(file, source.data["by"], source.data.get("in", ""))):
-        raise DownloadFailed(reason="not_visible")
     return Download(quote(url, safe=_URL_SAFE), {"Authorization": f"Bearer {token}"}, (*SLACK_HOSTS, *hosts))
 
 
-def _refuse_unusable(file: dict[str, Any]) -> None:
+async def _current_address(source: Source, api: SlackApi, team: Team) -> str:
+    file = await api.wait_processed(team, source.data.get("file", ""), timeout_s=READY_WAIT_S, check=_refuse_unusable)
+    if not file.get("mimetype"):
+        raise DownloadFailed(reason="not_ready")
+    url, named_only = _address(file), "by" in source.data
+    if not url or (named_only and not _may_see(file, source.data["by"], source.data.get("in", ""))):
+        raise DownloadFailed(reason="not_visible")
+    return url
+
+
+def address_in_event(file: Mapping[str, Any]) -> str:
+    """The address in the record of an event; "" if that is incomplete, so that Slack must be asked."""
+    try:
+        _refuse_unusable(file)
+    except (DownloadFailed, NotAnImage):
+        return ""
+    return _address(file) if file.get("mimetype") and file.get("mode") == "hosted" else ""
+
+
+def _address(file: Mapping[str, Any]) -> str:
+    return str(clean_json(file.get("url_private_download") or file.get("url_private") or ""))
+
+
+def _refuse_unusable(file: Mapping[str, Any]) -> None:
     if not has_shape(file, _RECORD):
         raise DownloadFailed(reason="not_ready")
     if file.get("is_external") or file.get("mode") == "external":

@@ -122,7 +122,7 @@ class SlackReply:
         mark, locale = Mark(job.id, "root"), job.requester.locale
         await finish_despite_cancel(
             lambda on_sending: self._poster.post(
-                lambda _: first, locale, mark, progress=not required, on_sending=on_sending
+                lambda _: first, locale, mark, progress=not required, since=job.created_at, on_sending=on_sending
             ),
             keep,
             lambda: self._notes.record(root=None),

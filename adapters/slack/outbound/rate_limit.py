@@ -94,8 +94,9 @@ class _Channel:
 
 @dataclass(eq=False, slots=True)
 class _WaitingCall:
-    """A call that waits for its turn, and when it checks next."""
+    """A call that waits for its turn, and when it checks next. `since`: when its work was asked for."""
 
+    since: float
     number: int
     member: str
     channel: _Channel
@@ -115,9 +116,9 @@ class _MethodQueue:
     channels: dict[str, _Channel] = field(default_factory=dict)
     pace: _Pace = field(default_factory=_Pace)
 
-    def rank(self, call: _WaitingCall) -> tuple[float, int]:
+    def rank(self, call: _WaitingCall) -> tuple[float, float, int]:
         granted = self.counts[call.member, False] + self.counts[call.member, True]
-        return granted + PROGRESS_BEHIND * call.progress, call.number
+        return granted + PROGRESS_BEHIND * call.progress, call.since, call.number
 
     def slot_free_at(self, call: _WaitingCall, now: float, ahead: int = 0) -> float:
         """When the method's limit allows this call, after `ahead` others."""
@@ -176,12 +177,25 @@ class RateLimiter:
         self._first_burst_at = self._clock.now() + BURST_EVERY_S
 
     async def wait_turn(
-        self, team_id: str, method: str, *, channel: str = "", member: str = "", progress: bool, max_wait_s: float
+        self,
+        team_id: str,
+        method: str,
+        *,
+        channel: str = "",
+        member: str = "",
+        progress: bool,
+        max_wait_s: float,
+        since: float | None = None,
     ) -> None:
-        """Return at this call's turn. Raises SlackUnavailable at once if that is more than `max_wait_s` away."""
+        """Return at this call's turn. Raises SlackUnavailable at once if that is more than `max_wait_s` away.
+
+        Of equal calls the one whose work was asked for first (`since`) comes first, also when it is tried again.
+        """
         now = self._clock.now()
         queue, deadline = self._queue(team_id, method), now + max_wait_s
-        call = _WaitingCall(next(self._numbers), member, self._channel(queue, method, channel, now), progress)
+        call = _WaitingCall(
+            since or now, next(self._numbers), member, self._channel(queue, method, channel, now), progress
+        )
         queue.waiting.append(call)
         try:
             while True:

@@ -84,7 +84,6 @@ def full_file(job: Job, link: str) -> Content:
 
 
 SAVE_PRESET = "save logo 4x creativity=0.2"
-HISTORY_SHOWN = 10
 DAYS_SHOWN = 14
 _TYPED = {
     " https://… factor=3": "upscale",
@@ -130,7 +129,7 @@ def history(jobs: Sequence[Job], locale: str) -> Content:
     card = account.history(jobs, locale)
     if not card.choices:
         return draw(card)
-    rows = [_history_row(job, locale) for job in jobs[:HISTORY_SHOWN] if job.state is not JobState.REFUSED]
+    rows = [_history_row(job, locale) for job in jobs if job.state is not JobState.REFUSED]
     return Content(card.title, [b.header(card.title), *rows])
 
 

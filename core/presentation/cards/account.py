@@ -14,6 +14,9 @@ from core.presentation.texts.progress_texts import state_text
 from core.presentation.texts.result_texts import size_line
 from core.presentation.translations import tr, trn
 
+HISTORY_SHOWN, HISTORY_MOST = 10, 20
+"""Images in a history, and the most that may be asked for, which one message can show."""
+
 
 def history(jobs: Sequence[Job], locale: str) -> c.Card:
     """The last jobs without refused ones; images that are still kept can be sent again."""

@@ -25,6 +25,7 @@ _COMMANDS: dict[str, str] = {
     "month": translatable("This month"),
     "year": translatable("This year"),
     "history": translatable("Your last images, as long as they are kept"),
+    "history_count": translatable("How many images; 10 if you choose none"),
     "settings": translatable("Your own default values and presets"),
     "settings_show": translatable("Show your default values"),
     "settings_set": translatable("Set your default values; what you leave out goes back to the model's own"),

@@ -119,6 +119,11 @@ async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
     listed = await bot.ask("/history")
     assert listed.ephemeral
     assert "done" in listed.text
+    second = await bot.ask("/upscale", {"image": Upload("second.png", png(60, 50))}, test=lambda m: m.images)
+    await bot.core.settle()
+    assert second.id != first.id
+    newest = await bot.ask("/history", {"count": 1})
+    assert ("second.png" in newest.text, "red.png" in newest.text) == (True, False)
     job_id = next(iter(bot.core.jobs))
     chosen = await bot.discord.click(listed, custom_id=listed.selects[0]["custom_id"], values=[job_id])
     again = await chosen.answer(lambda m: m.images)

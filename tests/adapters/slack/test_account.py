@@ -97,6 +97,18 @@ async def test_history_sends_a_kept_picture_again_directly(world: World) -> None
     await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.1)
 
 
+async def test_history_has_as_many_images_as_were_asked_for(world: World) -> None:
+    for number in (1, 2):
+        await world.slack.member.mention("", [world.picture(f"{number}.png")])
+        await world.result(number=number)
+    assert "1.png" in await say(world, "history")
+    newest = await say(world, "history 1")
+    assert "2.png" in newest
+    assert "1.png" not in newest
+    for wrong in ("0", "21", "all", "1.5", "-1"):
+        assert f"history must be 1–20; you wrote {wrong}" in await say(world, f"history {wrong}")
+
+
 async def test_defaults_are_saved_shown_used_and_reset(world: World) -> None:
     assert "factor 3" in await say(world, "settings factor=3 creative")
     await world.upscaled()

@@ -64,3 +64,15 @@ async def test_a_stub_is_looked_up_and_a_file_that_slack_still_processes_is_wait
         how = {"processed_at_s": world.slack.clock.now() + how["processed_at_s"]}
     await world.slack.member.mention("", [world.picture(**how)])
     assert await world.result()
+
+
+async def test_slack_is_asked_about_a_file_only_if_its_event_does_not_tell_all(world: World) -> None:
+    asked = lambda: [r.args["file"] for r in world.slack.requests if r.method == "files.info"]  # noqa: E731
+    picture = world.picture()
+    await world.slack.member.mention("", [picture])
+    await world.result()
+    assert picture.id not in asked()
+    stub = world.picture(stub_in_events=True)
+    await world.slack.member.mention("", [stub])
+    await world.result(number=2)
+    assert stub.id in asked()

@@ -44,6 +44,24 @@ async def test_a_final_answer_finds_room_where_progress_must_wait() -> None:
     assert clock.at == before
 
 
+async def test_a_post_that_is_tried_again_goes_before_those_of_younger_jobs() -> None:
+    """The core gives a progress call ten seconds; with 60 jobs in one channel a post needs several calls."""
+    clock = FakeClock(1000.0, auto=False)
+    limiter, order = RateLimiter(clock), []
+
+    async def post(since: float, max_wait_s: float) -> None:
+        await limiter.wait_turn("T1", POST, channel="C1", progress=True, max_wait_s=max_wait_s, since=since)
+        order.append(since)
+
+    await post(900, 0)
+    waiting = [asyncio.create_task(post(since, 60)) for since in (970, 980, 990)]
+    await clock.advance(0.5)
+    waiting.append(asyncio.create_task(post(950, 7)))
+    await clock.advance(10)
+    await asyncio.gather(*waiting)
+    assert order == [900, 950, 970, 980, 990]
+
+
 async def test_workspaces_do_not_share_a_budget() -> None:
     clock = HandClock(1000.0)
     limiter = RateLimiter(clock)
