@@ -20,6 +20,16 @@ def size(width_px: int, height_px: int) -> str:
     return f"{width_px}×{height_px}"
 
 
+def cut(text: str, max_chars: int) -> str:
+    """Shorten to `max_chars` characters, with an ellipsis."""
+    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
+
+
+def bar(share: float, cells: int) -> str:
+    full = round(cells * min(1.0, max(0.0, share)))
+    return "▰" * full + "▱" * (cells - full)
+
+
 def number(value: float, locale: str, pattern: str = "#,##0.##") -> str:
     return format_decimal(value, format=pattern, locale=language_of(locale))
 

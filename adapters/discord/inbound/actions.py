@@ -17,7 +17,7 @@ from adapters.discord.outbound import errors
 from adapters.discord.outbound.delivery_state import TOKEN_TTL_S, SentMessage
 from adapters.discord.outbound.job_message import file_name
 from adapters.discord.outbound.payload import payload_of
-from adapters.discord.views.card import Press, has_component, parse_press
+from adapters.discord.views.card import has_component, parse_press
 from core.domain.errors import JobNotFound
 from core.domain.identity import check_may_stop
 from core.domain.job import JobState
@@ -67,22 +67,16 @@ class Actions:
             await self._upscale.submit_modal(answer, custom_id.removeprefix(MODAL_PREFIX), data)
         elif press is None or not has_component(answer.interaction.message, custom_id):
             raise JobNotFound
-        elif press.values:
-            await self._dispatch_select(answer, press)
+        elif press.action == "pick":
+            await self._upscale.choose(answer, press.subject, [int(v) for v in press.values if v.isdigit()])
+        elif press.values and press.action in self._select_handlers:
+            await self._select_handlers[press.action](answer, press.values[0])
         elif press.action == "delete" and press.argument:
             await self._delete(answer, press.subject, press.argument)
         elif press.action in CHANGES:
             await self._repeat(answer, press.subject, Change.of(press.action, press.argument))
-        elif press.action in self._button_handlers:
+        elif not press.values and press.action in self._button_handlers:
             await self._button_handlers[press.action](answer, press.subject)
-        else:
-            raise JobNotFound
-
-    async def _dispatch_select(self, answer: Answer, press: Press) -> None:
-        if press.action == "pick":
-            await self._upscale.choose(answer, press.subject, [int(v) for v in press.values if v.isdigit()])
-        elif press.action in self._select_handlers:
-            await self._select_handlers[press.action](answer, press.values[0])
         else:
             raise JobNotFound
 

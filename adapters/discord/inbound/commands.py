@@ -12,12 +12,11 @@ from adapters.discord.inbound import translate
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.views.markup import cut
 from core.domain.errors import UpscaleError
 from core.domain.models import Models, ModelSpec
 from core.domain.parameters import sizes
 from core.domain.parameters.spec import PRESETS, SPECS, Presets
-from core.presentation import LANGUAGES, language_of
+from core.presentation import LANGUAGES, cut, language_of
 from core.presentation.texts.command_texts import command_text, preset_choice
 
 log = structlog.get_logger(__name__)

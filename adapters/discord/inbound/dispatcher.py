@@ -11,7 +11,7 @@ from discord import app_commands
 
 from adapters.discord.connection.ack_priority import AckPriority
 from adapters.discord.inbound import translate
-from adapters.discord.inbound.interaction_response import Answer, Commits, InteractionLost, Response, no_ack
+from adapters.discord.inbound.interaction_response import Answer, Commits, InteractionLost, Response
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.api_client import ApiClient
@@ -88,7 +88,7 @@ class HandlerContext:
 
     async def presets(self, actor: Requester) -> Presets:
         """The presets that this user may name, read before any acknowledgement. Raises StorageUnavailable."""
-        return await self.commits.before_ack(self.service.accounts.presets(actor), no_ack)
+        return await self.commits.before_ack(self.service.accounts.presets(actor))
 
     async def handle(self, answer: Response, work: Callable[[], Awaitable[None]]) -> None:
         """Handle one event, once; raises only CancelledError."""

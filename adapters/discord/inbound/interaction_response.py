@@ -40,10 +40,6 @@ SLOW_COMMIT_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 0.2
 
 
-async def no_ack() -> None:
-    """Used instead of an acknowledgement for reads that precede it."""
-
-
 class Commits:
     """Runs database work before acknowledgements, and knows when it last succeeded in this process."""
 
@@ -53,7 +49,7 @@ class Commits:
     async def before_ack(
         self,
         write: Coroutine[Any, Any, T],
-        acknowledge: Callable[[], Awaitable[None]],
+        acknowledge: Callable[[], Awaitable[None]] | None = None,
         *,
         ack_only_if_slow: bool = False,
     ) -> T:
@@ -71,9 +67,9 @@ class Commits:
                 raise StorageUnavailable
             if task.done():
                 _result(task)
-            if not ack_only_if_slow or not task.done():
+            if acknowledge is not None and not (ack_only_if_slow and task.done()):
                 await acknowledge()
-                await asyncio.wait({task}, timeout=SLOW_COMMIT_TIMEOUT_S)
+            await asyncio.wait({task}, timeout=SLOW_COMMIT_TIMEOUT_S)
             if not task.done():
                 raise StorageUnavailable
             self._last_s = asyncio.get_running_loop().time()

@@ -11,17 +11,16 @@ from discord import app_commands, ui
 from adapters.discord.inbound import translate
 from adapters.discord.inbound.commands import Command, localized, optional, parameter_command
 from adapters.discord.inbound.dispatcher import HandlerContext
-from adapters.discord.inbound.interaction_response import Answer, Response, no_ack
+from adapters.discord.inbound.interaction_response import Answer, Response
 from adapters.discord.inbound.message_images import FoundImage, ImageSelection, from_attachment, from_link, images_of
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.delivery_state import PLATFORM
-from adapters.discord.views.markup import cut
 from core.domain.errors import DownloadFailed, NoImage, NotAnImage
 from core.domain.models import Models
 from core.domain.parameters.spec import SPECS
 from core.jobs.selections import Selection, Selections
 from core.ports import TypedState
-from core.presentation import plain_card, tr
+from core.presentation import cut, plain_card, tr
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import Field, form_fields
 from core.presentation.texts.command_texts import command_text
@@ -167,9 +166,9 @@ class UpscaleCommands:
         total, words = None, left_out(count)
         first = plain_card(words) if words and answer.is_reused_by_first_job else None
         if count > 1:
-            selection = await self._ctx.commits.before_ack(self._selections.priced(selection), no_ack)
+            selection = await self._ctx.commits.before_ack(self._selections.priced(selection))
             may_start = self._selections.may_start(selection, None if ask else 0)
-            if not await self._ctx.commits.before_ack(may_start, no_ack):
+            if not await self._ctx.commits.before_ack(may_start):
                 await self._offer(answer, selection, left_out)
                 return
             first = total = selection.started(answer.locale)
@@ -188,14 +187,14 @@ class UpscaleCommands:
     async def _offer(self, answer: Response, selection: Selection, left_out: LeftOut) -> None:
         """Let the member choose among the pictures; with prices where Discord states the sizes."""
         key, count = str(answer.id), len(selection.requests)
-        await self._ctx.commits.before_ack(self._selections.stored.put(key, selection), no_ack)
+        await self._ctx.commits.before_ack(self._selections.stored.put(key, selection))
         await answer.show(selection.question(key, answer.locale, most=min(answer.max_messages, count)))
         if words := left_out(count, offered=True):
             await answer.follow_up(plain_card(words))
 
     async def choose(self, answer: Answer, key: str, picked: Sequence[int] | None) -> None:
         """Start the picked pictures (None: all), each with a message of its own. Raises SelectionClosed."""
-        chosen = await self._ctx.commits.before_ack(self._take(answer, key, picked), no_ack)
+        chosen = await self._ctx.commits.before_ack(self._take(answer, key, picked))
         if chosen is None:
             await answer.defer_update()
             return
@@ -217,10 +216,6 @@ class UpscaleCommands:
         await self._convert_old(answer, key)
         return await self._selections.take(key, answer.actor, picked)
 
-    async def _load(self, answer: Answer, key: str) -> Selection:
-        await self._convert_old(answer, key)
-        return await self._selections.load(key, answer.actor)
-
     async def _convert_old(self, answer: Answer, key: str) -> None:
         """Convert a question that release 0.2 stored; it is open for a day at most."""
         old = await self._old_selections.get(key)
@@ -237,7 +232,7 @@ class UpscaleCommands:
         found = require_images(message)
         key = str(answer.id)
         models, most = self._ctx.service.models, min(answer.max_messages, len(found.images))
-        own = await self._ctx.commits.before_ack(self._ctx.service.accounts.settings(answer.actor), no_ack)
+        own = await self._ctx.commits.before_ack(self._ctx.service.accounts.settings(answer.actor))
         await answer.open_modal(OptionsModal(key, found.images, answer.locale, models, own, most=most))
         # Stored after the modal was opened, which must come first; filling it in takes longer than this.
         await self._selections.stored.put(key, translate.selection_of(answer.actor, answer.key, found))
@@ -246,7 +241,8 @@ class UpscaleCommands:
         """Start the pictures of a submitted modal. Raises InvalidParameters."""
         parsed, chosen = parse_modal(data)
         self._ctx.service.check(parsed.text, parsed.fields, await self._ctx.presets(answer.actor))
-        selection = await self._ctx.commits.before_ack(self._load(answer, key), no_ack)
+        await self._ctx.commits.before_ack(self._convert_old(answer, key))
+        selection = await self._ctx.commits.before_ack(self._selections.load(key, answer.actor))
         picked = selection.only(chosen)
         picked = picked if picked.requests else selection.only([0])
         requests = tuple(

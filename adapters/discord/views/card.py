@@ -14,6 +14,7 @@ import discord
 from discord import ui
 
 from adapters.discord.views import markup
+from core.presentation import bar, cut
 from core.presentation import card as c
 
 _PRESS = re.compile(r"up1s?:(?P<action>[a-z_]+):(?P<subject>[0-9a-z]*)(?::(?P<argument>[0-9a-z._-]*))?")
@@ -57,6 +58,7 @@ CAPTION_MAX = 1200
 ALT_MAX = 1024
 LABEL_MAX, OPTION_MAX, PLACEHOLDER_MAX = 80, 100, 150
 BUTTONS_A_ROW = 5
+BAR_CELLS = 14
 URL_MAX = 512
 """Of a link button; a longer URL becomes a link in the text."""
 
@@ -95,13 +97,13 @@ def _items(card: c.Card, files: Mapping[c.PictureRole, str]) -> Iterator[Item]:
     for picture in shown:
         media = discord.MediaGalleryItem(
             f"attachment://{files[picture.role]}",
-            description=markup.cut(picture.alt, ALT_MAX) or None,
+            description=cut(picture.alt, ALT_MAX) or None,
             spoiler=picture.spoiler,
         )
         yield ui.MediaGallery(media)
     chars_left = TEXT_MAX
     for number, block in enumerate(_blocks(card, with_name=not shown)):
-        text = markup.cut(block, chars_left)
+        text = cut(block, chars_left)
         if not text:
             continue
         chars_left -= len(text)
@@ -129,8 +131,8 @@ def _blocks(card: c.Card, *, with_name: bool) -> Iterator[str]:
     links = [a for actions in card.rows for a in actions if a.kind == "open_link" and len(a.url) > URL_MAX]
     yield _block(
         f"### {markup.escape(heading)}" if heading else "",
-        markup.quote(markup.escape(markup.cut(card.caption, CAPTION_MAX))),
-        markup.bar(100 * card.bar) if card.bar is not None else "",
+        markup.quote(markup.escape(cut(card.caption, CAPTION_MAX))),
+        bar(card.bar, BAR_CELLS) if card.bar is not None else "",
         *map(_line, card.paragraphs),
         *map(_fact, card.facts),
         *([] if card.sections else _small(card)),
@@ -147,7 +149,7 @@ def _section(section: c.Section) -> str:
         f"**{markup.escape(section.title)}**" if section.title else "",
         *map(_line, section.paragraphs),
         *map(_fact, section.facts),
-        markup.quote(markup.escape(markup.cut(section.quote, CAPTION_MAX))),
+        markup.quote(markup.escape(cut(section.quote, CAPTION_MAX))),
         f"```\n{section.code.replace('```', '')}\n```" if section.code else "",
     )
 
@@ -163,7 +165,7 @@ def _block(*parts: str) -> str:
 def _fact(fact: c.Fact) -> str:
     if fact.share is None:
         return f"**{_line(fact.label)}** {_line(fact.value)}"
-    return f"**{_line(fact.label)}**\n{markup.bar(100 * fact.share)} {_line(fact.value)}"
+    return f"**{_line(fact.label)}**\n{bar(fact.share, BAR_CELLS)} {_line(fact.value)}"
 
 
 def _line(line: c.Line) -> str:
@@ -204,9 +206,9 @@ def _button(action: c.Action) -> Item | None:
 def _choice(choice: c.Choice) -> Item:
     options = [
         discord.SelectOption(
-            label=markup.cut(option.label, OPTION_MAX),
+            label=cut(option.label, OPTION_MAX),
             value=option.value,
-            description=markup.cut(option.description, OPTION_MAX) or None,
+            description=cut(option.description, OPTION_MAX) or None,
         )
         for option in choice.options
     ]

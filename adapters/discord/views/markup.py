@@ -6,7 +6,6 @@ _ANYWHERE = re.compile(r"([\\*_~`|\[\]<])")
 _LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}|-#?|>{1,3}|\+|\d{1,9}\.)(?=\s|$|>)")
 _LINK = re.compile(r"(?i)\b(https?|discord|steam|mailto|tel):")
 _ZERO_WIDTH = "\u200b"
-_BAR_CELLS = 14
 PRIME = "\u02cb"
 """Stands for a backtick inside code, where nothing can be escaped."""
 
@@ -23,11 +22,6 @@ def _escape_start(mark: str) -> str:
     return f"{mark[:-1]}\\." if mark[-1] == "." else "".join("\\" + sign for sign in mark)
 
 
-def cut(text: str, max_chars: int) -> str:
-    """Shorten to `max_chars` characters, with an ellipsis."""
-    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
-
-
 def quote(text: str) -> str:
     """Mark every line as a quotation. `text` must be escaped already."""
     return "\n".join(f"> {line}" if line.strip() else "> " + _ZERO_WIDTH for line in text.splitlines())
@@ -35,8 +29,3 @@ def quote(text: str) -> str:
 
 def small(text: str) -> str:
     return "\n".join(f"-# {line}" for line in text.splitlines() if line.strip())
-
-
-def bar(percent: float) -> str:
-    full = round(_BAR_CELLS * min(100.0, max(0.0, percent)) / 100)
-    return "▰" * full + "▱" * (_BAR_CELLS - full)

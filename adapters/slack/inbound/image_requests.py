@@ -87,17 +87,18 @@ def _request(request: ImageRequest, actor: Requester, item: str, source: Source,
 
 
 async def _refuse_once(ctx: HandlerContext, request: ImageRequest, error: Exception, locale: str) -> None:
-    """Report an error once, even if the event is redelivered to another process."""
-    if request.redeliverable:
-        key = f"{request.origin.team_id}:{request.event}:{request.edited_ts}".removesuffix(":")
-        if not await ctx.claim_answer(key):
-            return
-    await ctx.answer_refusal(request.place, error, locale)
+    if await may_answer(ctx, request, request.edited_ts):
+        await ctx.answer_refusal(request.place, error, locale)
 
 
 async def answer_once(ctx: HandlerContext, request: ImageRequest, text: Callable[[str], str], *about: str) -> None:
-    """Answer with `text(locale)` once, even if the event is redelivered; `about` tells several answers apart."""
-    key = ":".join((request.origin.team_id, request.event, *about))
-    if not request.redeliverable or await ctx.claim_answer(key):
+    """Answer with `text(locale)` once; `about` tells several answers apart."""
+    if await may_answer(ctx, request, *about):
         actor = await ctx.actor(request.origin)
         await ctx.answer(request.place, text(actor.locale))
+
+
+async def may_answer(ctx: HandlerContext, request: ImageRequest, *about: str) -> bool:
+    """Whether this is the first answer, also if the event is redelivered to another process."""
+    key = ":".join(filter(None, (request.origin.team_id, request.event, *about)))
+    return not request.redeliverable or await ctx.claim_answer(key)

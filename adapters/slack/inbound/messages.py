@@ -17,7 +17,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from adapters.slack.context import ANSWERED_AREA, HandlerContext
 from adapters.slack.inbound import subcommands
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.image_requests import answer_once, submit
+from adapters.slack.inbound.image_requests import answer_once, may_answer, submit
 from adapters.slack.inbound.modals import publish_home
 from adapters.slack.inbound.translate import ImageRequest, Origin, images_of
 from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
@@ -137,7 +137,7 @@ class Events:
 
     async def _answer_subcommand_once(self, request: ImageRequest, name: str, rest: str) -> None:
         """Answer a subcommand typed as a message, once even if the event is redelivered."""
-        if await self.ctx.claim_answer(f"{request.origin.team_id}:{request.event}"):
+        if await may_answer(self.ctx, request):
             await subcommands.answer(self.ctx, request.origin, name, rest)
 
     async def _send_help_rarely(self, request: ImageRequest) -> None:

@@ -12,13 +12,12 @@ from adapters.slack.context import HandlerContext
 from adapters.slack.inbound.actions import Press
 from adapters.slack.inbound.translate import Origin, declared_size
 from adapters.slack.outbound.errors import VIEW_GONE, SlackError
-from adapters.slack.views import blocks as b
 from adapters.slack.views import messages as view
 from adapters.slack.views import upscale_form as form
 from adapters.slack.views.blocks import Block
 from core.domain.errors import UpscaleError
 from core.domain.job import Requester
-from core.presentation import cents, notice_card, size
+from core.presentation import cents, cut, notice_card, size
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details, repeat_words
 from core.presentation.texts.form_texts import form_text
@@ -86,7 +85,7 @@ async def _total(ctx: HandlerContext, actor: Requester, pick: Sequence[Mapping[s
             return 0, ""
         quote = await ctx.service.estimate(*px, actor)
         total += quote.estimate_nanousd
-        lines.append(f"{b.cut(str(file.get('name') or ''), 40)} {size(*px)}")
+        lines.append(f"{cut(str(file.get('name') or ''), 40)} {size(*px)}")
     text = form_text("total", actor.locale, n=len(pick), price=cents(total, actor.locale))
     return total, f"{text} {' · '.join(lines)}" if lines else ""
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from adapters.slack.outbound.errors import SlackError
-from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
+from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache, find_message
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ async def find_root(poster: Poster, notes: ReplyStateCache, job_id: str, *, now:
     if age_s < VISIBLE_WITHIN_S and not now:
         return root
     try:
-        ts = await poster.find(Mark(job_id, "root"), root["at"], await poster.place())
+        ts = await find_message(poster.api, poster.team, Mark(job_id, "root"), root["at"], await poster.place())
     except SlackError as error:
         log.info("slack_lost_message_not_sought", job=job_id, error=error.error)
         await notes.record(root=root | {"sought": True})
@@ -83,7 +83,7 @@ async def post_once(
 async def find_marked(poster: Poster, mark: Mark, since_unix_s: float, place: Place) -> str | None:
     """The ts of a marked message; None if there is none, or the bot may not read the channel."""
     try:
-        return await poster.find(mark, since_unix_s, place)
+        return await find_message(poster.api, poster.team, mark, since_unix_s, place)
     except SlackError as error:
         log.info("slack_lost_message_not_sought", job=mark.job, part=mark.part, error=error.error)
         return None

@@ -183,9 +183,6 @@ class Poster:
             await self.send_ephemeral(draw(plain_card(moved_text(locale), tone="done")))
         return place
 
-    async def find(self, mark: Mark, since_unix_s: float, place: Place) -> str | None:
-        return await find_message(self.api, self.team, mark, since_unix_s, place)
-
     async def post_in(self, place: Place, content: Content, mark: Mark, **how: Any) -> str:
         """Post exactly there and return the ts; `how` as for `SlackApi.call`. Raises SlackError."""
         thread_ts = place.thread_ts

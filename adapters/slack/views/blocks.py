@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from core.presentation import cut
 from core.presentation.card import Option
 
 Block = dict[str, Any]
@@ -39,11 +40,6 @@ class Content:
 def escaped(text: str) -> str:
     """Text for a mrkdwn field: the three characters that Slack asks to escape (docs: formatting, read 2026-11-22)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def cut(text: str, most: int) -> str:
-    """At most `most` characters; an ellipsis replaces what was cut."""
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def plain(text: str, most: int = TEXT_MAX_CHARS) -> Block:

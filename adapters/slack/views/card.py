@@ -8,6 +8,7 @@ from typing import assert_never
 
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block, Content
+from core.presentation import bar
 from core.presentation import card as c
 
 BAR_CELLS = 12
@@ -57,18 +58,13 @@ def _head(card: c.Card, title: str) -> Iterator[list[Block]]:
     if title:
         yield [*icon, b.text_run(title, bold=True)]
     for number, line in enumerate(card.paragraphs):
-        before = [b.text_run(bar(card.bar))] if card.bar is not None and not number else []
+        before = [b.text_run(f"{bar(card.bar, BAR_CELLS)}  ")] if card.bar is not None and not number else []
         yield [*(icon if not title and not number else []), *before, *_line(line)]
     yield from map(_fact, card.facts)
 
 
-def bar(share: float) -> str:
-    full = round(max(0.0, min(1.0, share)) * BAR_CELLS)
-    return "▰" * full + "▱" * (BAR_CELLS - full) + "  "
-
-
 def _fact(fact: c.Fact) -> list[Block]:
-    between = "  " if fact.share is None else "\n" + bar(fact.share)
+    between = "  " if fact.share is None else f"\n{bar(fact.share, BAR_CELLS)}  "
     label = [one | {"style": {"bold": True}} if one["type"] == "text" else one for one in _line(fact.label)]
     return [*label, b.text_run(between), *_line(fact.value)]
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from adapters.slack.views import blocks as b
 from adapters.slack.views.blocks import Block, Content
-from adapters.slack.views.card import bar, draw
+from adapters.slack.views.card import BAR_CELLS, draw
 from core.budgets.reports import UsageReport
 from core.domain.job import Delivery, Job, JobState, Progress
 from core.domain.limits import LimitStatus, Measure
 from core.domain.models import Models
 from core.jobs.service import JobService
-from core.presentation import Action, Card, Link, Notice, labelled, line_text, plain_card
+from core.presentation import Action, Card, Link, Notice, bar, cut, labelled, line_text, plain_card
 from core.presentation.cards import account, budget
 from core.presentation.cards import job as cards
 from core.presentation.cards.account import OwnSettings
@@ -57,7 +57,7 @@ def result(
     locale = job.requester.locale
     card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
     ready = " · ".join(part for part in (ready_text(job, locale), result_texts.size_line(job, locale)) if part)
-    summary = ". ".join(part for part in (ready, b.cut(card.caption, 300)) if part)
+    summary = ". ".join(part for part in (ready, cut(card.caption, 300)) if part)
     card = replace(card, summary=summary, name=image_name(job, locale))
     return draw(card, image_id=image_id, deleted_with=(*file_ids, f"m{stream_ts}") if stream_ts else file_ids)
 
@@ -121,7 +121,7 @@ def days_table(report: UsageReport, locale: str) -> Block | None:
     days = budget.daily_rows(report, locale)[-DAYS_SHOWN:]
     if not days:
         return None
-    rows = [(*budget.day_heads(locale), " "), *((*words, bar(share).strip()) for words, share in days)]
+    rows = [(*budget.day_heads(locale), " "), *((*words, bar(share, BAR_CELLS)) for words, share in days)]
     return {"type": "table", "rows": [[{"type": "raw_text", "text": cell} for cell in row] for row in rows]}
 
 

@@ -15,7 +15,7 @@ from adapters.slack.views.card import draw
 from core.domain.errors import InvalidParameters
 from core.domain.models import MODELS, Models
 from core.domain.parameters.spec import SPECS
-from core.presentation import Card, joined
+from core.presentation import Card, cut, joined
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.help import Field, form_fields
 from core.presentation.texts.form_texts import form_text
@@ -74,7 +74,7 @@ def form(
 
 def _noted_file(file: Mapping[str, Any]) -> dict[str, Any]:
     sides = dict(zip(("original_w", "original_h"), declared_size(file) or (), strict=False))
-    return {"id": file["id"], "name": b.cut(str(file.get("name") or ""), 60), **sides}
+    return {"id": file["id"], "name": cut(str(file.get("name") or ""), 60), **sides}
 
 
 def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **more: str) -> Block:

@@ -29,6 +29,7 @@ from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
 from core.domain.parameters.values import MAX_FIELDS, MAX_PROBLEMS, displayed
 from core.domain.untrusted_text import MAX_ITEMS, Shape, clean, clean_json, clean_line, has_shape
 from core.net import guard
+from core.presentation import cut
 
 CHARS = 20_000
 MOST_CPU_S = 0.5
@@ -47,7 +48,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "limit": lambda text: limit_words(text, web._QUOTA, needs_amount=True),
     "period": lambda text: parse_period(text, date(2026, 11, 29)),
     "link": guard.parse_link,
-    "discord escape": lambda text: markup.quote(markup.escape(markup.cut(text, CHARS))),
+    "discord escape": lambda text: markup.quote(markup.escape(cut(text, CHARS))),
     "slack message": lambda text: subcommand(slack.without_mentions(text)),
     "slack mentions": slack.mentioned_scope,
     "slack link": lambda text: slack.link_source(text, WHERE, ("files.example",)),
