@@ -37,8 +37,8 @@ def stage_text(progress: Progress, locale: str) -> str:
 def awaiting_text(awaits: Awaited, locale: str) -> str:
     """What the job waits for; `{time}` in it is still to be filled with the end of the wait."""
     sentences: dict[Awaited, str] = {
-        "source": tr("Your image can't be fetched at the moment. Trying again until {time}.", locale),
-        "accept": tr("The upscaling service takes nothing new at the moment. Trying again until {time}.", locale),
+        "source": tr("Your image has not been fetched yet. Trying until {time}.", locale),
+        "accept": tr("The upscaling service has not taken your image yet. Trying until {time}.", locale),
         "search": tr(
             "The upscaling service's answer got lost. Looking for your request there until {time}; "
             "it is never paid for twice.",
@@ -48,7 +48,7 @@ def awaiting_text(awaits: Awaited, locale: str) -> str:
             "The upscaling service does not answer at the moment. Nothing is lost; asking again until {time}.", locale
         ),
         "file": tr(
-            "The image is ready, but the upscaling service does not hand it over yet. Trying again until {time}.",
+            "The image is ready, but has not come from the upscaling service yet. Trying until {time}.",
             locale,
         ),
         "chat": tr(
