@@ -5,12 +5,11 @@ progress loop, and then read what a member sees. Holds nothing that is true of o
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -39,57 +38,45 @@ class Shown:
     alts: tuple[str, ...] = ()
 
 
-class Driver(ABC):
+class Driver(Protocol):
     """One platform between its emulator and a core in memory. `gate` holds the core's `request`, when closed."""
 
     edit_interval_s: float
     gate: asyncio.Event
 
-    @abstractmethod
     async def ask(self, name: str = "photo.png") -> None:
         """A member hands in a picture. Raises where it was not acknowledged within the platform's time."""
 
-    @abstractmethod
     async def ask_twice(self) -> None:
         """The platform brings one and the same event twice."""
 
-    @abstractmethod
     def jobs(self) -> Sequence[Job]:
         """What the core has, oldest first."""
 
-    @abstractmethod
     def keep(self, job: Job) -> Job:
         """Let the core know this newer snapshot."""
 
-    @abstractmethod
     def reply(self, job: Job) -> Reply:
         """The adapter's Reply for it, with its notes."""
 
-    @abstractmethod
     def shown(self) -> Sequence[Shown]:
         """The bot's messages that the requester now sees, oldest first."""
 
-    @abstractmethod
     def writes(self) -> int:
         """How often a message was posted or edited so far."""
 
-    @abstractmethod
     def pinged(self) -> Sequence[str]:
         """Whom the bot's messages pinged, and markup in them that took effect."""
 
-    @abstractmethod
     def break_edits(self, times: int) -> None:
         """The next edits fail as servers fail."""
 
-    @abstractmethod
     def refuse_whole_files(self) -> None:
         """From now on the place does not take the full file."""
 
-    @abstractmethod
     async def press_cancel(self) -> None:
         """The requester presses Cancel in the job's message."""
 
-    @abstractmethod
     async def stop(self) -> None:
         """The process is told to end; returns when the adapter has drained."""
 

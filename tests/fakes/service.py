@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from core.accounts.settings import SavedSettings
 from core.domain import errors as e
@@ -22,11 +22,13 @@ from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Presets
 from core.domain.variations import redelivery, repeated_request
-from core.ports import Change, ChatAdapter, Clock, UnfinishedJobs
+from core.images.renditions import JobMedia
+from core.jobs.service import JobService
+from core.ports import AdapterContext, Change, ChatAdapter, Clock, UnfinishedJobs
 from core.presentation import Notice, explain
 from tests.fakes.budgets import FakeBudgets
 from tests.fakes.core import DatabaseAway
-from tests.fakes.media import png
+from tests.fakes.media import FakeMedia, png
 from tests.fakes.state import MemoryState
 
 Fields = Mapping[str, str | int | float | bool]
@@ -215,3 +217,9 @@ class FakeService(FakeBudgets, SavedSettings):
         self, error: e.UpscaleError, locale: str, job: Job | None = None, who: Requester | None = None
     ) -> Notice:
         return explain(error, locale, reference=job.id if job else "", receipt=job.receipt if job else None)
+
+
+def context_of(core: FakeService, media: FakeMedia, state: Any, url: str | None = None, **more: Any) -> AdapterContext:
+    """What the application hands to an adapter, with a fake core."""
+    service, files = cast(JobService, core), cast(JobMedia, media)
+    return AdapterContext(service, files, state, core.clock, core.folder, url, "test", **more)

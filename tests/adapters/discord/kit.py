@@ -5,32 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from adapters.discord.adapter import DiscordAdapter, create
 from adapters.discord.settings import Settings
 from core.domain.job import Progress
-from core.images.renditions import JobMedia
-from core.jobs.service import JobService
-from core.ports import AdapterContext
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.emulators.discord import DiscordEmulator, Invocation, SeenMessage, Upload
+from tests.fakes.service import context_of
 
 PICTURE = Upload("harbour.png", png())
-
-
-def context(core: FakeCore) -> AdapterContext:
-    return AdapterContext(
-        service=cast(JobService, core),
-        media=cast(JobMedia, core.media),
-        state=core.state,
-        clock=core.clock,
-        data_dir=core.folder,
-        public_url=None,
-        version="test",
-        trusted_file_hosts=("127.0.0.1",),
-        operator=core.operator,
-    )
 
 
 def make(discord: DiscordEmulator, core: FakeCore, **settings: Any) -> DiscordAdapter:
@@ -38,7 +22,7 @@ def make(discord: DiscordEmulator, core: FakeCore, **settings: Any) -> DiscordAd
         Settings.model_validate(
             {"discord_token": discord.token, "discord_api_url": discord.api_url, "shutdown_grace_s": 8.0, **settings}
         ),
-        context(core),
+        context_of(core, core.media, core.state, trusted_file_hosts=("127.0.0.1",), operator=core.operator),
     )
     core.adapter = adapter
     return adapter

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -16,13 +16,12 @@ from adapters.slack.outbound import rate_limit
 from adapters.slack.outbound.streaming import StreamSupport
 from adapters.slack.settings import Settings
 from core.accounts.allowlist import AllowList
-from core.images.renditions import JobMedia
-from core.jobs.service import JobService
 from core.ports import AdapterContext
 from tests.adapters.slack.fake_service import FakeService
 from tests.emulators.slack import Message, SlackEmulator, text_of
 from tests.emulators.slack.wire import METHODS
 from tests.fakes.media import FakeMedia, png
+from tests.fakes.service import context_of
 from tests.fakes.state import MemoryState
 
 QUICK = SocketTimeouts(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
@@ -169,17 +168,8 @@ def make_world(
     clock = slack.clock
     core, state, media = service(clock, folder), MemoryState(clock), FakeMedia(folder)
     settings = make_settings(slack, **changes)
-    context = AdapterContext(
-        service=cast(JobService, core),
-        media=cast(JobMedia, media),
-        state=state,
-        clock=clock,
-        data_dir=folder,
-        public_url=public_url,
-        version="test",
-        trusted_file_hosts=tuple(slack.file_hosts),
-        allowlist=allowlist,
-    )
+    hosts = tuple(slack.file_hosts)
+    context = context_of(core, media, state, public_url, trusted_file_hosts=hosts, allowlist=allowlist)
     adapter = SlackAdapter(settings, context, times=QUICK)
     return World(slack, core, state, media, adapter, context, settings)
 

@@ -9,17 +9,15 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
 from adapters.web import Settings, WebAdapter, create
 from core.accounts.allowlist import AllowList
-from core.images.renditions import JobMedia
-from core.jobs.service import JobService
-from core.ports import AdapterContext
 from tests.adapters.web.fake_service import FakeMedia, FakeService
 from tests.fakes.clock import ShiftedClock
+from tests.fakes.service import context_of
 from tests.fakes.state import MemoryState
 
 
@@ -42,16 +40,8 @@ async def site(
     """Serve until the context exits. `settings` are the adapter's."""
     clock = ShiftedClock(nap_s=3600.0)
     service = FakeService(data_dir, clock, pace_s=pace_s)
-    context = AdapterContext(
-        service=cast(JobService, service),
-        media=cast(JobMedia, FakeMedia(data_dir)),
-        state=MemoryState(),
-        clock=clock,
-        data_dir=data_dir,
-        public_url=settings.get("public_url"),
-        version="test",
-        allowlist=allowlist,
-    )
+    url = settings.get("public_url")
+    context = context_of(service, FakeMedia(data_dir), MemoryState(), url, allowlist=allowlist)
     adapter = create(Settings.model_validate(settings), context)
     app = web.Application()
     app.add_routes(adapter.routes())
