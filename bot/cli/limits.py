@@ -83,6 +83,7 @@ def _print_rows(columns: Sequence[str], rows: Sequence[UsageRow], last: Sequence
 quota = typer.Typer(no_args_is_help=True, help="Show and change limits.")
 
 _DONE = {"admit": "is let in", "refuse": "is refused and will not be asked about again", "revoke": "is forgotten"}
+_WHOLE_BOT = "Limits of the whole bot are set by LIMIT_… and LIMITS_FILE (see .env.example)."
 Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
 Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
 User = Annotated[str, typer.Option(help="Id of a person")]
@@ -93,10 +94,7 @@ Per = Annotated[Window, typer.Option(help="Over which time")]
 def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "", *, named: bool = False) -> Requester:
     """Return the operator acting in a workspace, or for the whole bot. `named`: a workspace is required."""
     if named and not (platform and workspace):
-        raise CommandError(
-            "Name the workspace: --platform discord|slack and --workspace ID. "
-            "Limits of the whole bot are set by LIMIT_… and LIMITS_FILE (see .env.example)."
-        )
+        raise CommandError(f"Name the workspace: --platform discord|slack and --workspace ID. {_WHOLE_BOT}")
     if platform and platform.lower() not in (known := ("cli", *platform_names())):
         raise CommandError(f"{platform} is no platform; there is {', '.join(known)}.")
     who = operator()
@@ -166,6 +164,8 @@ async def _set(
     when: Annotated[Window | None, typer.Argument(help="Instead of --per")] = None,
 ) -> None:
     """Set a limit of one workspace."""
+    if scope in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM):
+        raise CommandError(_WHOLE_BOT)
     actor = _acting_in(platform, workspace, named=True)
     window = Window.NOW if unit is Measure.RUNNING else when or per
     wanted = WantedLimit(scope, id, unit, window, None if amount is None else read_amount(amount, unit), model)

@@ -19,10 +19,11 @@ from core.budgets.reconcile import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import StorageFull, to_json
 from core.domain.identity import check_moderator, person_id
-from core.domain.job import InputFacts, Job, Quote, Receipt, Requester, Result
+from core.domain.job import InputFacts, Job, JobState, Quote, Receipt, Requester, Result
 from core.domain.parameters.spec import Parameters
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import JobContext
+from core.jobs.steps.fail import close_question
 from core.ports import AppState, TypedState
 from core.presentation import Card
 from core.presentation.cards import moderation
@@ -131,18 +132,23 @@ class Accounts(SavedSettings):
             await self._purge(key, purge)
 
     async def _purge(self, key: str, purge: Purge) -> tuple[int, int]:
-        """Erase ended jobs and cancel running ones; the number of each. Later jobs are not affected."""
+        """Erase ended jobs and cancel others; the number of each. Later jobs are not affected."""
         erased = running = 0
         who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
         async for job in self._jobs_of(who):
             if job.created_at > purge.at:
                 continue
-            if job.state.terminal:
+            if not job.state.terminal and not job.cancel_requested_by:
+                job = await self._ctx.store.update(job.id, cancel_requested_by="erased")
+            if job.state is JobState.AWAITING_CONFIRMATION:  # nothing runs that would notice the cancel
+                job = await close_question(self._ctx, job)
+            told = not purge.user_id or not await self._ctx.obligations.owes_end(job.id)
+            if job.state.terminal and told:
                 await self._erase_job(job, whole=bool(purge.user_id))
                 erased += 1
                 continue
-            if not job.cancel_requested_by:
-                await self._ctx.store.update(job.id, cancel_requested_by="erased")
+            if job.state.terminal and not job.images_deleted:  # its row is needed until its message is closed
+                await self.erase_images(job)
             self._ctx.running.cancel_event(job.id).set()
             running += 1
         if purge.user_id:

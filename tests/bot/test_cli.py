@@ -176,6 +176,7 @@ def test_a_pause_refuses_with_the_budgets_code(bot: Commands) -> None:
         (("quota", "add", "ann", "2"), "Name the workspace"),
         (("quota", "pause", "--platform", "discord"), "Name both --platform and --workspace, or neither"),
         (("limits", "--platform", "teams"), "teams is no platform; there is cli, discord, slack, web."),
+        (("quota", "set", "everything", "9", "--platform", "slack", "--workspace", "T1"), "Limits of the whole bot"),
         (("allow", "nowhere"), "nowhere is no place"),
         (("allow", "discord:1"), "discord is not set up here. Platforms that are set up: none."),
         (("backup", "/nowhere/file"), "/nowhere/file"),

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from sqlalchemy import select
 
-from core.domain.errors import StorageFull
+from core.domain.errors import StorageFull, TooLate
 from core.domain.job import JobState, Requester
 from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
 from core.storage.tables import metadata
@@ -69,6 +69,24 @@ async def test_a_running_job_is_stopped_and_erased_when_it_is_over_and_later_one
     assert await w.store.get(running.id) is None
     assert await w.store.get(later.id) is not None
     assert await w.store.get(other.id) is not None
+    assert await w.state.keys("purge") == []
+
+
+async def test_an_open_question_is_closed_by_an_erasure_and_gone_once_its_message_says_so(w: World) -> None:
+    asked = await w.driven((await w.ask(source=w.upload(2400, 1600))).id)
+    assert asked.state is JobState.AWAITING_CONFIRMATION
+    assert await w.service.accounts.erase(ANN) == 1
+    closed = await w.job(asked.id)
+    assert (closed.state, closed.images_deleted) == (JobState.CANCELLED, True)
+    with pytest.raises(TooLate):
+        await w.service.confirm(asked.id, ANN)
+    await w.members.finish_purges()
+    assert await w.store.get(asked.id) is not None, "its message still has to be told"
+    await w.clock.advance(100)
+    await w.maintenance.fulfil_obligations()
+    assert w.adapter.message(asked).last.kind == "failed"
+    await w.members.finish_purges()
+    assert await w.store.get(asked.id) is None
     assert await w.state.keys("purge") == []
 
 
