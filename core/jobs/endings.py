@@ -6,6 +6,7 @@ run makes the final edit first (`steps.fail`); if the row is still there later, 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Literal, TypeAlias
 
 import structlog
@@ -77,9 +78,9 @@ def notice_for(job: Job) -> Notice:
 def error_notice(error: errors.UpscaleError, locale: str, job: Job | None, actor: Requester | None = None) -> Notice:
     reader = job.requester if job else actor
     command = quota_command(reader) if reader else ""
-    if job is None:
-        return explain(error, locale, quota_command=command)
-    return explain(error, locale, reference=job.id, receipt=job.receipt, quota_command=command)
+    moderated = reader is None or bool(reader.workspace_id)
+    told = partial(explain, error, locale, quota_command=command, has_moderators=moderated)
+    return told() if job is None else told(reference=job.id, receipt=job.receipt)
 
 
 def quota_command(reader: Requester) -> str:

@@ -25,15 +25,20 @@ def explain(
     reference: str = "",
     receipt: Receipt | None = None,
     quota_command: str = "",
+    has_moderators: bool = True,
 ) -> Notice:
     """The notice for `error`. `receipt` is the failed job's; a refused request does not mention a charge.
 
     `quota_command` is what an operator types to raise a limit; empty if the reader is not an operator.
+    `has_moderators`: the reader is in a workspace, not in a direct message outside of any.
     """
     make = _SENTENCES.get(type(error))
     notice = (make or _UNFORESEEN)(error, locale)
-    if quota_command and isinstance(error, e.LimitReached) and notice.advice:  # others are sent to a moderator
-        notice = replace(notice, advice=tr("You can raise it yourself: {command}", locale, command=quota_command))
+    if isinstance(error, e.LimitReached) and notice.advice:  # else it resets by itself
+        if quota_command:
+            notice = replace(notice, advice=tr("You can raise it yourself: {command}", locale, command=quota_command))
+        elif not has_moderators:
+            notice = replace(notice, advice=tr("Only the bot's owner can raise it.", locale))
     if receipt is not None and (receipt.charged_nanousd > 0 or receipt.basis == "unknown"):
         charged = charge_text(receipt, locale)
     else:

@@ -10,7 +10,7 @@ from core.domain import errors as e
 from core.domain.errors import UpscaleError, leaves
 from core.domain.job import Progress, Receipt, Requester
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from core.jobs.endings import quota_command
+from core.jobs.endings import error_notice, quota_command
 from core.presentation import (
     LANGUAGES,
     Notice,
@@ -149,6 +149,9 @@ def test_a_refused_limit_sends_to_whoever_may_raise_it(kind: ScopeKind, source: 
     assert explain(over, "en").advice == f"{who} can raise it."
     assert explain(over, "en", quota_command=quota_command(page)).advice == "You can raise it yourself: /quota set …"
     assert quota_command(Requester("discord", "1", is_moderator=True)) == ""
+    in_direct_message, in_server = Requester("discord", "1"), Requester("discord", "1", workspace_id="2")
+    assert error_notice(over, "en", None, in_direct_message).advice == "Only the bot's owner can raise it."
+    assert error_notice(over, "en", None, in_server).advice == f"{who} can raise it."
 
 
 def test_a_need_above_the_whole_limit_promises_no_time_at_which_it_would_fit() -> None:
