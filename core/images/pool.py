@@ -42,11 +42,14 @@ _MEMORY_SIGNALS = frozenset({signal.SIGKILL, signal.SIGXCPU, signal.SIGABRT, sig
 
 
 class WorkerDied(Exception):
-    """The worker ended during a job. `over_limit`: because of a resource limit or a lack of memory."""
+    """The worker ended during a job. `over_limit`: because of a resource limit or a lack of memory; `killed`: from
+    outside, perhaps for the memory that another program took.
+    """
 
-    def __init__(self, *, over_limit: bool) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__("image worker died")
-        self.over_limit = over_limit
+        self.over_limit = -code in _MEMORY_SIGNALS
+        self.killed = -code == signal.SIGKILL
 
 
 class WorkerFault(OSError):
@@ -70,7 +73,7 @@ class _Worker:
         """Run one job. Raises WorkerDied, NoWorker."""
         reader, writer = self.process.stdout, self.process.stdin
         if reader is None or writer is None:
-            raise WorkerDied(over_limit=False)
+            raise WorkerDied(0)
         try:
             writer.write(line)
             await writer.drain()
@@ -84,7 +87,7 @@ class _Worker:
         code = await self.process.wait()
         if not self.ready:
             raise NoWorker(errno.ECHILD, f"ended with {code}")
-        raise WorkerDied(over_limit=-code in _MEMORY_SIGNALS)
+        raise WorkerDied(code)
 
     async def stop(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -217,7 +217,8 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
     async def _job(self, op: str, timeout_s: float, attempts: int = 1, **args: Any) -> dict[str, Any]:
         """Run a job, and map the pool's errors to the error tree.
 
-        Heavy images run one at a time, so that the workers' memory adds up to one heavy share and light ones.
+        Heavy images run one at a time, so that the workers' memory adds up to one heavy share and light ones. A job
+        whose worker was killed is tried once more.
         """
         args = {"limits": self._limits_json, **args}
         try:
@@ -227,7 +228,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
                         await turn.enter_async_context(self._heavy)
                 return await self._pool.call(op, args, timeout_s=timeout_s)
         except WorkerDied as died:
-            if attempts > 1:
+            if attempts + died.killed > 1:
                 return await self._job(op, timeout_s, attempts - 1, **args)
             raise (ImageTooCostly() if died.over_limit else DamagedImage(detail="codec_crash")) from died
         except WorkerFault as fault:

@@ -17,6 +17,7 @@ from core.images import job_folder
 from core.images.job_folder import link_or_copy
 from core.images.service import Bounds, ImageService
 from tests.core.images import pictures
+from tests.fakes.core import until
 
 
 @pytest.fixture
@@ -66,7 +67,6 @@ async def _started() -> psutil.Process:
 @pytest.mark.parametrize(
     ("signal_number", "error"),
     [
-        (signal.SIGKILL, errors.ImageTooCostly),
         (signal.SIGXCPU, errors.ImageTooCostly),
         (signal.SIGABRT, errors.ImageTooCostly),
         (signal.SIGSEGV, errors.DamagedImage),
@@ -111,6 +111,29 @@ async def test_work_on_a_paid_result_is_tried_once_more_on_a_new_worker(
     worker.kill()
     assert getattr(await task, "kind", "") == "original"
     assert (image_service.stats["died"], image_service.stats["started"]) == (1, 2)
+
+
+async def test_a_picture_whose_worker_was_killed_is_read_by_the_next_one(
+    image_service: ImageService, tmp_path: Path
+) -> None:
+    pipe = _endless(tmp_path)
+    task, worker = await _at_work(image_service, pipe)
+    pipe.unlink()
+    pictures.scene_in(tmp_path).rename(pipe)
+    worker.kill()
+    assert getattr(await task, "width_px", 0) == 96
+
+
+async def test_a_picture_that_costs_two_workers_their_lives_is_too_costly(
+    image_service: ImageService, tmp_path: Path
+) -> None:
+    task, worker = await _at_work(image_service, _endless(tmp_path))
+    worker.kill()
+    await until(lambda: image_service.stats["died"] == 1)
+    (await _started()).kill()
+    with pytest.raises(errors.ImageTooCostly):
+        await task
+    assert image_service.stats["died"] == 2
 
 
 async def test_a_hang_ends_with_the_wall_time_and_the_next_call_works(tmp_path: Path) -> None:
