@@ -62,9 +62,9 @@ Area = tuple[str, Sequence[Credential], Callable[[Settings], Any]]
 
 def _read_line(prompt: str, credential: Credential) -> str:
     """Read a line. On a terminal, a secret is not shown while it is typed."""
-    if credential.secret and sys.stdin.isatty():
-        return getpass.getpass(prompt)
     try:
+        if credential.secret and sys.stdin.isatty():
+            return getpass.getpass(prompt)
         return input(prompt)
     except EOFError:
         return ""

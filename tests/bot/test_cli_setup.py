@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -60,6 +61,13 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
 
 async def test_skipping_everything_changes_nothing(clean: Path) -> None:
     await asyncio.to_thread(run_setup, lambda prompt, credential: "", clean / ".env")
+    assert not (clean / ".env").exists()
+
+
+async def test_the_end_of_input_at_a_hidden_question_skips_it(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Mock(isatty=lambda: True))
+    monkeypatch.setattr("getpass.getpass", Mock(side_effect=EOFError))
+    await asyncio.to_thread(run_setup, path=clean / ".env")
     assert not (clean / ".env").exists()
 
 
