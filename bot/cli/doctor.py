@@ -189,7 +189,11 @@ async def _model(app: App) -> Sequence[Finding]:
     if key.level != "ok":
         return [key]
     prices = [f"{usd(await app.prices.unit_price(model))} ({model.id})" for model in app.service.models]
-    return [key, Finding("ok", f"One output megapixel costs {' or '.join(prices)}."), *await _credit(upscaler)]
+    return [
+        key,
+        Finding("ok", f"One output megapixel costs {' or '.join(prices)}."),
+        *await _credit(upscaler, app.settings),
+    ]
 
 
 async def key_finding(upscaler: FalUpscaler) -> Finding:
@@ -204,10 +208,11 @@ async def key_finding(upscaler: FalUpscaler) -> Finding:
             return Finding("problem", "fal cannot be reached.", fix)
 
 
-async def _credit(upscaler: FalUpscaler) -> Sequence[Finding]:
+async def _credit(upscaler: FalUpscaler, found: Settings) -> Sequence[Finding]:
     credit = await upscaler.credit()
     if credit is None:
-        fix = "Set FAL_ADMIN_KEY (a key with ADMIN scope) to see the credit and to reconcile."
+        lead = "fal names none for this FAL_ADMIN_KEY; set it to" if found.fal_admin_key else "Set FAL_ADMIN_KEY to"
+        fix = f"{lead} a key with ADMIN scope, to see the credit and to reconcile."
         return [Finding("warning", "fal's credit is not known.", fix)]
     if credit <= 0:
         return [Finding("problem", "fal is out of credit.", "Top up at https://fal.ai/dashboard/billing.")]

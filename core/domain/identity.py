@@ -58,7 +58,8 @@ class Place:
         kind: Literal["workspace", "user"] = "user" if own.startswith("@") else "workspace"
         own = own.removeprefix("@")
         known = platform.isalnum() and own and all(part.isalnum() for part in own.split(":")) and len(own) <= 60
-        return cls(platform.lower(), kind, own) if known else None
+        of_team = kind == "user" and platform.lower() in TEAM_SCOPED  # such an id alone never matches anybody
+        return cls(platform.lower(), kind, own) if known and own.count(":") == of_team else None
 
     @classmethod
     def of_person(cls, requester: Requester) -> Self:

@@ -86,6 +86,11 @@ async def test_doctor_sees_that_the_credit_is_gone(bot: Commands, fal: FalEmulat
     assert "out of credit" in done.said
 
 
+async def test_doctor_sees_an_admin_key_that_is_none(bot: Commands, fal: FalEmulator) -> None:
+    done = await bot.beside("doctor", **at_fal(fal, FAL_ADMIN_KEY="wrong:key"))
+    assert "fal names none for this FAL_ADMIN_KEY; set it to a key with ADMIN scope" in " ".join(done.said.split())
+
+
 async def test_reconcile_lists_what_fal_billed_otherwise_and_corrects_it(bot: Commands, fal: FalEmulator) -> None:
     at = at_fal(fal, FAL_ADMIN_KEY=ADMIN_KEY)
     fal.job_s = 0.2

@@ -209,7 +209,20 @@ def test_an_address_is_read_as_it_is_written(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "discord", "discord:", ":1", "discord:@", "discord:1 2", "a b:1", "x:" + "1" * 99]
+    "address",
+    [
+        "",
+        "discord",
+        "discord:",
+        ":1",
+        "discord:@",
+        "discord:1 2",
+        "a b:1",
+        "x:" + "1" * 99,
+        "slack:@U1",
+        "slack:T1:U1",
+        "discord:@1:2",
+    ],
 )
 def test_what_is_no_address_is_none(address: str) -> None:
     assert Place.parse(address) is None
