@@ -17,8 +17,8 @@ from bot.observability.garbage import garbage_task
 from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
-from core.storage.database import DRIVER_ERRORS
 from core.storage.database_url import explain, parse
+from core.storage.postgresql.pool import DRIVER_ERRORS
 from core.storage.sqlite.writer import too_old
 from core.upscalers.fal import FalUpscaler
 

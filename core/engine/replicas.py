@@ -55,12 +55,10 @@ class Replicas:
 
     async def tokens(self) -> dict[str, str]:
         """The token of every name; empty if it was revoked."""
-        rows = await self._db.run_read(lambda connection: connection.execute(_ALL).all())
-        return {row.name: row.token for row in rows}
+        return {row.name: row.token for row in await self._db.all(_ALL)}
 
     async def roles(self) -> Counter[str]:
-        rows = await self._db.run_read(lambda connection: connection.execute(_ROLES).all())
-        return Counter(row.role for row in rows)
+        return Counter(row.role for row in await self._db.all(_ROLES))
 
 
 async def anyone_alive(database: Database, folder: Path) -> bool:

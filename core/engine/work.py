@@ -73,7 +73,7 @@ class Work:
         await self._changes.call(_Change(piece, owner, ends=True))
 
     async def of(self, owner: str) -> Sequence[Piece]:
-        return _pieces(await self._db.run_read(lambda connection: connection.execute(_OF, {"own": owner}).all()))
+        return _pieces(await self._db.all(_OF, {"own": owner}))
 
     async def take_from(self, dead: str, own: str) -> Sequence[Piece]:
         """Make the rows of the token `dead` those of the token `own`."""
@@ -82,7 +82,7 @@ class Work:
 
     async def take_unowned(self, own: str) -> Sequence[Piece]:
         """Take some rows that have no live owner, oldest first; concurrent processes share them."""
-        if not await self._db.run_read(lambda connection: connection.execute(_UNOWNED).first()):
+        if await self._db.first(_UNOWNED) is None:
             return ()
         return _pieces(
             await self._db.run_statement(lambda connection: connection.execute(_TAKE_UNOWNED, {"own": own}).all())

@@ -71,7 +71,8 @@ class EventBus:
             if not events:
                 changed = self._changed.setdefault(job_id, asyncio.Event())
                 try:
-                    await asyncio.wait_for(changed.wait(), idle_s)
+                    async with asyncio.timeout(idle_s):
+                        await changed.wait()
                 except TimeoutError:
                     await self._turns.wait(job_id)  # followers that began together read their rows one by one
                     yield None

@@ -60,6 +60,7 @@ class ProgressLoop:
         self._share = share
         self._share_at = 0.0
         self._reply = reply
+        self._limited = reply if isinstance(reply, EditableForLimitedTime) else None  # costs as much as an edit
         self._clock = clock
         self._min_interval_s = min_interval_s
         self._newest: tuple[Job, Progress] | None = None
@@ -118,9 +119,7 @@ class ProgressLoop:
 
     async def _plan_last_edit(self, job: Job) -> None:
         """Where the message may become final before the job ends: edit it once more in time."""
-        if not isinstance(self._reply, EditableForLimitedTime):
-            return
-        at = await self._reply.last_edit_at(job)
+        at = await self._limited.last_edit_at(job) if self._limited is not None else None
         if at is None or at <= self._last_edit_at:
             return
         if self._last_edit is not None:

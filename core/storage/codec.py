@@ -4,13 +4,25 @@ import json
 import operator
 import threading
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, TypedDict, get_type_hints
 
 import structlog
 from pydantic import TypeAdapter
 
 from core.domain import errors
-from core.domain.job import Job, JobState
+from core.domain.job import (
+    Delivery,
+    InputFacts,
+    Job,
+    JobState,
+    Progress,
+    Quote,
+    Receipt,
+    Remote,
+    ReplyAddress,
+    Result,
+)
+from core.domain.parameters.spec import Parameters
 from core.ports import digest_of
 from core.storage.encryption import Vault
 
@@ -37,6 +49,28 @@ _MAX_CACHED_JOBS = 256
 log = structlog.get_logger(__name__)
 
 
+class JobChanges(TypedDict, total=False):
+    """The fields that change after a job is stored; `fingerprint` is only a column."""
+
+    state: JobState
+    reply: ReplyAddress
+    parameters: Parameters
+    confirmed_nanousd: int
+    confirm_by_at: float | None
+    finished_at: float | None
+    input: InputFacts
+    quote: Quote | None
+    progress: Progress | None
+    remote: Remote | None
+    receipt: Receipt | None
+    result: Result | None
+    delivery: Delivery | None
+    error: errors.UpscaleError | None
+    cancel_requested_by: str
+    images_deleted: bool
+    fingerprint: str
+
+
 def to_row(job: Job, vault: Vault) -> dict[str, Any]:
     """Column values of a job, except `fingerprint`, `delivery_state` and `takeovers`, which a `Job` does not have."""
     return {**_columns(job), "data": _data(job), "secret": _secret(job, vault)}
@@ -58,16 +92,17 @@ def _columns(job: Job) -> dict[str, Any]:
 
 
 def _data(job: Job) -> str:
-    data = _dumped(job, _DATA) | {name: getattr(job, name) for name in _DATA_SCALARS}
-    if job.remote is not None:
-        data["remote"] = {
-            "backend": job.remote.backend,
-            "intent_at": job.remote.intent_at,
-            "staged_url": digest_of(job.remote.staged_url),
-            "possible_double": job.remote.possible_double,
-        }
+    data = _dumped(job, _DATA) | {name: getattr(job, name) for name in _DATA_SCALARS} | _remote(job)
     data["error"] = errors.to_json(job.error) if job.error is not None else None
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+
+
+def _remote(job: Job) -> dict[str, Any]:
+    """What stays known of the paid call without the secret."""
+    if job.remote is None:
+        return {}
+    known = {name: getattr(job.remote, name) for name in ("backend", "intent_at", "possible_double")}
+    return {"remote": {**known, "staged_url": digest_of(job.remote.staged_url)}}
 
 
 def _secret(job: Job, vault: Vault) -> str:
@@ -148,7 +183,7 @@ class JobRows:
         changed = {name: value for name, value in _columns(job).items() if old[name] != value}
         parts = (*_DATA, *_SECRET, *_DATA_SCALARS, "error")
         differs = {name for name in parts if getattr(job, name) is not getattr(before, name)}
-        if differs - {"source", "reply", "result"}:
+        if differs - {"source", "reply", "result", "remote"} or _remote(job) != _remote(before):
             changed["data"] = _data(job)
         if differs & _SECRET.keys():
             changed["secret"] = _secret(job, self.vault)

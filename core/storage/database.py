@@ -2,29 +2,28 @@
 
 SQLite: write-ahead log, `synchronous=FULL` (an intent to pay must survive a power cut). Writes begin IMMEDIATE and take
 one lock, so that writers of this process never poll for each other; a second process waits up to 30 s.
-PostgreSQL: READ COMMITTED; a semaphore keeps waiting transactions out of the pool's queue. Both settings were measured
-on a machine like the project's, 2026-11-22.
+PostgreSQL: READ COMMITTED; a semaphore keeps some connections free for reads. Both settings were measured on a machine
+like the project's, 2026-11-22.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Connection, Engine, Executable, event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy import Connection, Executable, NullPool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import QueuePool
 
 from core.ports import NotUsable
 from core.storage.database_url import AsyncpgAddress, for_asyncpg, parse
+from core.storage.postgresql import direct
+from core.storage.postgresql.pool import MAX_CONNECTIONS, ConnectionPool
 from core.storage.sqlite.writer import SqliteWriter, prepare
 
 T = TypeVar("T")
@@ -33,16 +32,7 @@ DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 """Raised by a transaction when the database refuses, cannot be reached, or has no free connection."""
 
 _TRY_LOCK = "DO $$ BEGIN IF NOT pg_try_advisory_lock({0}) THEN RAISE lock_not_available; END IF; END $$"
-DRIVER_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""The same errors as asyncpg raises them; the last one on a connection that the server is just closing."""
-
 _BUSY_TIMEOUT_S = 30.0
-_MAX_CONNECTIONS = 10
-_PING_AFTER_S = 10.0
-"""A connection that was idle for longer is pinged before use."""
-
-_CLOSE_AFTER_S = 50.0
-"""A connection that was idle for longer is closed, except the last one. Shorter than the interval of `close_idle`."""
 
 
 class Database:
@@ -51,10 +41,11 @@ class Database:
         self._address = address
         self.dialect = engine.dialect.name
         self.is_sqlite = self.dialect == "sqlite"
-        self._writers = asyncio.Semaphore(1 if self.is_sqlite else _MAX_CONNECTIONS - 2)
+        self._writers = asyncio.Semaphore(1 if self.is_sqlite else MAX_CONNECTIONS - 2)
         self._writer = (
             SqliteWriter(engine.url, self._writers, busy_timeout_s=_BUSY_TIMEOUT_S) if self.is_sqlite else None
         )
+        self._pool = ConnectionPool(engine)
 
     @classmethod
     def connect(cls, url: str) -> Database:
@@ -69,13 +60,9 @@ class Database:
         address = for_asyncpg(url)
         engine = create_async_engine(
             parsed.set(drivername="postgresql+asyncpg", query={}),
-            async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s),
-            pool_size=_MAX_CONNECTIONS,
-            max_overflow=0,
-            pool_use_lifo=True,
-            pool_recycle=1800,
+            async_creator=lambda: asyncpg.connect(address.dsn, timeout=address.timeout_s, record_class=direct.Row),
+            poolclass=NullPool,
         )
-        _ping_after_idling(engine.sync_engine)
         return cls(engine, address)
 
     @asynccontextmanager
@@ -89,19 +76,19 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         async with self._connected() as connection:
-            await connection.execution_options(readonly=True)
+            if self.is_sqlite:
+                await connection.execution_options(readonly=True)
             async with connection.begin():
                 yield connection
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """Take a connection of the pool. Raises OperationalError where the server cannot be reached."""
-        async with AsyncExitStack() as stack:  # returns the connection also when its user is cancelled
-            try:
-                connection = await stack.enter_async_context(self.engine.connect())
-            except DRIVER_ERRORS as error:  # SQLAlchemy does not wrap the driver's errors while connecting
-                raise OperationalError("connect", None, error, connection_invalidated=True) from error
-            yield connection
+        if self.is_sqlite:
+            async with self.engine.connect() as connection:
+                yield connection
+        else:
+            async with self._pool.use() as opened:
+                yield opened.connection
 
     async def rows(self, query: Executable) -> Sequence[Any]:
         """Fetch all rows of a query, in a transaction of its own."""
@@ -113,19 +100,28 @@ class Database:
         if self._writer is not None:
             return await self._writer.read(work)
         async with self._connected() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")  # one round trip instead of three
-            return await connection.run_sync(work)
+            return await connection.run_sync(_alone, work)
 
     async def first(self, query: Executable, values: Mapping[str, Any] | None = None) -> Any:
         """Return the first row of a short, indexed query, or None."""
-        return await self.run_read(lambda connection: connection.execute(query, values).first())
+        if self.is_sqlite or (prepared := direct.prepared(query, values)) is None:
+            return await self.run_read(lambda connection: connection.execute(query, values).first())
+        async with self._pool.use() as opened:
+            return await opened.driver.fetchrow(*prepared)
+
+    async def all(self, query: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Return all rows of a short, indexed query."""
+        if self.is_sqlite or (prepared := direct.prepared(query, values)) is None:
+            return await self.run_read(lambda connection: connection.execute(query, values).all())
+        async with self._pool.use() as opened:
+            return cast(Sequence[Any], await opened.driver.fetch(*prepared))
 
     async def run_write(self, work: Callable[[Connection], T]) -> T:
         """Run one short write in a transaction. On SQLite, waiting writes share a commit."""
         if self._writer is not None:
             return await self._writer.write(work)
-        async with self.write() as connection:
-            return await connection.run_sync(work)
+        async with self._writers, self._connected() as connection:
+            return await connection.run_sync(_in_transaction, work)
 
     async def run_statement(self, work: Callable[[Connection], T]) -> T:
         """Run a write of one statement, which PostgreSQL commits by itself: one round trip instead of three."""
@@ -136,7 +132,17 @@ class Database:
 
     async def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Execute one statement that writes; returns the number of rows that it changed."""
-        return await self.run_statement(lambda connection: connection.execute(statement, values).rowcount)
+        if self.is_sqlite or (prepared := direct.prepared(statement, values)) is None:
+            return await self.run_statement(lambda connection: connection.execute(statement, values).rowcount)
+        async with self._writers, self._pool.use() as opened:
+            return int((await opened.driver.execute(*prepared)).split()[-1])  # such as "UPDATE 1"
+
+    async def execute_first(self, statement: Executable, values: Mapping[str, Any]) -> Any:
+        """Execute one statement that writes; returns the first row that it returns, or None."""
+        if self._writer is not None:
+            return await self._writer.write(lambda connection: connection.execute(statement, values).first())
+        async with self._writers:
+            return await self.first(statement, values)
 
     async def refuse_pooler(self) -> None:
         """Raise NotUsable where a lock does not belong to its connection. Raises asyncpg's own errors as well.
@@ -170,53 +176,25 @@ class Database:
 
     async def close_idle(self) -> None:
         """Close the connections to PostgreSQL that were idle for about a minute, except one."""
-        if not self.is_sqlite:
-            async with self.engine.connect() as connection:
-                await connection.run_sync(lambda one: _close_idle(one.engine))  # this one stays open
+        await self._pool.close_idle()
 
     async def close(self) -> None:
         if self._writer is not None:
             await self._writer.close()
+        await self._pool.close()
         await self.engine.dispose()
 
 
-_OPEN: WeakKeyDictionary[Engine, int] = WeakKeyDictionary()
-"""The number of open connections of each pool."""
+def _alone(connection: Connection, work: Callable[[Connection], T]) -> T:
+    """Run a statement that PostgreSQL commits by itself: one round trip instead of three."""
+    driver: Any = connection.connection.dbapi_connection
+    driver.set_isolation_level("autocommit")
+    result = work(connection)
+    connection.rollback()  # ends only SQLAlchemy's notion of a transaction
+    driver.set_isolation_level(None)
+    return result
 
 
-def _ping_after_idling(engine: Engine) -> None:
-    """Ping a connection before use only after it was idle: pinging each time adds one round trip to three."""
-    _OPEN[engine] = 0
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(_connection: Any, _record: Any) -> None:
-        _OPEN[engine] += 1
-
-    @event.listens_for(engine, "close")
-    def _on_close(_connection: Any, _record: Any) -> None:
-        _OPEN[engine] -= 1
-
-    @event.listens_for(engine, "checkin")
-    def _on_checkin(_connection: Any, record: Any) -> None:
-        record.info["idle_since"] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get("idle_since", float("inf")) < _PING_AFTER_S:
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except Exception as error:  # the pool then opens a new connection, whatever the error was
-            raise DisconnectionError from error
-
-
-def _close_idle(engine: Engine) -> None:
-    assert isinstance(engine.pool, QueuePool)
-    with ExitStack() as taken:  # returns all of them, also where one does not answer
-        # The pool keeps a slot for each closed connection; checking that slot out would open it again.
-        open_now = _OPEN[engine] - engine.pool.checkedout()
-        idle = [taken.enter_context(engine.connect()) for _ in range(min(open_now, engine.pool.checkedin()))]
-        for connection in idle:
-            # A connection that died while idle was reopened by the check-out, and has no `idle_since`.
-            if time.monotonic() - connection.info.get("idle_since", float("inf")) > _CLOSE_AFTER_S:
-                connection.invalidate()
+def _in_transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
+    with connection.begin():
+        return work(connection)

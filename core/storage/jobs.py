@@ -3,30 +3,16 @@
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from sqlalchemy import Connection, Row, String, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from core.domain.errors import JobNotFound, UpscaleError
+from core.domain.errors import JobNotFound
 from core.domain.identity import TEAM_SCOPED, is_same_person
-from core.domain.job import (
-    Delivery,
-    InputFacts,
-    Job,
-    JobState,
-    Progress,
-    Quote,
-    Receipt,
-    Remote,
-    ReplyAddress,
-    Requester,
-    Result,
-)
-from core.domain.parameters.spec import Parameters
+from core.domain.job import Job, JobState, Remote, Requester
 from core.ports import NotOwner, owner_token
-from core.storage.codec import CHANGING, to_row
+from core.storage.codec import CHANGING, JobChanges, to_row
 from core.storage.job_searches import JobSearches
 from core.storage.obligations import owe_announcement
 from core.storage.tables import jobs, replicas
@@ -45,12 +31,13 @@ _SET_KNOWN = _SET.where(
 
 _SIGNED_IN = select(replicas.c.name).where(replicas.c.token == bindparam("token"))
 _SET_PAID = _SET_KNOWN.where(_SIGNED_IN.exists())
-_CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token"))
+_CLAIM = update(jobs).where(_ID, _SIGNED_IN.exists()).values(owner=bindparam("token")).returning(jobs)
 _OF_THESE = jobs.c.id.in_(bindparam("these", expanding=True))
 _CLAIM_ALL = update(jobs).where(_OF_THESE, _SIGNED_IN.exists()).values(owner=bindparam("token")).returning(jobs)
 _COUNT = update(jobs).where(_OF_THESE).values(takeovers=jobs.c.takeovers + 1).returning(jobs.c.id, jobs.c.takeovers)
 _OWNER = select(jobs.c.owner).where(_ID)
-_STATE = select(jobs.c.delivery_state, jobs.c.owner).where(_ID)
+_STATE = select(jobs.c.delivery_state.label("delivery_state"), jobs.c.owner).where(_ID)
+_UNFINISHED = select(jobs.c.id).where(_ID, jobs.c.finished_at.is_(None))
 _SAME = (
     select(jobs.c.id, jobs.c.platform, jobs.c.workspace_id, jobs.c.user_id)
     .where(jobs.c.fingerprint == bindparam("print"))
@@ -60,26 +47,6 @@ _SAME = (
 """Filters by fingerprint only: with more conditions SQLite scans the index of the member's jobs instead."""
 _UNDER_WAY = (JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING)
 _WITH_RESULT = (JobState.DELIVERING, JobState.SUCCEEDED, JobState.CANCELLED)
-
-
-class JobChanges(TypedDict, total=False):
-    state: JobState
-    reply: ReplyAddress
-    parameters: Parameters
-    confirmed_nanousd: int
-    confirm_by_at: float | None
-    finished_at: float | None
-    input: InputFacts
-    quote: Quote | None
-    progress: Progress | None
-    remote: Remote | None
-    receipt: Receipt | None
-    result: Result | None
-    delivery: Delivery | None
-    error: UpscaleError | None
-    cancel_requested_by: str
-    images_deleted: bool
-    fingerprint: str
 
 
 class SqlJobStore(JobSearches):
@@ -101,8 +68,7 @@ class SqlJobStore(JobSearches):
 
     async def is_unfinished(self, job_id: str) -> bool:
         """Whether the job exists and has not ended, also where only a newer release can read it."""
-        query = select(jobs.c.id).where(_ID, jobs.c.finished_at.is_(None))
-        return await self._db.first(query, {"job": job_id}) is not None
+        return await self._db.first(_UNFINISHED, {"job": job_id}) is not None
 
     async def update(self, job_id: str, **changes: Unpack[JobChanges]) -> Job:
         """Set these fields and `updated_at`; returns the new job.
@@ -120,16 +86,15 @@ class SqlJobStore(JobSearches):
     async def claim(self, job_id: str, token: str) -> Job:
         """Make this token the owner, as `owning` requires. Raises JobNotFound, and NotOwner if it is not signed in."""
         row = await self._db.first(_GET, {"job": job_id})
-        if row is not None and row.owner == token:
-            return self._rows.job(row)
-
-        claimed = await self._db.execute(_CLAIM, {"job": job_id, "token": token})
-        job = await self.get(job_id)
-        if job is None:
+        if row is None:
             raise JobNotFound
-        if not claimed:
+        if row.owner == token:
+            return self._rows.job(row)
+        claimed = await self._db.execute_first(_CLAIM, {"job": job_id, "token": token})
+        if claimed is None:
             raise NotOwner
-        if row is not None and row.owner and not job.state.terminal:
+        job = self._rows.job(claimed)
+        if row.owner and not job.state.terminal:
             self.taken_over.add(job_id)
         return job
 
@@ -171,33 +136,37 @@ class SqlJobStore(JobSearches):
         token = owner_token(job_id)
         if pays and token is None:
             raise NotOwner
+        statement = _SET_PAID if pays else _SET_KNOWN
 
-        def change(connection: Connection, *, locks: bool) -> Job | None:
-            if locks:
-                row = _locked(connection, job_id, token)
-                if pays and connection.execute(_SIGNED_IN, {"token": token}).first() is None:
-                    raise NotOwner
-                self._rows.job(row)
-            columns, before = self._rows.cached(job_id)
-            if before is None or not allows(before):
-                return None
-            fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
-            changed = dataclasses.replace(before, **fields, updated_at=self._clock.now())
-            owes = changed.needs_closing_message and not before.state.terminal
-            if owes and not locks:
-                return None  # the obligation is written in the same transaction, which needs more than one statement
-            values = {f"known_{name}": columns[name] for name in CHANGING} | {"updated_at": changed.updated_at}
-            values |= self._rows.changed_columns(columns, before, changed)
-            values |= {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
-            statement = _SET_PAID if pays else _SET_KNOWN
-            if not connection.execute(statement, {"job": job_id, "token": token, **values}).rowcount:
+        def change(connection: Connection) -> Job | None:
+            row = _locked(connection, job_id, token)
+            if pays and connection.execute(_SIGNED_IN, {"token": token}).first() is None:
+                raise NotOwner
+            job, values, owes = self._changed(row._asdict(), self._rows.job(row), changes, allows)
+            if job is None or not connection.execute(statement, {"job": job_id, "token": token, **values}).rowcount:
                 return None
             if owes:
-                owe_announcement(connection, changed, changed.updated_at)
-            return changed
+                owe_announcement(connection, job, job.updated_at)
+            return job
 
-        changed = await self._db.run_statement(partial(change, locks=False))
-        return changed or await self._db.run_write(partial(change, locks=True))
+        job, values, owes = self._changed(*self._rows.cached(job_id), changes, allows)
+        # An obligation is written in the same transaction, which needs more than one statement.
+        if job and not owes and await self._db.execute(statement, {"job": job_id, "token": token, **values}):
+            return job
+        return await self._db.run_write(change)
+
+    def _changed(
+        self, columns: Mapping[str, Any], before: Job | None, changes: JobChanges, allows: Callable[[Job], bool]
+    ) -> tuple[Job | None, dict[str, Any], bool]:
+        """The new job (None if there is none that `allows`), values for `_SET_KNOWN`, and whether its end is owed."""
+        if before is None or not allows(before):
+            return None, {}, False
+        fields: dict[str, Any] = {name: value for name, value in changes.items() if name != "fingerprint"}
+        changed = dataclasses.replace(before, **fields, updated_at=self._clock.now())
+        values = {f"known_{name}": columns[name] for name in CHANGING} | {"updated_at": changed.updated_at}
+        values |= self._rows.changed_columns(columns, before, changed)
+        values |= {"fingerprint": changes["fingerprint"]} if "fingerprint" in changes else {}
+        return changed, values, changed.needs_closing_message and not before.state.terminal
 
     async def history(
         self,
@@ -244,8 +213,7 @@ class SqlJobStore(JobSearches):
 
     async def _same(self, fingerprint: str, requester: Requester, *, but: str = "") -> AsyncIterator[Job]:
         """Results are shared within a workspace, except private ones; outside one, only with the same person."""
-        rows = await self._db.run_read(lambda connection: connection.execute(_SAME, {"print": fingerprint}).all())
-        for row in rows:
+        for row in await self._db.all(_SAME, {"print": fingerprint}):
             here = requester.workspace_id and row.workspace_id == requester.workspace_id
             own = not requester.workspace_id and row.user_id == requester.user_id
             if row.id != but and row.platform == requester.platform and (here or own):

@@ -39,7 +39,7 @@ class SqlAppState:
 
     async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
         values = {"wanted": list(wanted), "now": self._clock.now()}
-        rows = await self._db.run_read(lambda connection: connection.execute(_GET_ALL, values).all())
+        rows = await self._db.all(_GET_ALL, values)
         found = {(row.area, row.key): self._vault.decrypt(row.value) for row in rows}
         return [found.get(one) for one in wanted]
 

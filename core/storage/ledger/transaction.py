@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Row, Select, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from core.domain.errors import LedgerUnavailable
-from core.storage.database import DRIVER_ERRORS, Database
+from core.storage.database import Database
+from core.storage.postgresql.pool import DRIVER_ERRORS
 
 log = structlog.get_logger(__name__)
 

@@ -7,11 +7,10 @@ import aiosqlite
 import asyncpg
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.pool import QueuePool
 
 from core.engine.replicas import Replicas
-from core.storage import database as module
 from core.storage.database import DATABASE_ERRORS, Database
+from core.storage.postgresql import pool
 from tests.pg import open_database
 
 
@@ -19,11 +18,9 @@ from tests.pg import open_database
 async def test_resting_connections_are_closed_but_one_also_where_they_died(
     cut: bool, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PING_AFTER_S", -1.0)
-    monkeypatch.setattr(module, "_CLOSE_AFTER_S", -1.0)
+    for name, value in {"_PING_AFTER_S": -1.0, "_CLOSE_AFTER_S": -1.0, "MAX_CONNECTIONS": 3, "_WAIT_S": 5.0}.items():
+        monkeypatch.setattr(pool, name, value)
     database = Database.connect(postgres_url)
-    pool = database.engine.sync_engine.pool
-    assert isinstance(pool, QueuePool)
 
     async def used() -> None:
         async with database.read() as connection:
@@ -39,7 +36,6 @@ async def test_resting_connections_are_closed_but_one_also_where_they_died(
             )
             await admin.close()
         await database.close_idle()
-        assert pool.checkedout() == 0
         await asyncio.gather(*(used() for _ in range(3)))
     finally:
         await database.close()
@@ -48,7 +44,7 @@ async def test_resting_connections_are_closed_but_one_also_where_they_died(
 async def test_what_was_closed_stays_closed_when_the_pool_is_looked_at_again(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_CLOSE_AFTER_S", -1.0)
+    monkeypatch.setattr(pool, "_CLOSE_AFTER_S", -1.0)
     database = Database.connect(postgres_url)
 
     async def used() -> None:
@@ -72,6 +68,33 @@ async def test_what_was_closed_stays_closed_when_the_pool_is_looked_at_again(
         await database.close()
     assert max(seen) <= 2
     assert seen[1:] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_no_later_user_gets_the_transaction_or_the_place_of_one_that_failed(
+    cancelled: bool, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(pool, "_WAIT_S", 5.0)
+    database, began = Database.connect(postgres_url), asyncio.Event()
+
+    async def fails() -> None:
+        async with database.write() as connection:
+            await connection.execute(text("CREATE TABLE half_done (id INTEGER)"))
+            began.set()
+            await connection.execute(text("SELECT pg_sleep(20)" if cancelled else "SELECT 1 / 0"))
+
+    try:
+        for _ in range(2):
+            failing = asyncio.create_task(fails())
+            await began.wait()
+            if cancelled:
+                failing.cancel()
+            assert isinstance((await asyncio.gather(failing, return_exceptions=True))[0], BaseException)
+            began.clear()
+            assert (await database.first(text("SELECT to_regclass('half_done')")))[0] is None
+    finally:
+        await database.close()
 
 
 async def test_a_connection_is_given_back_whole_where_its_user_is_cancelled_meanwhile(

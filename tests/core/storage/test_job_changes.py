@@ -9,6 +9,7 @@ from core.domain.job import JobState, Progress
 from core.storage.database import Database
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
+from core.storage.postgresql import direct
 from tests.core.storage.test_jobs import job
 from tests.fakes.core import FakeClock
 
@@ -33,11 +34,19 @@ async def test_a_change_of_a_row_that_another_process_changed_meanwhile_keeps_bo
 
 
 async def test_a_row_that_this_process_knows_is_changed_by_one_statement(
-    store: SqlJobStore, database: Database
+    store: SqlJobStore, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored, _ = await store.add(job())
     await store.update(stored.id, images_deleted=True)
     sent: list[str] = []
+    prepared = direct.prepared
+
+    def note_direct(*call: Any) -> Any:
+        made = prepared(*call)
+        sent.extend(made[0].split()[:1] if made else ())
+        return made
+
+    monkeypatch.setattr(direct, "prepared", note_direct)
 
     @event.listens_for(Engine, "before_cursor_execute")
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

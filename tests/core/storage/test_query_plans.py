@@ -23,6 +23,7 @@ from core.storage.ledger.rows import holds_of
 from core.storage.ledger.rule_store import SqlRules
 from core.storage.ledger.usage import SqlUsage
 from core.storage.obligations import SqlObligations
+from core.storage.postgresql import direct
 from core.storage.state import SqlAppState
 from tests.core.storage.ledger_kit import HandClock, day_usd, job, make_ledger, member, running
 from tests.core.storage.test_jobs import ANN
@@ -111,9 +112,17 @@ async def _money(database: Database) -> None:
 
 
 @pytest.fixture
-async def seen(database: Database) -> AsyncIterator[list[Statement]]:
-    """Record the statements from now on."""
+async def seen(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Statement]]:
+    """Record the statements from now on, also those that asyncpg sends by itself."""
     statements: list[Statement] = []
+    prepared = direct.prepared
+
+    def note_direct(*call: Any) -> tuple[Any, ...] | None:
+        if (made := prepared(*call)) is not None:
+            statements.append((made[0], made[1:]))
+        return made
+
+    monkeypatch.setattr(direct, "prepared", note_direct)
     engines = [database.engine.sync_engine]
     if database._writer is not None:
         engines += [database._writer._reader, database._writer._writer]
