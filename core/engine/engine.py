@@ -37,7 +37,7 @@ class Engine:
         self._running: dict[asyncio.Task[None], Piece] = {}
 
     @property
-    def _token(self) -> str:
+    def token(self) -> str:
         return self._pipeline.ctx.lease.token
 
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
@@ -47,7 +47,7 @@ class Engine:
             await self._work.add(piece, "")
             return
         # Shielded: a row of this process without a task would never run.
-        starting = asyncio.create_task(self._start(piece, self._token))
+        starting = asyncio.create_task(self._start(piece, self.token))
         self._starting[starting] = piece
         starting.add_done_callback(self._starting.pop)
         await asyncio.shield(starting)
@@ -64,14 +64,14 @@ class Engine:
 
     async def take_from(self, token: str) -> Sequence[Piece]:
         """Take over the work of a dead process; `run_all` runs it."""
-        return await self._work.take_from(token, self._token)
+        return await self._work.take_from(token, self.token)
 
     def run_all(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
-            self._run(piece, self._token)
+            self._run(piece, self.token)
 
     async def take_unowned(self) -> None:
-        while taken := await self._work.take_unowned(self._token):
+        while taken := await self._work.take_unowned(self.token):
             log.info("work_taken", parts=len(taken))
             here = set(self._running.values())  # started under an earlier token of this process
             self.run_all([piece for piece in taken if piece not in here])
@@ -79,7 +79,7 @@ class Engine:
     async def resume(self) -> None:
         """Restart work whose task has ended early, such as after minutes without the database."""
         before = {*self._running.values(), *self._starting.values()}
-        owned = await self._work.of(self._token)
+        owned = await self._work.of(self.token)
         here = {*before, *self._running.values(), *self._starting.values()}
         lost = [piece for piece in owned if piece not in here]
         if lost:

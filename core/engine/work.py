@@ -53,6 +53,8 @@ class _Change(NamedTuple):
 class Work:
     """The rows. Also `core.ports.JobEngine` of a process that runs no jobs (ROLE=chat)."""
 
+    token = ""
+
     def __init__(self, database: Database, clock: Clock) -> None:
         self._db = database
         self._clock = clock

@@ -20,8 +20,8 @@ class Intake:
         self._budgets = budgets
         self._allowlist = allowlist
 
-    async def accept(self, request: UpscaleRequest, *, allow_unsafe: bool) -> Job:
-        """Store the job without starting it. A refused request leaves no row. Raises UpscaleError."""
+    async def accept(self, request: UpscaleRequest, *, allow_unsafe: bool, owner: str) -> Job:
+        """Store the job for this `owner`, without starting it. A refused request leaves no row. Raises UpscaleError."""
         if self._allowlist is not None:
             await self._allowlist.check(request.requester)
         await self._budgets.check_open(request.requester)
@@ -51,7 +51,8 @@ class Intake:
                 spoiler=request.spoiler,
                 parent_id=request.parent_id,
                 confirmed_nanousd=request.confirmed_nanousd,
-            )
+            ),
+            owner=owner,
         )
         if new:
             if n_bytes := await self._ctx.files.upload_bytes(job.source.path):

@@ -90,7 +90,7 @@ class JobService:
         if job is None:
             if self.draining:
                 raise Draining
-            job = await self._intake.accept(request, allow_unsafe=self.allow_unsafe)
+            job = await self._intake.accept(request, allow_unsafe=self.allow_unsafe, owner=self._engine.token)
         if start:
             await self._start(job)
         return job

@@ -97,6 +97,10 @@ JobPart: TypeAlias = Literal["request", "confirmed", "deliver", "announce"]
 class JobEngine(Protocol):
     """Durable execution of jobs."""
 
+    @property
+    def token(self) -> str:
+        """The token under which this process runs jobs; empty if it runs none."""
+
     async def start(self, job_id: str, *, part: JobPart = "request") -> None:
         """Run this part until it ends, also after a restart. Does nothing while the same part is already running."""
 

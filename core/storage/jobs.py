@@ -50,9 +50,12 @@ _WITH_RESULT = (JobState.DELIVERING, JobState.SUCCEEDED, JobState.CANCELLED)
 
 
 class SqlJobStore(JobSearches):
-    async def add(self, job: Job) -> tuple[Job, bool]:
-        """Insert the job unless its key exists. Returns the stored job, and whether it is new."""
-        row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0}
+    async def add(self, job: Job, *, owner: str = "") -> tuple[Job, bool]:
+        """Insert the job unless its key exists. Returns the stored job, and whether it is new.
+
+        `owner`: the token of this process if it starts the job, which then need not claim it.
+        """
+        row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0, "owner": owner}
         try:
             await self._db.execute(_ADD, row)
         except IntegrityError:

@@ -88,6 +88,8 @@ class FakeEngine:
     `steps` survives a crash; nothing runs by itself: `World.drive` runs what is unfinished.
     """
 
+    token = ""
+
     def __init__(self) -> None:
         self.steps: dict[str, StepName] = {}
 

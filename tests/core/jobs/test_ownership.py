@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from core.domain.errors import InternalError, ResultExpired, SubmitUnknown
 from core.domain.job import Job, JobState, Remote
+from core.engine.engine import Engine
 from core.engine.replicas import Replicas
 from core.jobs.steps import submit
 from core.ports import NotOwner, awake_clock_s, owning
@@ -198,3 +199,15 @@ async def test_the_end_of_a_job_that_stayed_where_it_was_is_said_once(w: World) 
     job = await w.done()
     await w.pass_time(90, every_s=5)
     assert len(w.adapter.message(job).kinds("finished")) == 1
+
+
+async def test_a_job_belongs_from_its_first_commit_to_the_process_that_will_run_it(w: World) -> None:
+    w.service._engine = Engine(w.pipeline, w.work)
+    job = await w.service.request(w.request(), start=False)
+    with owning(job.id, w.ctx.lease.token):
+        await w.store.check_owner(job.id)
+    w.service._engine = w.work  # a process that runs no jobs
+    left = await w.service.request(w.request(), start=False)
+    with owning(left.id, w.ctx.lease.token), pytest.raises(NotOwner):
+        await w.store.check_owner(left.id)
+    assert w.store.taken_over == set()
