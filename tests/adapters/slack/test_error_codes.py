@@ -141,7 +141,9 @@ def tries(world: World, method: str) -> list[Try]:
 
 
 async def ask(world: World, one: Try, stage: Stage) -> None:
-    picture = world.picture(f"{one.code}.png", user=one.user.name)
+    # Slack is asked where a picture is if it had not processed the file when it sent the event.
+    ready_at_s = world.slack.clock.now() + (0.1 if stage.unpaid else 0.0)
+    picture = world.picture(f"{one.code}.png", user=one.user.name, processed_at_s=ready_at_s)
     if stage.direct:
         await world.slack.member.dm("", [picture], user=one.user.name)
     else:
