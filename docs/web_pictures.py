@@ -6,7 +6,6 @@ The photograph is NASA's portrait of Eileen Collins (public domain), as scikit-i
 import asyncio
 import io
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +18,7 @@ from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 from skimage import data  # noqa: E402
 
 from tests.adapters.web.conftest import CHROMIUM_ARGS  # noqa: E402
-from tests.adapters.web.test_real import start  # noqa: E402
+from tests.bot.process_kit import SANDBOX, Bot  # noqa: E402
 
 OUT = ROOT / "docs" / "img"
 DONE = ".card[data-state=succeeded]"
@@ -89,15 +88,13 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "portrait.jpg"
         Image.fromarray(data.astronaut()).save(photo, quality=93)
-        bot = await start(Path(folder) / "data", UPSCALE_BACKEND="local")
-        try:
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGS)
-                await take(browser, bot.url, photo)
-                await browser.close()
-        finally:
-            bot.process.send_signal(signal.SIGTERM)
-            await bot.process.wait()
+        async with (
+            Bot(Path(folder) / "data", {**SANDBOX, "UPSCALE_BACKEND": "local"}) as bot,
+            async_playwright() as playwright,
+        ):
+            browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGS)
+            await take(browser, bot.url, photo)
+            await browser.close()
 
 
 if __name__ == "__main__":

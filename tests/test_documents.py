@@ -1,6 +1,7 @@
 """Documents name only what exists: files, commands of the bot, targets of make."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def test_every_sentence_that_is_explained_is_really_said() -> None:
 def test_every_picture_is_shown_by_a_document() -> None:
     shown = "".join(page.read_text() for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
     assert [picture.name for picture in (ROOT / "docs/img").iterdir() if f"img/{picture.name}" not in shown] == []
+
+
+@pytest.mark.parametrize("name", [path.name for path in (ROOT / "docs").glob("*_pictures.py")])
+def test_the_programs_that_draw_the_pictures_find_what_they_import(name: str) -> None:
+    runpy.run_path(str(ROOT / "docs" / name), run_name="imported")
 
 
 def test_every_page_is_in_the_menu_of_the_site() -> None:
