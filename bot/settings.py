@@ -263,8 +263,14 @@ def load(env_file: Path | str | None = ".env", **given: str) -> Settings:
     found_here = {"data_dir": own.data_dir.expanduser().absolute()}  # workers run in folders of their own
     parts = [platform.settings for platform in platforms]
     of_adapters = (warning for part in parts for warning in getattr(part, "warnings", ()))
-    warnings = (*misspelt(typed, in_file, known), *plaintext_urls([own, *parts]), *of_adapters)
+    warnings = (*misspelt(typed, in_file, known), *plaintext_urls([own, *parts]), *_not_offered(own), *of_adapters)
     return own.model_copy(update={**found_here, "platforms": tuple(platforms), "warnings": warnings})
+
+
+def _not_offered(s: Settings) -> tuple[str, ...]:
+    if not s.models or any(map(s.offered.find, s.models)):
+        return ()
+    return (f"MODELS names no model that UPSCALE_BACKEND={s.backend} offers, so it is ignored.",)
 
 
 def _environment(env_file: Path | str | None) -> tuple[dict[str, str], list[str]]:

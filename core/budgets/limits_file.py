@@ -46,6 +46,8 @@ def load(path: Path) -> tuple[Rule, ...]:
         return parse(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise LimitsFileError([f"The limits file {path} is not UTF-8 text."]) from error
+    except LimitsFileError as error:
+        raise LimitsFileError([f"{path.name}: {problem}" for problem in error.problems]) from None
 
 
 def parse(text: str) -> tuple[Rule, ...]:

@@ -111,3 +111,9 @@ def test_the_public_address_is_an_address_alone(monkeypatch: pytest.MonkeyPatch,
 def test_a_public_address_with_a_path_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     [warning] = _load(monkeypatch, PUBLIC_URL="https://x.example/bot", WEB_TOKEN="a token of many words").warnings
     assert warning.startswith("PUBLIC_URL has a path")
+
+
+def test_models_that_the_backend_does_not_offer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _load(monkeypatch, MODELS="local,flux", UPSCALE_BACKEND="sandbox").warnings == ()
+    (warning,) = _load(monkeypatch, MODELS="local", UPSCALE_BACKEND="sandbox").warnings
+    assert warning == "MODELS names no model that UPSCALE_BACKEND=sandbox offers, so it is ignored."

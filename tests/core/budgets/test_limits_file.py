@@ -93,5 +93,11 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         load(tmp_path / "missing.toml")
 
 
+def test_a_mistake_is_told_with_the_name_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "limits.toml").write_text('[[limit]]\nscope = "user"\nday_usd = -1\n')
+    with pytest.raises(LimitsFileError, match=r"^limits\.toml: Limit 1"):
+        load(tmp_path / "limits.toml")
+
+
 def test_the_example_can_be_used_as_it_is() -> None:
     assert len(load(ROOT / "limits.example.toml")) >= 8
