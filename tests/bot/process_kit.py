@@ -47,6 +47,11 @@ SANDBOX = {"UPSCALE_BACKEND": "sandbox", **dict.fromkeys(UNLIMITED, "")}
 """Play money, and the limits that the bot has by itself."""
 
 
+def _heed_hangups() -> None:
+    """Undo `nohup`, under which these tests may run."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Bot:
     """`python -m bot run` in a folder of its own. `events` has the log as far as it was read."""
 
@@ -82,6 +87,7 @@ class Bot:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=1 << 20,
+            preexec_fn=_heed_hangups,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read(self.process))
         await until(lambda: self.port > 0 or self._reader is None or self._reader.done(), within_s=START_S)

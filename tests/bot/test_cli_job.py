@@ -58,7 +58,17 @@ DONE = job(
 async def test_a_finished_job_is_explained_whole(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = await shown(DONE.id, Store(DONE), capsys)
     assert code is None
-    for fact in ("done", "ann", "JPEG, 100×50", "req-123", "$0.10", "1 units", "1 min 0 s", "lossless WebP", "seed 7"):
+    for fact in (
+        "done",
+        "ann",
+        "JPEG, 100×50",
+        "req-123",
+        "$0.10",
+        "fal billed 1 × $0.10",
+        "1 min 0 s",
+        "lossless WebP",
+        "seed 7",
+    ):
         assert fact in text
     assert "secret" not in text
 

@@ -174,7 +174,7 @@ async def test_a_cancel_without_an_answer_does_not_hold_up_the_end(w: World, mon
     monkeypatch.setattr(w.upscaler, "cancel", unanswered)
     async with asyncio.timeout(30):
         job = await w.job((await while_running(w)).id)
-    assert (job.state, job.delivery) == (JobState.SUCCEEDED, Delivery("kept"))
+    assert (job.state, job.delivery) == (JobState.CANCELLED, Delivery("kept"))
 
 
 async def test_what_its_owner_had_erased_meanwhile_is_not_kept(w: World) -> None:

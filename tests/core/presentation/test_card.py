@@ -149,4 +149,4 @@ def test_of_limits_that_read_alike_only_the_one_with_the_least_left_is_told() ->
 def test_how_long_a_job_waits_is_told_as_a_moment_of_the_readers_own_clock() -> None:
     waiting = working(job("en"), Progress("waiting", awaits="file", until_at=5e8), "en")
     assert Moment(5e8, "date_time") in waiting.paragraphs[0]
-    assert "Trying again until Nov 5, 1985" in waiting.summary
+    assert "Trying until Nov 5, 1985" in waiting.summary
