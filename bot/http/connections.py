@@ -17,9 +17,9 @@ from core.net.client_address import TrustedProxies
 
 log = structlog.get_logger(__name__)
 
+_UNREADABLE = '{"error": {"code": "bad_request", "message": "This request cannot be read.", "fields": {}}}'
 HEADER_TIMEOUT_S = 10.0
 KEEPALIVE_S = 75.0
-_UNREADABLE = '{"error": {"code": "bad_request", "message": "This request cannot be read.", "fields": {}}}'
 """Longer than reverse proxies keep their idle connections (nginx: 60 s)."""
 LINGER_S = 2.0
 MAX_CONNECTIONS = 4_000

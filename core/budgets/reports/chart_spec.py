@@ -14,7 +14,7 @@ from babel.dates import format_date
 
 from core.budgets.reports import UsageReport
 from core.domain.money import NANOUSD_PER_USD
-from core.presentation import image_count, language_of, number, period_text, tr
+from core.presentation import cut, image_count, language_of, number, period_text, tr
 from core.presentation.formats import usd
 
 _TOP_MEMBERS = 5
@@ -203,8 +203,7 @@ def _rounded(nanousd: int) -> int:
 
 
 def _short(name: str) -> str:
-    plain = " ".join(name.split())
-    return plain if len(plain) <= _MAX_NAME else plain[: _MAX_NAME - 1] + "…"
+    return cut(" ".join(name.split()), _MAX_NAME)
 
 
 def _dollars(nanousd: int) -> float:

@@ -20,6 +20,9 @@ _PERCENT_FOR_ETA = 8.0
 _LATE_S = 5.0
 """How long an expected finish time stays on display after it has passed."""
 
+_ANSWER_S = 5.0
+"""How long the answer to a cancel is waited for once the request has ended."""
+
 
 class _Watcher:
     def __init__(self, ctx: JobContext, job: Job) -> None:
@@ -131,10 +134,11 @@ async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Ta
     asking = asyncio.create_task(_ask_to_stop(ctx, job, request_id), name=f"stop-{job.id}")
     try:  # the call may take minutes to fail, and the request end meanwhile
         await first_of(asking, watching)
-        if not watching.done():
-            if await asking == "removed":
-                return await cancelled(ctx, job)
-            await asyncio.wait({watching}, timeout=ctx.settings.cancel_grace_s)
+        # Its answer alone says that nothing is billed, and may come just after the end of the watch.
+        await asyncio.wait({asking}, timeout=min(_ANSWER_S, ctx.settings.cancel_grace_s))
+        if asking.done() and asking.result() == "removed":
+            return await cancelled(ctx, job)
+        await asyncio.wait({watching}, timeout=ctx.settings.cancel_grace_s)
         if not watching.done():
             return await cancelled(ctx, job, known=False)
     finally:

@@ -129,8 +129,7 @@ def alt_text(job: Job, locale: str, *, max_chars: int) -> str:
     """The caption as alternative text, cut to `max_chars`; a plain description if there is none."""
     caption = (job.result.caption if job.result is not None else "").strip()
     name, factor = job.source.name or tr("Image", locale), formats.factor_text(reached_factor(job), locale)
-    text = caption or tr("{name}, enlarged {factor}", locale, name=name, factor=factor)
-    return text if len(text) <= max_chars else text[: max_chars - 1].rstrip() + "…"
+    return formats.cut(caption or tr("{name}, enlarged {factor}", locale, name=name, factor=factor), max_chars)
 
 
 NAME_MAX_CHARS = 80

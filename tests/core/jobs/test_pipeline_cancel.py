@@ -177,6 +177,21 @@ async def test_a_cancel_without_an_answer_does_not_hold_up_the_end(w: World, mon
     assert (job.state, job.delivery) == (JobState.CANCELLED, Delivery("kept"))
 
 
+async def test_removed_costs_nothing_also_if_the_watch_ends_before_that_answer(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def removed(request_id: str, *_: Any) -> Any:
+        request = w.upscaler.taken[request_id]
+        request.outcome = RequestLost()
+        request.finish()
+        for _turn in range(20):
+            await asyncio.sleep(0)
+        return "removed"
+
+    monkeypatch.setattr(w.upscaler, "cancel", removed)
+    await cancelled(w, await while_running(w))
+
+
 async def test_what_its_owner_had_erased_meanwhile_is_not_kept(w: World) -> None:
     finishes_all_the_same(w)
     w.upscaler.hold = True
