@@ -16,10 +16,10 @@ from core.images.service import ImageLimits, ImageService
 from core.jobs.disk_budget import DiskShares
 from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import JobContext, PipelineSettings
-from core.ports import AppState, Clock, Metrics, NotUsable, Upscaler
+from core.ports import AppState, Clock, Finding, Metrics, NotUsable, Upscaler
 from core.presentation import Notice
 from core.storage.files.job_files import JobFiles
-from core.storage.files.object_store import ObjectStore
+from core.storage.files.object_store import ObjectStore, StoreState
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerSettings
 from core.storage.ledger.history import fold_history
@@ -101,6 +101,28 @@ def job_files(s: Settings) -> JobFiles:
     if s.files_url is None:
         return JobFiles(s.data_dir)
     return JobFiles(s.data_dir, object_store(s.files_url, s))
+
+
+_STORE_PROBLEMS: dict[StoreState, tuple[str, str]] = {
+    "refuses": (
+        "The object store of FILES_URL refuses the key.",
+        "Look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and at what that key may do.",
+    ),
+    "no bucket": (
+        "The object store knows no such bucket as FILES_URL names.",
+        "Look at FILES_URL, AWS_REGION and AWS_ENDPOINT_URL.",
+    ),
+    "away": (
+        "The object store of FILES_URL does not answer.",
+        "Look at AWS_ENDPOINT_URL and the network, and whether AWS_ACCESS_KEY_ID is set.",
+    ),
+}
+
+
+async def store_problem(s: Settings) -> tuple[StoreState, Finding] | None:
+    """Probe the object store, if there is one."""
+    state = await object_store(s.files_url, s).probe() if s.files_url is not None else "ok"
+    return (state, Finding("problem", *_STORE_PROBLEMS[state])) if state != "ok" else None
 
 
 async def result_file(store: SqlJobStore, media: JobMedia, job_id: str, name: str) -> Path | None:

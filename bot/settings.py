@@ -163,7 +163,7 @@ class Settings(BaseModel):
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_region: str | None = None
-    aws_endpoint_url: str | None = None
+    aws_endpoint_url: WebAddress | None = None
     retention_days: int = Field(default=7, ge=1, le=3650)
     history_days: int = Field(default=400, ge=30, le=36_500)
 

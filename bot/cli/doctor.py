@@ -13,7 +13,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -25,12 +24,11 @@ import typer
 
 import core.images.confinement
 from bot.cli.console import Exit, out, print_finding
-from bot.providers import object_store
+from bot.providers import store_problem
 from bot.settings import Settings
 from core.accounts.allowlist import EVERYBODY
-from core.domain.errors import StorageUnavailable
 from core.images.confinement import MISSING
-from core.ports import Finding, NotUsable
+from core.ports import Finding
 from core.presentation.formats import usd
 from core.storage.database_url import explain
 from core.upscalers.fal import FalUpscaler
@@ -124,21 +122,8 @@ async def _data(s: Settings) -> Sequence[Finding]:
 async def _objects(s: Settings) -> Sequence[Finding]:
     if s.files_url is None:
         return []
-    try:
-        store = object_store(s.files_url, s)
-        with tempfile.TemporaryDirectory() as folder:
-            sent, back = Path(folder) / "sent", Path(folder) / "back"
-            sent.write_bytes(os.urandom(64))
-            await store.put("doctor", sent)
-            same = await store.get("doctor", back) and back.read_bytes() == sent.read_bytes()
-            await store.delete("doctor")
-    except NotUsable as error:
-        return [Finding("problem", f"{error}.")]
-    except StorageUnavailable as error:
-        what = f"The object store does not take, give or delete a file ({error.__cause__!s:.120})."
-        return [Finding("problem", what, "Look at FILES_URL, the AWS_ settings, and the key's rights.")]
-    return [Finding("ok", "The object store takes, gives and deletes files.") if same else
-            Finding("problem", "The object store gives back other bytes than it took.")]  # fmt: skip
+    wrong = await store_problem(s)
+    return [wrong[1] if wrong is not None else Finding("ok", "The object store takes, gives and deletes files.")]
 
 
 async def _workers() -> Sequence[Finding]:

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from bot.app import App
 from bot.cli.console import CommandError, err, styled
 from bot.observability import logs
 from bot.observability.garbage import garbage_task
+from bot.providers import store_problem
 from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
@@ -87,7 +88,7 @@ def run_in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False)
     return asyncio.run(go())
 
 
-_KEY_CHECK_TIMEOUT_S = 5.0
+_START_CHECK_TIMEOUT_S = 5.0
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (no browser can open these)
 
 
@@ -105,22 +106,25 @@ def run_bot(**given: str) -> int:
 async def _serve(found: Settings) -> int:
     async with open_app(found, serve=True) as app:
         app.on_ready = _connected
-        if isinstance(app.upscaler, FalUpscaler) and await _refused(app.upscaler):
-            raise CommandError(
-                "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
-            )
+        if (sentence := await _refusal(app)) is not None:
+            raise CommandError(sentence)
         app.start_task(repeat_all([garbage_task(lambda: len(app.pipeline.jobs_here))]), "garbage")
         _greet(found, app.http.port)
         return await app.run()
 
 
-async def _refused(upscaler: FalUpscaler) -> bool:
-    """Whether fal refuses the key. If fal does not answer in time, the start continues."""
-    try:
-        async with asyncio.timeout(_KEY_CHECK_TIMEOUT_S):
-            return await upscaler.check_key() == "refused"
-    except TimeoutError:
-        return False
+async def _refusal(app: App) -> str | None:
+    """Say which service refuses its key. If one does not answer in time, the start continues."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_CHECK_TIMEOUT_S):
+            if isinstance(app.upscaler, FalUpscaler) and await app.upscaler.check_key() == "refused":
+                return "fal refuses FAL_KEY; make a new key with the scope API at https://fal.ai/dashboard/keys."
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_CHECK_TIMEOUT_S):
+            wrong = await store_problem(app.settings)
+            if wrong is not None and wrong[0] != "away":
+                return f"{wrong[1].what} {wrong[1].fix}"
+    return None
 
 
 def _greet(found: Settings, port: int) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from core.accounts.service import Accounts
-from core.domain.errors import InternalError, LedgerUnavailable
+from core.domain.errors import InternalError, LedgerUnavailable, StorageUnavailable
 from core.domain.job import Job, JobState
 from core.engine.engine import Engine
 from core.engine.work import TAKEN_AT_ONCE, Work
@@ -67,7 +67,7 @@ async def _repeat(task: MaintenanceTask) -> None:
         wake.clear()
         try:
             await task.work()
-        except (*DATABASE_ERRORS, LedgerUnavailable) as trouble:
+        except (*DATABASE_ERRORS, LedgerUnavailable, StorageUnavailable) as trouble:
             log.warning("duty_delayed", task=task.name, kind=type(trouble).__name__)
         except Exception:
             log.exception("duty_failed", task=task.name)
@@ -102,6 +102,7 @@ class Maintenance:
             MaintenanceTask("stale", 15, self.pick_up),
             MaintenanceTask("holds", 30, self.keep_holds),
             MaintenanceTask("images", 60, self.delete_old_images),
+            MaintenanceTask("copies", 60, self.put_away_copies),
             MaintenanceTask("purges", 60, members.finish_purges),
             MaintenanceTask("stuck", 600, self.find_stuck),
             MaintenanceTask("expired", 3600, self.forget_expired),
@@ -183,7 +184,17 @@ class Maintenance:
                 break
         await self._ctx.files.delete_old_uploads(_UPLOAD_KEPT_S, now)
         await self._ctx.running.disk.scan()
-        await self._ctx.files.delete_old_copies(_COPIES_KEPT_S, now, self._pipeline.jobs_here)
+
+    async def put_away_copies(self) -> None:
+        """Delete local folders of jobs whose images are deleted, and those that the object store holds as well."""
+        files, store = self._ctx.files, self._ctx.store
+        unused_s = _COPIES_KEPT_S if files.are_shared else self._retention_s
+        unused = await files.unused(unused_s, self._ctx.clock.now())
+        for start in range(0, len(unused), _PAGE):
+            ids = set(unused[start : start + _PAGE]) - self._pipeline.jobs_here
+            kept = await store.keeping_images(sorted(ids))
+            for job_id in ids:
+                await files.put_away(job_id, kept=job_id in kept)
 
     async def find_stuck(self) -> None:
         """Alert the operator to jobs that are older than a job can be."""

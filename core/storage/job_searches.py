@@ -1,7 +1,7 @@
 """Searches among the jobs, for the pipeline, maintenance and reconciliation; and incidents. See `jobs`."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, or_, select, tuple_
@@ -42,6 +42,10 @@ class JobSearches:
         """Return jobs that ended before `at` and whose images are still kept, oldest first."""
         query = select(jobs).where(jobs.c.finished_at < at, KEPT).order_by(jobs.c.finished_at)
         return await self._list(query.limit(limit))
+
+    async def keeping_images(self, job_ids: Sequence[str]) -> Set[str]:
+        """Return those of these ids whose job exists and keeps its images."""
+        return {row.id for row in await self._db.rows(select(jobs.c.id).where(jobs.c.id.in_(job_ids), KEPT))}
 
     async def orphaned(self, token: str, *, updated_before: float) -> Sequence[str]:
         """Return the ids of unfinished jobs that no process runs, oldest first.

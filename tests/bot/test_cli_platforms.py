@@ -1,10 +1,14 @@
 """Commands and starts that use a platform or fal, emulated on loopback."""
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.bot.cli_kit import Commands
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import ADMIN_KEY, API_KEY, FalEmulator
+from tests.emulators.s3 import S3Emulator
 from tests.emulators.slack import SlackEmulator
 
 
@@ -26,6 +30,27 @@ async def test_a_refused_key_of_fal_stops_the_start_with_one_sentence(bot: Comma
     assert done.code == 2, done.said
     assert "fal refuses FAL_KEY" in done.said
     assert "wrong:key" not in done.said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (
+            {"AWS_SECRET_ACCESS_KEY": "another"},
+            "The object store of FILES_URL refuses the key. Look at AWS_ACCESS_KEY_ID",
+        ),
+        ({"FILES_URL": "s3://elsewhere/bot"}, "The object store knows no such bucket as FILES_URL names."),
+    ],
+)
+async def test_a_refused_key_of_the_object_store_stops_the_start_with_one_sentence(
+    bot: Commands, tmp_path: Path, wrong: dict[str, str], sentence: str
+) -> None:
+    async with S3Emulator(tmp_path / "s3") as s3:
+        env: dict[str, Any] = {**s3.env(), **wrong}
+        done = await bot.process("run", **env)
+        assert (done.code, done.err.splitlines()[-1][: len(sentence)]) == (2, sentence), done.said
+        assert sentence.split(". ")[0] in (await bot.beside("doctor", **env)).said
+        assert "gives and deletes files" in (await bot.beside("doctor", **s3.env())).said
 
 
 async def test_a_refused_slack_token_stops_the_start_with_one_sentence(bot: Commands, slack: SlackEmulator) -> None:

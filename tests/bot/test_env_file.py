@@ -74,6 +74,8 @@ def test_a_token_that_cannot_be_one_is_told_before_discord_is_asked(
 def test_an_address_of_no_object_store_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     with pytest.raises(NotUsable, match=r"^FILES_URL is no address of an object store; .*s3://bucket/prefix\.$"):
         object_store(url, _load(monkeypatch))
+    with pytest.raises(NotUsable, match=r"^AWS_ENDPOINT_URL must be an address that starts with https://"):
+        _load(monkeypatch, AWS_ENDPOINT_URL="minio:9000")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])

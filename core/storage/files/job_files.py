@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Set
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -133,13 +133,33 @@ class JobFiles:
         if self._objects is not None:
             await self._objects.delete_below("uploads", older_than=now - older_than_s)
 
-    async def delete_old_copies(self, older_than_s: float, now: float, running: Set[str]) -> None:
-        """If there is an object store, delete local folders unused for this long, except of jobs that run here."""
+    @property
+    def are_shared(self) -> bool:
+        """Whether an object store holds the pictures, so that those here are copies."""
+        return self._objects is not None
 
-        def work() -> None:
-            for folder in self._root.glob("*/*"):
-                if folder.name not in running and folder.stat().st_mtime < now - older_than_s:
-                    shutil.rmtree(folder, ignore_errors=True)
+    async def unused(self, older_than_s: float, now: float) -> Sequence[str]:
+        """Return the ids of the jobs whose folder here was not changed for this long."""
 
-        if self._objects is not None:
-            await asyncio.to_thread(work)
+        def work() -> list[str]:
+            names = []
+            for path in self._root.glob("*/*"):
+                with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                    names += [path.name] if path.stat().st_mtime < now - older_than_s else []
+            return names
+
+        return await asyncio.to_thread(work)
+
+    async def put_away(self, job_id: str, *, kept: bool) -> None:
+        """Delete a job's folder here; of a job whose pictures are kept only once they are in the object store.
+
+        They are not if the store was away when they were made, or was set up later. Raises StorageUnavailable.
+        """
+        folder = self._path(job_id)
+        if kept:
+            if self._objects is None:
+                return
+            for path in (folder / "source", folder / "input", *folder.glob("result.*")):
+                if path.suffix != ".part" and path.exists() and not await self._objects.has(self.relative(path)):
+                    await self.share(path)
+        await asyncio.to_thread(shutil.rmtree, folder, True)

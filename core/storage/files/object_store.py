@@ -4,14 +4,16 @@ Files are streamed to and from disk, large ones in parts. Object names are paths
 """
 
 import asyncio
+import secrets
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import from_url
 
 from core.domain.errors import StorageUnavailable
@@ -23,6 +25,8 @@ _MAX_CONCURRENT_PARTS = 2
 _RETRY_TIMEOUT = timedelta(seconds=60)
 _TRANSFER_TIMEOUT_S = 900.0
 _PAGE_KEYS = 500
+
+StoreState: TypeAlias = Literal["ok", "refuses", "no bucket", "away"]
 
 
 class ObjectStore:
@@ -42,11 +46,30 @@ class ObjectStore:
         except BaseError as error:
             raise ValueError(str(error)) from error
 
+    async def probe(self) -> StoreState:
+        """Try whether it takes, gives and deletes a file."""
+        name = f"probe-{secrets.token_hex(4)}"
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                sent = Path(folder) / name
+                sent.write_bytes(b"a probe")
+                await self.put(name, sent)
+                await self.get(name, sent)
+                await self.delete(name)
+        except StorageUnavailable as error:
+            if isinstance(error.__cause__, (PermissionDeniedError, UnauthenticatedError)):
+                return "refuses"
+            return "no bucket" if isinstance(error.__cause__, FileNotFoundError) else "away"
+        return "ok"
+
     async def put(self, name: str, path: Path) -> None:
-        async with _translated_errors():
-            await obstore.put_async(
-                self._store, name, path, chunk_size=_CHUNK_BYTES, max_concurrency=_MAX_CONCURRENT_PARTS
-            )
+        try:
+            async with _translated_errors():
+                await obstore.put_async(
+                    self._store, name, path, chunk_size=_CHUNK_BYTES, max_concurrency=_MAX_CONCURRENT_PARTS
+                )
+        except FileNotFoundError as no_bucket:
+            raise StorageUnavailable from no_bucket
 
     async def get(self, name: str, dest: Path) -> bool:
         """Stream the object to `dest`, which appears when it is complete; False if there is no such object."""
@@ -63,6 +86,13 @@ class ObjectStore:
         finally:
             part.unlink(missing_ok=True)
         return True
+
+    async def has(self, name: str) -> bool:
+        with suppress(FileNotFoundError):
+            async with _translated_errors():
+                await obstore.head_async(self._store, name)
+                return True
+        return False
 
     async def delete(self, name: str) -> None:
         with suppress(FileNotFoundError):

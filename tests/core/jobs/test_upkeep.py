@@ -1,16 +1,23 @@
 """Periodic tasks: retention, abandoned work, and the alert for stuck jobs."""
 
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
+from core.domain.errors import StorageUnavailable
 from core.domain.job import JobState
+from core.ports import SystemClock
 from core.presentation.texts.operator_texts import stuck_jobs
 from core.storage.database import Database
+from core.storage.files.job_files import JobFiles
 from core.storage.tables import KEPT, jobs
 from tests.core.jobs.pipeline_kit import World, world
+from tests.core.storage.test_object_store import store
+from tests.emulators.s3 import S3Emulator
 from tests.fakes.operator import Told
 from tests.typed import unwrap
 
@@ -79,3 +86,42 @@ async def test_a_job_that_nobody_has_in_hand_is_not_delivered_before_its_paid_fi
     ended = await w.driven(job.id)
     assert ended.result is not None
     assert (ended.state, unwrap(ended.delivery).shape) == (JobState.SUCCEEDED, "original")
+
+
+def _unused(folder: Path, for_s: float) -> None:
+    os.utime(folder, (time.time() - for_s,) * 2)
+
+
+async def test_a_folder_is_deleted_here_only_once_the_object_store_has_its_images(tmp_path: Path) -> None:
+    """Those from before there was a store, and those that were made while it was away."""
+    async with S3Emulator(tmp_path / "s3") as s3, world(tmp_path) as w:
+        kept, erased = await w.done(), await w.done()
+        w.put(files=JobFiles(w.folder, store(s3, secret_access_key="wrong")), clock=SystemClock())
+        folders = [w.ctx.files.folder(job.id) for job in (kept, erased)]
+        await w.maintenance.put_away_copies()
+        assert [folder.exists() for folder in folders] == [True, True], "used a moment ago"
+        await w.store.update(erased.id, images_deleted=True)  # by another process
+        for folder in folders:
+            _unused(folder, 7 * 3600)
+        with pytest.raises(StorageUnavailable):
+            await w.maintenance.put_away_copies()
+        assert (folders[0] / "input").exists()
+        w.put(files=JobFiles(w.folder, store(s3)))
+        await w.maintenance.put_away_copies()
+        assert [folder.exists() for folder in folders] == [False, False]
+        names = {Path(key).name for key in s3.keys if kept.id in key}
+        assert names == {"source", "input", Path(unwrap(kept.result).path).name}
+        assert not any(erased.id in key for key in s3.keys)
+
+
+async def test_without_an_object_store_only_folders_of_no_job_are_deleted_once_retention_has_passed(w: World) -> None:
+    w.put(clock=SystemClock())
+    kept, gone = w.ctx.files.folder((await w.done()).id), w.ctx.files.folder("a-job-before-the-restored-backup")
+    _unused(kept, 8 * 86_400)
+    _unused(gone, 6 * 86_400)
+    await w.maintenance.put_away_copies()
+    assert gone.exists()
+    _unused(gone, 8 * 86_400)
+    await w.maintenance.put_away_copies()
+    assert kept.exists()
+    assert not gone.exists()

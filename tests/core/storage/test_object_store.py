@@ -77,9 +77,9 @@ async def test_a_second_machine_reads_deletes_and_forgets_what_the_first_one_sha
     copy = second.absolute(first.relative(result))
     assert await second.ensure_local(copy)
     assert copy.read_bytes() == b"picture"
-    await second.delete_old_copies(-1, time.time(), {"abcjob"})
-    assert copy.exists(), "its job runs here"
-    await second.delete_old_copies(-1, time.time(), set())
+    assert await second.unused(60, time.time()) == []
+    assert await second.unused(-1, time.time()) == ["abcjob"]
+    await second.put_away("abcjob", kept=True)
     assert not copy.exists()
     await second.remove("abcjob")
     assert s3.keys == []
