@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import structlog
-
 from adapters.slack.context import HandlerContext, HandlerResult
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Origin
@@ -26,8 +24,6 @@ from core.presentation.cards.details import comparison
 from core.presentation.texts import progress_texts
 from core.presentation.texts.delivery_texts import deleted_text, not_removed_text, sending_directly_text
 from core.presentation.texts.request_texts import choose_images_text
-
-log = structlog.get_logger(__name__)
 
 CLICK_AREA = "slack.click"
 CLICK_LOCK_S = 3.0
@@ -51,6 +47,10 @@ class Press:
     value: str = ""
     picked: tuple[int, ...] = ()
     """Numbers of the checked entries of the message's list."""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        return {"channel": self.origin.channel_id, "ts": self.message_ts}
 
 
 def parse_press(body: dict[str, Any], origin: Origin) -> Press | None:
@@ -106,8 +106,8 @@ async def _choose(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
     started = chosen.started(actor.locale)
     if await ctx.api.respond(press.origin.response_url, draw(started), replace=True):
         return None
-    at = {"channel": press.origin.channel_id, "ts": press.message_ts}
-    return None if await _try_call(ctx, press, "chat.update", **at, **draw(started).as_args()) else started
+    refused = await ctx.api.attempt(press.origin.team, "chat.update", **press.message, **draw(started).as_args())
+    return started if refused not in ("", *GONE) else None
 
 
 def _pressed_reply(asked: ReplyAddress, origin: Origin) -> ReplyAddress:
@@ -123,7 +123,7 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
     except TooLate as late:
         # A message that outlived its job: its post was never answered.
         if press.message_ts and JobState(late.state).terminal:
-            await _try_call(ctx, press, "chat.delete", channel=press.origin.channel_id, ts=press.message_ts)
+            await ctx.api.attempt(press.origin.team, "chat.delete", **press.message)
         raise
     if not job.state.terminal and job.remote is not None and job.remote.request_id:
         return progress_texts.cancel_pending_text(actor.locale)
@@ -133,7 +133,7 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
 async def _dismiss(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """Delete a job's first message, which the bot could not find to delete it with the result."""
     await ctx.service.job(press.job_id, actor)
-    await _try_call(ctx, press, "chat.delete", channel=press.origin.channel_id, ts=press.message_ts)
+    await ctx.api.attempt(press.origin.team, "chat.delete", **press.message)
 
 
 async def _change(ctx: HandlerContext, press: Press, actor: Requester) -> None:
@@ -149,8 +149,7 @@ async def _decide(verdict: Verdict, ctx: HandlerContext, press: Press, actor: Re
         raise JobNotFound
     known = await ctx.allowlist.decide(actor, press.job_id, verdict)
     content = draw(place_decision_card(known, actor.locale))
-    at: dict[str, Any] = {"channel": press.origin.channel_id, "ts": press.message_ts, **content.as_args()}
-    await ctx.api.call(press.origin.team, "chat.update", **at)
+    await ctx.api.call(press.origin.team, "chat.update", **press.message, **content.as_args())
 
 
 async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
@@ -175,7 +174,7 @@ async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """Delete the images (here, at fal and at Slack), then every message that showed them."""
     await ctx.service.delete(press.job_id, actor)
-    channel_id = press.origin.channel_id
+    channel_id, team = press.origin.channel_id, press.origin.team
     shown = [(channel_id, press.message_ts)] if press.message_ts and channel_id else []
     extras = await ctx.state.get(EXTRAS_AREA, press.job_id) or {}
     shown += [(str(channel), str(ts)) for channel, ts in extras.get("messages", ())]
@@ -184,13 +183,13 @@ async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
     files = [name for name in carried if not name.startswith("m")]
     for file_id in dict.fromkeys([*files, *extras.get("files", ())]):
         shown += await _shares(ctx, press, file_id)
-        await _try_call(ctx, press, "files.delete", file=file_id)
+        await ctx.api.attempt(team, "files.delete", file=file_id)
     left = False
     for channel, ts in dict.fromkeys(shown):
-        if not await _try_call(ctx, press, "chat.delete", channel=channel, ts=ts):
+        if await ctx.api.attempt(team, "chat.delete", channel=channel, ts=ts) not in ("", *GONE):
             left = True
             gone = draw(plain_card(deleted_text(actor.locale), tone="done"))
-            await _try_call(ctx, press, "chat.update", channel=channel, ts=ts, **gone.as_args())
+            await ctx.api.attempt(team, "chat.update", channel=channel, ts=ts, **gone.as_args())
     await ctx.state.delete(EXTRAS_AREA, press.job_id)
     return not_removed_text(actor.locale) if left else None
 
@@ -200,15 +199,6 @@ async def _shares(ctx: HandlerContext, press: Press, file_id: str) -> list[tuple
         return posts_of((await ctx.api.call(press.origin.team, "files.info", file=file_id)).get("file") or {})
     except SlackError:
         return []
-
-
-async def _try_call(ctx: HandlerContext, press: Press, method: str, **args: Any) -> bool:
-    try:
-        await ctx.api.call(press.origin.team, method, **args)
-    except SlackError as error:
-        log.info("slack_not_deleted", job=press.job_id, method=method, error=error.error)
-        return error.error in GONE
-    return True
 
 
 async def _share(ctx: HandlerContext, press: Press, actor: Requester) -> Card:

@@ -128,10 +128,4 @@ async def _show(
 async def _edit(ctx: HandlerContext, request: ImageRequest, shown: Mapping[str, str] | None, content: Content) -> bool:
     if not shown:
         return False
-    args: dict[str, Any] = {**shown, **content.as_args()}
-    try:
-        await ctx.api.call(request.origin.team, "chat.update", **args)
-    except SlackError as error:
-        log.info("slack_question_not_edited", error=error.error)
-        return False
-    return True
+    return not await ctx.api.attempt(request.origin.team, "chat.update", **shown, **content.as_args())

@@ -45,12 +45,7 @@ async def open_modal(ctx: HandlerContext, origin: Origin, body: Mapping[str, Any
 
 async def update_modal(ctx: HandlerContext, origin: Origin, view_id: str, shown: Block) -> bool:
     """Update an open modal; False if Slack refuses. True if the member has closed it meanwhile."""
-    try:
-        await ctx.api.call(origin.team, "views.update", view_id=view_id, view=shown)
-    except SlackError as error:
-        log.info("slack_modal_not_updated", error=error.error)
-        return error.error == VIEW_GONE
-    return True
+    return await ctx.api.attempt(origin.team, "views.update", view_id=view_id, view=shown) in ("", VIEW_GONE)
 
 
 def build_form(ctx: HandlerContext, origin: Origin, locale: str = "", **known: Any) -> Block:
@@ -126,9 +121,4 @@ async def publish_home(ctx: HandlerContext, origin: Origin) -> bool:
     except UpscaleError as error:
         log.info("slack_home_incomplete", reason=str(error))
         home = view.home(actor.locale, None, (), OwnSettings(), service.models)
-    try:
-        await ctx.api.call(origin.team, "views.publish", user_id=origin.user_id, view=home)
-    except SlackError as error:
-        log.info("slack_home_refused", error=error.error)
-        return False
-    return True
+    return not await ctx.api.attempt(origin.team, "views.publish", user_id=origin.user_id, view=home)

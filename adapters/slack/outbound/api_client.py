@@ -98,12 +98,7 @@ class SlackApi:
     ) -> bool:
         """Post a message that only one member of a channel sees; False if Slack refuses."""
         origin: dict[str, Any] = {"channel": channel, "user": user_id, "thread_ts": thread_ts or None}
-        try:
-            await self.call(team, "chat.postEphemeral", **origin, **content.as_args())
-        except errors.SlackError as error:
-            log.info("slack_ephemeral_refused", error=error.error)
-            return False
-        return True
+        return not await self.attempt(team, "chat.postEphemeral", **origin, **content.as_args())
 
     async def respond(self, url: str, content: Content, *, replace: bool = False) -> bool:
         """Answer privately through a `response_url` (five uses in thirty minutes); False if Slack refuses.
@@ -167,6 +162,15 @@ class SlackApi:
             pause_s = max(FIRST_POLL_S, min(pause_s, LONGEST_POLL_S))
             await self.clock.sleep(pause_s)
             pause_s, waited = pause_s * 2, True
+
+    async def attempt(self, team: Team, method: str, **args: Any) -> str:
+        """Call a method whose failure is no error here, `args` as for `call`; return the failure's code, or ""."""
+        try:
+            await self.call(team, method, **args)
+        except errors.SlackError as error:
+            log.info("slack_attempt_failed", method=method, error=error.error)
+            return error.error
+        return ""
 
     async def call(
         self,

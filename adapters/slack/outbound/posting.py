@@ -197,13 +197,10 @@ class Poster:
 
     async def is_request_gone(self, place: Place) -> bool:
         """Whether the parent message of the thread was deleted; False if Slack does not answer."""
+        parent = {"channel": place.channel, "message_ts": place.thread_ts}
         if not place.thread_ts:
             return False
-        try:
-            await self.api.call(self.team, "chat.getPermalink", channel=place.channel, message_ts=place.thread_ts)
-        except errors.SlackError as error:
-            return error.error == errors.MESSAGE_GONE
-        return False
+        return await self.api.attempt(self.team, "chat.getPermalink", **parent) == errors.MESSAGE_GONE
 
     async def edit(self, place: Place, ts: str, content: Content, *, progress: bool = False) -> None:
         check = partial(self.check_ownership, self.now())

@@ -12,12 +12,7 @@ from typing import Any
 import structlog
 
 from adapters.slack.outbound.api_client import Team
-from adapters.slack.outbound.errors import (
-    STREAM_STOPPED,
-    STREAMS_UNSUPPORTED,
-    SlackError,
-    SlackRefused,
-)
+from adapters.slack.outbound.errors import STREAM_STOPPED, STREAMS_UNSUPPORTED, SlackError, SlackRefused
 from adapters.slack.outbound.lost_posts import find_marked, finish_despite_cancel
 from adapters.slack.outbound.posting import Mark, Place, Poster, ReplyStateCache
 from core.domain.job import Job, Progress
@@ -150,11 +145,7 @@ class TaskCards:
     async def _stop(self, place: Place, stream: dict[str, Any], job: Job, *, succeeded: bool, output: str = "") -> bool:
         chunks = last_chunks(job, stream["shown"], succeeded=succeeded, output=output)
         args = {"channel": place.channel, "ts": stream["ts"], "chunks": chunks}
-        try:
-            await self.poster.api.call(self.poster.team, "chat.stopStream", max_wait_s=20.0, **args)
-        except SlackError:
-            return False
-        return True
+        return not await self.poster.api.attempt(self.poster.team, "chat.stopStream", max_wait_s=20.0, **args)
 
 
 def task_chunks(job: Job, progress: Progress, shown: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
