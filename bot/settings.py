@@ -27,9 +27,9 @@ from core.domain.identity import TEAM_SCOPED
 from core.domain.models import ALL, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
-from core.net.host_check import BareHost
+from core.net.host_check import BareHost, WebAddress
 
-Dollars = Decimal
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=9)]
 _OF_LIBRARIES = ("aws_", "otel_")
 """Environment variables that the object store's and the trace exporter's libraries read themselves."""
 
@@ -119,11 +119,6 @@ Key = Annotated[
         "has a space or a quote in it; write the key alone, as id:secret",
     ),
 ]
-WebAddress = Annotated[
-    str,
-    _must(re.compile("https?://").match, "must be an address that starts with https:// (or http://)"),
-    AfterValidator(lambda address: address.rstrip("/")),
-]
 PublicAddress = Annotated[
     WebAddress,
     _must(
@@ -178,11 +173,11 @@ class Settings(BaseModel):
     disk_all_bytes: int = Field(default=50_000_000_000, ge=1_000_000)
     disk_free_bytes: int = Field(default=1_000_000_000, ge=0)
 
-    upscale_price_per_mp_usd: Dollars | None = Field(default=None, ge=0, le=100, max_digits=12, decimal_places=9)
-    confirm_above_usd: Dollars = Field(default=Decimal("1.00"), ge=0, decimal_places=9)
-    limit_user_day_usd: Dollars | None = Field(default=Decimal(5), ge=0, decimal_places=9)
-    limit_workspace_day_usd: Dollars | None = Field(default=Decimal(25), ge=0, decimal_places=9)
-    limit_global_day_usd: Dollars | None = Field(default=Decimal(100), ge=0, decimal_places=9)
+    upscale_price_per_mp_usd: Annotated[Dollars, Field(le=100)] | None = None
+    confirm_above_usd: Dollars = Decimal("1.00")
+    limit_user_day_usd: Dollars | None = Decimal(5)
+    limit_workspace_day_usd: Dollars | None = Decimal(25)
+    limit_global_day_usd: Dollars | None = Decimal(100)
     limit_user_running: int | None = Field(default=3, ge=1)
     fal_concurrency: int | None = Field(default=None, ge=1)
     limit_user_waiting: int | None = Field(default=20, ge=0)
@@ -196,7 +191,7 @@ class Settings(BaseModel):
     role: Annotated[Literal["all", "chat", "worker"], AnyCase] = "all"
     shutdown_grace_s: float = Field(default=20, ge=0, le=600)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
-    otel_exporter_otlp_endpoint: str | None = None
+    otel_exporter_otlp_endpoint: WebAddress | None = None
     log_format: Annotated[Literal["auto", "json", "pretty"], AnyCase] = "auto"
 
     platforms: tuple[Platform, ...] = Field(default=(), exclude=True)

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from core.net.host_check import WebAddress
 from core.ports import LoginRefused
 
 DEFAULT_API_URL = "https://discord.com/api/v10"
@@ -29,7 +30,7 @@ class Settings(BaseModel):
     discord_public_key: str | None = None
     discord_shard_ids: tuple[int, ...] | None = None
     discord_shard_count: int | None = Field(default=None, ge=1, le=100_000)
-    discord_api_url: str = DEFAULT_API_URL
+    discord_api_url: WebAddress = DEFAULT_API_URL
     shutdown_grace_s: float = Field(default=20, ge=0, le=600)
 
     @field_validator("discord_shard_ids", mode="before")
@@ -60,13 +61,6 @@ class Settings(BaseModel):
     def api_host(self) -> str:
         """host[:port] of the API. Files there are trusted, because a proxy of the API sees our token anyway."""
         return urlsplit(self.discord_api_url).netloc.lower()
-
-    @field_validator("discord_api_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError("DISCORD_API_URL must start with https:// (or http://).")
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _shards_agree(self) -> Self:

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from core.net.host_check import WebAddress
+
 _COMMAND = re.compile(r"/[a-z0-9_-]{1,31}")
 _BELONGS_IN = {"SLACK_BOT_TOKEN": ("xoxb-", "xoxe.xoxb-"), "SLACK_APP_TOKEN": ("xapp-",)}
 
@@ -32,8 +34,8 @@ class Settings(BaseModel):
     slack_client_id: str | None = None
     slack_client_secret: SecretStr | None = None
     slack_command: str = "/upscale"
-    slack_api_url: str = "https://slack.com/api/"
-    slack_authorize_url: str = "https://slack.com/oauth/v2/authorize"
+    slack_api_url: WebAddress = "https://slack.com/api/"
+    slack_authorize_url: WebAddress = "https://slack.com/oauth/v2/authorize"
     slack_sockets: int = Field(default=2, ge=1, le=10)
     """Connections in Socket Mode: two, so that one remains while Slack recycles the other; Slack allows ten."""
     public_url: str | None = None

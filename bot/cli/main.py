@@ -38,11 +38,14 @@ Settings come from the environment and .env; .env.example documents them all.
 
 
 class _Plain(TyperGroup):
-    """Removes pydantic's phrases from the messages about wrong arguments."""
+    """Removes pydantic's phrases from the messages about wrong arguments, and ends at Ctrl-C with our exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:  # of which typer would make 130
+            err.print()
+            raise typer.Exit(int(Exit.CANCELLED)) from None
         except typer.BadParameter as wrong:
             wrong.message = wrong.message.removeprefix("Value error, ").replace("Input should be", "it must be", 1)
             raise
@@ -190,5 +193,3 @@ def main() -> None:
         err.print(f"{error.filename or 'The output'} cannot be used: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left for it would be written at the end again
         sys.exit(int(Exit.USAGE))
-    except KeyboardInterrupt:
-        sys.exit(int(Exit.CANCELLED))

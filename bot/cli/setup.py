@@ -67,6 +67,7 @@ def _read_line(prompt: str, credential: Credential) -> str:
             return getpass.getpass(prompt)
         return input(prompt)
     except EOFError:
+        err.print()
         return ""
 
 

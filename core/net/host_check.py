@@ -46,7 +46,15 @@ def _bare(written: str) -> str:
     return host
 
 
+def _web_address(written: str) -> str:
+    """Return an address without slashes at its end. Raises ValueError."""
+    if not written.startswith(("https://", "http://")):
+        raise ValueError("must be an address that starts with https:// (or http://)")
+    return written.rstrip("/")
+
+
 BareHost = Annotated[str, AfterValidator(_bare)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -14,6 +14,7 @@ import pytest
 from adapters.slack import Settings as SlackSettings
 from adapters.slack.setup.manifest import create_link
 from bot.cli.setup import run_setup, write_env
+from tests.bot.cli_kit import Commands
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import API_KEY, FalEmulator
 from tests.emulators.slack import SlackEmulator
@@ -69,6 +70,14 @@ async def test_the_end_of_input_at_a_hidden_question_skips_it(clean: Path, monke
     monkeypatch.setattr("getpass.getpass", Mock(side_effect=EOFError))
     await asyncio.to_thread(run_setup, path=clean / ".env")
     assert not (clean / ".env").exists()
+
+
+def test_ctrl_c_at_a_question_ends_as_cancelled(
+    bot: Commands, folder: Path, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", Mock(side_effect=KeyboardInterrupt))
+    assert bot("setup").code == 4
+    assert not (folder / ".env").exists()
 
 
 def test_slacks_link_carries_a_whole_manifest() -> None:

@@ -70,6 +70,21 @@ def test_a_token_that_cannot_be_one_is_told_before_discord_is_asked(
     assert _problems(monkeypatch, DISCORD_TOKEN=token) == (told,)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("SLACK_API_URL", "slack.com/api", "must be an address that starts with https:// (or http://)."),
+        ("DISCORD_API_URL", "discord.com", "must be an address that starts with https:// (or http://)."),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be an address that starts with https:// (or http://)."),
+        ("LIMIT_USER_DAY_USD", "9" * 26, f"must be at most 1000000000, not “{'9' * 26}”."),
+    ],
+)
+def test_addresses_and_amounts_that_cannot_be_meant_are_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    assert _problems(monkeypatch, **{name: value}) == (f"{name} {told}",)
+
+
 @pytest.mark.parametrize("url", ["bucket/prefix", "https://s3.amazonaws.com/bucket", "s3://", "ftp://x"])
 def test_an_address_of_no_object_store_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     with pytest.raises(NotUsable, match=r"^FILES_URL is no address of an object store; .*s3://bucket/prefix\.$"):
