@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from core.domain.models import DEFAULT_MODEL, MODELS, Models, ModelSpec
-from core.ports import AppState, Clock, LogOnlyAlerts, OperatorAlerts, TypedState, Upscaler
+from core.ports import AppState, Clock, OperatorAlerts, TypedState, Upscaler
 from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
@@ -49,13 +49,13 @@ class PriceBook:
         upscaler: Upscaler,
         state: AppState,
         clock: Clock,
+        alerts: OperatorAlerts,
         *,
         configured_nanousd: int | None = None,
-        alerts: OperatorAlerts | None = None,
         models: Models = MODELS,
     ) -> None:
         self._models = models
-        self._alerts = LogOnlyAlerts() if alerts is None else alerts
+        self._alerts = alerts
         self._upscaler = upscaler
         self._answers = TypedState(state, _AREA, _Answer, ttl_s=_KEPT_S)
         self._clock = clock

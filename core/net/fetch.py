@@ -7,7 +7,7 @@ hosts. Redirects are followed here, and each hop is checked. Never holds a whole
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -71,22 +71,16 @@ class SourceFetcher:
         self._trusted = HostSet.of(trusted_hosts)
         self._allow_private = allow_private
 
-    async def fetch_link(self, url: str, dest: Path, *, max_bytes: int | None = None) -> FetchedFile:
+    async def fetch_link(self, url: str, dest: Path) -> FetchedFile:
         """Download a typed link. Raises LinkRefused, DownloadFailed, FileTooLarge, or NotAnImage for a web page.
 
         On failure nothing is left at `dest`.
         """
-        fetch = _Fetch(self._capped(max_bytes), HostSet.of(()), self._allow_private, None, {}, self._now)
+        fetch = _Fetch(self._limits, HostSet.of(()), self._allow_private, None, {}, self._now)
         return await fetch.run(parse_link(url), dest)
 
     async def fetch_trusted(
-        self,
-        url: str,
-        dest: Path,
-        headers: Mapping[str, str],
-        hosts: Iterable[str],
-        *,
-        max_bytes: int | None = None,
+        self, url: str, dest: Path, headers: Mapping[str, str], hosts: Iterable[str]
     ) -> FetchedFile:
         """Download a platform's attachment.
 
@@ -94,13 +88,8 @@ class SourceFetcher:
         host:port is named. Any other host is fetched without them and under the full guard. Raises DownloadFailed
         (`login_page` where a web page came instead of the file), LinkRefused, FileTooLarge.
         """
-        fetch = _Fetch(
-            self._capped(max_bytes), self._trusted, self._allow_private, HostSet.of(hosts), dict(headers), self._now
-        )
+        fetch = _Fetch(self._limits, self._trusted, self._allow_private, HostSet.of(hosts), headers, self._now)
         return await fetch.run(parse_link(url), dest)
-
-    def _capped(self, max_bytes: int | None) -> SourceLimits:
-        return self._limits if max_bytes is None else replace(self._limits, max_bytes=max_bytes)
 
 
 class _Retryable(Exception):
@@ -208,8 +197,8 @@ class _Fetch:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             if speed.too_slow(len(chunk)):
                 raise DownloadFailed(reason="timeout")
-            if read_bytes == 0:
-                self._refuse_page(chunk)
+            if read_bytes == 0 and looks_like_html(chunk):  # on a platform's own host, its login page
+                raise NotAnImage(detected="html") if self._is_link else DownloadFailed(reason="login_page", status=200)
             read_bytes += len(chunk)
             yield chunk
         if declared_bytes is not None and read_bytes != declared_bytes:
@@ -221,11 +210,6 @@ class _Fetch:
         if status != 200:
             failure = DownloadFailed(reason="status", status=status)
             raise _Retryable(failure) if status in _RETRYABLE_STATUSES else failure
-
-    def _refuse_page(self, first: bytes) -> None:
-        """Refuse a web page. On a platform's own host that is its login page."""
-        if looks_like_html(first):
-            raise NotAnImage(detected="html") if self._is_link else DownloadFailed(reason="login_page", status=200)
 
 
 def looks_like_html(first: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
 from core.ports.clock import Clock
-from core.ports.operator import LogOnlyAlerts, OperatorAlerts
+from core.ports.operator import OperatorAlerts
 from core.ports.storage import AppState
 from core.presentation import Notice
 
@@ -158,7 +158,7 @@ class AdapterContext:
     data_dir: Path
     public_url: str | None
     version: str
+    operator: OperatorAlerts
     trusted_file_hosts: tuple[str, ...] = ()
     token_gate: TokenGate | None = None
     allowlist: AllowList | None = None
-    operator: OperatorAlerts = field(default_factory=LogOnlyAlerts)

@@ -4,12 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-import structlog
-
 from core.domain.identity import Place
 from core.presentation import Notice
-
-log = structlog.get_logger(__name__)
 
 
 class OperatorAlerts(Protocol):
@@ -17,14 +13,6 @@ class OperatorAlerts(Protocol):
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
         """Queue an alert; `notice` makes its text for a locale. At most `most_an_hour` with the same `about`."""
-
-
-class LogOnlyAlerts:
-    """Writes alerts to the log only."""
-
-    def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
-        """Log the alert in English."""
-        log.warning("operator_news", about=about, news=notice("en").what)
 
 
 Verdict: TypeAlias = Literal["admit", "refuse", "revoke"]

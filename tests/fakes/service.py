@@ -29,6 +29,7 @@ from core.presentation import Notice, explain
 from tests.fakes.budgets import FakeBudgets
 from tests.fakes.core import DatabaseAway
 from tests.fakes.media import FakeMedia, png
+from tests.fakes.operator import Told
 from tests.fakes.state import MemoryState
 
 Fields = Mapping[str, str | int | float | bool]
@@ -222,4 +223,5 @@ class FakeService(FakeBudgets, SavedSettings):
 def context_of(core: FakeService, media: FakeMedia, state: Any, url: str | None = None, **more: Any) -> AdapterContext:
     """What the application hands to an adapter, with a fake core."""
     service, files = cast(JobService, core), cast(JobMedia, media)
+    more.setdefault("operator", Told())
     return AdapterContext(service, files, state, core.clock, core.folder, url, "test", **more)

@@ -8,6 +8,6 @@ call must be sent once, response headers carry the bill, and one stream replaces
 from core.upscalers.fal.circuit_breaker import OnHalt
 from core.upscalers.fal.client import FalUpscaler
 from core.upscalers.fal.config import FalConfig
-from core.upscalers.fal.webhooks import WebhookAccepted, WebhookOutcome, WebhookRefused
+from core.upscalers.fal.webhooks import WebhookAccepted
 
-__all__ = ["FalConfig", "FalUpscaler", "OnHalt", "WebhookAccepted", "WebhookOutcome", "WebhookRefused"]
+__all__ = ["FalConfig", "FalUpscaler", "OnHalt", "WebhookAccepted"]

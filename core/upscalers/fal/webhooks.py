@@ -34,21 +34,11 @@ MAX_WEBHOOK_BYTES = 2 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookRefused:
-    """The delivery is not valid; `reason` is for the log and the metrics."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class WebhookAccepted:
     """fal reports that this request is over. `ours`: the address had our secret for this job."""
 
     request_id: str
     ours: bool
-
-
-WebhookOutcome = WebhookAccepted | WebhookRefused
 
 
 class WebhookVerifier:
@@ -65,40 +55,40 @@ class WebhookVerifier:
 
     async def receive(
         self, headers: Mapping[str, str], body: bytes, *, job_id: str, token: str | None = None
-    ) -> WebhookOutcome:
+    ) -> WebhookAccepted | str:
         """Verify a delivery to POST /fal/webhook/{job_id}?t=… and, if it is valid, end the wait for its request.
 
         The caller answers 401 to a wrong signature and 200 to everything else. It binds the request id to the job only
-        by its own record, or, for a job whose submit is unknown, if `ours`. Raises ProviderUnavailable if the keys
-        cannot be fetched.
+        by its own record, or, for a job whose submit is unknown, if `ours`. Returns the reason of a refusal, for the
+        log. Raises ProviderUnavailable if the keys cannot be fetched.
         """
         outcome = await self._judge(headers, body, job_id, token)
         if isinstance(outcome, WebhookAccepted):
             self._arrived(outcome.request_id)
         else:
-            log.warning("fal_webhook_refused", job=job_id, reason=outcome.reason)
+            log.warning("fal_webhook_refused", job=job_id, reason=outcome)
         return outcome
 
-    async def _judge(self, headers: Mapping[str, str], body: bytes, job_id: str, token: str | None) -> WebhookOutcome:
+    async def _judge(
+        self, headers: Mapping[str, str], body: bytes, job_id: str, token: str | None
+    ) -> WebhookAccepted | str:
         lower = {name.lower(): value for name, value in headers.items()}
         request_id = lower.get("x-fal-webhook-request-id", "")
         stamp = lower.get("x-fal-webhook-timestamp", "")
         if valid_request_id(request_id) is None or not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
-            return WebhookRefused("headers")
+            return "headers"
         if len(body) > MAX_WEBHOOK_BYTES:
-            return WebhookRefused("size")
+            return "size"
         if abs(self._transport.clock.now() - int(stamp)) > WINDOW_S:
-            return WebhookRefused("stale")
+            return "stale"
         digest = hashlib.sha256(body).hexdigest()
-        message = "\n".join([request_id, lower.get("x-fal-webhook-user-id", ""), stamp, digest]).encode(
-            errors="replace"
-        )
-        if not await self._signed(message, lower.get("x-fal-webhook-signature", "")):
-            return WebhookRefused("signature")
+        message = "\n".join([request_id, lower.get("x-fal-webhook-user-id", ""), stamp, digest])
+        if not await self._signed(message.encode(errors="replace"), lower.get("x-fal-webhook-signature", "")):
+            return "signature"
         if (data := parse_json(body)) is None:
-            return WebhookRefused("body")
+            return "body"
         if dig(data, "request_id") != request_id:
-            return WebhookRefused("request_id")
+            return "request_id"
         expected = webhook_token(self._transport.config.key, job_id)
         ours = token is not None and hmac.compare_digest(token.encode(errors="replace"), expected.encode())
         return WebhookAccepted(request_id, ours)

@@ -11,12 +11,13 @@ from core.accounts.allowlist import AllowList, AllowSettings
 from core.domain.errors import NotAdmitted
 from core.domain.identity import Place
 from core.domain.job import Requester
-from core.ports import LogOnlyAlerts, PlaceFacts
+from core.ports import PlaceFacts
 from tests.adapters.web.audit import audit
 from tests.adapters.web.conftest import BROKEN, form, visit
 from tests.adapters.web.site import site
 from tests.adapters.web.test_real import Bot, bot, photo, started
 from tests.fakes.clock import ShiftedClock
+from tests.fakes.operator import Told
 from tests.fakes.state import MemoryState
 
 __all__ = ["bot", "started"]
@@ -66,7 +67,7 @@ async def test_the_operator_lets_places_in(tmp_path: Path, browser: Browser, htt
         return PlaceFacts(is_own=False, name="Gallery")
 
     allowlist = AllowList(
-        AllowSettings(), MemoryState(), ShiftedClock(), LogOnlyAlerts(), {"discord": SimpleNamespace(place_facts=facts)}
+        AllowSettings(), MemoryState(), ShiftedClock(), Told(), {"discord": SimpleNamespace(place_facts=facts)}
     )
     ann = Requester("discord", "42", workspace_id="1234", user_name="Ann")
     with pytest.raises(NotAdmitted):

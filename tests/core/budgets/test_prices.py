@@ -28,7 +28,7 @@ class Provider:
 def book(
     provider: Provider, clock: HandClock, state: MemoryState | None = None, configured: int | None = None
 ) -> PriceBook:
-    return PriceBook(provider, state or MemoryState(), clock, configured_nanousd=configured)  # type: ignore[arg-type]
+    return PriceBook(provider, state or MemoryState(), clock, Told(), configured_nanousd=configured)  # type: ignore[arg-type]
 
 
 async def test_the_providers_price_counts_and_is_asked_for_once_an_hour() -> None:
@@ -69,7 +69,7 @@ async def test_a_price_that_cannot_be_true_is_not_believed() -> None:
 
 async def test_a_price_out_of_range_keeps_the_last_good_one_and_the_operator_is_told() -> None:
     provider, clock, told = Provider(12 * CENT), HandClock(), Told()
-    prices = PriceBook(provider, MemoryState(), clock, alerts=told)  # type: ignore[arg-type]
+    prices = PriceBook(provider, MemoryState(), clock, told)  # type: ignore[arg-type]
     assert await prices.unit_price() == 12 * CENT
     for price in (UNREADABLE_PRICE_NANOUSD, 0, 10**300, 11 * USD):
         provider.price = price

@@ -33,7 +33,6 @@ from core.jobs.steps import JobContext, Pipeline, PipelineSettings, StepName
 from core.jobs.steps.runner import StorageTrouble
 from core.net.fetch import SourceFetcher
 from core.net.signed_links import FileLinks
-from core.ports import LogOnlyAlerts
 from core.storage import tables_ledger
 from core.storage.database import Database
 from core.storage.encryption import Vault
@@ -45,6 +44,7 @@ from core.storage.state import SqlAppState
 from tests.fakes.chat import FakeAdapter
 from tests.fakes.core import FakeClock, NoMetrics, OwnLease, until
 from tests.fakes.images import FakeImages, fake_picture
+from tests.fakes.operator import Told
 from tests.fakes.process import LEDGER_CALLS, STORE_CALLS, UPSCALER_CALLS, FakeEngine, Fuse, Fused
 from tests.fakes.sources import FakePrices, FakeSources
 from tests.fakes.upscaler import FakeUpscaler
@@ -133,7 +133,7 @@ class World:
             "links": FileLinks(b"key", None, 0, self.clock),
             "settings": self.settings,
             "metrics": NoMetrics(),
-            "operator": LogOnlyAlerts(),
+            "operator": Told(),
             "lease": OwnLease(),
         }
         return JobContext(**(parts | changes))

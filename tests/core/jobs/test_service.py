@@ -25,9 +25,10 @@ from core.domain.job import JobState, ReplyAddress, Requester, Source
 from core.jobs import event_bus
 from core.jobs.context import PipelineSettings
 from core.jobs.service import JobService
-from core.ports import Change, LogOnlyAlerts, PlaceFacts, RemoteRunning
+from core.ports import Change, PlaceFacts, RemoteRunning
 from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
 from tests.fakes.core import until
+from tests.fakes.operator import Told
 from tests.typed import unwrap
 
 EVE = Requester("fake", "eve", workspace_id="w2", is_moderator=True)
@@ -38,7 +39,7 @@ async def test_a_stranger_whom_the_operator_does_not_pay_for_leaves_nothing_held
         return PlaceFacts(is_own=place.id == "w1")
 
     fake: Any = SimpleNamespace(place_facts=facts)
-    allowlist = AllowList(AllowSettings(), w.state, w.clock, LogOnlyAlerts(), {"fake": fake})
+    allowlist = AllowList(AllowSettings(), w.state, w.clock, Told(), {"fake": fake})
     engine: Any = w.engine
     service = JobService(w.ctx, engine, w.members, w.service.budgets, allow_unsafe=False, allowlist=allowlist)
     with pytest.raises(NotAdmitted):

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from core.domain.errors import ProviderUnavailable
 from core.ports import RemoteCompleted
-from core.upscalers.fal import FalUpscaler, WebhookAccepted, WebhookRefused
+from core.upscalers.fal import FalUpscaler, WebhookAccepted
 from core.upscalers.fal.submit import webhook_token
 from tests.core.upscalers.fal_kit import API_KEY, Rig, backend, statuses, submitted
 from tests.emulators.fal import FalEmulator, Slow, nginx
@@ -29,7 +29,7 @@ def body_for(request_id: str = ID, **changes: Any) -> bytes:
 
 async def judge(
     upscaler: FalUpscaler, headers: dict[str, str], body: bytes, token: str | None = None
-) -> WebhookAccepted | WebhookRefused:
+) -> WebhookAccepted | str:
     return await upscaler.receive_webhook(headers, body, job_id=JOB, token=token)
 
 
@@ -55,26 +55,26 @@ async def test_the_delivery_of_a_failed_request_is_accepted_too(rig: Rig) -> Non
 async def test_a_stale_or_early_delivery_is_refused(rig: Rig, age_s: int) -> None:
     body = body_for()
     headers = rig.fal.signer.headers(ID, "u", body, at_s=time.time() - age_s)
-    assert await judge(rig.upscaler, headers, body) == WebhookRefused("stale")
+    assert await judge(rig.upscaler, headers, body) == "stale"
 
 
 async def test_a_delivery_signed_by_somebody_else_is_refused(upscaler: FalUpscaler) -> None:
     body = body_for()
-    assert await judge(upscaler, Signer().headers(ID, "u", body), body) == WebhookRefused("signature")
+    assert await judge(upscaler, Signer().headers(ID, "u", body), body) == "signature"
 
 
 async def test_a_changed_body_user_or_id_is_refused(rig: Rig) -> None:
     body = body_for()
     headers = rig.fal.signer.headers(ID, "u", body)
-    assert await judge(rig.upscaler, headers, body + b" ") == WebhookRefused("signature")
-    assert await judge(rig.upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == WebhookRefused("signature")
+    assert await judge(rig.upscaler, headers, body + b" ") == "signature"
+    assert await judge(rig.upscaler, headers | {"X-Fal-Webhook-User-Id": "v"}, body) == "signature"
     changed = headers | {"X-Fal-Webhook-Request-Id": "another-id"}
-    assert await judge(rig.upscaler, changed, body) == WebhookRefused("signature")
+    assert await judge(rig.upscaler, changed, body) == "signature"
 
 
 async def test_a_body_about_another_request_than_the_signed_one_is_refused(rig: Rig) -> None:
     body = body_for("another-id")
-    assert await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body) == WebhookRefused("request_id")
+    assert await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body) == "request_id"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_a_body_about_another_request_than_the_signed_one_is_refused(rig: 
     [{}, {"X-Fal-Webhook-Request-Id": "../x"}, {"X-Fal-Webhook-Request-Id": ID, "X-Fal-Webhook-Timestamp": "²"}],
 )
 async def test_missing_or_odd_headers_are_refused_without_asking_fal(rig: Rig, headers: dict[str, str]) -> None:
-    assert await judge(rig.upscaler, headers, body_for()) == WebhookRefused("headers")
+    assert await judge(rig.upscaler, headers, body_for()) == "headers"
     assert rig.fal.requests == []
 
 
@@ -92,7 +92,7 @@ async def test_changed_keys_are_fetched_at_most_once_a_minute(fal: FalEmulator) 
         await judge(upscaler, fal.signer.headers(ID, "u", body), body)
         fal.signer = Signer()
         headers = fal.signer.headers(ID, "u", body)
-        assert await judge(upscaler, headers, body) == WebhookRefused("signature")
+        assert await judge(upscaler, headers, body) == "signature"
         clock.offset_s += 61
         assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
         for _ in range(5):
