@@ -50,16 +50,13 @@ class WebAdapter(NullAdapter):
         try:
             while True:
                 await asyncio.sleep(SESSION_REFRESH_S)
-                await self._refresh_ended()
+                try:
+                    await self._guard.load_ended()
+                except Exception as error:  # the database is unavailable; keep what is known
+                    log.warning("ended_sessions_not_read", kind=type(error).__name__)
         finally:
             self._serving = False
             self._jobs.streams.close()
-
-    async def _refresh_ended(self) -> None:
-        try:
-            await self._guard.load_ended()
-        except Exception as error:  # the database is unavailable; keep what is known
-            log.warning("ended_sessions_not_read", kind=type(error).__name__)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> WebReply:
         return WebReply(self._context.media)

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from core.accounts.settings import SavedSettings, owner_key
 from core.budgets.reconcile import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import StorageFull, to_json
 from core.domain.identity import check_moderator, person_id
-from core.domain.job import InputFacts, Job, JobState, Quote, Receipt, Requester, Result
-from core.domain.parameters.spec import Parameters
+from core.domain.job import Job, JobState, Requester
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import JobContext
 from core.jobs.steps.fail import close_question
@@ -208,11 +207,11 @@ def _job_record(job: Job) -> dict[str, Any]:
         "name": job.source.name,
         "link": job.source.url if job.source.kind == "link" else "",
         "private": job.private,
-        "parameters": TypeAdapter(Parameters).dump_python(job.parameters, mode="json"),
-        "input": TypeAdapter(InputFacts | None).dump_python(job.input, mode="json"),
-        "quote": TypeAdapter(Quote | None).dump_python(job.quote, mode="json", exclude={"left"}),
-        "receipt": TypeAdapter(Receipt | None).dump_python(job.receipt, mode="json"),
-        "result": TypeAdapter(Result | None).dump_python(job.result, mode="json", exclude={"path", "link", "caption"}),
+        "parameters": to_jsonable_python(job.parameters),
+        "input": to_jsonable_python(job.input),
+        "quote": to_jsonable_python(job.quote, exclude={"left"}),
+        "receipt": to_jsonable_python(job.receipt),
+        "result": to_jsonable_python(job.result, exclude={"path", "link", "caption"}),
         "caption": job.result.caption if job.result else None,
         "error": to_json(job.error) if job.error else None,
     }

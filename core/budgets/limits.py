@@ -117,8 +117,8 @@ class Limits:
     async def paused(self, actor: Requester) -> bool:
         return await self.ledger.paused(actor) is not None
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
-        lines = moderation.limit_changes(await self.limit_changes(actor, limit=limit), self.zone, actor.locale)
+    async def limit_history(self, actor: Requester) -> Card:
+        lines = moderation.limit_changes(await self.limit_changes(actor, limit=20), self.zone, actor.locale)
         return Card("done", paragraphs=tuple(lines))
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: limits.Window) -> Card:

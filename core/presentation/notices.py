@@ -77,8 +77,8 @@ def offer_actions(notice: Notice, job_id: str) -> tuple[Action, ...]:
     return tuple(offer for offer in known if offer.subject_id)
 
 
-def plain_card(*sentences: str, tone: Tone = "info", title: str = "") -> Card:
-    return Card(tone, title, paragraphs=lines(*sentences))
+def plain_card(*sentences: str, tone: Tone = "info") -> Card:
+    return Card(tone, paragraphs=lines(*sentences))
 
 
 def share_link_card(url: str | None, locale: str) -> Card:

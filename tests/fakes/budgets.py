@@ -107,7 +107,7 @@ class FakeBudgets:
         self.moderated.append(("extra", member_id, amount_nanousd, window.value))
         return plain_card("They have more.")
 
-    async def limit_history(self, actor: Requester, *, limit: int = 20) -> Card:
+    async def limit_history(self, actor: Requester) -> Card:
         identity.check_moderator(actor)
         return plain_card("first", "second")
 

@@ -37,15 +37,9 @@ _USER_MESSAGE_TYPES = (0, 19)
 
 ErrorHandler = Callable[[Interaction, Exception], Awaitable[None]]
 _EXPECTED_WARNINGS = ("Guilds intent seems to be disabled", "is not installed, voice will NOT be supported")
-
-
-def _is_unexpected(record: logging.LogRecord) -> bool:
-    """False for the library's warnings about what we chose: no intents, no voice."""
-    return not any(words in str(record.msg) for words in _EXPECTED_WARNINGS)
-
-
+"""The library's warnings about what we chose: no intents, no voice."""
 for _name in ("discord.client", "discord.state"):
-    logging.getLogger(_name).addFilter(_is_unexpected)
+    logging.getLogger(_name).addFilter(lambda record: not any(words in str(record.msg) for words in _EXPECTED_WARNINGS))
 
 
 async def _json_or_text(response: aiohttp.ClientResponse) -> Any:

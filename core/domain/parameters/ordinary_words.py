@@ -50,16 +50,12 @@ def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
     flags = {"private", "public", *presets}
     text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
     words = [
-        _without_markup(word)
+        word if "://" in word else word.strip(_DECORATION)
         for word in _WORD.findall(join_sizes(text))
         if not _EMOJI.fullmatch(word.strip(_PUNCTUATION))
     ]
     following = zip(words, [*words[1:], ""], strict=False)
     return " ".join(word for word, after in following if _may_be_parameter(word, after, flags))
-
-
-def _without_markup(word: str) -> str:
-    return word if "://" in word else word.strip(_DECORATION)
 
 
 def _may_be_parameter(word: str, after: str, flags: Collection[str]) -> bool:

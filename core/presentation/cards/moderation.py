@@ -100,16 +100,11 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
 
     facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}
     text = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
-    spans: dict[str, Span] = {"whom": _scope_span(kind, own_id, one.platform, locale)}
+    whom = whose_limit(kind, own_id, one.platform, locale)
+    spans: dict[str, Span] = {"whom": Mention(MENTIONED[kind], own_id, whom) if own_id and kind in MENTIONED else whom}
     for name, stored in (("old", one.old), ("new", one.new)):
         spans[name] = Mention("channel", stored, stored) if one.action == "alerts" and stored else value(stored)
     return fill(text, **spans)
-
-
-def _scope_span(kind: str, own_id: str, platform: str, locale: str) -> Span:
-    if own_id and kind in MENTIONED:
-        return Mention(MENTIONED[kind], own_id, whose_limit(kind, own_id, platform, locale))
-    return whose_limit(kind, own_id, platform, locale)
 
 
 def whose_limit(kind: str, own_id: str, platform: str, locale: str) -> str:

@@ -59,11 +59,6 @@ _NO_CHARGE_TOLD = (e.DeliveryError, e.ResultExpired, e.LedgerUnavailable, e.Stor
 """Without a receipt, the first two do not know what was charged before; the others say that nothing was started."""
 
 
-def _invalid_parameters(error: e.InvalidParameters, locale: str) -> Notice:
-    lines = [parameter_problem(problem, locale) for problem in error.problems]
-    return Notice("\n".join(lines), advice=tr("Nothing was started.", locale), tone="refusal")
-
-
 def _unsafe(error: e.UnsafeNotAllowed, locale: str) -> Notice:
     if error.reason == "place":
         return Notice(
@@ -219,7 +214,11 @@ _UNFORESEEN = fixed_notice(
 _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **_PROVIDER,
-    e.InvalidParameters: _invalid_parameters,
+    e.InvalidParameters: lambda error, lo: Notice(
+        "\n".join(parameter_problem(problem, lo) for problem in error.problems),
+        advice=tr("Nothing was started.", lo),
+        tone="refusal",
+    ),
     e.PresetRefused: preset_refused,
     e.NoImage: fixed_notice(
         translatable("There is no image to upscale."),
