@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from core.domain.errors import InvalidParameters, PresetRefused
-from core.domain.identity import TEAM_SCOPED, person_id
+from core.domain.identity import TEAM_SCOPED, channels_of, person_id
 from core.domain.job import Requester
 from core.domain.models import Models
 from core.domain.parameters.grammar import is_reserved, parse, split_name
@@ -126,8 +126,8 @@ class SavedSettings:
         return name
 
     async def for_request(self, actor: Requester) -> tuple[Saved, Presets]:
-        """The defaults of the member, channel and workspace, merged; and all presets."""
-        owner, places = owner_key(actor), ("", actor.channel_id) if actor.workspace_id else ()
+        """The defaults of the member, thread, channel and workspace, merged; and all presets."""
+        owner, places = owner_key(actor), ("", *reversed(channels_of(actor))) if actor.workspace_id else ()
         of_places = [(self._place_presets, _place_key(actor, one)) for one in places]
         read = await get_many((self._defaults, owner), (self._presets, owner), *of_places)
         own, presets, *more = (one or {} for one in read)

@@ -4,14 +4,15 @@ The operator's rules (defaults and file) and the workspace moderators' rules are
 do a rule for one model and one for all models. Within one source, per measure, window and model, the most specific rule
 of a kind wins: id, then workspace, then platform, then the general default. For a person, a rule by id precedes the
 roles, and the most generous role with an allowance per member precedes the default. Of budgets that roles share, the
-most generous counts.
+most generous counts. A rule for a channel holds in its threads too, and a thread may have one of its own beside it; the
+default of each channel is for the channel and its threads together.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from core.domain.identity import person_key
+from core.domain.identity import channels_of, person_key
 from core.domain.job import Requester
 from core.domain.limits import ExtraAllowance, Limit, Measure, Rule, Scope, ScopeKind, Window
 
@@ -65,8 +66,13 @@ def _resolve(rules: Iterable[Rule], who: Requester) -> Iterable[Limit]:
 
 def _winners(rules: Sequence[Rule]) -> Iterable[Rule]:
     for kind in (ScopeKind.EVERYTHING, ScopeKind.PLATFORM, ScopeKind.WORKSPACE, ScopeKind.CHANNEL):
-        same = [rule for rule in rules if rule.kind is kind]
-        if same:
+        by_id: dict[str, list[Rule]] = {}
+        for rule in rules:
+            if rule.kind is kind:
+                by_id.setdefault(rule.id, []).append(rule)
+        if len(by_id) > 1:
+            by_id.pop("", None)
+        for same in by_id.values():
             yield max(same, key=_specificity)
     shared = [rule for rule in rules if rule.kind is ScopeKind.ROLE and rule.counts == "shared"]
     if shared:
@@ -105,7 +111,7 @@ def _matches(rule: Rule, who: Requester) -> bool:
         case ScopeKind.WORKSPACE:
             return bool(who.workspace_id) and rule.id in ("", who.workspace_id)
         case ScopeKind.CHANNEL:
-            return bool(who.channel_id) and rule.id in ("", who.channel_id)
+            return bool(who.channel_id) and rule.id in ("", *channels_of(who))
         case ScopeKind.ROLE:
             return rule.id in who.role_ids
         case ScopeKind.USER:
@@ -123,7 +129,8 @@ def _counter(rule: Rule, who: Requester) -> Scope:
         case ScopeKind.WORKSPACE:
             return Scope(ScopeKind.WORKSPACE, who.platform, who.workspace_id, who.workspace_id)
         case ScopeKind.CHANNEL:
-            return Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, who.channel_id)
+            channel_id = rule.id or channels_of(who)[-1]
+            return Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, channel_id)
         case ScopeKind.ROLE if rule.counts == "shared":
             return Scope(ScopeKind.ROLE, who.platform, who.workspace_id, rule.id)
         case ScopeKind.ROLE | ScopeKind.USER:

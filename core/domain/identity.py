@@ -27,6 +27,11 @@ def person_id(requester: Requester) -> str:
     return f"{team}:{user}" if team else user
 
 
+def channels_of(requester: Requester) -> tuple[str, ...]:
+    """The channels that a person acts in, narrowest first: of a thread itself and its channel, else at most one."""
+    return tuple(filter(None, (requester.channel_id, requester.parent_channel_id)))
+
+
 def is_same_person(one: Requester, other: Requester) -> bool:
     return person_key(one) == person_key(other)
 

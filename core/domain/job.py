@@ -41,9 +41,9 @@ def job_id_for(key: str) -> str:
 class Requester:
     """A person, where they act, and their rights at that moment. Ids are the platform's own strings.
 
-    `workspace_id` is the Discord server or Slack team, empty in Discord DMs and on the local page; `org_id` is the
-    organisation of the workspace, if any. `is_outsider`: a member of another organisation in a shared channel.
-    `brought_by_user`: the bot is installed by this user, not by the workspace.
+    `workspace_id` is the Discord server or Slack team, empty in Discord DMs and on the local page; `org_id` is its
+    organisation, if any. In a thread that is a channel of its own, `parent_channel_id` is the channel of the thread.
+    `is_outsider`: of another organisation, in a shared channel. `brought_by_user`: the user installed the bot.
     """
 
     platform: str
@@ -51,6 +51,7 @@ class Requester:
     user_name: str = ""
     workspace_id: str = ""
     channel_id: str = ""
+    parent_channel_id: str = ""
     role_ids: tuple[str, ...] = ()
     is_moderator: bool = False
     is_operator: bool = False
@@ -173,8 +174,7 @@ ResultNote = Literal["other_size", "unchanged", "flagged"]
 class Result:
     """The enlarged image. `path` is relative to the data directory of this machine, and may no longer exist.
 
-    `link` is a URL of the full file, if any. `similarity` is None if not measured. `repeat_of` is the earlier job
-    whose result is delivered again for free.
+    `link`: URL of the full file, if any. `similarity`: None if not measured. `repeat_of`: the earlier job it is from.
     """
 
     width_px: int
@@ -296,5 +296,5 @@ class Job:
     @property
     def has_image(self) -> bool:
         """Whether its result can be had. Also that of a job that was cancelled too late and billed all the same."""
-        ended_with_one = self.state in (JobState.SUCCEEDED, JobState.CANCELLED)
-        return ended_with_one and self.result is not None and not self.images_deleted
+        ended = self.state in (JobState.SUCCEEDED, JobState.CANCELLED)
+        return ended and self.result is not None and not self.images_deleted

@@ -112,8 +112,10 @@ class Selections:
         if not chosen.requests or not await self._claim(key):
             return None
         # The channel of a direct message may be another than that of the request.
+        first = chosen.requests[0].requester
+        asked_in = replace(actor, channel_id=first.channel_id, parent_channel_id=first.parent_channel_id)
         requests = [
-            replace(one, requester=replace(actor, channel_id=one.requester.channel_id), confirmed_nanousd=price or 0)
+            replace(one, requester=asked_in, confirmed_nanousd=price or 0)
             for one, price in zip(chosen.requests, chosen.prices_nanousd, strict=True)
         ]
         return replace(chosen, requests=tuple(requests))

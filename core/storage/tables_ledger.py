@@ -70,6 +70,7 @@ holds = sa.Table(
     *texts(member=120),
     *required(sa.JSON, "counters", "slots", "windows"),
     _model(),
+    sa.Column("parent_channel_id", sa.String(64), nullable=False, default="", server_default=""),
     sa.Index("ix_ledger_holds_open", "expires_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
     sa.Index("ix_ledger_holds_line", "member", "seq", sqlite_where=_WAITING, postgresql_where=_WAITING),
     sa.Index(None, "platform", "user_id"),

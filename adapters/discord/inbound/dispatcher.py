@@ -248,7 +248,8 @@ class HandlerContext:
             return bool(known)
         try:
             async with asyncio.timeout(CHANNEL_LOOKUP_TIMEOUT_S):
-                return await self.rest.is_age_restricted(answer.address().channel_id)
+                actor = answer.actor
+                return await self.rest.is_age_restricted(int(actor.parent_channel_id or actor.channel_id))
         except errors.FAILED_CALLS:
             return False
 

@@ -60,6 +60,9 @@ class Messages:
             found = require_images(target)
         others, unreadable = own.others or found.others, own.unreadable or found.unreadable
         selection = replace(found, text=text, others=others, unreadable=unreadable)
+        if answer.actor.workspace_id:
+            parent = await self._ctx.rest.parent_channel(message.channel.id)
+            answer.actor = replace(answer.actor, parent_channel_id=parent)
         await self._upscale.begin(answer, selection, ask=bool(own.images and links))
 
     async def _explain_usage(self, answer: MessageResponse) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import discord
 import structlog
@@ -34,8 +34,22 @@ Amount = app_commands.Range[float, 0.0, 1_000_000.0]
 Days = app_commands.Range[int, 1, MAX_SPONSOR_DAYS]
 
 
+_KINDS = discord.ChannelType
+_WITH_MESSAGES = [
+    _KINDS.text,
+    _KINDS.news,
+    _KINDS.public_thread,
+    _KINDS.private_thread,
+    _KINDS.news_thread,
+    _KINDS.voice,
+]
+
+
 class _Place(app_commands.Transformer):
-    """A channel by its id alone: without the guilds intent no cache knows more."""
+    """A channel as Discord states it: without the guilds intent no cache knows more."""
+
+    def __init__(self, *more: discord.ChannelType) -> None:
+        self._kinds = [*_WITH_MESSAGES, *more]
 
     @property
     def type(self) -> discord.AppCommandOptionType:
@@ -43,14 +57,16 @@ class _Place(app_commands.Transformer):
 
     @property
     def channel_types(self) -> list[discord.ChannelType]:
-        kinds = discord.ChannelType
-        return [kinds.text, kinds.news, kinds.public_thread, kinds.private_thread, kinds.voice]
+        return self._kinds
 
-    async def transform(self, interaction: discord.Interaction[Any], value: Any, /) -> discord.Object:
-        return discord.Object(int(value.id))
+    async def transform(self, interaction: discord.Interaction[Any], value: Any, /) -> Any:
+        return value
 
 
-Place = app_commands.Transform[discord.Object, _Place]
+_Channel: TypeAlias = app_commands.AppCommandChannel | app_commands.AppCommandThread
+MessageChannel = app_commands.Transform[_Channel, _Place()]
+Place = app_commands.Transform[_Channel, _Place(_KINDS.forum)]
+"""Where images may be asked for. A forum has no messages of its own, but what holds in it holds in its posts."""
 
 
 class ModeratorCommands:
@@ -113,7 +129,9 @@ class ModeratorCommands:
         scope_id = answer.actor.workspace_id if kind is ScopeKind.WORKSPACE else ""
         picked = ((ScopeKind.USER, member), (ScopeKind.ROLE, role), (ScopeKind.CHANNEL, channel))
         kind, scope_id = next(((kind, str(one.id)) for kind, one in picked if one is not None), (kind, scope_id))
-        await self._change(answer, WantedLimit(kind, scope_id, what, when, amount_of(amount, what), model))
+        with_threads = kind is ScopeKind.CHANNEL and not isinstance(channel, app_commands.AppCommandThread)
+        note = tr("Threads count with their channel.", answer.locale) if with_threads else ""
+        await self._change(answer, WantedLimit(kind, scope_id, what, when, amount_of(amount, what), model), note)
 
     async def _clear(self, answer: Answer, limit: str) -> None:
         """Clear a limit by the value of an autocomplete choice. Raises InvalidParameters for other text."""
@@ -128,10 +146,10 @@ class ModeratorCommands:
             return
         await self._change(answer, wanted)
 
-    async def _change(self, answer: Answer, wanted: WantedLimit) -> None:
+    async def _change(self, answer: Answer, wanted: WantedLimit, more: str = "") -> None:
         statuses = await self._ctx.defer_if_slow(answer, self._limits.set_limit(answer.actor, wanted))
         note = tr("Limit removed.", answer.locale) if wanted.amount is None else tr("Limit set.", answer.locale)
-        await answer.show(self._card(statuses, answer.locale, note))
+        await answer.show(self._card(statuses, answer.locale, " ".join(filter(None, (note, more)))))
 
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """Autocomplete the limits that moderators have set; empty when they cannot be read."""
@@ -148,7 +166,7 @@ class ModeratorCommands:
     async def _pause(self, answer: Answer, paused: bool) -> None:
         await self._show_result(answer, self._limits.pause(answer.actor, paused))
 
-    async def _alerts(self, answer: Answer, channel: Place | None = None) -> None:
+    async def _alerts(self, answer: Answer, channel: MessageChannel | None = None) -> None:
         channel_id = str(channel.id) if channel is not None else None
         await self._show_result(answer, self._limits.set_alert_channel(answer.actor, channel_id))
 

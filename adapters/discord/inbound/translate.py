@@ -15,7 +15,7 @@ DEFAULT_FILE_LIMIT_BYTES = 20 * 1024 * 1024
 
 def requester(interaction: Interaction) -> Requester:
     """The acting user, with the permissions that Discord states in this payload."""
-    user = interaction.user
+    user, channel = interaction.user, interaction.channel
     guild_id = interaction.guild_id
     # Role ids, because in a server without the bot no cache can resolve them.
     roles = tuple(str(role_id) for role_id in getattr(user, "_roles", ()))
@@ -26,6 +26,7 @@ def requester(interaction: Interaction) -> Requester:
         user_name=clean_line(user.display_name),
         workspace_id=str(guild_id) if guild_id is not None else "",
         channel_id=str(interaction.channel_id or ""),
+        parent_channel_id=str(channel.parent_id) if isinstance(channel, discord.Thread) else "",
         role_ids=roles,
         is_moderator=guild_id is not None and (permissions.manage_guild or permissions.administrator),
         locale=locale_of(interaction),
@@ -83,7 +84,7 @@ def is_user_install_only(interaction: Interaction) -> bool:
 
 
 def member(message: discord.Message, locale: str) -> Requester:
-    """The author of a message. Messages state neither permissions nor locale."""
+    """The author of a message. Messages state neither permissions nor locale, nor a thread's channel."""
     return Requester(
         platform=PLATFORM,
         user_id=str(message.author.id),

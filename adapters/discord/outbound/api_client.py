@@ -28,6 +28,7 @@ MAX_PAUSE_S = 10.0
 """A longer pause is left to the caller, who can wait without holding anything."""
 BACKOFF = Backoff(first_s=0.4, cap_s=5.0, asked_cap_s=60.0)
 _THREADS = (10, 11, 12)
+CHANNEL_LOOKUP_S, MAX_PARENTS = 10.0, 10_000
 ANSWER_CHECK_S = 10.0
 """A job waits for this check before it pays; the library alone would wait for minutes where Discord hangs."""
 
@@ -40,6 +41,7 @@ class ApiClient:
         self._clock = clock
         self._client: discord.Client | None = None
         self._logged_in = asyncio.Event()
+        self._parents: dict[int, str] = {}
 
     def set_client(self, client: discord.Client | None) -> None:
         """Use this client from now on; None while the supervisor restarts it."""
@@ -228,11 +230,18 @@ class ApiClient:
         return cast(dict[str, Any], await self._request("GET", f"/guilds/{guild_id}"))
 
     async def is_age_restricted(self, channel_id: int) -> bool:
-        """Whether a channel, or the parent of a thread, is age-restricted; needs the bot in the server."""
-        found = await self._request("GET", f"/channels/{channel_id}")
-        if found.get("type") in _THREADS and found.get("parent_id"):
-            found = await self._request("GET", f"/channels/{int(found['parent_id'])}")
-        return bool(found.get("nsfw"))
+        """Whether a channel is age-restricted (a thread does not tell); needs the bot in the server."""
+        return bool((await self._request("GET", f"/channels/{channel_id}")).get("nsfw"))
+
+    async def parent_channel(self, channel_id: int) -> str:
+        """The id of a thread's channel, empty for another channel. Asked once, because it never changes."""
+        if channel_id not in self._parents:
+            async with asyncio.timeout(CHANNEL_LOOKUP_S):
+                found = await self._request("GET", f"/channels/{channel_id}")
+            if len(self._parents) >= MAX_PARENTS:
+                del self._parents[next(iter(self._parents))]
+            self._parents[channel_id] = str(found["parent_id"]) if found["type"] in _THREADS else ""
+        return self._parents[channel_id]
 
     async def _request(self, method: str, path: str, **options: Any) -> Any:
         http = (await self.client()).http

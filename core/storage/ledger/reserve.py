@@ -21,10 +21,10 @@ _MAX_NAME = 100
 
 
 def payment_plans(snapshot: LedgerSnapshot, who: Requester, model: str | None) -> tuple[Plan, ...]:
-    """Return the ways to pay, in the order in which they are tried: a sponsor of the channel, then the member."""
-    own = snapshot.rules.plan(who, model)
-    sponsor = snapshot.rules.sponsor(who, snapshot.now)
-    return (own,) if sponsor is None else (snapshot.rules.sponsored(who, sponsor, model), own)
+    """Return the ways to pay, in the order in which they are tried: sponsors of the channel, then the member."""
+    rules = snapshot.rules
+    sponsored = [rules.sponsored(who, sponsor, model) for sponsor in rules.sponsors_of(who, snapshot.now)]
+    return (*sponsored, rules.plan(who, model))
 
 
 def create_hold(snapshot: LedgerSnapshot, request: HoldRequest, *, must_wait: bool) -> Hold:
@@ -44,7 +44,7 @@ def create_hold(snapshot: LedgerSnapshot, request: HoldRequest, *, must_wait: bo
 
 
 def _affordable_plan(snapshot: LedgerSnapshot, request: HoldRequest) -> Plan:
-    """Return the first plan within its limits. If only the sponsor's budget is exceeded, the member's plan is tried."""
+    """Return the first plan within its limits. If only the sponsor's budget is exceeded, the next plan is tried."""
     asked = (request.amount_nanousd, request.megapixels)
     *sponsored, own = payment_plans(snapshot, request.requester, request.model)
     for plan in sponsored:

@@ -80,13 +80,16 @@ def _row(hold: Hold) -> dict[str, Any]:
     return {name: getattr(hold, name) for name in _SAME_FIELDS} | {
         **requester_columns(hold.requester),
         "roles": hold.requester.role_ids,
+        "parent_channel_id": hold.requester.parent_channel_id,
         **{name: getattr(hold, name) for name in ("counters", "slots", "windows")},
     }
 
 
 def hold_of(row: Any) -> Hold:
     return Hold(
-        requester=Requester(**requester_columns(row), role_ids=tuple(row.roles)),
+        requester=Requester(
+            **requester_columns(row), parent_channel_id=row.parent_channel_id, role_ids=tuple(row.roles)
+        ),
         seq=row.seq,
         counters=tuple(row.counters),
         slots=tuple(row.slots),

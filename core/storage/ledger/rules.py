@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, select, update
 
 from core.budgets.rules import RuleSet, WorkspaceKey
-from core.domain.identity import person_id, person_key
+from core.domain.identity import channels_of, person_id, person_key
 from core.domain.job import Requester
 from core.domain.limits import ExtraAllowance, Limit, Measure, Rule, Scope, ScopeKind, Sponsor, Window
 from core.storage import tables_ledger as t
@@ -65,8 +65,7 @@ class CounterNames:
         scopes = [Scope(ScopeKind.EVERYTHING), Scope(ScopeKind.PLATFORM, who.platform)]
         if who.workspace_id:
             scopes.append(Scope(ScopeKind.WORKSPACE, who.platform, who.workspace_id, who.workspace_id))
-        if who.channel_id:
-            scopes.append(Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, who.channel_id))
+        scopes += [Scope(ScopeKind.CHANNEL, who.platform, who.workspace_id, one) for one in channels_of(who)]
         return [self.of(scope) for scope in scopes]
 
     def personal(self, who: Requester) -> list[str]:
@@ -135,14 +134,15 @@ class Rules:
             "moderator" if who.workspace_id and workspace_key(who.platform, who.workspace_id) in self.pauses else None
         )
 
-    def sponsor(self, who: Requester, now: float) -> Sponsor | None:
-        """Return the budget that pays for this channel now; of several, the one that ends first."""
-        found = self.sponsors.get((who.platform, who.workspace_id, who.channel_id), ())
-        return min((one for one in found if one.pays(now)), key=lambda one: one.ends_at, default=None)
+    def sponsors_of(self, who: Requester, now: float) -> list[Sponsor]:
+        """Return the budgets that pay here now: first a thread's, then its channel's; each, the one that ends first."""
+        places = [(who.platform, who.workspace_id, channel_id) for channel_id in channels_of(who)]
+        paying = [[one for one in self.sponsors.get(place, ()) if one.pays(now)] for place in places]
+        return [min(found, key=lambda one: one.ends_at) for found in paying if found]
 
     def plan(self, who: Requester, model: str | None = None) -> Plan:
         """Return what applies to a job of this model (None: of any model) if the requester's own limits pay."""
-        identity = (who.platform, who.workspace_id, who.channel_id, who.user_id, who.role_ids, model)
+        identity = (who.platform, who.workspace_id, channels_of(who), who.user_id, who.role_ids, model)
         plan = self._plans.get(identity)
         if plan is None:
             if len(self._plans) >= _MAX_CACHED_PLANS:

@@ -16,13 +16,16 @@ UTC = ZoneInfo("UTC")
 __all__ = ["NOON", "HandClock"]
 
 
-def member(user: str = "ann", *, workspace: str = "w1", channel: str = "c1", roles: Sequence[str] = ()) -> Requester:
+def member(
+    user: str = "ann", *, workspace: str = "w1", channel: str = "c1", roles: Sequence[str] = (), parent: str = ""
+) -> Requester:
     return Requester(
         platform="discord",
         user_id=user,
         user_name=user.title(),
         workspace_id=workspace,
         channel_id=channel,
+        parent_channel_id=parent,
         role_ids=tuple(roles),
     )
 

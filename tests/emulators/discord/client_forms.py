@@ -71,6 +71,8 @@ class ClientForms(ClientView):
                 }
             return str(value.id)
         if isinstance(value, Channel):
+            if value.type not in (spec.get("channel_types") or [value.type]):
+                raise ClientRefused(f"{spec['name']}: no channel of type {value.type}")
             resolved.setdefault("channels", {})[str(value.id)] = value.data()
             return str(value.id)
         return value

@@ -15,11 +15,7 @@ from tests.emulators.discord import commands, components
 from tests.emulators.discord.interactions import Interactions, Invocation
 from tests.emulators.discord.seen import ClientRefused, SeenMessage, Upload
 from tests.emulators.discord.webhooks import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL
-from tests.emulators.discord.world import (
-    Channel,
-    Message,
-    User,
-)
+from tests.emulators.discord.world import FORUM, Channel, Message, User
 
 if TYPE_CHECKING:
     pass
@@ -191,6 +187,8 @@ class Members(Interactions):
         """A member writes a message."""
         emulator, author = self._emulator, user or self.user
         place = channel or self.channel
+        if place.type == FORUM:
+            raise ClientRefused("a forum holds posts, and no messages of its own")
         message = Message(emulator.world.snowflake(), place, author, emulator.clock.now(), content)
         message.attachments = [emulator.cdn.store(f.filename, f.data, place.id, spoiler=f.spoiler) for f in files]
         message.embeds = embeds or []

@@ -29,6 +29,11 @@ MEMBER_PERMISSIONS = (
     | USE_APPLICATION_COMMANDS
 )
 
+TEXT, ANNOUNCEMENT, FORUM = 0, 5, 15
+ANNOUNCEMENT_THREAD, PUBLIC_THREAD, PRIVATE_THREAD = 10, 11, 12
+THREADS_IN = {TEXT: (PUBLIC_THREAD, PRIVATE_THREAD), ANNOUNCEMENT: (ANNOUNCEMENT_THREAD,), FORUM: (PUBLIC_THREAD,)}
+"""The kinds of threads that a channel may have; a forum holds nothing else (ChannelTypes in the OpenAPI)."""
+
 
 @dataclass(eq=False)
 class User:
@@ -78,6 +83,7 @@ class Channel:
     bot_permissions: int = MEMBER_PERMISSIONS
     deleted: bool = False
     parent: Channel | None = None
+    category_id: int = 0
 
     @property
     def bot_can_see(self) -> bool:
@@ -96,7 +102,7 @@ class Channel:
                 "nsfw": self.nsfw,
                 "permissions": str(MEMBER_PERMISSIONS),
                 "position": 0,
-                "parent_id": None,
+                "parent_id": str(self.category_id) if self.category_id else None,
                 "topic": None,
                 "rate_limit_per_user": 0,
                 "last_message_id": None,
@@ -115,6 +121,8 @@ class Channel:
         """A thread does not say whether its channel is age-restricted."""
         stamp = "2026-11-22T00:00:00+00:00"
         meta = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": stamp, "locked": False}
+        if body["type"] == PRIVATE_THREAD:
+            meta["invitable"] = True
         thread = {k: v for k, v in body.items() if k not in ("nsfw", "position", "topic")}
         counts = {"message_count": 0, "member_count": 1, "owner_id": str(parent.id)}
         return {**thread, **counts, "parent_id": str(parent.id), "thread_metadata": meta}
@@ -228,12 +236,13 @@ class World:
         return guild
 
     def add_channel(self, guild: Guild, **more: Any) -> Channel:
-        channel = Channel(self.snowflake(), 0, guild, **more)
+        channel = Channel(self.snowflake(), **{"type": 0, "guild": guild, **more})
         self.channels[channel.id] = channel
         return channel
 
-    def add_thread(self, parent: Channel) -> Channel:
-        thread = Channel(self.snowflake(), 11, parent.guild, name="thread", parent=parent)
+    def add_thread(self, parent: Channel, kind: int = PUBLIC_THREAD) -> Channel:
+        assert kind in THREADS_IN[parent.type], "such a channel has no such threads"
+        thread = Channel(self.snowflake(), kind, parent.guild, name="thread", parent=parent)
         self.channels[thread.id] = thread
         return thread
 
