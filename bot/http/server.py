@@ -23,6 +23,7 @@ from bot.http.liveness import Liveness
 from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
 from core.net.client_address import CLIENT
+from core.net.file_response import FileResponse
 from core.net.host_check import HostCheck
 from core.net.signed_links import FileLinks
 from core.net.streamed_body import is_streamed
@@ -217,7 +218,7 @@ class HttpServer:
         mime = _FILE_TYPES.get(path.suffix) if path is not None else None
         if path is None or mime is None:
             raise web.HTTPGone(text="This file is no longer kept.\n")
-        response = web.FileResponse(path)
+        response = FileResponse(path)
         response.content_type = mime
         response.headers.update({**_FILE_HEADERS, "Content-Disposition": f'inline; filename="{job_id}{path.suffix}"'})
         return response

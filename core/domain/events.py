@@ -1,6 +1,7 @@
 """Events of a job. A job's stream ends with exactly one terminal event."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from core.domain.job import Job, JobState
 
@@ -22,6 +23,11 @@ class JobEvent:
 
     id: int
     job: Job
+
+    @classmethod
+    def stored(cls, job: Job) -> Self:
+        """The event of a stored row. Its id is the row's time of change, so it sorts with live events."""
+        return cls(int(job.updated_at * 1000), job)
 
     @property
     def kind(self) -> str:

@@ -95,8 +95,8 @@ class UpscaleRequest:
     """A request to enlarge one image, made by an adapter.
 
     `key` is the idempotency key: the same platform event always has the same key and becomes the same job. `text`
-    holds parameters as typed, `fields` those from typed options (chat or API names); `fields` win. `unsafe_place`:
-    the channel is age-restricted, so `safety` may be off. `confirmed_nanousd` is a price that the member agreed to.
+    holds parameters as typed, `fields` those from typed options (chat or API names). `unsafe_place`: the channel is
+    age-restricted, so `safety` may be off. `confirmed_nanousd` is a price that the member agreed to.
     """
 
     key: str

@@ -79,15 +79,12 @@ class EventBus:
 
 
 async def follow_job(store: SqlJobStore, event_bus: EventBus, job_id: str, after: int) -> AsyncIterator[JobEvent]:
-    """Yield events newer than `after`, starting with the current state, up to the terminal one. Raises JobNotFound.
-
-    The id of an event made from the row is the row's time of change in milliseconds, so it sorts with live events.
-    """
+    """Yield events newer than `after`, starting with the current state, up to the terminal one. Raises JobNotFound."""
     job = await store.get(job_id)
     if job is None:
         raise JobNotFound
     if job.state.terminal or not event_bus.recent(job_id, 0):
-        current = JobEvent(_timestamp_ms(job), job)
+        current = JobEvent.stored(job)
         if current.id > after:
             after = current.id
             yield current
@@ -99,18 +96,15 @@ async def follow_job(store: SqlJobStore, event_bus: EventBus, job_id: str, after
             stored = await store.get(job.id)
             if stored is None:
                 return
-            progressed = stored.progress not in (None, shown.progress) and _timestamp_ms(stored) > after
+            changed_at = JobEvent.stored(stored).id
+            progressed = stored.progress not in (None, shown.progress) and changed_at > after
             if stored.state is shown.state and not progressed:
                 continue
-            event = JobEvent(max(after + 1, _timestamp_ms(stored)), stored)
+            event = JobEvent(max(after + 1, changed_at), stored)
         after, shown = event.id, event.job
         yield event
         if event.job.state.terminal:
             return
-
-
-def _timestamp_ms(job: Job) -> int:
-    return int(job.updated_at * 1000)
 
 
 async def unfinished_here(store: SqlJobStore, event_bus: EventBus, actor: Requester) -> UnfinishedJobs:

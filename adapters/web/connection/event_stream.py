@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from adapters.web.connection.security import harden
+from adapters.web.connection.security import Denied, harden
 from core.domain.events import JobEvent
 from core.net.turns import Turns
 
@@ -46,7 +46,7 @@ class EventStreams:
     async def serve(self, request: web.Request, job_ids: Sequence[str], after: int) -> web.StreamResponse:
         """Stream the events of these jobs that are newer than `after`, until all jobs have ended."""
         if self._open >= MAX_STREAMS or self._watched_jobs + len(job_ids) > MAX_WATCHED_JOBS:
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": "5"})
+            raise Denied(503, "busy", "Too many jobs are followed at once. Try again in a few seconds.", 5)
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",

@@ -19,6 +19,7 @@ from core.domain.limits import LimitStatus, Measure, WantedLimit, Window
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS
+from core.net.file_response import FileResponse
 from core.ports import AdapterContext
 from core.presentation import Code, cents, fill, tr
 from core.presentation.cards import account, budget
@@ -148,12 +149,14 @@ class AccountHandlers:
         return web.json_response({"limits": listed, "card": card_json(dataclasses.replace(card, small=how)), **more})
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
-        """`{"paused": true}` stops new jobs, false allows them again.
+        """`{"paused": true}` stops new jobs, false allows them again. Raises InvalidParameters for anything else.
 
         With `"text": "workspace discord:1234"` only there, by a limit of zero jobs.
         """
         values = await request_body.json_body(request)
-        paused = values.get("paused", True) is True
+        paused = values.get("paused")
+        if not isinstance(paused, bool):
+            raise InvalidParameters.of("paused", "", "missing_value", "true, false")
         actor = actor_of(request)
         locale = actor.locale
         if text := str(values.get("text", ""))[:200].strip():
@@ -196,7 +199,7 @@ def _settings(own: account.OwnSettings, models: Models, locale: str) -> web.Resp
     return web.json_response({"defaults": own.defaults, "presets": {**PRESETS, **own.presets}, "card": card})
 
 
-class _OneTimeFile(web.FileResponse):
+class _OneTimeFile(FileResponse):
     """A file that is deleted after it was sent, or sending failed."""
 
     async def prepare(self, request: web.BaseRequest) -> Any:

@@ -134,10 +134,12 @@ class JobHandlers:
         return web.json_response({"url": await self._service.share(_job_id(request), actor_of(request))})
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
-        """`GET /api/jobs/{id}/events`."""
-        job_id = _job_id(request)
-        await self._service.job(job_id, actor_of(request))
-        return await self.streams.serve(request, [job_id], last_event_id(request.headers.get("Last-Event-ID")))
+        """`GET /api/jobs/{id}/events`: 204 after the last event."""
+        job = await self._service.job(_job_id(request), actor_of(request))
+        after = last_event_id(request.headers.get("Last-Event-ID"))
+        if job.state.terminal and JobEvent.stored(job).id <= after:
+            return web.Response(status=204)  # so that browsers do not connect again
+        return await self.streams.serve(request, [job.id], after)
 
     async def follow_many(self, request: web.Request) -> web.StreamResponse:
         """`GET /api/events?jobs=a,b`: one stream for several jobs."""

@@ -18,6 +18,7 @@ from core.domain.errors import InvalidParameters, ResultExpired, TooLate
 from core.domain.job import Job
 from core.domain.media_types import saved_formats, suffix_for
 from core.images.renditions import JobMedia
+from core.net.file_response import FileResponse
 from core.ports import MediaFile, PictureOf
 
 PREVIEW_SIDE_PX = 2_560
@@ -85,7 +86,7 @@ class JobFiles:
         path = await asyncio.to_thread(tiles.tile, *at)
         if path is None:
             raise Denied(404, "no_tile", NO_TILE)
-        response = web.FileResponse(path)
+        response = FileResponse(path)
         response.content_type = tiles.mime
         response.headers["Cache-Control"] = "private, max-age=3600"
         return response
@@ -129,7 +130,7 @@ def _check_available(job: Job, *, of_source: bool) -> None:
 def _file_response(request: web.Request, file: MediaFile, job: Job, name: str, stem: str) -> web.StreamResponse:
     inline = file.mime in _INLINE_TYPES
     download = request.query.get("download") in {"1", "true"} or not inline
-    response = web.FileResponse(file.path)
+    response = FileResponse(file.path)
     # FileResponse would guess the type from the file's name; ours was read from the bytes.
     response.content_type = file.mime if inline else "application/octet-stream"
     response.headers["Cache-Control"] = "private, max-age=3600"

@@ -12,6 +12,7 @@ from adapters.web.views.card import card_json
 from adapters.web.views.template import STATIC_DIR, Template
 from core.domain.models import Models
 from core.domain.parameters.spec import PRESETS, SPECS
+from core.net.file_response import FileResponse
 from core.ports import AdapterContext
 from core.presentation import Card, file_size, language_of, tr
 from core.presentation.cards.account import privacy
@@ -127,7 +128,7 @@ class PageHandlers:
         path = self._static.get(request.match_info["name"])
         if path is None:
             raise web.HTTPNotFound
-        response = web.FileResponse(path)
+        response = FileResponse(path)
         response.content_type = _TYPES[path.suffix]
         if path.suffix != ".webp":
             response.charset = "utf-8"

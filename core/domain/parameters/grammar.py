@@ -73,7 +73,7 @@ def parse(
     presets: Presets = PRESETS,
     lenient: bool = False,
 ) -> Parsed:
-    """Parse text and typed options (which win) for the model that they name, else `model`, else the first offered.
+    """Parse text and typed options for the model that they name, else `model`, else the first offered.
 
     `model` is the member's saved one and `presets` are those that the member has. `lenient`: the member's settings
     are not known, so what any offered model accepts is valid. Raises InvalidParameters with all problems, only.

@@ -36,11 +36,11 @@ class Validator:
         self._model = model
         self.problems: list[ParameterProblem] = []
 
-    def read(self, collected: Collector) -> Parsed:
+    def read(self, entries: Sequence[Entry | ParameterProblem]) -> Parsed:
         """Return the valid entries; the others are added to `problems`."""
         values: dict[str, Value] = {}
         links: dict[str, None] = {}
-        for entry in dict.fromkeys(collected.entries):  # 1,000 equal entries are validated once
+        for entry in dict.fromkeys(entries):  # 1,000 equal entries are validated once
             if len(self.problems) >= MAX_PROBLEMS:
                 break
             value = self._value(entry) if isinstance(entry, Entry) else self._with_suggestion(entry)
@@ -48,6 +48,8 @@ class Validator:
                 if entry.known == "url":
                     links[str(value)] = None
                     continue
+                if entry.known == "private":  # once is enough
+                    value = values.pop("private", False) or value
                 if values.setdefault(entry.known, value) == value:
                     continue
                 value = self._conflict(entry, value, values)
@@ -164,7 +166,7 @@ def validate(
     default_model: str | None = None,
     lenient: bool = False,
 ) -> Parsed:
-    """Merge the collectors; a later one wins over an earlier, but `private` is set if any sets it.
+    """Merge the collectors, the last first. No parameter may have two values, but `private` is set if any sets it.
 
     The model is the one that the last collector to name one names, else their preset's, else `default_model`.
     `lenient`: the person is not known yet, so without a named model a value is valid if any model accepts it.
@@ -178,18 +180,15 @@ def validate(
         named = presets.get(str(preset).lower(), {}).get("model")
     model = models.find(named if named is not None else default_model)
     any_model = lenient and named is None
+    entries = [entry for one in reversed(collected) for entry in one.entries]
     validator = Validator(models, model or (None if any_model else models.default), presets, lenient=lenient)
-    parsed = [validator.read(one) for one in collected]
+    parsed = validator.read(entries)
     if validator.problems and model is None:  # there are problems anyway, so report all those of the default model
         validator = Validator(models, models.default, presets, lenient=lenient)
-        parsed = [validator.read(one) for one in collected]
-    given = {name: value for one in parsed for name, value in one.values.items()}
-    parsed.reverse()
-    private = {one.private for one in parsed} - {None}
-    if "to" in given and "factor" in given:
-        validator.problems.append(ParameterProblem("factor", sizes.as_typed(str(given["to"])), "together"))
+        parsed = validator.read(entries)
+    if "to" in parsed.values and "factor" in parsed.values:
+        size = sizes.as_typed(str(parsed.values["to"]))
+        validator.problems.append(ParameterProblem("factor", size, "together"))
     if validator.problems:
         raise InvalidParameters(problems=tuple(validator.problems))
-    chosen = next((one for one in parsed if one.preset), Parsed())
-    links = tuple(link for one in parsed for link in one.links)
-    return Parsed(given, chosen.preset, True in private if private else None, links, chosen.preset_values)
+    return parsed

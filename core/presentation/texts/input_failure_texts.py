@@ -114,10 +114,18 @@ INPUT: dict[type[e.UpscaleError], Explainer] = {
         advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
         tone="refusal",
     ),
-    e.UnsupportedFormat: lambda error, lo: Notice(
-        tr("{format} files cannot be read here.", lo, format=_format_name(error.format)),
-        advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
-        tone="refusal",
+    e.UnsupportedFormat: lambda error, lo: (
+        Notice(
+            tr("An SVG is a drawing without pixels: it can be made larger without a model.", lo),
+            advice=tr("Export it as a PNG in the size that you need.", lo),
+            tone="refusal",
+        )
+        if error.format == "svg"
+        else Notice(
+            tr("{format} files cannot be read here.", lo, format=_format_name(error.format)),
+            advice=tr("PNG, JPEG, WebP and GIF work everywhere.", lo),
+            tone="refusal",
+        )
     ),
     e.DamagedImage: fixed_notice(
         translatable("The image is damaged or incomplete."),

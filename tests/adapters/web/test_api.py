@@ -254,12 +254,13 @@ async def test_usage_is_told_in_json_and_as_a_table(page_site: Site, http: Http)
 
 async def test_limits_are_shown_set_cleared_and_new_jobs_paused(page_site: Site, http: Http) -> None:
     assert (await ask(http, page_site, "GET", "limits"))[1]["limits"][0]["left"] == 5_000_000_000
-    _, after = await ask(http, page_site, "POST", "limits", json={"text": "everything month 500 mp"})
-    row = after["limits"][1]
+    row = (await ask(http, page_site, "POST", "limits", json={"text": "everything month 500 mp"}))[1]["limits"][1]
     assert (row["measure"], row["window"], row["amount"]) == ("megapixels", "month", 500)
     _, after = await ask(http, page_site, "POST", "limits", json={"clear": "everything month mp"})
     assert len(after["limits"]) == 1
     assert (await ask(http, page_site, "POST", "limits", json={"text": "a banana"}))[0] == 400
+    for incomplete in ({}, {"paused": "true"}, {"paused": None, "text": "everything"}):
+        assert (await ask(http, page_site, "POST", "pause", json=incomplete))[0] == 400
     assert (await ask(http, page_site, "POST", "pause", json={"paused": True}))[1]["paused"] is True
     status, refused = await start(http, page_site)
     assert (status, refused["error"]["code"]) == (403, "paused")

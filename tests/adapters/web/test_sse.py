@@ -77,6 +77,10 @@ async def test_a_stream_resumes_after_the_last_event_seen(page_site: Site, http:
     assert {number for number, _ in first}.isdisjoint({number for number, _ in rest})
     assert all(number > first[-1][0] for number, _ in rest)
     assert rest[-1][1]["state"] == "succeeded"
+    async with http.get(url, headers={"Last-Event-ID": str(rest[-1][0])}) as answer:
+        assert (answer.status, await answer.read()) == (204, b"")
+    async with http.get(url, headers={"Last-Event-ID": str(first[-1][0])}) as answer:
+        assert (await events(answer))[-1][1]["state"] == "succeeded"
 
 
 @pytest.mark.parametrize("header", ["", "abc", "-1", "9" * 40, "1.5"])
@@ -143,6 +147,7 @@ async def test_streams_follow_a_bounded_number_of_jobs_in_all(
         assert first.status == 200
         async with http.get(f"{page_site.url}/api/events?jobs={jobs}") as second:
             assert (second.status, second.headers["Retry-After"]) == (503, "5")
+            assert (await second.json())["error"]["code"] == "busy"
         page_site.service.gates["waiting"].set()
         await events(first)
     async with http.get(f"{page_site.url}/api/events?jobs={jobs}") as third:

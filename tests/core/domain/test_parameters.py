@@ -37,8 +37,22 @@ def test_precedence_is_defaults_then_preset_then_explicit() -> None:
     assert chosen == Parameters(factor=3.0, creativity=0.6, guidance=2.0, steps=30)
 
 
-def test_typed_options_win_over_text() -> None:
-    assert MODELS.resolve(parse("3x steps=10", {"upscale_factor": 4})).factor == 4.0
+@pytest.mark.parametrize(
+    ("text", "options", "name"),
+    [
+        ("3x steps=10", {"upscale_factor": 4}, "factor"),
+        ("creative", {"preset": "faithful"}, "preset"),
+        ("seedvr2", {"model": "flux"}, "model"),
+    ],
+)
+def test_a_text_and_an_option_that_contradict_each_other_are_a_mistake(
+    text: str, options: dict[str, object], name: str
+) -> None:
+    assert [(problem.name, problem.kind) for problem in problems(text, **options)] == [(name, "duplicate")]
+
+
+def test_a_text_and_an_option_may_say_the_same() -> None:
+    assert MODELS.resolve(parse("3x steps=10", {"upscale_factor": "3.0"})).factor == 3.0
 
 
 def test_an_explicit_value_in_text_wins_over_a_preset_in_the_options() -> None:
@@ -120,10 +134,10 @@ def test_ranges_are_checked_exactly(options: dict[str, object]) -> None:
 def test_problems_of_text_and_options_are_reported_together() -> None:
     found = problems("factor=9 colour=blue", steps="99", guidanse=1)
     assert [(p.name, p.kind, p.suggestion) for p in found] == [
-        ("factor", "range", None),
-        ("colour", "unknown", None),
         ("steps", "range", None),
         ("guidanse", "unknown", "guidance"),
+        ("factor", "range", None),
+        ("colour", "unknown", None),
     ]
 
 
@@ -193,9 +207,9 @@ def test_the_model_is_chosen_by_name_and_its_own_ranges_and_inputs_count() -> No
 def test_an_input_that_the_model_lacks_is_a_not_in_model_problem() -> None:
     found = problems("model=seedvr2 creativity=0.5 11x", preset="creative")
     assert [(p.name, p.kind, p.value) for p in found] == [
+        ("creative", "not_in_model", "seedvr2"),
         ("creativity", "not_in_model", "seedvr2"),
         ("factor", "range", "11x"),
-        ("creative", "not_in_model", "seedvr2"),
     ]
 
 

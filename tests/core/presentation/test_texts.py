@@ -180,6 +180,12 @@ def test_a_format_that_cannot_be_read_is_not_shouted() -> None:
     assert explain(e.UnsupportedFormat(format="bmp (64 bits)")).what == "BMP (64 bits) files cannot be read here."
 
 
+def test_a_drawing_without_pixels_is_named_with_what_to_do() -> None:
+    notice = explain(e.UnsupportedFormat(format="svg"), "de")
+    assert notice.what == "Ein SVG ist eine Zeichnung ohne Pixel: Es lässt sich ohne Modell vergrößern."
+    assert notice.advice == "Exportiere es als PNG in der Größe, die du brauchst."
+
+
 def test_several_files_that_are_no_images_are_told_in_the_plural() -> None:
     error = e.NotAnImage(detected="movie.mp4, a.txt", files=2)
     told = [explain(error, locale).what.split()[0] for locale in ("en", "de", "es", "fr", "pt-BR")]
