@@ -138,7 +138,7 @@ class UpscaleClient(discord.AutoShardedClient):
     def _handle_message(self, payload: dict[str, Any]) -> None:
         """Handle a message to the bot. Nearly all are for others and are dropped before they are parsed."""
         try:
-            me = self.application_id or 0
+            me = self.user.id if self.user else 0
             if payload["author"].get("bot") or payload.get("webhook_id") or payload["type"] not in _USER_MESSAGE_TYPES:
                 return
             guild_id = int(payload["guild_id"]) if "guild_id" in payload else None

@@ -127,8 +127,18 @@ class ModeratorCommands:
         when = Window.NOW if what is Measure.RUNNING else Window(window)
         kind = {"members": ScopeKind.USER, "channels": ScopeKind.CHANNEL}.get(scope, ScopeKind.WORKSPACE)
         scope_id = answer.actor.workspace_id if kind is ScopeKind.WORKSPACE else ""
-        picked = ((ScopeKind.USER, member), (ScopeKind.ROLE, role), (ScopeKind.CHANNEL, channel))
-        kind, scope_id = next(((kind, str(one.id)) for kind, one in picked if one is not None), (kind, scope_id))
+        picks = (
+            ("member", ScopeKind.USER, member),
+            ("role", ScopeKind.ROLE, role),
+            ("channel", ScopeKind.CHANNEL, channel),
+        )
+        given = {name: (of, str(one.id)) for name, of, one in picks if one is not None}
+        if scope != "server" or not given:
+            given["scope"] = (kind, scope_id)
+        if len(given) > 1:
+            first, second, *_ = given
+            raise InvalidParameters.of(first, second, "together")
+        [(kind, scope_id)] = given.values()
         with_threads = kind is ScopeKind.CHANNEL and not isinstance(channel, app_commands.AppCommandThread)
         note = tr("Threads count with their channel.", answer.locale) if with_threads else ""
         await self._change(answer, WantedLimit(kind, scope_id, what, when, amount_of(amount, what), model), note)

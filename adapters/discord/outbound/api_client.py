@@ -160,7 +160,9 @@ class ApiClient:
     async def edit_message(
         self, channel_id: int, message_id: int, payload: Payload, where: Placement = "", attempts: int = ATTEMPTS
     ) -> None:
-        edit = (await self._channel(channel_id)).get_partial_message(message_id).edit
+        message = (await self._channel(channel_id)).get_partial_message(message_id)
+        # The library adds the client's default only to an edit with `content`.
+        edit = partial(message.edit, allowed_mentions=discord.AllowedMentions.none())
         await self._send_payload(edit, "attachments", payload, where, _channel_bucket(channel_id), attempts)
 
     async def send(

@@ -35,13 +35,14 @@ def not_admitted(error: e.NotAdmitted, locale: str) -> Notice:
 
 
 def admission_question(place: Place, name: str, by: str, locale: str) -> Notice:
+    name = by if place.kind == "user" else name
+    shown = f"{name} ({place.address})" if name else place.address
     if place.kind == "user":
-        what = tr("{name} ({address}) wants to use the bot.", locale, name=by or "?", address=place.address)
+        what = tr("{place} wants to use the bot.", locale, place=shown)
     elif by:
-        facts = {"name": name or "?", "address": place.address, "by": by}
-        what = tr("{by} wants to use the bot in {name} ({address}).", locale, **facts)
+        what = tr("{by} wants to use the bot in {place}.", locale, by=by, place=shown)
     else:
-        what = tr("{name} ({address}) is not let in yet.", locale, name=name or "?", address=place.address)
+        what = tr("{place} is not let in yet.", locale, place=shown)
     return Notice(
         what,
         advice=tr("Upscales there would be paid by you, within your limits.", locale),

@@ -98,6 +98,8 @@ async def test_moderators_alert_sponsor_give_extras_see_the_history_and_choose_p
         ("history", {}, ("first", "second")),
         ("presets", {"parameters": "2x faithful", "channel": channel}, ("Presets are changed",)),
         ("set", {"measure": "jobs", "amount": 2.5}, ("amount must be",)),
+        ("set", {"measure": "jobs", "amount": 5.0, "member": moderator, "channel": channel}, ("do not go together",)),
+        ("set", {"measure": "jobs", "amount": 5.0, "member": moderator, "scope": "channels"}, ("do not go together",)),
         ("clear", {"limit": "typed by hand"}, ("$0.40 of $5.00 used",)),  # there is none to choose
     ):
         message = await bot.ask(f"/quota {command}", options, user=moderator)

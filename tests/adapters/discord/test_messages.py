@@ -54,6 +54,8 @@ async def test_a_mention_with_a_picture_is_answered_by_a_reply_in_which_nobody_i
     stored = bot.discord.world.messages[result.id]
     assert (stored.reply_to, stored.pinged) == (asked.id, set())
     assert len(_said(bot)) == 1
+    written = [r.json for r in bot.discord.requests if isinstance(r.json, dict) and "components" in r.json]
+    assert [json.get("allowed_mentions") for json in written] == [{"parse": []}] * len(written)
     job = next(iter(bot.core.jobs.values()))
     assert (job.parameters.factor, job.parameters.creativity) == (3.0, 0.5)
 

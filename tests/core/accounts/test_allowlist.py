@@ -124,6 +124,12 @@ async def test_the_operator_is_asked_once_however_many_processes_and_members_mee
     ]
 
 
+def test_a_place_whose_name_is_unknown_is_told_by_its_address_alone() -> None:
+    place = Place("discord", "workspace", "900")
+    assert admission_question(place, "", "Eve", "en").what == "Eve wants to use the bot in discord:900."
+    assert admission_question(place, "", "", "en").what == "discord:900 is not let in yet."
+
+
 async def test_a_verdict_holds_in_every_process_and_can_be_revoked(world: World) -> None:
     guests, other = world.process(), world.process()
     with pytest.raises(NotAdmitted):

@@ -209,7 +209,7 @@ class World:
         self.directory = directory
         self._counter = itertools.count(1)
         self.application_id = self.snowflake()
-        self.bot = User(self.application_id, "upscale-bot", "Upscale", bot=True)
+        self.bot = User(self.snowflake(), "upscale-bot", "Upscale", bot=True)
         self.users: dict[int, User] = {self.bot.id: self.bot}
         self.owner = self.add_user("owner")
         self.team: dict[str, Any] | None = None
