@@ -16,7 +16,7 @@ _SAME_WAIT_S = 3600.0
 async def hold(ctx: JobContext, job: Job) -> StepName:
     if job.quote is None or job.input is None:
         return "prepare"
-    if (other := await _after_the_same(ctx, job, job.input)) is not None:
+    if (other := await _after_the_same(ctx, job, job.input, asked=job.quote.needs_confirmation)) is not None:
         return other
     request = HoldRequest(
         key=job.id,
@@ -43,10 +43,10 @@ async def hold(ctx: JobContext, job: Job) -> StepName:
     return "submit"
 
 
-async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts) -> StepName | None:
+async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts, *, asked: bool) -> StepName | None:
     """Wait while the same picture is upscaled with the same parameters and seed, and take that result, which is paid.
 
-    None if there is nothing to take: then this job pays itself.
+    None if there is nothing to take: then this job pays itself. `asked`: time has passed since the last look.
     Nobody waits for what another person has not sent to fal yet: it may stand behind a long queue of theirs.
     """
     fingerprint, waited_s = fingerprint_of(ctx, job, facts), 0.0
@@ -58,7 +58,7 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts) -> StepN
         await first_of(cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
         waited_s += _TURN_POLL_S
         job = await ctx.load(job.id)
-    earlier = await ctx.store.earlier_result(fingerprint, job.requester) if waited_s else None
+    earlier = await ctx.store.earlier_result(fingerprint, job.requester) if waited_s or asked else None
     if earlier is not None and earlier.id != job.id and await reuse(ctx, job, facts, earlier):
         return "deliver"
     return None

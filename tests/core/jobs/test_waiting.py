@@ -134,6 +134,17 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: 
     assert sum(w.upscaler.accepted.values()) == 1
 
 
+async def test_of_two_prices_of_the_same_request_the_one_agreed_to_later_costs_nothing(w: World) -> None:
+    source = w.upload(2400, 1600)
+    first, second = [await w.done(source=source) for _ in range(2)]
+    await w.service.confirm(first.id, first.requester)
+    await w.drive()
+    await w.service.confirm(second.id, second.requester)
+    await w.drive()
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=0)
+    assert sum(w.upscaler.accepted.values()) == 1
+
+
 async def test_nobody_waits_for_the_same_request_of_another_person_before_it_is_at_fal(w: World) -> None:
     source = w.upload()
     await w.ask_until("hold", source=source)
