@@ -127,7 +127,7 @@ class _Reader:
 
     def result(self, *, needs_amount: bool) -> WantedLimit:
         measure = self.measure or Measure.USD
-        if self.scope is None:
+        if self.scope is None and not self.problems:  # a word that is not understood may be meant as the scope
             self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
         if self.number is None and needs_amount:
             self.problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 images"))

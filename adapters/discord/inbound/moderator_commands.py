@@ -18,7 +18,7 @@ from core.domain.errors import InvalidParameters, UpscaleError
 from core.domain.job import JobState
 from core.domain.limits import MAX_SPONSOR_DAYS, SPONSOR_DAYS, LimitStatus, Measure, ScopeKind, WantedLimit, Window
 from core.presentation import Card, plain_card, tr
-from core.presentation.cards.budget import limit_text, limits
+from core.presentation.cards.budget import limit_changed_text, limit_text, limits
 from core.presentation.cards.moderation import queue
 from core.presentation.texts.progress_texts import cancel_pending_text
 
@@ -158,7 +158,7 @@ class ModeratorCommands:
 
     async def _change(self, answer: Answer, wanted: WantedLimit, more: str = "") -> None:
         statuses = await self._ctx.defer_if_slow(answer, self._limits.set_limit(answer.actor, wanted))
-        note = tr("Limit removed.", answer.locale) if wanted.amount is None else tr("Limit set.", answer.locale)
+        note = limit_changed_text(wanted.amount, answer.locale)
         await answer.show(self._card(statuses, answer.locale, " ".join(filter(None, (note, more)))))
 
     async def _known_limits(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:

@@ -111,14 +111,15 @@ async def _quota(ctx: HandlerContext, origin: Origin, actor: Requester, rest: st
     service, channel = ctx.service.limits, t.mentioned_channel(words)
     match verb.lower() or "show":
         case "show":
-            return budget.limits(await service.applying(actor), actor.locale, platform=t.PLATFORM)
+            return _limits(ctx, await service.applying(actor), actor, of_all=False)
         case "workspace":
-            return _saved(await service.workspace_limits(actor), actor)
+            return _limits(ctx, await service.workspace_limits(actor), actor)
         case "set" | "clear" as does:
             limit = limit_words(words, DIALECT, needs_amount=does == "set")
             scope_id = origin.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
             wanted = replace(limit, scope_id=scope_id, amount=limit.amount if does == "set" else None)
-            return _saved(await service.set_limit(actor, wanted), actor)
+            note = budget.limit_changed_text(wanted.amount, actor.locale)
+            return _limits(ctx, await service.set_limit(actor, wanted), actor, note)
         case "pause" | "resume" as does:
             return await service.pause(actor, does == "pause")
         case "alerts":
@@ -136,8 +137,11 @@ async def _quota(ctx: HandlerContext, origin: Origin, actor: Requester, rest: st
     raise InvalidParameters.of("quota", verb, "type", ", ".join(VERBS))
 
 
-def _saved(statuses: Sequence[LimitStatus], actor: Requester) -> Card:
-    return budget.limits(statuses, actor.locale, platform=t.PLATFORM, of_all=True)
+def _limits(
+    ctx: HandlerContext, statuses: Sequence[LimitStatus], actor: Requester, *note: str, of_all: bool = True
+) -> Card:
+    how = {"play_money": ctx.service.play_money, "of_all": of_all}
+    return budget.limits(statuses, actor.locale, platform=t.PLATFORM, note=note, **how)
 
 
 async def _sponsor(service: Limits, actor: Requester, channel: str, words: str) -> Card:

@@ -124,6 +124,10 @@ def limits(
     return Card("working", tr("Limits", locale), paragraphs=paragraphs, facts=facts)
 
 
+def limit_changed_text(amount: int | None, locale: str) -> str:
+    return tr("Limit removed.", locale) if amount is None else tr("Limit set.", locale)
+
+
 def _alike(limit: Limit) -> tuple[object, ...]:
     return limit.scope.kind, limit.scope.id, limit.measure, limit.window, limit.model
 

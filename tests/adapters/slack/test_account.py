@@ -49,10 +49,10 @@ async def test_moderators_see_who_used_most(world: World) -> None:
 async def test_limits_are_shown_and_only_moderators_change_them(world: World) -> None:
     assert "$1.80 of $5.00 used, $3.20 left" in await say(world, "quota")
     assert "Only moderators" in await say(world, "quota set user day $5")
-    await say(world, "quota set <@U0BEN00001|ben> month $7.50", user="ada")
+    assert "Limit set." in await say(world, "quota set <@U0BEN00001|ben> month $7.50", user="ada")
     await say(world, "quota set <#C0GENE0001|general> 20 images week", user="ada")
     await say(world, "quota set workspace 500 mp month", user="ada")
-    await say(world, "quota clear user day", user="ada")
+    assert "Limit removed." in await say(world, "quota clear user day", user="ada")
     team = "T0ACME00001"
     assert world.service.limit_calls == [
         (team, ScopeKind.USER, "U0BEN00001", Measure.USD, Window.MONTH, 7_500_000_000),
@@ -69,6 +69,7 @@ async def test_a_mistyped_word_after_quota_is_named_with_what_there_is(world: Wo
 
 async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
     assert "user, @member" in await say(world, "quota set $5", user="ada")
+    assert "“scope”" not in await say(world, "quota set everything $5", user="ada")
 
 
 async def test_moderators_sponsor_a_channel_and_see_every_limit_of_the_workspace(world: World) -> None:
