@@ -42,6 +42,9 @@ CHANNEL_FORBIDDEN = frozenset(
 REQUEST_GONE = frozenset({THREAD_GONE, "cannot_reply_to_message", "restricted_action_thread_locked"})
 """The message or thread of the request is deleted or locked: nothing may stay in public."""
 
+EDITS_FORBIDDEN = frozenset({"edit_window_closed", "cant_update_message"})
+"""This message may not be edited (any more), as by a workspace's setting, but new ones may be posted."""
+
 MESSAGE_INVALID = frozenset(
     {BLOCKS_REFUSED, "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments",
      "invalid_arg_name", "invalid_charset", "invalid_form_data", "invalid_post_type"}
@@ -106,7 +109,7 @@ def delivery_error(error: SlackError) -> DeliveryError:
         return DeliveryUnavailable(retry_after_s=None)
     if error.error in (MESSAGE_GONE, THREAD_GONE):
         return DeliveryRefused(reason="gone")
-    if error.error in ("edit_window_closed", "cant_update_message"):
+    if error.error in EDITS_FORBIDDEN:
         return DeliveryRefused(reason="too_old")
     if error.error in CHANNEL_FORBIDDEN or error.error in (SCOPE_MISSING, "user_disabled", "user_not_found"):
         return DeliveryRefused(reason="forbidden")

@@ -97,10 +97,25 @@ class SlackReply:
     async def _edit_progress(self, job: Job, progress: Progress, *, streamed: bool = False) -> None:
         root = await self._notes.get("root")
         if root and root.get("ts"):
-            content = render.working(job, progress, streamed=streamed)
-            await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=True)
+            await self._edit_root(job, root, render.working(job, progress, streamed=streamed), progress=True)
 
-    async def _post_or_edit_root(self, job: Job, content: Content, *, required: bool = False) -> None:
+    async def _edit_root(
+        self, job: Job, root: dict[str, Any], content: Content, *, required: bool = False, progress: bool = False
+    ) -> None:
+        """Edit the job's message; where edits are forbidden, replace it if the member must see `content`."""
+        place, ts = Place(root["channel"]), root["ts"]
+        try:
+            await self._poster.edit(place, ts, content, progress=progress)
+        except errors.SlackRefused as refusal:
+            if refusal.error not in errors.EDITS_FORBIDDEN:
+                raise
+            if required and await self._poster.remove(place, ts):
+                await self._notes.record(root=None)
+                await self._post_or_edit_root(job, content, required=True, editable=False)
+
+    async def _post_or_edit_root(
+        self, job: Job, content: Content, *, required: bool = False, editable: bool = True
+    ) -> None:
         """Post the job's message, or edit the existing one.
 
         A post whose answer was lost is not repeated, unless the member must see the message (`required`). If a lost
@@ -108,12 +123,13 @@ class SlackReply:
         """
         root = await find_root(self._poster, self._notes, job.id, now=required)
         if root and root.get("ts"):
-            await self._poster.edit(Place(root["channel"]), root["ts"], content, progress=not required)
+            await self._edit_root(job, root, content, required=required, progress=not required)
             return
         if root and not required:
             return
         findable = self._poster.can_find_posts(await self._poster.place())
-        first = content if findable else render.arrived(job)
+        as_is = findable or not editable
+        first = content if as_is else render.arrived(job)
         await self._notes.save(root={"ts": "", "at": self._poster.now(), "findable": findable})
 
         async def keep(ts: str) -> None:
@@ -127,8 +143,8 @@ class SlackReply:
             keep,
             lambda: self._notes.record(root=None),
         )
-        if not findable and (root := await self._notes.get("root")):
-            await self._poster.edit(Place(root["channel"]), root["ts"], content)
+        if not as_is and (root := await self._notes.get("root")):
+            await self._edit_root(job, root, content, required=required)
 
     async def _remove_root(self, job: Job) -> None:
         """Remove the progress message; if Slack refuses, edit it so that it no longer shows progress."""

@@ -59,6 +59,23 @@ async def test_a_picture_refused_in_its_channel_goes_directly_and_the_channel_sa
         assert world.bot_messages() == [], "nothing of a closed request stays in public"
 
 
+@pytest.mark.parametrize("findable", [True, False])
+@pytest.mark.parametrize("error", ["edit_window_closed", "cant_update_message"])
+async def test_where_no_message_may_be_edited_the_price_is_asked_and_the_picture_comes(
+    world: World, error: str, *, findable: bool
+) -> None:
+    if findable:
+        world.grant_history()
+    world.slack.fault("chat.update", error=error, times=99)
+    world.service.ask_above_px = 1000
+    await world.slack.member.mention("4x", [world.picture()])
+    shown = lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)]  # noqa: E731
+    (asked,) = await world.until(shown, move=0.2)
+    await world.slack.member.click(asked, "job:confirm:")
+    delivery, _ = await _ended(world)
+    assert (delivery.elsewhere, sum(" is ready" in m.text for m in world.bot_messages())) == ("", 1)
+
+
 @pytest.mark.parametrize("error", ["cant_delete_message", "ratelimited"])
 async def test_a_progress_message_that_may_not_be_deleted_no_longer_says_that_work_goes_on(
     world: World, error: str
