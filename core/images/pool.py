@@ -22,7 +22,7 @@ import structlog
 
 from core.domain.errors import Draining, ImageTooCostly, from_json
 from core.images.facts import Bounds
-from core.images.job_folder import JobFolder
+from core.images.job_folder import JobFolder, is_on_one_disk
 
 log = structlog.get_logger(__name__)
 
@@ -141,10 +141,13 @@ class WorkerPool:
             raise Draining
         healthy = False
         try:
-            folder = await asyncio.to_thread(JobFolder, worker.scratch, args)
+            # A thread would cost more than these calls, and keep the worker idle while the event loop is busy.
+            at_once, given = is_on_one_disk(worker.scratch, args), (worker.scratch, args)
+            folder = JobFolder(*given) if at_once else await asyncio.to_thread(JobFolder, *given)
             async with asyncio.timeout(timeout_s):
                 answer = await worker.run(json.dumps({"op": op, "args": folder.args}).encode() + b"\n")
-            answer = await asyncio.to_thread(folder.collect_outputs, answer)
+            collect = folder.collect_outputs
+            answer = collect(answer) if at_once else await asyncio.to_thread(collect, answer)
             healthy = True
         except TimeoutError as error:
             self.stats["too_slow"] += 1

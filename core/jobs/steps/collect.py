@@ -65,7 +65,7 @@ async def collect(ctx: JobContext, job: Job) -> StepName:
     receipt = job.receipt or await charge(ctx, job, Decimal(megapixels(*size_px)), basis="size")
     remote = dataclasses.replace(job.remote, made=None) if job.remote is not None else None
     await ctx.store.update(job.id, result=result, receipt=receipt, remote=remote)
-    ctx.running.disk.count(job.id, Share.of(job.requester).member, await ctx.files.size(job.id), paid=True)
+    ctx.running.disk.count(job.id, Share.of(job.requester).member, ctx.files.size(job.id), paid=True)
     return "deliver"
 
 
@@ -136,7 +136,7 @@ async def _fetch(ctx: JobContext, job: Job, made: ModelOutput) -> tuple[Result, 
             task.cancel()
     facts = found.facts
     path = ctx.files.result(job.id, facts.mime)
-    await asyncio.to_thread(part.replace, path)
+    part.replace(path)
     await ctx.files.share_later(path)
     result = Result(
         width_px=facts.width_px,

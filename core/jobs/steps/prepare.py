@@ -53,7 +53,7 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
     await ctx.running.disk.check(member)
     ctx.running.show(job, Progress("preparing"))
     facts = await read_picture(ctx, job, ctx.running.admission.downloads)
-    ctx.running.disk.count(job.id, member, await ctx.files.size(job.id))
+    ctx.running.disk.count(job.id, member, ctx.files.size(job.id))
     try:
         aimed = await output_plan_for(ctx, job.parameters, facts, ctx.model(job))
         check_output(facts.width_px, facts.height_px, aimed.factor, ctx.images.limits)

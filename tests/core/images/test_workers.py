@@ -14,7 +14,6 @@ import pytest
 
 from core.domain import errors
 from core.images import job_folder
-from core.images.job_folder import link_or_copy
 from core.images.service import Bounds, ImageService
 from tests.core.images import pictures
 from tests.fakes.core import until
@@ -259,25 +258,6 @@ async def test_a_worker_ends_when_the_bot_is_gone(image_service: ImageService, t
     image_service._pool._idle[0].process.stdin.close()  # type: ignore[union-attr]  # what the end of the bot does to the pipe
     await asyncio.to_thread(psutil.wait_procs, [worker], 5)
     assert not worker.is_running()
-
-
-def test_a_file_that_is_replaced_while_it_is_linked_is_linked_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, dest = tmp_path / "source", tmp_path / "dest"
-    source.write_bytes(b"new")
-    link, refusals = os.link, iter([FileNotFoundError(errno.ENOENT, "the old file has lost its name")])
-
-    def racing(*names: Path) -> None:
-        if (error := next(refusals, None)) is not None:
-            raise error
-        link(*names)
-
-    monkeypatch.setattr(os, "link", racing)
-    link_or_copy(source, dest)
-    assert (dest.read_bytes(), dest.stat().st_nlink) == (b"new", 2)
-    with pytest.raises(FileNotFoundError):
-        link_or_copy(tmp_path / "none", dest)
 
 
 async def test_a_full_disk_is_reported(

@@ -111,7 +111,7 @@ async def test_a_restart_forgets_no_byte_and_paid_results_count_until_they_are_d
         await w.crash()
         disk = w.ctx.running.disk
         await disk.check("fake:ann")
-        assert disk.unpaid() == disk.unpaid("fake:ann") == await w.ctx.files.size(unpaid.id) > 0
+        assert disk.unpaid() == disk.unpaid("fake:ann") == w.ctx.files.size(unpaid.id) > 0
         assert disk.taken("fake:ann") + disk.taken("fake:bob") == disk.taken() == bytes_of_jobs(w)
         await w.service.delete(kept.id, ANN)
         assert disk.taken() == bytes_of_jobs(w)
