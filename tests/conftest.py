@@ -11,7 +11,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from core.storage.sqlite import writer
+from core.storage.drivers import sqlite_writer as writer
 from tests.fakes.clock import clock
 from tests.pg import any_database_url, database, postgres_server, postgres_url
 

@@ -19,8 +19,8 @@ from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
 from core.storage.database_url import explain, parse
-from core.storage.postgresql.pool import DRIVER_ERRORS
-from core.storage.sqlite.writer import too_old
+from core.storage.drivers.postgresql_pool import DRIVER_ERRORS
+from core.storage.drivers.sqlite_writer import too_old
 from core.upscalers.fal import FalUpscaler
 
 T = TypeVar("T")

@@ -25,7 +25,7 @@ from core.engine.work import CHANNEL
 from core.ports.ownership import LeaseUnsure, awake_clock_s, new_token
 from core.storage.database import DATABASE_ERRORS, Database
 from core.storage.database_url import for_asyncpg
-from core.storage.postgresql.pool import DRIVER_ERRORS
+from core.storage.drivers.postgresql_pool import DRIVER_ERRORS
 
 log = structlog.get_logger(__name__)
 

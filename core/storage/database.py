@@ -22,9 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from core.ports import NotUsable
 from core.storage.database_url import AsyncpgAddress, for_asyncpg, parse
-from core.storage.postgresql import direct
-from core.storage.postgresql.pool import MAX_CONNECTIONS, ConnectionPool
-from core.storage.sqlite.writer import SqliteWriter, prepare
+from core.storage.drivers import direct
+from core.storage.drivers.postgresql_pool import MAX_CONNECTIONS, ConnectionPool
+from core.storage.drivers.sqlite_writer import SqliteWriter, prepare
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Database:
             return (await connection.execute(query)).all()
 
     async def run_read(self, work: Callable[[Connection], T]) -> T:
-        """Run one short, indexed query. On SQLite it runs on the event loop: see `sqlite.writer`."""
+        """Run one short, indexed query. On SQLite it runs on the event loop: see `drivers.sqlite_writer`."""
         if self._writer is not None:
             return await self._writer.read(work)
         async with self._connected() as connection:

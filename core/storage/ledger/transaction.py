@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from core.domain.errors import LedgerUnavailable
 from core.storage.database import Database
-from core.storage.postgresql.pool import DRIVER_ERRORS
+from core.storage.drivers.postgresql_pool import DRIVER_ERRORS
 
 log = structlog.get_logger(__name__)
 

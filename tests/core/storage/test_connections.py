@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from core.engine.replicas import Replicas
 from core.storage.database import DATABASE_ERRORS, Database
-from core.storage.postgresql import pool
+from core.storage.drivers import postgresql_pool as pool
 from tests.pg import open_database
 
 

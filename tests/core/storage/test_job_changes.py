@@ -7,9 +7,9 @@ from sqlalchemy import Engine, event
 
 from core.domain.job import JobState, Progress
 from core.storage.database import Database
+from core.storage.drivers import direct
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
-from core.storage.postgresql import direct
 from tests.core.storage.test_jobs import job
 from tests.fakes.core import FakeClock
 

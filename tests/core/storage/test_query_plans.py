@@ -16,6 +16,7 @@ from core.budgets.reports import UsageFilter
 from core.domain.job import JobState
 from core.domain.limits import ScopeKind
 from core.storage.database import Database
+from core.storage.drivers import direct
 from core.storage.encryption import Vault
 from core.storage.jobs import SqlJobStore
 from core.storage.ledger.history import fold_history, forget_member
@@ -23,7 +24,6 @@ from core.storage.ledger.rows import holds_of
 from core.storage.ledger.rule_store import SqlRules
 from core.storage.ledger.usage import SqlUsage
 from core.storage.obligations import SqlObligations
-from core.storage.postgresql import direct
 from core.storage.state import SqlAppState
 from tests.core.storage.ledger_kit import HandClock, day_usd, job, make_ledger, member, running
 from tests.core.storage.test_jobs import ANN

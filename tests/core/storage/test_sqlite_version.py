@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from core.storage.sqlite.writer import too_old
+from core.storage.drivers.sqlite_writer import too_old
 
 
 def test_a_sqlite_that_cannot_work_is_named_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Fast paths to the databases: connections and statements that cost less than SQLAlchemy's own."""

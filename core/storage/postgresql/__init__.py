@@ -1,1 +1,0 @@
-"""What only a database on PostgreSQL needs."""
