@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -23,6 +24,7 @@ ACCEPTS_PER_ITERATION = 64
 """Connections accepted in one iteration of the event loop, at about 40 µs each."""
 BACKLOG = 4_096
 """The kernel's queue of connections. A client that meets a full queue retries only after a second."""
+UNREAD_TIMEOUT_MS = 60_000
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _NO_ROOM_PAUSE_S = 0.5
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -68,6 +70,8 @@ class Listener:
                     self.loop.call_later(_NO_ROOM_PAUSE_S, self._resume, listening)
                 return
             accepted.setblocking(False)
+            if sys.platform == "linux":  # closes the connection of a client that does not read what it asked for
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_MS)
             connection = SilentConnection(self, accepted, self.connections.client(peer[0]))
             if self.connections.add(connection, peer[0]):
                 connection.read()

@@ -23,7 +23,7 @@ from bot.http.liveness import Liveness
 from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
 from core.net.client_address import CLIENT
-from core.net.file_response import FileResponse
+from core.net.file_response import FileResponse, has_room
 from core.net.host_check import HostCheck
 from core.net.signed_links import FileLinks
 from core.net.streamed_body import is_streamed
@@ -155,11 +155,13 @@ class HttpServer:
             if (request.content_length or MAX_BODY_BYTES) > LARGE_BODY_BYTES:
                 await self.large.wait(client)
         if self._open >= MAX_OPEN_REQUESTS:
-            busy = _error("busy", "Too many requests at once.")
-            return web.json_response(busy, status=503, headers={"Retry-After": "5"})
+            return _busy("Too many requests at once.")
         self._open += 1
         try:
-            return await handler(request)
+            response = await handler(request)
+            if isinstance(response, FileResponse) and not has_room(client):
+                return _busy("Too many files are being sent at once.")
+            return response
         except (web.HTTPException, ConnectionError):
             raise
         except _BAD_INPUT as error:
@@ -240,6 +242,10 @@ def _no_route(error: web.HTTPException, method: str) -> web.Response:
 
 def _error(code: str, message: str) -> dict[str, object]:
     return {"error": {"code": code, "message": message, "fields": {}}}
+
+
+def _busy(message: str) -> web.Response:
+    return web.json_response(_error("busy", message), status=503, headers={"Retry-After": "5"})
 
 
 def _bind_problem(error: OSError, host: str, port: int) -> str:
