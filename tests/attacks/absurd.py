@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.attacks.impostors import result_on_discord, result_on_slack, some_at_once
-from tests.attacks.scene import Attack, Scene
+from tests.attacks.impostors import AT_ONCE, result_on_discord, result_on_slack
+from tests.attacks.scene import Attack, Scene, each
 from tests.bot.process_kit import picture, until
 from tests.emulators.discord import Upload
 
@@ -36,10 +36,10 @@ def paths(value: Any, here: Path_ = ()) -> Iterator[Path_]:
         yield from paths(one, (*here, name))
 
 
-def absurd(template: dict[str, Any], chance: random.Random, each: int) -> Iterator[dict[str, Any]]:
-    """Copies with one part replaced; of each part `each` of the ways to be wrong, by chance."""
+def absurd(template: dict[str, Any], chance: random.Random, ways: int) -> Iterator[dict[str, Any]]:
+    """Copies with one part replaced; of each part `ways` of the ways to be wrong, by chance."""
     for path in paths(template):
-        for wrong in chance.sample(WRONG, each):
+        for wrong in chance.sample(WRONG, ways):
             made = copy.deepcopy(template)
             at: Any = made
             for step in path[:-1]:
@@ -81,7 +81,7 @@ async def signed_for_slack(scene: Scene, size: int) -> str:
         statuses[(await slack.delivery.post_signed(body, {"Content-Type": mime})).status] += 1
 
     made = [(kind, one) for kind, payload in templates for one in absurd(payload, chance, size)]
-    await some_at_once([send(*one) for one in made])
+    await each((send(*one) for one in made), AT_ONCE)
     assert not statuses[500], statuses
     assert statuses[0] <= _MOST_LATE, statuses
     return f"{sum(statuses.values())} of {len(templates)} kinds: {dict(statuses)}"
@@ -105,7 +105,7 @@ async def signed_for_discord(scene: Scene, size: int) -> str:
         statuses[(await discord._signed_post(url, payload))[0]] += 1
 
     made = [one for invocation in sent for one in absurd(invocation.interaction.payload, chance, size)]
-    await some_at_once([send(one) for one in made])
+    await each((send(one) for one in made), AT_ONCE)
     assert not statuses[500], statuses
     return f"{len(made)} interactions: {dict(statuses)}"
 

@@ -12,6 +12,7 @@ from collections import Counter
 from aiohttp import web
 
 from tests.bot.process_kit import picture
+from tests.served import served
 
 ADDRESSES = tuple(f"93.184.216.{last}" for last in range(34, 42))
 """The attacker has several; one client address has a share of everything."""
@@ -34,8 +35,7 @@ class Elsewhere:
         bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
         self._bodies = {"junk": self._junk, "bomb": bomb + self._junk, "page": b"<html>" + self._junk}
         self._picture = picture(640, 480, 7)
-        self._runner: web.AppRunner | None = None
-        self._inner: web.AppRunner | None = None
+        self._life = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Elsewhere:
         app = web.Application()
@@ -45,27 +45,21 @@ class Elsewhere:
         app.router.add_get("/hop", self._hop)
         app.router.add_get("/down", self._down)
         app.router.add_get("/picture/{number}", self._good)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, *self._address)
-        await site.start()
-        if self._address[1] == 80:
+        host, port = self._address
+        address = await self._life.enter_async_context(served(app, port, host=host))
+        if port == 80:
             await self._serve_inside()
-        host, port = self._runner.addresses[0][:2]
-        self.base_url = f"http://{host}" if port == 80 else f"http://{host}:{port}"
+        self.base_url = address.removesuffix(":80")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for runner in filter(None, (self._runner, self._inner)):
-            await runner.cleanup()
+        await self._life.aclose()
 
     async def _serve_inside(self) -> None:
         """Count whatever reaches this machine's own address."""
         app = web.Application()
         app.router.add_route("*", "/{rest:.*}", self._inside)
-        self._inner = web.AppRunner(app, access_log=None)
-        await self._inner.setup()
-        await web.TCPSite(self._inner, "127.0.0.1", 80).start()
+        await self._life.enter_async_context(served(app, 80))
 
     async def _inside(self, _: web.Request) -> web.StreamResponse:
         self.reached_inside += 1

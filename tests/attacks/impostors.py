@@ -4,13 +4,12 @@ import asyncio
 import json
 import random
 import re
-import sqlite3
 import string
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from core.domain.variations import CHANGES
-from tests.attacks.scene import Attack, Scene
+from tests.attacks.scene import Attack, Scene, each
 from tests.bot.process_kit import picture, until
 from tests.emulators.discord import Upload
 from tests.emulators.discord.interactions import Invocation
@@ -25,7 +24,7 @@ _ARGUMENTS = ("", "1", "nan", "1e999", "-1", "x" * 60, "..", "__class__", "\u066
 _ABSURD = [f"factor:{{0}}:{argument}" for argument in _ARGUMENTS if argument not in ("1", "\u0663")]
 """Of one's own job, which none of our buttons says."""
 _ADMINISTRATOR = 1 << 3
-_AT_ONCE = 8
+AT_ONCE = 8
 
 
 def buttons(jobs: Sequence[str], *, private: str) -> list[str]:
@@ -47,22 +46,11 @@ def made_up(chance: random.Random, jobs: Sequence[str]) -> Iterator[str]:
     yield from (start + "9" * 9_000 for start in ("up1:", "up1modal:", "job:delete:", "ui:"))
 
 
-async def some_at_once(work: Sequence[Awaitable[Any]]) -> None:
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(press: Awaitable[Any]) -> None:
-        async with turns:
-            await press
-
-    await asyncio.gather(*map(one, work))
-
-
 def stored(scene: Scene, jobs: Sequence[str]) -> list[Any]:
     """What is kept of these jobs, as far as a press may change it; and how much was asked of fal."""
-    with sqlite3.connect(scene.bot.data_dir / "bot.db", timeout=30) as database:
-        marks = ",".join("?" * len(jobs))
-        rows = database.execute(f"SELECT id, state, images_deleted FROM jobs WHERE id IN ({marks}) ORDER BY id", jobs)
-        return [*rows.fetchall(), len(scene.fal.jobs)]
+    marks = ",".join("?" * len(jobs))
+    rows = scene.query(f"SELECT id, state, images_deleted FROM jobs WHERE id IN ({marks}) ORDER BY id", *jobs)
+    return [*rows, len(scene.fal.jobs)]
 
 
 def check_untouched(before: Sequence[Any], after: Sequence[Any]) -> None:
@@ -129,7 +117,7 @@ async def forged_on_discord(scene: Scene, size: int) -> str:
     # One's own job, pressed on another's message, which must stay.
     presses += [press(f"up1:delete:{own}:{asked}", results[0], **member) for asked in (*keys, "1")]
     chance.shuffle(presses)
-    await some_at_once(presses)
+    await each(presses, AT_ONCE)
     await asyncio.sleep(1)
     check_untouched(before, view())
     return f"{len(presses)} answered; no job, message or money of others was touched"
@@ -188,7 +176,7 @@ async def forged_on_slack(scene: Scene, size: int) -> str:
     # One's own job, pressed on another's message and with another's messages and files as what goes along.
     presses += [press(f"job:{verb}:{own}:", results[0], ben, carried) for verb in ("cancel", "delete")]
     chance.shuffle(presses)
-    await some_at_once(presses)
+    await each(presses, AT_ONCE)
     await slack.member.command(text="")
     await until(lambda: slack.member.open_view() is not None)
     form = {"link": f"{scene.elsewhere.base_url}/picture/1"}

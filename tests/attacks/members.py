@@ -9,17 +9,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-import aiohttp
 import pyvips
 
-from tests.attacks.scene import Attack, Scene
+from tests.attacks.scene import Attack, Scene, counted, each
 from tests.bot.process_kit import picture
 from tests.core.domain.test_untrusted_text import PIECES
 from tests.core.images.test_structure import HOSTILE
 from tests.emulators.slack.member_events import Outcome
 from tests.emulators.slack.world import User
 
-_AT_ONCE = 40
 _OTHERS_SEED = 424_242
 _MEMBERS = 10
 
@@ -48,21 +46,6 @@ LINKS = (
     "http://127.0.0.1/\r\nHost: example.com", "http://exa\u202emple.com/",
 )  # fmt: skip
 """Ways of saying an address within, or of saying it so that two readers differ."""
-
-
-async def each(work: Iterable[Awaitable[Any]]) -> list[Any]:
-    """All of these, some at a time; what each gave."""
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(task: Awaitable[Any]) -> Any:
-        async with turns:
-            return await task
-
-    return await asyncio.gather(*(one(task) for task in work))
-
-
-def counted(found: Iterable[Any]) -> str:
-    return ", ".join(f"{count} × {what}" for what, count in sorted(Counter(map(str, found)).items()))
 
 
 def members(scene: Scene) -> list[str]:
@@ -158,12 +141,8 @@ async def hostile_pictures(scene: Scene, size: int) -> str:
     deep = pyvips.Image.black(8_000, 7_900, bands=4).cast("ushort").copy(interpretation="rgb16")
     heavy: bytes = await asyncio.to_thread(deep.pngsave_buffer, interlace=True)
 
-    async def one(data: bytes) -> int:
-        form = aiohttp.FormData()
-        form.add_field("image", data, filename="a", content_type="image/png")
-        return (await scene.post("/api/jobs", data=form))[0]
-
-    return counted(await each(one(data) for _ in range(size) for data in (*HOSTILE.values(), heavy, heavy)))
+    sent = (scene.hand_in(data) for _ in range(size) for data in (*HOSTILE.values(), heavy, heavy))
+    return counted(status for status, _ in await each(sent))
 
 
 async def tricky_links(scene: Scene, size: int) -> str:
@@ -202,24 +181,26 @@ async def long_words(scene: Scene, size: int) -> str:
     return f"page: {counted(found)}; {sum(one.acked for one in typed)} of {len(typed)} commands in a chat taken in time"
 
 
+async def billed(scene: Scene, bill: Callable[[Any, int], None], salts: range, within_s: float) -> Counter[str]:
+    """The states of jobs with these pictures, whose ends fal makes up by `bill`."""
+    real = scene.fal.runner._bill
+    scene.fal.runner._bill = bill  # type: ignore[assignment, method-assign]
+    try:
+        for salt in salts:
+            await scene.hand_in(await asyncio.to_thread(picture, 64, 64, salt))
+        return await until_calm(scene, within_s)
+    finally:
+        scene.fal.runner._bill = real  # type: ignore[method-assign]
+
+
 async def absurd_bills(scene: Scene, size: int) -> str:
     """fal bills what nobody can mean."""
     units = itertools.cycle(("1000", "1e30", "1E+300000", "-1", "NaN", "9" * 5_000, "0x10", "1_0", "٣", ""))
-    bill = scene.fal.runner._bill
 
     def absurd(job: Any, pixels: int) -> None:
         job.result_headers["X-Fal-Billable-Units"] = next(units)
 
-    scene.fal.runner._bill = absurd  # type: ignore[method-assign]
-    try:
-        for number in range(size):
-            form = aiohttp.FormData()
-            data = await asyncio.to_thread(picture, 64, 64, 1000 + number)
-            form.add_field("image", data, filename="a.png", content_type="image/png")
-            await scene.post("/api/jobs", data=form)
-        states = await until_calm(scene, 60)
-    finally:
-        scene.fal.runner._bill = bill  # type: ignore[method-assign]
+    states = await billed(scene, absurd, range(1000, 1000 + size), 60)
     async with scene.web.get(scene.url("/api/usage"), headers=scene.signed_in) as answer:
         charged = (await answer.json()).get("charged_usd")
     return f"jobs {dict(states)}; charged in all: ${charged}"

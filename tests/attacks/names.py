@@ -13,12 +13,9 @@ import struct
 from collections import Counter
 from typing import Any, cast
 
-import aiohttp
-
 from tests.attacks.elsewhere import ADDRESSES
-from tests.attacks.members import counted, each, until_calm
-from tests.attacks.scene import Attack, Scene
-from tests.bot.process_kit import picture
+from tests.attacks.members import billed, until_calm
+from tests.attacks.scene import Attack, Scene, counted, each
 from tests.emulators.fal.state import FalJob
 from tests.typed import unwrap
 
@@ -120,24 +117,14 @@ async def rebinding(scene: Scene, size: int) -> str:
 
 async def _results(scene: Scene, hosts: list[str]) -> str:
     """Jobs whose finished picture fal says is at these names."""
-    runner, names = scene.fal.runner, iter(hosts)
-    bill = runner._bill
+    names, bill = iter(hosts), scene.fal.runner._bill
 
     def elsewhere(job: FalJob, pixels: int) -> None:
         bill(job, pixels)
         if (host := next(names, "")) and job.result_body:
             job.result_body["image"]["url"] = f"http://{host}/picture/1"
 
-    runner._bill = elsewhere  # type: ignore[method-assign]
-    try:
-        for number in range(len(hosts)):
-            form = aiohttp.FormData()
-            data = await asyncio.to_thread(picture, 64, 64, 9_000 + number)
-            form.add_field("image", data, filename="a.png", content_type="image/png")
-            await scene.post("/api/jobs", data=form)
-        return str(dict(await until_calm(scene, 20)))
-    finally:
-        runner._bill = bill  # type: ignore[method-assign]
+    return str(dict(await billed(scene, elsewhere, range(9_000, 9_000 + len(hosts)), 20)))
 
 
 ATTACKS = (Attack("names that lead within by rebinding, aliases and IPv6", rebinding, 1, 0, leaves_jobs=True),)

@@ -1,17 +1,15 @@
 """What is done very often, or in very great numbers, or said falsely, by somebody who may use, moderate or watch."""
 
 import asyncio
-import contextlib
 import itertools
 import random
-import sqlite3
 from collections.abc import Awaitable
 from typing import Any
 
 import aiohttp
 
-from tests.attacks.members import counted, each, members, until_calm
-from tests.attacks.scene import Attack, Scene
+from tests.attacks.members import members, until_calm
+from tests.attacks.scene import Attack, Scene, counted, each
 from tests.bot.process_kit import picture, until
 from tests.emulators.slack.member_events import Outcome
 
@@ -92,9 +90,8 @@ async def limits_and_charts(scene: Scene, size: int) -> str:
 
 
 def unfinished(scene: Scene) -> list[str]:
-    with contextlib.closing(sqlite3.connect(scene.bot.data_dir / "bot.db", timeout=30)) as database:
-        ended = "('succeeded', 'failed', 'cancelled', 'refused')"
-        return [job for (job,) in database.execute(f"SELECT id FROM jobs WHERE state NOT IN {ended}")]
+    ended = "('succeeded', 'failed', 'cancelled', 'refused')"
+    return [job for (job,) in scene.query(f"SELECT id FROM jobs WHERE state NOT IN {ended}")]
 
 
 async def event_streams(scene: Scene, size: int) -> str:

@@ -10,11 +10,11 @@ import os
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -23,7 +23,10 @@ from tests.bot.process_kit import ROOT, Bot, picture, until
 from tests.emulators.discord import DiscordEmulator
 from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
+from tests.fakes.media import image_form
 from tests.typed import unwrap
+
+T = TypeVar("T")
 
 TOKEN = "correct horse battery staple"
 _SCAN_EVERY_S = 0.25
@@ -64,23 +67,28 @@ class Scene:
         async with self.web.post(self.url(path), headers=self.signed_in, **how) as answer:
             return answer.status, await answer.text()
 
+    async def hand_in(self, data: bytes) -> tuple[int, str]:
+        """As the operator, a picture."""
+        return await self.post("/api/jobs", data=image_form(data))
+
     async def get(self, path: str, **how: Any) -> int:
         """As nobody; the status."""
         async with self.web.get(self.url(path), allow_redirects=False, **how) as answer:
             return answer.status
 
+    def query(self, sql: str, *values: str) -> list[Any]:
+        """Rows of the bot's database."""
+        with contextlib.closing(sqlite3.connect(self.bot.data_dir / "bot.db", timeout=30)) as database:
+            return database.execute(sql, values).fetchall()
+
     def rows(self) -> Counter[str]:
         """Rows of every table of ours."""
-        with contextlib.closing(sqlite3.connect(self.bot.data_dir / "bot.db", timeout=30)) as database:
-            names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            return Counter(
-                {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for (name,) in names}
-            )
+        names = self.query("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return Counter({name: self.query(f'SELECT count(*) FROM "{name}"')[0][0] for (name,) in names})
 
     def states(self) -> Counter[str]:
         """How many jobs are in each state."""
-        with contextlib.closing(sqlite3.connect(self.bot.data_dir / "bot.db", timeout=30)) as database:
-            return Counter(dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()))
+        return Counter(dict(self.query("SELECT state, count(*) FROM jobs GROUP BY state")))
 
     def disk_bytes(self) -> int:
         """Bytes of pictures, uploads and scratch files."""
@@ -95,6 +103,21 @@ class Scene:
     def tracebacks(self) -> int:
         """How many were logged so far."""
         return sum("exception" in event for event in self.bot.events) + sum("Traceback" in x for x in self.bot.noise)
+
+
+async def each(work: Iterable[Awaitable[T]], at_once: int = 40) -> list[T]:
+    """All of these, some at a time; what each gave."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(task: Awaitable[T]) -> T:
+        async with turns:
+            return await task
+
+    return await asyncio.gather(*map(one, work))
+
+
+def counted(found: Iterable[Any]) -> str:
+    return ", ".join(f"{count} × {what}" for what, count in sorted(Counter(map(str, found)).items()))
 
 
 @dataclass(frozen=True)
@@ -171,9 +194,7 @@ async def watch(scene: Scene, sampler: Sampler, attack: Attack, size: int) -> Se
 
 async def warm(scene: Scene) -> None:
     """One picture, from the request to its end."""
-    form = aiohttp.FormData()
-    form.add_field("image", picture(64, 64, 1), filename="a.png", content_type="image/png")
-    status, _ = await scene.post("/api/jobs", data=form)
+    status, _ = await scene.hand_in(picture(64, 64, 1))
     assert status == 202, status
     await until(lambda: scene.states()["succeeded"] == 1)
 

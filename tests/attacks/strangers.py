@@ -5,15 +5,13 @@ import contextlib
 import gzip
 import itertools
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from tests.attacks.scene import TOKEN, Attack, Scene
-from tests.bot.raw_requests import attacks, post
+from tests.attacks.scene import TOKEN, Attack, Scene, counted, each
+from tests.bot.raw_requests import FORM, attacks, post
 
 _HOLD_S = 3.0
-_AT_ONCE = 50
 _PATHS = ("/login", "/slack/events", "/fal/webhook/x", "/api/jobs", "/api/estimate")
 _ROUTES = ("/", "/login", "/healthz", "/slack/events", "/slack/install", "/api/jobs/x/events", "/files/a/b", "/metrics")
 
@@ -55,18 +53,8 @@ async def open_still(readers: list[asyncio.StreamReader]) -> int:
 
 async def many(scene: Scene, requests: Iterable[bytes]) -> str:
     """All of these, some at once; how often each status was answered."""
-    found: Counter[str] = Counter()
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(data: bytes) -> None:
-        async with turns:
-            line = await raw(scene, data)
-            found[line.split(" ")[1] if line.startswith("HTTP/") else "closed"] += 1
-
-    async with asyncio.TaskGroup() as group:
-        for data in requests:
-            group.create_task(one(data))
-    return ", ".join(f"{count} × {status}" for status, count in sorted(found.items()))
+    lines = await each((raw(scene, data) for data in requests), 50)
+    return counted(line.split(" ")[1] if line.startswith("HTTP/") else "closed" for line in lines)
 
 
 async def half_sent(scene: Scene, size: int) -> str:
@@ -173,13 +161,9 @@ async def bombs(scene: Scene, size: int) -> str:
 
 
 async def guesses(scene: Scene, size: int) -> str:
-    async def one() -> str:
-        bearer: dict[str, str | bytes] = {"Authorization": f"Bearer {secrets.token_hex(8)}"}
-        form: dict[str, str | bytes] = {"Content-Type": "application/x-www-form-urlencoded"}
-        wrong = (post("/login", b"token=" + secrets.token_hex(8).encode(), form), post("/api/estimate", b"{}", bearer))
-        return await many(scene, wrong * (size // 2))
-
-    answered = await one()
+    bearer = {"Authorization": f"Bearer {secrets.token_hex(8)}"}
+    wrong = (post("/login", b"token=" + secrets.token_hex(8).encode(), FORM), post("/api/estimate", b"{}", bearer))
+    answered = await many(scene, wrong * (size // 2))
     status, _ = await scene.post("/api/estimate", json={"width": 64, "height": 64})
     return f"{answered}; the right token: {status}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 import os
 import signal
@@ -29,6 +28,7 @@ from tests.emulators.fal import FalEmulator
 from tests.emulators.slack import SlackEmulator
 from tests.fakes import core
 from tests.fakes.core import closing
+from tests.fakes.media import image_form
 from tests.typed import unwrap
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -220,10 +220,8 @@ class Client:
         self, number: int, *, width_px: int = 64, height_px: int = 48, text: str = "2x seed={seed}"
     ) -> dict[str, Any]:
         """Post a picture; returns the response (202), or fails."""
-        form = aiohttp.FormData()
         data = await asyncio.to_thread(picture, width_px, height_px, number)
-        form.add_field("image", io.BytesIO(data), filename="a.png", content_type="image/png")
-        form.add_field("text", text.format(seed=number))
+        form = image_form(data, text=text.format(seed=number))
         headers = {"Idempotency-Key": f"job-{number}"}
         async with self.session.post(self.url("/api/jobs"), data=form, headers=headers) as response:
             body: dict[str, Any] = await response.json()

@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from bot.observability.metrics import PrometheusMetrics
 from bot.observability.tracing import StageSpans
 from core.ports import NotUsable
+from tests.served import served
 
 
 async def test_the_steps_of_a_job_are_spans_of_one_trace_even_of_two_processes() -> None:
@@ -26,20 +27,13 @@ async def test_the_steps_of_a_job_are_spans_of_one_trace_even_of_two_processes()
 
     app = web.Application()
     app.router.add_post("/v1/traces", collect)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with served(app) as address:
         for stages in (("prepare", "submit"), ("deliver",)):
             metrics = PrometheusMetrics("1", StageSpans(address, "1"))
             for stage in stages:
                 metrics.stage(stage, 0.5, "a-job")
             metrics.stage("prepare", 0.5, "another")
             await asyncio.wait_for(metrics.close(), 20)
-    finally:
-        await runner.cleanup()
     spans = [span for r in sent.resource_spans for s in r.scope_spans for span in s.spans]
     of_job = [span for span in spans if any(a.value.string_value == "a-job" for a in span.attributes)]
     assert sorted(span.name for span in of_job) == ["deliver", "prepare", "submit"]

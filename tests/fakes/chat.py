@@ -10,16 +10,10 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from core.domain.errors import (
-    DeliveryUnavailable,
-)
+from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Delivery, Job, Progress, ReplyAddress, Source
 from core.domain.limits import LimitStatus
-from core.ports import (
-    Download,
-    Reply,
-    ReplyState,
-)
+from core.ports import Download, Reply, ReplyState
 from core.presentation import Notice
 from tests.fakes.core import FakeClock
 
@@ -172,3 +166,8 @@ class FakeReply:
 
     async def reachable(self, job: Job) -> bool:
         return self._adapter.reachable
+
+
+def away(times: int, retry_after_s: float | None = None) -> list[BaseException]:
+    """Let the platform's next calls fail."""
+    return [DeliveryUnavailable(retry_after_s=retry_after_s) for _ in range(times)]

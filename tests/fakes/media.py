@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import aiohttp
 from PIL import Image
 
 from core.domain.errors import ResultExpired
@@ -16,6 +17,15 @@ def png(width: int = 64, height: int = 48, colour: str = "teal", mode: str = "RG
     out = io.BytesIO()
     Image.new(mode, (width, height), colour).save(out, "PNG")
     return out.getvalue()
+
+
+def image_form(data: bytes, name: str = "a.png", **fields: str) -> aiohttp.FormData:
+    """A multipart body with a picture and text fields."""
+    body = aiohttp.FormData(quote_fields=False)
+    for key, value in fields.items():
+        body.add_field(key, value)
+    body.add_field("image", io.BytesIO(data), filename=name, content_type="image/png")
+    return body
 
 
 @dataclass

@@ -67,7 +67,7 @@ class FakeService(FakeBudgets, SavedSettings):
     def _seed_of(self, job_id: str) -> int:
         return int(hashlib.sha256(job_id.encode()).hexdigest()[:8], 16) if self.seed is None else self.seed
 
-    def _set(self, job_id: str, **changes: Any) -> Job:
+    def set(self, job_id: str, **changes: Any) -> Job:
         self.jobs[job_id] = replace(self.jobs[job_id], updated_at=self.clock.now(), **changes)
         return self.jobs[job_id]
 
@@ -79,7 +79,7 @@ class FakeService(FakeBudgets, SavedSettings):
     async def begin(self, job_id: str, reply: ReplyAddress) -> None:
         if job_id not in self.begun:
             self.begun.add(job_id)
-            job = self._set(job_id, reply=reply)
+            job = self.set(job_id, reply=reply)
             (self._deliver_again if job.state is JobState.DELIVERING else self._start)(job)
 
     async def pick_up(self) -> None:
@@ -134,7 +134,7 @@ class FakeService(FakeBudgets, SavedSettings):
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         identity.check_may_stop(self._find(job_id, actor), actor)
-        return self._set(job_id, images_deleted=True)
+        return self.set(job_id, images_deleted=True)
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         job = redelivery(self._find(job_id, actor), actor, reply, now=self.clock.now())

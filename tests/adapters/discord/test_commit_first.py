@@ -61,10 +61,7 @@ class MortalCore(FakeCore):
 
     async def die(self) -> None:
         """Stop this process's tasks; the next process resumes the unfinished jobs."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await self.crash()
         self.begun = {job_id for job_id, job in self.jobs.items() if job.state.terminal}
 
     async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:

@@ -15,6 +15,7 @@ from tests.adapters.discord.fake_service import FakeCore
 from tests.adapters.discord.kit import PICTURE, Bot, make, running, serving, upscale
 from tests.emulators.discord import DiscordEmulator, Fault
 from tests.fakes.core import DatabaseAway
+from tests.served import served
 
 
 async def test_json_whose_type_names_a_character_set_is_json_all_the_same(tmp_path: Path) -> None:
@@ -42,8 +43,7 @@ async def test_parallel_sessions_of_two_processes_make_one_job(bot: Bot, tmp_pat
 
 async def test_an_event_during_a_drop_arrives_by_resume_and_runs_once(bot: Bot) -> None:
     await bot.discord.gateway.drop()
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    await started.answer(lambda m: m.images)
+    await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
     await bot.core.settle()
 
     assert bot.discord.gateway.resumes
@@ -127,8 +127,7 @@ async def test_shutting_down_lets_handlers_finish_and_leaves_no_task_behind(tmp_
         started = await bot.discord.invoke("/help")
         await asyncio.sleep(0.1)
         bot.core.draining = True
-        late = await bot.discord.invoke("/upscale", {"image": PICTURE})
-        refusal = await late.answer()
+        refusal = await bot.ask("/upscale", {"image": PICTURE})
         assert "restarting" in refusal.text
         assert refusal.ephemeral
     assert started.interaction.acked_s is not None
@@ -191,22 +190,14 @@ async def test_http_interactions_use_the_same_handlers(tmp_path: Path) -> None:
         adapter = make(discord, core, discord_public_key=discord.public_key)
         app = web.Application()
         app.add_routes(adapter.routes())
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/discord/interactions"
-        try:
-            async with serving(adapter):
-                assert await discord.set_endpoint(url)
-                started = await discord.invoke("/upscale", {"image": PICTURE})
-                message = await started.answer(lambda m: m.images)
-                clicked = await discord.click(message, "Details")
-                await clicked.answer()
-                assert await adapter.problem() is None
-                await core.settle()
-        finally:
-            await runner.cleanup()
+        async with served(app) as address, serving(adapter):
+            assert await discord.set_endpoint(f"{address}/discord/interactions")
+            started = await discord.invoke("/upscale", {"image": PICTURE})
+            message = await started.answer(lambda m: m.images)
+            clicked = await discord.click(message, "Details")
+            await clicked.answer()
+            assert await adapter.problem() is None
+            await core.settle()
         assert {status for status, _ in discord.endpoint_answers} == {202}
         assert discord.gateway.identifies == []
         assert discord.violations == []

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from core.domain.job import Job, UpscaleRequest
+from core.domain.job import Job
 from core.ports import Reply
 from tests.adapters.discord.fake_service import FakeCore, png
 from tests.adapters.discord.kit import make, serving
@@ -18,24 +18,10 @@ from tests.typed import unwrap
 ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")
 
 
-class StillCore(FakeCore):
-    """Accepts requests when its gate is open; jobs do not progress."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.script = None
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
-        await self.gate.wait()
-        return await super().request(request, start=start)
-
-
 class DiscordDriver(Driver):
     """`/upscale` in a server's channel."""
 
-    def __init__(self, discord: DiscordEmulator, core: StillCore, task: asyncio.Task[None]) -> None:
+    def __init__(self, discord: DiscordEmulator, core: FakeCore, task: asyncio.Task[None]) -> None:
         self._discord, self._core, self._task = discord, core, task
         self.gate = core.gate
         self.edit_interval_s = unwrap(core.adapter).min_edit_interval_s
@@ -102,7 +88,8 @@ def _live(text: str) -> list[str]:
 async def _driver(folder: Path) -> AsyncIterator[Driver]:
     async with DiscordEmulator() as discord:
         discord.limits.webhook = (1_000, 1.0)
-        core = StillCore(folder)
+        core = FakeCore(folder)
+        core.script = None
         async with serving(make(discord, core)) as task:
             yield DiscordDriver(discord, core, task)
         assert discord.violations == []

@@ -212,8 +212,7 @@ async def test_a_direct_message_whose_answer_was_lost_is_not_sent_twice(bot: Bot
 async def test_the_first_answer_survives_a_reset_or_a_5xx_without_starting_twice(bot: Bot) -> None:
     for action in ("reset", "reset_after", "status", "status_after"):
         bot.discord.faults.append(Fault("/callback", action))
-        started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-        await started.answer(lambda m: m.images)
+        await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
     await bot.core.settle()
 
     assert len(bot.core.requests) == 4

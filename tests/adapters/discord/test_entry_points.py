@@ -186,8 +186,7 @@ async def test_privacy_export_is_a_file_for_the_member_alone(bot: Bot) -> None:
 
 async def test_an_export_too_large_for_discord_comes_without_the_pictures(bot: Bot) -> None:
     bot.core.export_bytes = 3 * 1024 * 1024
-    started = await bot.discord.invoke("/privacy export", attachment_size_limit=1024 * 1024)
-    message = await started.answer(lambda m: m.files)
+    message = await bot.ask("/privacy export", attachment_size_limit=1024 * 1024, test=lambda m: m.files)
 
     assert zipfile.ZipFile(io.BytesIO(message.files[0].read())).namelist() == ["data.json"]
     assert "too big" in message.text
@@ -214,8 +213,7 @@ async def test_commands_work_in_direct_messages_and_in_servers_without_the_bot(b
     guild = bot.discord.world.add_guild("Elsewhere", bot_inside=False)
     places = [(dm, "user"), (dm, "guild"), (bot.discord.world.add_channel(guild), "user")]
     for channel, install in places:
-        started = await bot.discord.invoke("/upscale", {"image": RED}, channel=channel, install=install)
-        await started.answer(lambda m: m.images)
+        await bot.ask("/upscale", {"image": RED}, channel=channel, install=install, test=lambda m: m.images)
     await bot.core.settle()
 
     assert [r.requester.workspace_id for r in bot.core.requests] == ["", "", str(guild.id)]

@@ -28,8 +28,7 @@ async def test_upscale_ends_with_the_picture_in_the_same_message(bot: Bot) -> No
 
 
 async def test_the_result_carries_all_the_buttons(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
 
     assert message.labels == [
         "Again $0.40",
@@ -57,8 +56,7 @@ async def test_progress_shows_position_percent_and_a_finish_time_that_counts_dow
 
 
 async def test_a_caption_can_neither_ping_nor_format(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
 
     assert message.pinged == frozenset()
     assert "@everyone" not in message.text
@@ -73,8 +71,7 @@ def _writes(record: object) -> bool:
 
 async def test_private_answers_are_seen_by_nobody_else(bot: Bot) -> None:
     other = bot.discord.world.add_user("mallory")
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "private": True})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE, "private": True}, test=lambda m: m.images)
 
     assert message.ephemeral
     assert bot.core.requests[0].private
@@ -82,8 +79,9 @@ async def test_private_answers_are_seen_by_nobody_else(bot: Bot) -> None:
 
 
 async def test_a_spoiler_stays_a_spoiler(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": Upload("SPOILER_x.png", png(), spoiler=True)})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask(
+        "/upscale", {"image": Upload("SPOILER_x.png", png(), spoiler=True)}, test=lambda m: m.images
+    )
 
     assert message.images[0].spoiler
 
@@ -157,8 +155,7 @@ async def test_a_refusal_offers_the_largest_factor_that_fits_as_a_button(bot: Bo
 async def test_buttons_under_a_result_start_a_new_job_with_a_message_of_its_own(
     bot: Bot, label: str, kind: str
 ) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 2.0, "seed": 7})
-    first = await started.answer(lambda m: m.images)
+    first = await bot.ask("/upscale", {"image": PICTURE, "factor": 2.0, "seed": 7}, test=lambda m: m.images)
 
     clicked = await bot.discord.click(first, label)
     second = await clicked.answer(lambda m: m.images)
@@ -171,8 +168,7 @@ async def test_buttons_under_a_result_start_a_new_job_with_a_message_of_its_own(
 
 
 async def test_compare_and_details_are_answered_privately(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "seed": 99})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE, "seed": 99}, test=lambda m: m.images)
 
     compared = await (await bot.discord.click(message, "Compare")).answer(lambda m: m.images)
     details = await (await bot.discord.click(message, "Details")).answer()
@@ -185,8 +181,7 @@ async def test_compare_and_details_are_answered_privately(bot: Bot) -> None:
 
 async def test_delete_is_for_the_requester_and_moderators(bot: Bot) -> None:
     other = bot.discord.world.add_user("mallory")
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
     await bot.core.settle()
 
     refused = await bot.discord.click(message, "Delete", user=other)
@@ -205,8 +200,7 @@ async def test_delete_is_for_the_requester_and_moderators(bot: Bot) -> None:
 async def test_a_moderator_may_delete_what_another_member_made(bot: Bot) -> None:
     moderator = bot.discord.world.add_user("mod")
     bot.discord.guild.permissions[moderator.id] = (1 << 10) | (1 << 5)
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE})
-    message = await started.answer(lambda m: m.images)
+    message = await bot.ask("/upscale", {"image": PICTURE}, test=lambda m: m.images)
 
     await delete(bot.discord, message, user=moderator)
     await bot.discord.until(lambda: not [m for m in bot.discord.messages() if m.id == message.id])
@@ -239,8 +233,7 @@ _BATCH = {"image": "red", "image2": "green", "image3": "blue", "image4": "white"
 
 
 async def test_nothing_given_is_answered_privately_and_starts_nothing(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {})
-    message = await started.answer()
+    message = await bot.ask("/upscale", {})
 
     assert message.ephemeral
     assert "no image" in message.text

@@ -38,8 +38,7 @@ def _results(bot: Bot, channel: Channel | None = None) -> list[SeenMessage]:
 
 
 async def test_our_own_results_can_be_upscaled_again_by_menu(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {"image": RED})
-    result = await started.answer(lambda m: m.images)
+    result = await bot.ask("/upscale", {"image": RED}, test=lambda m: m.images)
     again = await bot.discord.message_menu("Upscale", result)
     await again.answer(lambda m: m.images)
 
@@ -188,8 +187,7 @@ def _batch(*pictures: Upload) -> dict[str, Upload]:
 
 
 async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", _batch(RED, GREEN))
-    result = await started.answer(lambda m: m.images)
+    result = await bot.ask("/upscale", _batch(RED, GREEN), test=lambda m: m.images)
     await bot.discord.until(lambda: len(_results(bot)) == 2)
     await bot.core.settle()
 
@@ -203,8 +201,7 @@ async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: B
 
 
 async def test_a_dear_batch_is_asked_for_once_with_the_total_on_the_button(bot: Bot) -> None:
-    started = await bot.discord.invoke("/upscale", {**_batch(*BIG), "seed": 7})
-    choice = await started.answer()
+    choice = await bot.ask("/upscale", {**_batch(*BIG), "seed": 7})
     assert choice.labels == ["All 3 for $1.20"]
     assert bot.core.requests == []
     assert choice.ephemeral

@@ -64,8 +64,12 @@ async def test_a_picture_described_impossibly_is_read_without_that_or_told(
         return data
 
     _changed(bot, monkeypatch, changed)
-    asked = await bot.discord.invoke("/upscale", {"image": PICTURE}, locale="de")
-    message = await asked.answer(lambda m: m.images if started else "kann diese Datei nicht sehen" in m.text)
+    message = await bot.ask(
+        "/upscale",
+        {"image": PICTURE},
+        locale="de",
+        test=lambda m: m.images if started else "kann diese Datei nicht sehen" in m.text,
+    )
     assert len(bot.core.jobs) == started
     assert message is not None
 

@@ -23,6 +23,7 @@ from tests.emulators.slack.wire import METHODS
 from tests.fakes.media import FakeMedia, png
 from tests.fakes.service import context_of
 from tests.fakes.state import MemoryState
+from tests.served import served
 
 QUICK = SocketTimeouts(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
 
@@ -39,7 +40,7 @@ class World:
     context: AdapterContext
     settings: Settings
     serving: asyncio.Task[None] | None = None
-    runner: web.AppRunner | None = None
+    life: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
@@ -57,11 +58,7 @@ class World:
     async def _http(self) -> None:
         app = web.Application()
         app.add_routes(self.adapter.routes())
-        self.runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
-        await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", 0)
-        await site.start()
-        self.base_url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+        self.base_url = await self.life.enter_async_context(served(app))
         if not self.settings.socket_mode:
             self.slack.http_target = f"{self.base_url}/slack/events"
 
@@ -71,13 +68,11 @@ class World:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await self.serving
         self.serving = None
-        if self.runner is not None:
-            await self.runner.cleanup()
-            self.runner = None
+        await self.life.aclose()
 
     async def restart(self) -> None:
         """Kill the process and start another one with the same stores."""
-        self.service.crash()
+        await self.service.crash()
         await self.stop()
         self.adapter = SlackAdapter(self.settings, self.context, times=QUICK)
         await self.start()
@@ -161,12 +156,11 @@ def make_world(
     folder: Path,
     public_url: str | None = None,
     *,
-    service: type[FakeService] = FakeService,
     allowlist: AllowList | None = None,
     **changes: Any,
 ) -> World:
     clock = slack.clock
-    core, state, media = service(clock, folder), MemoryState(clock), FakeMedia(folder)
+    core, state, media = FakeService(clock, folder), MemoryState(clock), FakeMedia(folder)
     settings = make_settings(slack, **changes)
     hosts = tuple(slack.file_hosts)
     context = context_of(core, media, state, public_url, trusted_file_hosts=hosts, allowlist=allowlist)
@@ -188,7 +182,7 @@ async def world(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
     made = make_world(slack, tmp_path)
     await made.start()
     yield made
-    made.service.crash()
+    await made.service.crash()
     await made.stop()
 
 

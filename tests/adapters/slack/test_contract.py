@@ -7,40 +7,23 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from core.domain.job import Job, UpscaleRequest
+from core.domain.job import Job
 from core.ports import Reply
 from tests.adapters.slack.conftest import World, make_world
-from tests.adapters.slack.fake_service import FakeService
 from tests.contract import AdapterContract, Driver, Shown
 from tests.emulators.slack import Message, SlackEmulator, text_of
-from tests.fakes.state import MemoryReplyState
 
 LIVE_MARKUP = re.compile(r"<[!@#][^>]*>|<https?://")
-
-
-class StillService(FakeService):
-    """Accepts requests while its gate is open, and runs no job."""
-
-    def __init__(self, clock: Any, folder: Path) -> None:
-        super().__init__(clock, folder)
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def request(self, request: UpscaleRequest, *, start: bool = True) -> Job:
-        await self.gate.wait()
-        return await super().request(request, start=start)
-
-    def carry_on(self, job_id: str) -> None: ...
 
 
 class SlackDriver(Driver):
     """In a direct message, where a job's message is edited."""
 
-    def __init__(self, world: World, service: StillService) -> None:
-        self._world, self._service, self._slack = world, service, world.slack
-        self.gate = service.gate
+    def __init__(self, world: World) -> None:
+        self._world, self._service, self._slack = world, world.service, world.slack
+        self.gate = world.service.gate
         self.edit_interval_s = world.adapter.min_edit_interval_s
 
     async def ask(self, name: str = "photo.png") -> None:
@@ -59,7 +42,7 @@ class SlackDriver(Driver):
         return job
 
     def reply(self, job: Job) -> Reply:
-        return self._world.adapter.reply(job.reply, MemoryReplyState(self._service.rows[job.id].memo))
+        return self._service.reply(job.id)
 
     def _messages(self) -> list[Message]:
         return [m for m in (*self._slack.member.dms(), *self._slack.member.messages()) if m.bot]
@@ -124,17 +107,17 @@ async def _tick(slack: SlackEmulator) -> None:
 async def _driver(folder: Path) -> AsyncIterator[Driver]:
     async with SlackEmulator(processing_s=0.03) as slack:
         slack.events |= {"message.channels"}
-        world = make_world(slack, folder, service=StillService)
-        service = cast(StillService, world.service)
+        world = make_world(slack, folder)
+        world.service.carry_on = lambda job_id: None  # type: ignore[method-assign]  # none runs by itself
         await world.start()
         ticking = asyncio.create_task(_tick(slack))
         try:
-            yield SlackDriver(world, service)
+            yield SlackDriver(world)
         finally:
             ticking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticking
-            service.crash()
+            await world.service.crash()
             await world.stop()
             assert slack.violations == []
 

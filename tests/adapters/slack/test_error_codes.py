@@ -234,8 +234,9 @@ def untrue(world: World, one: Try, *, unpaid: bool = False) -> str:
     said = [text_of(m) for m in seen]
     if unwrap(one.fault).times == answered(one.code)["times"]:
         return "the answer was never met"
-    if unpaid and job.state is JobState.FAILED and job.receipt is None and answered(one.code)["times"] > 9:
-        return "" if "Upscale failed" in " ".join(said) and "job:cancel:" not in str(seen) else f"failed: {said}"
+    title = {JobState.FAILED: "Upscale failed", JobState.REFUSED: "Not started"}.get(job.state)
+    if unpaid and title and job.receipt is None and answered(one.code)["times"] > 9:
+        return "" if title in " ".join(said) and "job:cancel:" not in str(seen) else f"failed: {said}"
     if job.state is not JobState.SUCCEEDED or job.receipt is None:
         return f"{job.state}"
     if job.receipt.charged_nanousd != CHARGED_NANOUSD:

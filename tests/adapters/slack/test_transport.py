@@ -145,7 +145,7 @@ async def http_world(slack: SlackEmulator, tmp_path: Path):  # type: ignore[no-u
     made = make_world(slack, tmp_path, slack_app_token=None, slack_signing_secret=slack.signing_secret)
     await made.start()
     yield made
-    made.service.crash()
+    await made.service.crash()
     await made.stop()
 
 

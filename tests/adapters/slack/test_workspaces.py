@@ -41,7 +41,7 @@ async def many(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
     await made.start()
     slack.redirect_uri = f"{made.base_url}/slack/oauth_redirect"
     yield made
-    made.service.crash()
+    await made.service.crash()
     await made.stop()
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 
 from tests.adapters.web.site import Site, site
+from tests.fakes.media import image_form
 
 BROWSER_LIMIT_MS = 30_000
 """Nothing here takes a second on an idle machine; test machines are slow and shared."""
@@ -45,13 +46,7 @@ def png(width: int = 120, height: int = 80, colour: str = "#336699") -> bytes:
 
 
 def form(data: bytes | None = None, name: str = "photo.png", **fields: str) -> aiohttp.FormData:
-    """A multipart body with a picture and text fields."""
-    body = aiohttp.FormData(quote_fields=False)
-    for key, value in fields.items():
-        body.add_field(key, value)
-    file = io.BytesIO(data if data is not None else png())
-    body.add_field("image", file, filename=name, content_type="image/png")
-    return body
+    return image_form(png() if data is None else data, name, **fields)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

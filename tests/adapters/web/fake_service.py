@@ -11,11 +11,12 @@ from PIL import Image, ImageOps
 
 from core.domain import errors as e
 from core.domain.events import JobEvent
-from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Requester, Result
+from core.domain.job import InputFacts, Job, JobState, Progress, Quote, Receipt, Requester
 from core.jobs.event_bus import EventBus
 from core.ports import MediaFile, PictureOf
-from tests.fakes import media, service
+from tests.fakes import media
 from tests.fakes.clock import ShiftedClock
+from tests.fakes.jobs import MovingJobs
 from tests.typed import unwrap
 
 CAPTION = "A lighthouse on a cliff <b>at dusk</b>, @everyone. Sandbox: no AI ran, this is a plain enlargement."
@@ -52,7 +53,7 @@ class FakeMedia(media.FakeMedia):
         return MediaFile(path, "image/png", "original", width, height, path.stat().st_size)
 
 
-class FakeService(service.FakeService):
+class FakeService(MovingJobs):
     """See the module's docstring. `pace_s` is the pause between two events."""
 
     platform = "web"
@@ -62,43 +63,29 @@ class FakeService(service.FakeService):
         self.pace_s = pace_s
         self.play_money = True
         self.enforce_limits = False
-        self.fail_with: e.UpscaleError | None = None
         self.gates: dict[str, asyncio.Event] = {}
         self.event_bus = EventBus(clock)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.link = "https://provider.example/secret-result.png"
         (folder / "jobs").mkdir(parents=True, exist_ok=True)
 
     def _start(self, job: Job) -> None:
-        self._go(self._run(job.id))
+        self.go(self._run(job.id))
 
-    def _go(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def close(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _set(self, job_id: str, **changes: Any) -> Job:
+    def set(self, job_id: str, **changes: Any) -> Job:
         """Set fields and publish the event."""
-        job = super()._set(job_id, **changes)
+        job = super().set(job_id, **changes)
         self.event_bus.publish(job)
         return job
 
-    def change(self, job_id: str, **values: Any) -> Job:
-        return self._set(job_id, **values)
-
     async def _run(self, job_id: str) -> None:
         try:
-            await self._first_half(job_id)
+            await (self._second_half(job_id) if self.jobs[job_id].quote else self._first_half(job_id))
         except e.UpscaleError as error:
             state = JobState.FAILED if isinstance(error, (e.ModelError, e.ProviderError)) else JobState.REFUSED
-            self.change(job_id, state=state, error=error, finished_at=self.clock.now())
+            self.set(job_id, state=state, error=error, finished_at=self.clock.now())
 
     async def _step(self, job_id: str, **values: Any) -> None:
-        self.change(job_id, **values)
+        self.set(job_id, **values)
         stage = values.get("progress").stage if values.get("progress") else ""  # type: ignore[union-attr]
         if stage in self.gates:
             await self.gates[stage].wait()
@@ -120,11 +107,11 @@ class FakeService(service.FakeService):
                 largest_factor=largest if largest >= 1 else None,
             )
         price = await self.estimate(facts.width_px, facts.height_px, job.requester, text=f"factor={factor}")
-        self.change(job_id, input=facts, quote=price)
+        self.set(job_id, input=facts, quote=price)
         if self.enforce_limits and price.estimate_nanousd > self.status().left:
             raise e.LimitReached(status=self.status(), needed=price.estimate_nanousd, largest_factor=1.2)
         if price.needs_confirmation and price.estimate_nanousd > self.requests[-1].confirmed_nanousd:
-            self.change(job_id, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=self.clock.now() + 600)
+            self.set(job_id, state=JobState.AWAITING_CONFIRMATION, confirm_by_at=self.clock.now() + 600)
             return
         await self._second_half(job_id)
 
@@ -159,7 +146,7 @@ class FakeService(service.FakeService):
             if self._was_cancelled(job_id):
                 return
         if self.fail_with is not None:
-            self.change(job_id, receipt=Receipt(0, 0, "none", play_money=True))
+            self.set(job_id, receipt=Receipt(0, 0, "none", play_money=True))
             raise self.fail_with
         await self._step(job_id, state=JobState.DELIVERING, progress=Progress("delivering"))
         await asyncio.to_thread(self._finish, job_id)
@@ -167,7 +154,7 @@ class FakeService(service.FakeService):
     def _was_cancelled(self, job_id: str) -> bool:
         if not self.jobs[job_id].cancel_requested_by:
             return False
-        self.change(
+        self.set(
             job_id,
             state=JobState.CANCELLED,
             receipt=Receipt(0, self.jobs[job_id].quote.estimate_nanousd, "none", play_money=True),  # type: ignore[union-attr]
@@ -183,37 +170,17 @@ class FakeService(service.FakeService):
             picture.resize((job.quote.out_width_px, job.quote.out_height_px), Image.Resampling.LANCZOS).save(path)
         charged = job.quote.estimate_nanousd
         self.spent_nanousd += charged
-        result = Result(
-            width_px=job.quote.out_width_px,
-            height_px=job.quote.out_height_px,
-            bytes=path.stat().st_size,
-            mime="image/png",
-            path=f"jobs/{path.name}",
-            seed=job.parameters.seed or 0,
-            inference_s=3.42,
-            caption=CAPTION,
-            link="https://provider.example/secret-result.png",
-        )
         units = Decimal(job.quote.megapixels)
         receipt = Receipt(charged, charged, "units", units, job.quote.unit_price_nanousd, self.play_money)
-        self.change(job_id, state=JobState.SUCCEEDED, result=result, receipt=receipt, finished_at=self.clock.now())
+        self.made(job_id, CAPTION, receipt, size_bytes=path.stat().st_size, path=f"jobs/{path.name}")
+        self.set(job_id, state=JobState.SUCCEEDED, finished_at=self.clock.now())
 
     # --- acting -----------------------------------------------------------------------------------------------------
 
-    async def confirm(self, job_id: str, actor: Requester) -> Job:
-        if self._find(job_id, actor).state is not JobState.AWAITING_CONFIRMATION:
-            raise e.TooLate(state=str(self.jobs[job_id].state))
-        job = self.change(job_id, state=JobState.QUEUED, progress=Progress("waiting", position=2))
-        self._go(self._second_half(job_id))
-        return job
-
-    async def cancel(self, job_id: str, actor: Requester) -> Job:
-        job = self._find(job_id, actor)
-        if job.state.terminal:
-            raise e.TooLate(state=str(job.state))
+    async def _stop(self, job: Job, actor: Requester) -> Job:
         if job.state is JobState.AWAITING_CONFIRMATION:
-            return self.change(job_id, state=JobState.CANCELLED, finished_at=self.clock.now())
-        return self.change(job_id, cancel_requested_by="web:local")
+            return self.set(job.id, state=JobState.CANCELLED, finished_at=self.clock.now())
+        return self.set(job.id, cancel_requested_by=actor.user_id)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         for path in (self.folder / "jobs").glob(f"{job_id}-*"):

@@ -17,8 +17,10 @@ from adapters.web import Settings, WebAdapter, create
 from core.accounts.allowlist import AllowList
 from tests.adapters.web.fake_service import FakeMedia, FakeService
 from tests.fakes.clock import ShiftedClock
+from tests.fakes.core import meanwhile
 from tests.fakes.service import context_of
 from tests.fakes.state import MemoryState
+from tests.served import served
 
 
 @dataclass
@@ -26,7 +28,6 @@ class Site:
     """A running page."""
 
     url: str
-    port: int
     service: FakeService
     adapter: WebAdapter
     clock: ShiftedClock
@@ -46,19 +47,12 @@ async def site(
     app = web.Application()
     app.add_routes(adapter.routes())
     app.router.add_get("/readyz", _readyz)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    port = runner.addresses[0][1]
-    serving = asyncio.create_task(adapter.serve(lambda: None))
-    await asyncio.sleep(0)
-    try:
-        yield Site(f"http://127.0.0.1:{port}", port, service, adapter, clock, data_dir)
-    finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        await service.close()
-        await runner.cleanup()
+    async with served(app, port, shutdown_timeout=1) as address, meanwhile(adapter.serve(lambda: None)):
+        await asyncio.sleep(0)
+        try:
+            yield Site(address, service, adapter, clock, data_dir)
+        finally:
+            await service.crash()
 
 
 async def _readyz(_: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from adapters.web.connection.security import COOKIE, SESSION_S
 from core.net.client_address import TrustedProxies
@@ -53,7 +54,7 @@ async def test_a_rebound_host_name_is_refused_for_every_method(page_site: Site, 
 
 @pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}", "LOCALHOST"])
 async def test_every_name_of_this_machine_is_served(page_site: Site, http: Http, host: str) -> None:
-    async with http.get(page_site.url, headers={"Host": host.format(port=page_site.port)}) as answer:
+    async with http.get(page_site.url, headers={"Host": host.format(port=URL(page_site.url).port)}) as answer:
         assert answer.status == 200
 
 

@@ -16,12 +16,10 @@ from core.engine.replicas import Replicas
 from core.engine.work import Piece
 from core.jobs.steps.runner import StorageTrouble
 from core.ports import NotOwner
-from tests.core.jobs.pipeline_kit import USD, World
+from tests.core.jobs.pipeline_kit import PRICE, World
 from tests.fakes.core import until
 
 pytestmark = pytest.mark.usefixtures("any_database_url")
-
-PRICE = USD // 10
 
 
 @asynccontextmanager

@@ -17,7 +17,6 @@ from sqlalchemy import func, select
 from core.accounts.service import Accounts
 from core.budgets.prices import PriceBook
 from core.budgets.service import Budgets
-from core.domain.errors import DeliveryUnavailable
 from core.domain.job import Job, JobState, ReplyAddress, Requester, Source, UpscaleRequest, job_id_for
 from core.domain.limits import Rule
 from core.engine.cluster import new_name
@@ -42,7 +41,7 @@ from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.obligations import SqlObligations
 from core.storage.state import SqlAppState
 from tests.fakes.chat import FakeAdapter
-from tests.fakes.core import FakeClock, NoMetrics, OwnLease, until
+from tests.fakes.core import FakeClock, NoMetrics, OwnLease, closing, meanwhile, until
 from tests.fakes.images import FakeImages, fake_picture
 from tests.fakes.operator import Told
 from tests.fakes.process import LEDGER_CALLS, STORE_CALLS, UPSCALER_CALLS, FakeEngine, Fuse, Fused
@@ -52,6 +51,8 @@ from tests.pg import open_database
 from tests.typed import unwrap
 
 USD = 1_000_000_000
+PRICE = USD // 10
+"""What the small picture of `World.upload` costs, doubled."""
 _VAULT = Vault("a secret for tests")
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1")
@@ -187,6 +188,16 @@ class World:
         await self.drive()
         return await self.job(job_id)
 
+    async def ends(self, state: JobState, *, charged: int, job: Job | None = None, **changes: Any) -> Job:
+        """Run this job, or that of a new request, to its end, which is checked."""
+        ended = await self.driven((job or await self.ask(**changes)).id)
+        await self.check_end(ended, state, charged=charged)
+        return ended
+
+    async def paid(self, job: Job | None = None, **changes: Any) -> Job:
+        """The same, for an end with its picture at the usual price."""
+        return await self.ends(JobState.SUCCEEDED, charged=PRICE, job=job, **changes)
+
     async def ask_until(self, step: StepName, **changes: Any) -> Job:
         """Submit a request and run it until this step is the next."""
         job = await self.ask(**changes)
@@ -242,16 +253,12 @@ class World:
             await self.run_step(name)
 
     @asynccontextmanager
-    async def driving(self) -> AsyncIterator[asyncio.Task[None]]:
+    async def driving(self) -> AsyncIterator[None]:
         """Run jobs in the background; they must have ended when the block is left."""
-        task = asyncio.create_task(self.drive())
-        try:
-            yield task
+        async with meanwhile(self.drive()) as task:
+            yield
             async with asyncio.timeout(20):
                 await task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def shows(self, job: Job, stage: str) -> None:
         """Wait until the job's message shows this stage."""
@@ -289,12 +296,5 @@ async def world(
     """A fresh world; on SQLite unless an address is given."""
     made = World(folder, url or f"sqlite:///{folder / 'bot.db'}", *rules, settings=settings)
     await made.open(first=True)
-    try:
+    async with closing(made):
         yield made
-    finally:
-        await made.close()
-
-
-def away(times: int, retry_after_s: float | None = None) -> list[BaseException]:
-    """Let the platform's next calls fail."""
-    return [DeliveryUnavailable(retry_after_s=retry_after_s) for _ in range(times)]

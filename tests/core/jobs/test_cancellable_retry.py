@@ -7,7 +7,7 @@ import pytest
 
 from core.domain.errors import DownloadFailed, ProviderUnavailable, UpscaleError
 from core.domain.job import JobState, Source
-from tests.core.jobs.pipeline_kit import ANN, USD, World
+from tests.core.jobs.pipeline_kit import ANN, World
 from tests.fakes.images import fake_picture
 
 PHOTO = "https://cdn.example/photo.png"
@@ -20,8 +20,7 @@ def attachment(w: World) -> Source:
 
 async def test_uploads_that_fal_does_not_take_for_minutes_are_waited_for_and_told(w: World) -> None:
     w.upscaler.faults["stage"].extend(ProviderUnavailable() for _ in range(12))
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    job = await w.paid()
     told = [progress for progress in w.adapter.message(job).progress if progress.awaits == "accept"]
     assert told
     assert {progress.until_at for progress in told} == {told[0].until_at}
@@ -31,8 +30,7 @@ async def test_upload_and_submit_share_one_patience(w: World) -> None:
     w.upscaler.faults["stage"].extend(ProviderUnavailable() for _ in range(30))
     w.upscaler.script.extend(["not_sent"] * 200)
     began_at = w.clock.now()
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
+    await w.ends(JobState.FAILED, charged=0)
     assert w.clock.now() - began_at < w.settings.submit_retry_s + 60
 
 
@@ -64,15 +62,13 @@ AWAY: dict[str, UpscaleError] = {
 @pytest.mark.parametrize("why", AWAY)
 async def test_an_attachment_that_is_briefly_away_is_waited_for(w: World, why: str) -> None:
     w.sources.errors.extend([AWAY[why]] * 8)
-    job = await w.done(source=attachment(w))
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    job = await w.paid(source=attachment(w))
     assert "source" in [progress.awaits for progress in w.adapter.message(job).progress]
 
 
 async def test_an_attachment_whose_platform_does_not_say_where_it_is_is_waited_for(w: World) -> None:
     w.adapter.faults["download"] = deque(DownloadFailed(reason="connection") for _ in range(8))
-    job = await w.done(source=attachment(w))
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    await w.paid(source=attachment(w))
 
 
 async def test_an_attachment_that_is_gone_and_a_typed_link_that_fails_are_told_at_once(w: World) -> None:

@@ -7,11 +7,9 @@ from sqlalchemy.exc import OperationalError
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InternalError, PlaceRefused, StorageUnavailable
 from core.domain.job import Delivery, JobState
-from tests.core.jobs.pipeline_kit import ANN, USD, World
+from tests.core.jobs.pipeline_kit import ANN, PRICE, World
 from tests.fakes.chat import FakeReply
 from tests.typed import unwrap
-
-PRICE = USD // 10
 
 REFUSALS: dict[str, list[Exception]] = {
     **{reason: [DeliveryRefused(reason=reason)] for reason in ("gone", "forbidden", "revoked", "too_old", "refused")},
@@ -78,8 +76,7 @@ async def test_a_place_that_refuses_for_good_ends_the_job_before_anything_is_pai
 
 async def test_a_place_that_refuses_while_direct_messages_go_stops_nothing(w: World) -> None:
     w.adapter.faults["progress"].append(DeliveryRefused(reason="gone"))
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    await w.paid()
 
 
 async def test_delete_works_from_the_moment_the_picture_can_be_seen(w: World) -> None:

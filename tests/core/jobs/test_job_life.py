@@ -21,14 +21,13 @@ from core.domain.errors import ContentRejected, ModelFailed, UpscaleError
 from core.domain.job import Delivery, Job, JobState, Source
 from core.domain.limits import ScopeKind
 from core.jobs.steps import PipelineSettings
-from tests.core.jobs.pipeline_kit import USD, World
+from tests.core.jobs.pipeline_kit import PRICE, USD, World
 from tests.core.storage.ledger_kit import day_usd, running
 from tests.fakes.process import Crash
 from tests.fakes.upscaler import Submit
 from tests.pg import fresh_database, open_database
 from tests.typed import unwrap
 
-PRICE = USD // 10
 OUTCOMES: dict[str, UpscaleError | None] = {
     "picture": None,
     "refused_free": ContentRejected(billed=False),

@@ -12,7 +12,7 @@ from core.domain.models import MODELS
 from core.domain.variations import Change
 from core.presentation.texts.result_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
-from tests.core.jobs.pipeline_kit import World
+from tests.core.jobs.pipeline_kit import PRICE, World
 from tests.typed import unwrap
 
 USD = 10**9
@@ -128,9 +128,9 @@ async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: Worl
     part = await press(w, asked, Change.of("preview"))
     assert (part.state, unwrap(part.input).width_px, part.parameters.factor) == (JobState.SUCCEEDED, 500, 2.0)
     assert part.quote
-    assert (part.quote.estimate_nanousd, part.quote.whole_nanousd) == (USD // 10, 48 * USD // 10)
+    assert (part.quote.estimate_nanousd, part.quote.whole_nanousd) == (USD // 10, 48 * PRICE)
     bolder = await press(w, part, Change.of("more_creative"))
-    assert (bolder.parameters.creativity, unwrap(bolder.quote).whole_nanousd) == (0.7, 48 * USD // 10)
+    assert (bolder.parameters.creativity, unwrap(bolder.quote).whole_nanousd) == (0.7, 48 * PRICE)
     whole = await press(w, bolder, Change.of("whole"))
     assert (whole.state, unwrap(whole.input).width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
 

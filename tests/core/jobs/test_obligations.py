@@ -8,7 +8,8 @@ import pytest
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable
 from core.domain.job import Job, JobState
 from core.jobs.reply_state import StoredReplyState
-from tests.core.jobs.pipeline_kit import ANN, USD, World, away
+from tests.core.jobs.pipeline_kit import ANN, PRICE, World
+from tests.fakes.chat import away
 from tests.fakes.process import Crash
 
 pytestmark = pytest.mark.usefixtures("any_database_url")
@@ -41,7 +42,7 @@ async def test_a_picture_is_delivered_after_an_outage_of_thirty_minutes(w: World
     w.adapter.away_until = w.clock.now() + 1800
     job = await w.done()
     assert w.clock.now() < w.adapter.away_until + 400
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
     assert w.adapter.message(job).last.kind == "finished"
 
 

@@ -13,12 +13,11 @@ from core.engine.engine import Engine
 from core.engine.replicas import Replicas
 from core.jobs.steps import submit
 from core.ports import NotOwner, awake_clock_s, owning
-from tests.core.jobs.pipeline_kit import USD, World
+from tests.core.jobs.pipeline_kit import PRICE, World
 from tests.fakes.process import STORE_CALLS, Fuse, Fused
 
 pytestmark = pytest.mark.usefixtures("any_database_url")
 
-PRICE = USD // 10
 _CALLS = STORE_CALLS - {"delivery_state", "change_delivery_state"}
 
 

@@ -18,7 +18,7 @@ from core.images.service import ImageService
 from core.jobs.steps import collect
 from core.presentation.texts.result_texts import notes_text, reached_factor
 from core.upscalers.fal import FalUpscaler
-from tests.core.jobs.pipeline_kit import USD, World, world
+from tests.core.jobs.pipeline_kit import PRICE, World, world
 from tests.core.upscalers.fal_kit import config_for
 from tests.emulators.fal import (
     BlackImage,
@@ -39,7 +39,6 @@ from tests.typed import unwrap
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PRICE = USD // 10
 PAGE = Respond(200, text="<!doctype html><title>Back soon</title>", headers={"Content-Type": "text/html"})
 
 

@@ -12,20 +12,20 @@ from core.domain.job import JobState, ReplyAddress, Source
 from core.domain.limits import ScopeKind
 from core.images.pool import NoWorker
 from core.ports import Change, RemoteQueued, RemoteRunning
-from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, away, world
+from tests.core.jobs.pipeline_kit import BOB, MOD, PRICE, USD, World, world
 from tests.core.storage.ledger_kit import day_usd, running
+from tests.fakes.chat import away
 from tests.fakes.core import until
 from tests.typed import unwrap
 
 
 async def test_a_picture_comes_back_larger_with_its_receipt(w: World) -> None:
-    job = await w.done(text="2x creativity=0.5")
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    job = await w.paid(text="2x creativity=0.5")
     assert job.result
     assert (job.result.width_px, job.result.height_px, job.result.seed) == (1200, 800, 7)
     assert job.result.caption == "A fake picture."
     assert job.receipt
-    assert (job.receipt.basis, job.receipt.estimate_nanousd) == ("units", USD // 10)
+    assert (job.receipt.basis, job.receipt.estimate_nanousd) == ("units", PRICE)
     assert w.ctx.files.absolute(job.result.path).exists()
 
 
@@ -67,18 +67,15 @@ async def test_the_message_goes_through_reading_waiting_upscaling_to_the_picture
 
 async def test_what_fal_bills_is_charged_up_or_down(w: World) -> None:
     w.upscaler.units = Decimal("0.75")
-    less = await w.done()
-    await w.check_end(less, JobState.SUCCEEDED, charged=75_000_000)
+    await w.ends(JobState.SUCCEEDED, charged=75_000_000)
     w.upscaler.units = Decimal(3)
-    more = await w.done()
-    await w.check_end(more, JobState.SUCCEEDED, charged=300_000_000)
+    await w.ends(JobState.SUCCEEDED, charged=300_000_000)
 
 
 async def test_without_billed_units_the_delivered_size_counts(w: World) -> None:
     w.upscaler.units = None
     w.upscaler.result_size = (2000, 1500)
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=300_000_000)
+    job = await w.ends(JobState.SUCCEEDED, charged=300_000_000)
     assert unwrap(job.receipt).basis == "size"
 
 
@@ -87,16 +84,14 @@ async def test_without_an_image_worker_a_job_is_tried_again_and_then_costs_nothi
     w: World, times: int, state: JobState
 ) -> None:
     w.images.errors["prepare"].extend(NoWorker(errno.ENOMEM, "BlockingIOError") for _ in range(times))
-    job = await w.done()
-    await w.check_end(job, state, charged=USD // 10 if state is JobState.SUCCEEDED else 0)
+    job = await w.ends(state, charged=PRICE if state is JobState.SUCCEEDED else 0)
     assert isinstance(job.error, InternalError) is (state is JobState.FAILED)
 
 
 async def test_a_price_that_rises_after_the_quote_is_not_the_members_problem(w: World) -> None:
     job = await w.ask_until("submit")
     w.prices.nanousd *= 5
-    await w.drive()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.paid(job)
 
 
 async def test_a_dear_job_asks_and_spends_nothing_until_it_is_agreed_to(w: World) -> None:
@@ -108,8 +103,7 @@ async def test_a_dear_job_asks_and_spends_nothing_until_it_is_agreed_to(w: World
     assert ((await w.money(job.id)).open_holds, w.upscaler.taken) == (0, {})
     w.upscaler.units = Decimal(16)
     await w.service.confirm(job.id, job.requester)
-    await w.drive()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=1_600_000_000)
+    await w.ends(JobState.SUCCEEDED, charged=1_600_000_000, job=job)
 
 
 async def test_the_half_before_the_question_does_not_take_up_the_half_after_it(w: World) -> None:
@@ -117,8 +111,7 @@ async def test_the_half_before_the_question_does_not_take_up_the_half_after_it(w
     await w.service.confirm(job.id, job.requester)
     assert await w.run_on("prepare", job.id) == "end"
     assert not w.upscaler.taken
-    await w.drive()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.paid(job)
 
 
 async def test_a_group_of_steps_that_is_run_again_does_nothing_over(w: World) -> None:
@@ -131,7 +124,7 @@ async def test_a_group_of_steps_that_is_run_again_does_nothing_over(w: World) ->
     assert (await w.job(job.id)).quote == quoted
     assert await w.run_on("collect", job.id) == "end"
     assert await w.run_on("collect", job.id) == "end"
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_nobody_but_the_requester_can_agree_to_the_price(w: World) -> None:
@@ -145,8 +138,7 @@ async def test_nobody_but_the_requester_can_agree_to_the_price(w: World) -> None
 async def test_pressing_the_price_twice_is_one_job_and_one_charge(w: World) -> None:
     job = await w.done(source=w.upload(2400, 1600))
     await asyncio.gather(*(w.service.confirm(job.id, job.requester) for _ in range(3)))
-    await w.drive()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.paid(job)
     with pytest.raises(TooLate):
         await w.service.confirm(job.id, job.requester)
 
@@ -157,8 +149,7 @@ async def test_a_price_that_nobody_agrees_to_expires_and_says_so(w: World) -> No
     with pytest.raises(QuoteExpired):
         await w.service.confirm(job.id, job.requester)
     await w.maintenance.expire_questions()
-    job = await w.driven(job.id)
-    await w.check_end(job, JobState.CANCELLED, charged=0)
+    job = await w.ends(JobState.CANCELLED, charged=0, job=job)
     assert isinstance(job.error, QuoteExpired)
     with pytest.raises(QuoteExpired):
         await w.service.confirm(job.id, job.requester)
@@ -166,16 +157,16 @@ async def test_a_price_that_nobody_agrees_to_expires_and_says_so(w: World) -> No
 
 async def test_a_price_agreed_to_beforehand_is_not_asked_again(w: World) -> None:
     w.upscaler.units = Decimal(16)
-    job = await w.done(source=w.upload(2400, 1600), confirmed_nanousd=1_600_000_000)
-    await w.check_end(job, JobState.SUCCEEDED, charged=1_600_000_000)
+    job = await w.ends(
+        JobState.SUCCEEDED, charged=1_600_000_000, source=w.upload(2400, 1600), confirmed_nanousd=1_600_000_000
+    )
     assert not w.adapter.message(job).kinds("ask")
 
 
 async def test_the_same_bytes_parameters_and_seed_are_not_paid_twice(w: World) -> None:
     source = w.upload()
     first = await w.done(source=source)
-    second = await w.done(source=source)
-    await w.check_end(second, JobState.SUCCEEDED, charged=0)
+    second = await w.ends(JobState.SUCCEEDED, charged=0, source=source)
     assert unwrap(second.receipt).basis == "repeat"
     assert unwrap(second.result).repeat_of == first.id
     assert sum(w.upscaler.accepted.values()) == 1
@@ -187,18 +178,15 @@ async def test_another_seed_another_picture_or_another_persons_server_is_paid(w:
     await w.done(source=source)
     elsewhere = ReplyAddress("fake", {"message": "elsewhere"})
     for changes in ({"fields": {"seed": 8}}, {"source": w.upload()}):
-        job = await w.done(**({"source": source} | changes))
-        await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
-    stranger = await w.done(source=source, requester=type(BOB)("fake", "eve", workspace_id="w2"), reply=elsewhere)
-    await w.check_end(stranger, JobState.SUCCEEDED, charged=USD // 10)
+        await w.paid(**({"source": source} | changes))
+    await w.paid(source=source, requester=type(BOB)("fake", "eve", workspace_id="w2"), reply=elsewhere)
 
 
 async def test_again_is_a_new_seed_and_a_new_charge(w: World) -> None:
     first = await w.done()
     reply = ReplyAddress("fake", {"message": "again"})
     again = await w.service.repeat(first.id, BOB, Change("again"), key="fake:again", reply=reply)
-    again = await w.driven(again.id)
-    await w.check_end(again, JobState.SUCCEEDED, charged=USD // 10)
+    again = await w.paid(again)
     assert again.parameters.seed != first.parameters.seed
     assert again.requester.user_id == "bob"
 
@@ -210,14 +198,13 @@ async def test_twice_more_enlarges_the_result(w: World) -> None:
     more = await w.driven(more.id)
     assert more.input
     assert (more.input.width_px, more.input.height_px) == (1200, 800)
-    await w.check_end(more, JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(more, JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_a_kept_result_can_be_delivered_again_for_nothing(w: World) -> None:
     first = await w.done()
     again = await w.service.redeliver(first.id, first.requester, reply=ReplyAddress("fake", {"message": "there"}))
-    again = await w.driven(again.id)
-    await w.check_end(again, JobState.SUCCEEDED, charged=0)
+    await w.ends(JobState.SUCCEEDED, charged=0, job=again)
     assert w.adapter.messages["there"].pictures == 1
     assert sum(w.upscaler.accepted.values()) == 1
 
@@ -229,15 +216,14 @@ async def test_a_redelivered_event_is_the_same_job_and_one_charge(w: World) -> N
     jobs.append(await w.service.request(request))
     await w.drive()
     assert len({job.id for job in jobs}) == 1
-    await w.check_end(await w.job(jobs[0].id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(await w.job(jobs[0].id), JobState.SUCCEEDED, charged=PRICE)
     assert w.adapter.message(jobs[0]).pictures == 1
 
 
 async def test_a_platform_that_is_away_for_minutes_gets_the_picture_once_when_it_is_back(w: World) -> None:
     w.adapter.faults["finished"].extend(away(8))
     started_at = w.clock.now()
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    job = await w.paid()
     assert w.adapter.message(job).pictures == 1
     assert w.clock.now() - started_at > 90
 
@@ -265,8 +251,7 @@ async def test_a_picture_that_no_place_takes_is_kept_and_charged(w: World, fault
 
 async def test_progress_that_cannot_be_shown_stops_no_job(w: World) -> None:
     w.adapter.faults["progress"].extend([*away(2), ZeroDivisionError(), *away(50)])
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    await w.paid()
 
 
 async def test_more_jobs_than_a_member_may_run_wait_their_turn_and_all_end(tmp_path: Path) -> None:
@@ -286,12 +271,12 @@ async def test_more_jobs_than_a_member_may_run_wait_their_turn_and_all_end(tmp_p
         async with asyncio.timeout(10):
             await asyncio.gather(*tasks)
         for job in jobs:
-            await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+            await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_a_link_in_the_text_and_an_attachment_are_fetched_once(w: World) -> None:
     by_link = await w.done(source=Source("link"), text="https://example.org/a.png 2x")
     attached = await w.done(source=Source("attachment", url="https://chat.example/b.png"))
     for job in (by_link, attached):
-        await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+        await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
     assert w.sources.fetched == ["https://example.org/a.png", "https://chat.example/b.png"]

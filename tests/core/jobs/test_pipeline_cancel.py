@@ -15,12 +15,10 @@ from core.jobs.steps import StepName
 from core.presentation.cards.account import history
 from core.presentation.texts.result_texts import cancelled_late_text
 from core.storage.files.job_files import JobFiles
-from tests.core.jobs.pipeline_kit import BOB, MOD, USD, World, world
+from tests.core.jobs.pipeline_kit import BOB, MOD, PRICE, World, world
 from tests.core.storage.ledger_kit import running
 from tests.fakes.core import until
 from tests.typed import unwrap
-
-PRICE = USD // 10
 
 
 @pytest.fixture
@@ -30,8 +28,7 @@ async def w(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def cancelled(w: World, job: Job, *, charged: int = 0, basis: str = "none") -> None:
-    job = await w.job(job.id)
-    await w.check_end(job, JobState.CANCELLED, charged=charged)
+    job = await w.ends(JobState.CANCELLED, charged=charged, job=job)
     assert unwrap(job.receipt).basis == basis
     assert w.adapter.message(job).notice.charged
 
@@ -39,7 +36,6 @@ async def cancelled(w: World, job: Job, *, charged: int = 0, basis: str = "none"
 async def test_before_anything_began_it_costs_nothing(w: World) -> None:
     job = await w.ask()
     await w.service.cancel(job.id, job.requester)
-    await w.drive()
     await cancelled(w, job)
     assert w.upscaler.calls == {}
 
@@ -50,7 +46,6 @@ async def test_between_any_two_steps_before_the_submit_it_costs_nothing(w: World
         job = await w.ask()
         await w.steps_until(job.id, step)
         await w.service.cancel(job.id, job.requester)
-        await w.drive()
         await cancelled(w, job)
     assert not w.upscaler.posts
 
@@ -79,7 +74,6 @@ async def test_while_the_picture_is_uploaded_it_is_never_submitted(w: World) -> 
         return await stage(*args, **values)
 
     w.upscaler.stage = slow_stage  # type: ignore[method-assign]
-    await w.drive()
     await cancelled(w, job)
     assert not w.upscaler.posts
 
@@ -97,7 +91,6 @@ async def test_while_the_submit_is_tried_again_it_ends_there(w: World) -> None:
                 await w.service.cancel(job.id, job.requester)
 
     w.upscaler.submit = submit_then_cancel  # type: ignore[method-assign]
-    await w.drive()
     await cancelled(w, job)
     assert w.upscaler.posts[job.id] == 2
     assert w.upscaler.accepted[job.id] == 0
@@ -111,7 +104,6 @@ async def test_in_the_instant_of_the_submit_fal_is_told_and_its_bill_decides(w: 
         await w.service.cancel(job.id, job.requester)
 
     w.upscaler.on_submit = press
-    await w.drive()
     await cancelled(w, job)
     assert len(w.upscaler.cancelled) == 1
 
@@ -229,7 +221,6 @@ async def test_a_cancel_survives_a_crash_and_is_passed_on_by_the_next_process(w:
     job = await w.ask_until("wait")
     await w.service.cancel(job.id, job.requester)
     await w.crash()
-    await w.drive()
     await cancelled(w, job)
     assert len(w.upscaler.cancelled) == 1
 
@@ -247,7 +238,6 @@ async def test_a_cancel_pressed_in_another_process_is_noticed(w: World) -> None:
 async def test_the_question_of_the_price_can_be_cancelled_for_nothing(w: World) -> None:
     job = await w.done(source=w.upload(2400, 1600))
     assert (await w.service.cancel(job.id, job.requester)).state is JobState.CANCELLED
-    await w.drive()
     await cancelled(w, job)
 
 
@@ -274,7 +264,6 @@ async def test_only_the_requester_and_moderators_of_the_place_may_stop_a_job(w: 
         with pytest.raises(JobNotFound):
             await w.service.cancel(job.id, stranger)
     await w.service.cancel(job.id, MOD)
-    await w.drive()
     await cancelled(w, job)
 
 

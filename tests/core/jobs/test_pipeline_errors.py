@@ -27,12 +27,12 @@ from core.domain.errors import (
 )
 from core.domain.job import Job, JobState
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
-from tests.core.jobs.pipeline_kit import USD, World, away, world
+from tests.core.jobs.pipeline_kit import PRICE, USD, World, world
 from tests.core.storage.ledger_kit import day_usd
+from tests.fakes.chat import away
 from tests.fakes.process import Crash
 from tests.typed import unwrap
 
-PRICE = USD // 10
 STATUS = LimitStatus(Limit(Scope(ScopeKind.USER), Measure.USD, Window.DAY, 5 * USD), 4 * USD, 0, 1_795_600_000.0)
 
 
@@ -140,8 +140,7 @@ async def test_a_paid_picture_is_fetched_for_as_long_as_fal_keeps_it(w: World) -
             if place == "watch" and not isinstance(error, ProviderUnavailable):
                 continue
             w.upscaler.faults[place].extend([error] * (1 if place == "watch" else 60))
-            job = await w.done()
-            await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+            await w.paid()
 
 
 async def test_waiting_for_a_paid_picture_is_told_with_its_end_in_time(w: World) -> None:
@@ -179,16 +178,14 @@ async def test_a_restart_fetches_the_file_although_fal_has_forgotten_the_request
     await w.crash()
     w.upscaler.faults["result"].extend([errors.RequestLost()] * 9)
     w.upscaler.faults["watch"].extend([errors.RequestLost()] * 9)
-    job = await w.driven(job.id)
-    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    job = await w.paid(job)
     assert unwrap(job.result).caption == "A fake picture."
     assert unwrap(job.remote).made is None
 
 
 async def test_an_unreadable_file_is_fetched_again_before_it_is_believed(w: World) -> None:
     w.images.errors["strip_result"].extend([errors.DamagedImage(), errors.NotAnImage(detected="html")] * 2)
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    await w.paid()
     assert w.upscaler.calls["fetch"] == 5
 
 
@@ -197,8 +194,7 @@ async def test_a_whole_picture_is_not_fetched_again_for_a_size_that_the_provider
     w: World, told_bytes: int
 ) -> None:
     w.upscaler.told_bytes = told_bytes
-    job = await w.done()
-    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
+    await w.paid()
     assert w.upscaler.calls["fetch"] == 1
 
 

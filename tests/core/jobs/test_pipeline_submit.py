@@ -9,41 +9,38 @@ from core.domain.errors import ProviderBusy, SubmitUnknown
 from core.domain.job import Job, JobState, Source
 from core.jobs.steps import StepName
 from core.ports import SearchResult
-from tests.core.jobs.pipeline_kit import USD, World
+from tests.core.jobs.pipeline_kit import World
 from tests.fakes.upscaler import Submit
 from tests.typed import unwrap
 
 
-async def succeeded(w: World, job: Job) -> None:
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+async def succeeded(w: World, job: Job | None = None) -> Job:
+    job = await w.paid(job)
     assert w.upscaler.accepted[job.id] == 1
+    return job
 
 
 async def test_a_submit_that_never_left_is_tried_again(w: World) -> None:
     w.upscaler.script.extend(["not_sent"] * 4)
-    job = await w.done()
-    await succeeded(w, job)
+    job = await succeeded(w)
     assert w.upscaler.posts[job.id] == 1
 
 
 async def test_a_busy_provider_is_asked_again_when_it_said(w: World) -> None:
     w.upscaler.script.extend(["busy", "busy"])
-    job = await w.done()
-    await succeeded(w, job)
+    await succeeded(w)
     assert w.clock.slept.count(7) == 2
 
 
 async def test_a_provider_that_stays_busy_fails_the_job_uncharged(w: World) -> None:
     w.upscaler.script.extend(["busy"] * 400)
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
+    job = await w.ends(JobState.FAILED, charged=0)
     assert isinstance(job.error, ProviderBusy)
 
 
 async def test_a_lost_answer_is_found_and_never_posted_again(w: World) -> None:
     w.upscaler.script.append("lost")
-    job = await w.done()
-    await succeeded(w, job)
+    job = await succeeded(w)
     assert w.upscaler.posts[job.id] == 1
 
 
@@ -59,8 +56,7 @@ async def test_a_lost_request_that_is_listed_only_once_it_has_ended_is_waited_fo
         return await search(staged_url, **given)
 
     w.upscaler.find = find  # type: ignore[method-assign]
-    await w.drive()
-    await succeeded(w, await w.job(job.id))
+    await succeeded(w, job)
 
 
 UNCLEAR: dict[str, tuple[Submit, Any, float]] = {
@@ -76,8 +72,7 @@ async def test_a_submit_that_stays_unclear_fails_uncharged_and_is_never_posted_a
     step, w.upscaler.listing, within_s = UNCLEAR[why]
     w.upscaler.script.append(step)
     began = w.clock.now()
-    job = await w.done()
-    await w.check_end(job, JobState.FAILED, charged=0)
+    job = await w.ends(JobState.FAILED, charged=0)
     assert isinstance(job.error, SubmitUnknown)
     assert unwrap(job.remote).possible_double
     assert w.upscaler.posts[job.id] == 1
@@ -115,8 +110,7 @@ async def test_a_webhook_names_the_request_whose_answer_was_lost(w: World) -> No
         return await search(staged_url, **given)
 
     w.upscaler.find = find  # type: ignore[method-assign]
-    await w.drive()
-    await succeeded(w, await w.job(job.id))
+    await succeeded(w, job)
 
 
 async def test_a_crash_after_the_bytes_left_is_searched_for_not_posted_again(w: World) -> None:
@@ -130,8 +124,7 @@ async def test_a_crash_after_the_bytes_left_is_searched_for_not_posted_again(w: 
         await w.run_step(f"{job.id}:request")
     w.upscaler.on_submit = None
     await w.crash()
-    await w.drive()
-    await succeeded(w, await w.job(job.id))
+    await succeeded(w, job)
     assert w.upscaler.posts[job.id] == 1
 
 
@@ -143,8 +136,7 @@ async def test_another_machine_that_has_no_files_goes_on_from_every_step(w: Worl
         await w.steps_until(job.id, step)
         w.forget_files()
         await w.crash()
-        await w.drive()
-        await succeeded(w, await w.job(job.id))
+        await succeeded(w, job)
 
 
 async def test_an_upload_that_the_other_machine_never_had_fails_kindly_and_uncharged(w: World) -> None:
@@ -153,6 +145,5 @@ async def test_an_upload_that_the_other_machine_never_had_fails_kindly_and_uncha
     for path in (w.folder / "uploads").iterdir():
         path.unlink()
     await w.crash()
-    job = await w.driven(job.id)
-    await w.check_end(job, JobState.REFUSED, charged=0)
+    job = await w.ends(JobState.REFUSED, charged=0, job=job)
     assert w.adapter.message(job).notice.charged

@@ -6,7 +6,7 @@ import pytest
 
 from core.domain.errors import NotAllowed, SelectionClosed
 from core.jobs.selections import NO_IMAGE, Selection, Selections
-from tests.core.jobs.pipeline_kit import ANN, BOB, USD, World
+from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, USD, World
 
 DEAR, CHEAP = (1500, 1500), (500, 400)
 
@@ -49,7 +49,7 @@ async def test_only_the_member_chooses_and_once(w: World, selections: Selections
     assert await selections.take("q", ANN, [7]) is None
     taken = await selections.take("q", ANN, [1, 1, 7])
     assert taken is not None
-    assert [(one.key, one.confirmed_nanousd) for one in taken.requests] == [("fake:1:1", USD // 10)]
+    assert [(one.key, one.confirmed_nanousd) for one in taken.requests] == [("fake:1:1", PRICE)]
     assert await selections.take("q", ANN, None) is None
     await selections.close("q")
     assert await selections.take("q", ANN, None) is None

@@ -26,7 +26,7 @@ from core.jobs import event_bus
 from core.jobs.context import PipelineSettings
 from core.jobs.service import JobService
 from core.ports import Change, PlaceFacts, RemoteRunning
-from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
+from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, PRICE, World
 from tests.fakes.core import until
 from tests.fakes.operator import Told
 from tests.typed import unwrap
@@ -91,7 +91,7 @@ async def test_a_halted_provider_refuses_new_jobs_and_leaves_running_ones_alone(
         with pytest.raises(ProviderHalted):
             await w.ask()
         w.upscaler.of(job.id).finish()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
     w.upscaler.halted = None
     w.upscaler.hold = False
     assert (await w.done()).state is JobState.SUCCEEDED

@@ -11,7 +11,7 @@ from core.domain.job import Job, JobState, Progress
 from core.jobs.context import StepName
 from core.jobs.steps import long_wait
 from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
-from tests.core.jobs.pipeline_kit import BOB, USD, World
+from tests.core.jobs.pipeline_kit import BOB, PRICE, World
 from tests.fakes.core import until
 from tests.fakes.upscaler import Submit
 from tests.typed import unwrap
@@ -29,7 +29,7 @@ async def test_a_finish_time_that_has_passed_is_taken_back_and_a_late_start_told
     told = next(p for p in message.progress if p.awaits == "start")
     assert (told.eta_at, told.until_at) == (None, unwrap(job.remote).intent_at + w.settings.start_within_s)
     assert all(p.eta_at is None or p.eta_at > s.at for s in message.shown if (p := s.progress) is not None)
-    await w.check_end(job, JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(job, JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_a_finish_time_that_has_passed_while_upscaling_is_taken_back(w: World) -> None:
@@ -40,7 +40,7 @@ async def test_a_finish_time_that_has_passed_while_upscaling_is_taken_back(w: Wo
     async with w.driving():
         await until(lambda: any(p.percent == 40.0 and p.eta_at is None for p in message.progress))
         w.upscaler.of(job.id).finish()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_a_job_that_waits_without_a_forecast_keeps_but_the_task_that_watches(w: World) -> None:
@@ -80,8 +80,7 @@ async def test_a_call_without_an_answer_is_told_before_it_fails(w: World, monkey
         return await stage(*args, **values)
 
     monkeypatch.setattr(w.upscaler, "stage", unanswered)
-    await w.drive()
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.paid(job)
 
 
 @pytest.mark.parametrize(("step", "awaited"), [("busy", "accept"), ("lost", "search")])
@@ -97,7 +96,7 @@ async def test_a_submit_that_takes_long_says_what_it_waits_for(w: World, step: S
             w.upscaler.of(job.id).finish()
     told = [p for p in message.progress if p.awaits == awaited]
     assert all(p.until_at is not None for p in told)
-    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_jobs_that_wake_together_go_on_a_few_in_one_turn_of_the_loop(
@@ -128,8 +127,7 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: 
     await w.shows(second, "turn")
     await w.run_part(f"{first.id}:request")
     await waiting
-    second = await w.driven(second.id)
-    await w.check_end(second, JobState.SUCCEEDED, charged=0)
+    second = await w.ends(JobState.SUCCEEDED, charged=0, job=second)
     assert unwrap(second.result).repeat_of == first.id
     assert sum(w.upscaler.accepted.values()) == 1
 
@@ -152,7 +150,7 @@ async def test_nobody_waits_for_the_same_request_of_another_person_before_it_is_
     begun_at = w.clock.now()
     await w.run_part(f"{second.id}:request")
     assert w.clock.now() - begun_at < 60
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_the_result_of_a_request_that_cannot_be_delivered_yet_is_not_paid_again(w: World) -> None:
@@ -174,6 +172,5 @@ async def test_a_request_whose_like_is_cancelled_goes_on_alone_and_can_be_cancel
     await w.service.cancel(third.id, third.requester)
     await w.service.cancel(first.id, first.requester)
     await asyncio.gather(*waiting)
-    await w.drive()
-    await w.check_end(await w.job(third.id), JobState.CANCELLED, charged=0)
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=USD // 10)
+    await w.ends(JobState.CANCELLED, charged=0, job=third)
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=PRICE)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import pytest
 from aiohttp import web
 from aiohttp.abc import ResolveResult
-from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from core.domain.errors import LinkRefused
 from core.net import guard as netguard
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.guard import Guard, HostSet, is_public, literal_address, parse_link
+from tests.served import served
 
 
 @pytest.mark.parametrize(
@@ -227,34 +227,22 @@ async def test_a_name_that_changes_its_mind_after_the_check_gains_nothing(
         asked.append(request.path)
         return web.Response(text="secret")
 
-    app = web.Application()
-    app.router.add_get("/", inside)
-    server = TestServer(app)
-    await server.start_server()
-
     class Rebinding(FakeNames):
         """A resolver whose checked answer differs from the one that is used."""
 
         async def resolve(self, *args: Any, **kwargs: Any) -> list[ResolveResult]:
-            return [
-                ResolveResult(
-                    hostname="rebind.example",
-                    host="127.0.0.1",
-                    port=server.port or 0,
-                    family=socket.AF_INET,
-                    proto=0,
-                    flags=0,
-                )
-            ]
+            port = int(address.rpartition(":")[2])
+            name, inner = "rebind.example", "127.0.0.1"
+            return [ResolveResult(hostname=name, host=inner, port=port, family=socket.AF_INET, proto=0, flags=0)]
 
+    app = web.Application()
+    app.router.add_get("/", inside)
     monkeypatch.setattr(netguard, "GuardedResolver", lambda guard: Rebinding())
     monkeypatch.setattr(netguard, "AbstractResolver", object)
-    try:
+    async with served(app) as address:
         with pytest.raises(LinkRefused) as caught:
             await SourceFetcher().fetch_link("http://rebind.example/", tmp_path / "x")
         monkeypatch.setattr(Guard, "make_socket", lambda guard, info: socket.socket(info[0], info[1], info[2]))
         with pytest.raises(LinkRefused) as late:
             await SourceFetcher().fetch_link("http://rebind.example/", tmp_path / "x")
-    finally:
-        await server.close()
     assert (caught.value.reason, late.value.reason, asked) == ("private_address", "private_address", [])

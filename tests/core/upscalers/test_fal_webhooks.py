@@ -18,6 +18,7 @@ from tests.emulators.fal import FalEmulator, Slow, nginx
 from tests.emulators.fal.signing import Signer
 from tests.fakes.clock import JumpingClock
 from tests.fakes.core import until
+from tests.served import served
 
 JOB = "0123456789ab"
 ID = "11111111-2222-3333-4444-555555555555"
@@ -171,17 +172,12 @@ async def test_the_whole_way_from_submit_to_a_repeated_delivery(tmp_path: Path) 
 
         app = web.Application()
         app.router.add_post("/fal/webhook/{job_id}", receive)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        async with backend(fal, public_url=f"http://127.0.0.1:{port}") as upscaler:
+        async with served(app) as address, backend(fal, public_url=address) as upscaler:
             holder.append(upscaler)
             request_id = await submitted(upscaler, tmp_path)
             told = await statuses(upscaler, request_id)
             async with asyncio.timeout(60):
                 while len(outcomes) < 2:
                     await asyncio.sleep(0.01)
-        await runner.cleanup()
     assert told[-1] == RemoteCompleted()
     assert outcomes == [WebhookAccepted(request_id, ours=True)] * 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +22,7 @@ from tests.emulators.discord.request_entry import PREFIX, Record
 from tests.emulators.discord.rest import Rest
 from tests.emulators.discord.webhooks import Webhooks
 from tests.emulators.discord.world import DEFAULT_FILE_LIMIT_BYTES, World
+from tests.served import served
 
 
 class DiscordEmulator(Members):
@@ -51,7 +52,7 @@ class DiscordEmulator(Members):
         self.referenced_visible = True
         self.signing_key = Ed25519PrivateKey.generate()
         self.interactions_endpoint: str | None = None
-        self._runner: web.AppRunner | None = None
+        self._life = AsyncExitStack()
         self.change = asyncio.Event()
         self.base = ""
         super().__init__()
@@ -93,23 +94,15 @@ class DiscordEmulator(Members):
         app.add_routes(rest.routes())
         app.add_routes(self.gateway.routes())
         app.add_routes(self.cdn.routes())
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port = self._runner.addresses[0][1]
-        self.base = f"http://127.0.0.1:{port}"
-        self.cdn.base = self.base
-        self.gateway.url = f"ws://127.0.0.1:{port}/gateway-socket"
+        serving = served(app, handler_cancellation=False, shutdown_timeout=1.0)
+        self.base = self.cdn.base = await self._life.enter_async_context(serving)
+        self.gateway.url = f"ws{self.base.removeprefix('http')}/gateway-socket"
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.gateway.close()
         await self.close_members()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._life.aclose()
         self._directory.cleanup()
 
     def changed(self) -> None:

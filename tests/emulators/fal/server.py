@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.emulators.fal.runner import Runner
 from tests.emulators.fal.schemas import SCHEMAS
 from tests.emulators.fal.signing import Signer
 from tests.emulators.fal.state import FalJob, Recorded, StoredFile
+from tests.served import served
 
 ENDPOINT = "fal-ai/flux-vision-upscaler"
 API_KEY = "emulated-id:emulated-secret"
@@ -74,7 +76,7 @@ class FalEmulator:
         self.signer = Signer()
         self.seen_image_urls: set[str] = set()
         self.runner = Runner(self)
-        self._runners: list[web.AppRunner] = []
+        self._life = AsyncExitStack()
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -108,8 +110,7 @@ class FalEmulator:
 
     async def close(self) -> None:
         await self.runner.close()
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._life.aclose()
         await self.http.close()
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
@@ -117,11 +118,7 @@ class FalEmulator:
         app = web.Application(client_max_size=200 * 1024**2)
         for service, route, method, path, handler in table:
             app.router.add_route(method, path, self._guard(service, route, handler))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        self._runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return await self._life.enter_async_context(served(app, port, shutdown_timeout=0.1))
 
     # -- every request ---------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from tests.emulators.s3.signature import problem
+from tests.served import served
 
 ACCESS_KEY, SECRET_KEY = "AKIAEMULATED", "an emulated secret"
 BUCKET = "pictures"
@@ -39,15 +40,12 @@ class S3Emulator:
         app.router.add_route("*", f"/{BUCKET}", self._bucket)
         app.router.add_route("*", f"/{BUCKET}/{{key:.+}}", self._object)
         app.middlewares.append(self._checked)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._serving = served(app)
+        self.url = await self._serving.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        await self._serving.__aexit__(None, None, None)
 
     def env(self, prefix: str = "bot") -> dict[str, str]:
         """The bot's settings for this store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from tests.emulators.slack.limits import RateLimits
 from tests.emulators.slack.socketmode import SocketServer, handle_link
 from tests.emulators.slack.wire import METHODS, BadRequest, Call, Fault, Recorded, known_errors, read_call
 from tests.emulators.slack.world import ApiError, Message, SlackFile, Token, World
+from tests.served import served
 
 HANDLERS: dict[str, Callable[[Context], Coroutine[Any, Any, dict[str, Any]]]] = {
     **api_chat.HANDLERS,
@@ -65,7 +67,7 @@ class SlackEmulator:
         self.token_rotation = False
         self.external_bytes = b""
         self.base_url = self.upload_url = self.files_url = self.edge_url = self.external_url = ""
-        self._runners: list[web.AppRunner] = []
+        self._life = AsyncExitStack()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # ---------------------------------------------------------------- lifecycle
@@ -99,18 +101,13 @@ class SlackEmulator:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+        await self._life.aclose()
 
     async def _serve(self, host: str, routes: Callable[[web.Application], None]) -> str:
         app = web.Application(client_max_size=2**31)
         app[EMULATOR], app[HOST] = self, host
         routes(app)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self._runners.append(runner)
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return await self._life.enter_async_context(served(app))
 
     def _api_routes(self, app: web.Application) -> None:
         app.router.add_route("*", "/api/{method}", self._api)
