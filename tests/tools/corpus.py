@@ -9,7 +9,6 @@ this and the original, both as sRGB, by Pillow's own decoders and colour managem
 """
 
 import asyncio
-import io
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from PIL import Image, ImageCms, ImageOps
 from core.domain.errors import DamagedImage, ImageTooCostly, InputError, NotAnImage, UnsupportedFormat
 from core.images.pool import WorkerFault
 from core.images.service import ImageLimits, ImageService
+from tests.core.images import pictures
 from tests.core.images.made_up import made_up
 
 MAX_MEAN_OFF = 1.5
@@ -167,18 +167,9 @@ def _managed(picture: Image.Image, profile: bytes) -> Image.Image:
     alpha = picture.getchannel("A") if picture.mode in ("RGBA", "LA") else None
     colours = picture.convert({"RGBA": "RGB", "P": "RGB", "LA": "L"}.get(picture.mode, picture.mode))
     try:
-        shown = ImageCms.profileToProfile(
-            colours,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
+        shown = Image.fromarray(pictures.as_srgb(colours, profile).astype(np.uint8))
     except ImageCms.PyCMSError:
         shown = colours.convert("RGB")
-    if shown is None:
-        return picture
     if alpha is not None:
         shown.putalpha(alpha)
     return shown

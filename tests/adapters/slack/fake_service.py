@@ -13,7 +13,7 @@ from core.jobs.progress import ProgressLoop
 from core.net.fetch import SourceFetcher
 from core.ports import Clock
 from core.presentation import Notice
-from tests.emulators.slack.picture import measure
+from tests.emulators.slack.api_files import measure
 from tests.fakes.jobs import MovingJobs
 from tests.fakes.media import png
 from tests.typed import unwrap

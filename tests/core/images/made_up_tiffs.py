@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from tests.core.images import pictures
+from tests.core.images.pictures import tiff_of
 
 Pixels = np.ndarray[Any, Any]
 Made = tuple[bytes, Pixels | None]
@@ -38,31 +39,31 @@ def plain_tiffs() -> Iterator[tuple[str, Made]]:
         top = 1.0 if kind[0] == "f" else float(np.iinfo(kind).max) * (0.998 if kind[1] in "48" else 1)
         for name, values in (("rgb", UNIT), ("grey", GREY / 255)):
             for order in "<>":
-                data = _tiff((values * top).astype(order + kind), byteorder=order)
+                data = tiff_of((values * top).astype(order + kind), byteorder=order)
                 yield f"{name}-{kind}-{'big' if order == '>' else 'little'}.tif", (data, rgba(values * 255))
-    yield "signed.tif", (_tiff((UNIT * 65535 - 32768).round().astype("i2")), rgba(RGB))
-    yield "overshooting.tif", (_tiff((UNIT * 1.1 - 0.05).astype("f4")), rgba((UNIT * 1.1 - 0.05).clip(0, 1) * 255))
+    yield "signed.tif", (tiff_of((UNIT * 65535 - 32768).round().astype("i2")), rgba(RGB))
+    yield "overshooting.tif", (tiff_of((UNIT * 1.1 - 0.05).astype("f4")), rgba((UNIT * 1.1 - 0.05).clip(0, 1) * 255))
     for kind, top in (("u1", 255), ("u2", 65535), ("u4", 2**32 - 1), ("i2", 32767), ("f4", 1.0), ("f8", 1.0)):
         inverted = (top - GREY / 255 * top).astype(kind)
-        yield f"min-is-white-{kind}.tif", (_tiff(inverted, photometric="miniswhite"), rgba(GREY))
+        yield f"min-is-white-{kind}.tif", (tiff_of(inverted, photometric="miniswhite"), rgba(GREY))
     for name, options in (("tiled", {"tile": (16, 16)}), ("large", {"bigtiff": True}), ("strips", {"rowsperstrip": 7})):
-        yield f"{name}.tif", (_tiff(np.asarray(SCENE), **options), None)
+        yield f"{name}.tif", (tiff_of(np.asarray(SCENE), **options), None)
     for kind, top in (("u1", 255), ("u2", 65535), ("f8", 1.0)):
         planes = np.ascontiguousarray((UNIT * top).astype(kind).transpose(2, 0, 1))
         for large in (False, True):
             for tile in (None, (32, 32)):
                 name = f"planes-{kind}{'-large' if large else ''}{'-tiles' if tile else ''}.tif"
-                data = _tiff(planes, planarconfig="separate", bigtiff=large, tile=tile, compression="zlib")
+                data = tiff_of(planes, planarconfig="separate", bigtiff=large, tile=tile, compression="zlib")
                 yield name, (data, rgba(RGB))
     for inner in (False, True):
         yield f"small-copy-first-{inner}.tif", (small_copy_first(inner=inner), rgba(RGB))
     for order in "<>":
-        yield f"tiles-f8-{order == '>'}.tif", (_tiff(UNIT.astype(f"{order}f8"), tile=(32, 16)), rgba(RGB))
+        yield f"tiles-f8-{order == '>'}.tif", (tiff_of(UNIT.astype(f"{order}f8"), tile=(32, 16)), rgba(RGB))
     idle = np.dstack([np.asarray(SCENE), np.zeros((64, 96, 2), np.uint8)])
     for count in (1, 2):
-        yield f"idle-{count}.tif", (_tiff(idle[:, :, : 3 + count], extrasamples=["unspecified"] * count), rgba(RGB))
+        yield f"idle-{count}.tif", (tiff_of(idle[:, :, : 3 + count], extrasamples=["unspecified"] * count), rgba(RGB))
     inks = np.asarray(SCENE.convert("CMYK"))
-    yield "ink-f4.tif", (_tiff((inks / 255).astype("f4"), photometric="separated"), rgba(RGB))
+    yield "ink-f4.tif", (tiff_of((inks / 255).astype("f4"), photometric="separated"), rgba(RGB))
     clear = np.asarray(pictures.see_through())
     lit = clear.copy()
     lit[:, :, :3] = (clear[:, :, :3] * (clear[:, :, 3:] / 255)).round()
@@ -70,9 +71,9 @@ def plain_tiffs() -> Iterator[tuple[str, Made]]:
         ("u1", clear, "unassalpha"), ("u2", clear.astype("u2") * 257, "unassalpha"),
         ("f4", (clear / 255).astype("f4"), "unassalpha"), ("lit", lit, "assocalpha"),
     ):  # fmt: skip
-        yield f"alpha-{name}.tif", (_tiff(values, extrasamples=[extra]), clear.astype(float))
+        yield f"alpha-{name}.tif", (tiff_of(values, extrasamples=[extra]), clear.astype(float))
     spot = np.dstack([clear, clear[:, :, 1]])
-    yield "alpha-and-spot.tif", (_tiff(spot, extrasamples=["unassalpha", "unspecified"]), clear.astype(float))
+    yield "alpha-and-spot.tif", (tiff_of(spot, extrasamples=["unassalpha", "unspecified"]), clear.astype(float))
     yield from _labs(clear)
 
 
@@ -85,11 +86,11 @@ def _labs(clear: Pixels) -> Iterator[tuple[str, Made]]:
         a_b = (lab[:, :, 1:] * step).round()
         for name, photometric, numbers in (("lab", 8, a_b % full), ("icc-lab", 9, a_b + full // 2)):
             values = np.dstack([(lab[:, :, 0] * (full - 1) / 100).round(), numbers]).astype(f"u{bits // 8}")
-            yield f"{name}-{bits}.tif", (_tiff(values, photometric=photometric), rgba(RGB))
+            yield f"{name}-{bits}.tif", (tiff_of(values, photometric=photometric), rgba(RGB))
     planes = np.ascontiguousarray(values.transpose(2, 0, 1))
-    yield "lab-planes.tif", (_tiff(planes, photometric=9, planarconfig="separate"), rgba(RGB))
+    yield "lab-planes.tif", (tiff_of(planes, photometric=9, planarconfig="separate"), rgba(RGB))
     through = np.dstack([values, clear[:, :, 3].astype("u2") * 257])
-    yield "lab-alpha.tif", (_tiff(through, photometric=9, extrasamples=["unassalpha"]), clear.astype(float))
+    yield "lab-alpha.tif", (tiff_of(through, photometric=9, extrasamples=["unassalpha"]), clear.astype(float))
 
 
 def small_copy_first(*, inner: bool, photometric: str = "rgb") -> bytes:
@@ -100,13 +101,6 @@ def small_copy_first(*, inner: bool, photometric: str = "rgb") -> bytes:
         small = np.asarray(SCENE.resize((24, 16)))
         file.write(small, photometric="rgb", subfiletype=1, subifds=int(inner))
         file.write(whole, photometric=photometric)
-    return out.getvalue()
-
-
-def _tiff(values: Pixels, **options: Any) -> bytes:
-    out = io.BytesIO()
-    grey = values.ndim == 2
-    tifffile.imwrite(out, values, **{"photometric": "minisblack" if grey else "rgb", **options})
     return out.getvalue()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pillow_heif
+import tifffile
 from PIL import Image, ImageCms
 
 from core.images.operations.colour_management.tone_mapping import Curve
@@ -16,6 +17,8 @@ from tests.core.images import icc as icc_profiles
 
 GPS = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 SECRET = b"taken at home"
+_D65, _ILLUMINANT_C = (0.3127, 0.3290), (0.310, 0.316)
+_P3 = (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
 
 
 def scene(width_px: int = 96, height_px: int = 64, mode: str = "RGB") -> Image.Image:
@@ -189,25 +192,16 @@ def gif_with_small_frame() -> bytes:
 
 def colour_profile(name: str, curve: Curve | None = None) -> bytes:
     """A display profile: `p3`, `adobe`, `prophoto`, `monitor` (near sRGB, warmer) or `bt2020`."""
-    illuminant_c = (0.310, 0.316)
-    whites = {
-        "prophoto": (0.3457, 0.3585),
-        "codes-4": illuminant_c,
-        "codes-8": illuminant_c,
-        "codes-10": (1 / 3, 1 / 3),
-        "codes-11": (0.314, 0.351),
-    }
-    white = whites.get(name, (0.3127, 0.3290))
-    primaries, gamma = {
-        "p3": ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 2.2),
-        "adobe": ((0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 2.19921875),
-        "prophoto": ((0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8),
-        "monitor": ((0.645, 0.335, 0.31, 0.62, 0.15, 0.05), 2.35),
-        "codes-4": ((0.67, 0.33, 0.21, 0.71, 0.14, 0.08), 1.0),
-        "codes-8": ((0.681, 0.319, 0.243, 0.692, 0.145, 0.049), 1.0),
-        "codes-10": ((1.0, 1e-7, 0.0, 1.0, 0.0, 1e-7), 1.0),
-        "codes-11": ((0.68, 0.32, 0.265, 0.69, 0.15, 0.06), 1.0),
-        "bt2020": ((0.708, 0.292, 0.17, 0.797, 0.131, 0.046), 2.4),
+    primaries, gamma, white = {
+        "p3": (_P3, 2.2, _D65),
+        "adobe": ((0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 2.19921875, _D65),
+        "prophoto": ((0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8, (0.3457, 0.3585)),
+        "monitor": ((0.645, 0.335, 0.31, 0.62, 0.15, 0.05), 2.35, _D65),
+        "codes-4": ((0.67, 0.33, 0.21, 0.71, 0.14, 0.08), 1.0, _ILLUMINANT_C),
+        "codes-8": ((0.681, 0.319, 0.243, 0.692, 0.145, 0.049), 1.0, _ILLUMINANT_C),
+        "codes-10": ((1.0, 1e-7, 0.0, 1.0, 0.0, 1e-7), 1.0, (1 / 3, 1 / 3)),
+        "codes-11": (_P3, 1.0, (0.314, 0.351)),
+        "bt2020": ((0.708, 0.292, 0.17, 0.797, 0.131, 0.046), 2.4, _D65),
     }[name]
     return icc_profiles.display(primaries, white, curve or (lambda value: value**gamma))
 
@@ -224,32 +218,17 @@ def as_srgb(picture: Image.Image, profile: bytes) -> np.ndarray[Any, Any]:
     return np.asarray(shown).astype(int)
 
 
-def tiff_of(samples: np.ndarray[Any, Any], **tags: int) -> bytes:
-    """An uncompressed little-endian TIFF of any sample type: height by width, or height by width by bands."""
-    height, width = samples.shape[:2]
-    bands = 1 if samples.ndim == 2 else samples.shape[2]
-    data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
-    kind = {"f": 3, "i": 2, "u": 1}[samples.dtype.kind]
-    values = {
-        256: width, 257: height, 259: 1, 262: tags.get("photometric", 1 if bands == 1 else 2), 273: 8, 277: bands,
-        278: height, 279: len(data),
-    }  # fmt: skip
-    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items()]
-    extra_at = 8 + len(data) + 2 + 12 * (len(values) + 2) + 4
-    for tag, value, at in ((258, samples.dtype.itemsize * 8, extra_at), (339, kind, extra_at + 2 * bands)):
-        packed = struct.pack(f"<{bands}H", *[value] * bands)
-        field = packed.ljust(4, b"\0") if bands <= 2 else struct.pack("<I", at)
-        entries.append(struct.pack("<HHI", tag, 3, bands) + field)
-    entries.sort(key=lambda entry: entry[:2][::-1])
-    extra = (
-        b""
-        if bands <= 2
-        else b"".join(struct.pack(f"<{bands}H", *[v] * bands) for v in (samples.dtype.itemsize * 8, kind))
-    )
-    return (
-        b"II*\0" + struct.pack("<I", 8 + len(data)) + data
-        + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4) + extra
-    )  # fmt: skip
+def tiff_of(samples: np.ndarray[Any, Any], **options: Any) -> bytes:
+    """A TIFF of any sample type: grey or RGB, or as the options of tifffile say."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, samples, **{"photometric": "minisblack" if samples.ndim == 2 else "rgb", **options})
+    return out.getvalue()
+
+
+def tiff_with(data: bytes, tag: int, value: int) -> bytes:
+    """A TIFF with another number at one of its tags."""
+    at = data.index(struct.pack("<HHI", tag, 3, 1)) + 8
+    return data[:at] + struct.pack("<H", value) + data[at + 2 :]
 
 
 def bmp_of(bits: int, rows: bytes, *, compression: int = 0, masks: tuple[int, ...] = (), colours: bytes = b"") -> bytes:

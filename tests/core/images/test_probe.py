@@ -104,7 +104,7 @@ async def test_other_files_are_named(data: bytes, detected: str | None, bench: B
         (pictures.jpeg_with_frame(b"\xff\xf7"), "jpeg (JPEG-LS)"),
         (pictures.jpeg_with_frame(b"\xff\xc0", height_px=0), "jpeg (DNL)"),
         (pictures.apples_png(), "png (Apple's CgBI)"),
-        (pictures.tiff_of(np.zeros((64, 64), np.uint16), photometric=3), "tiff (photometric 3, 16 bits)"),
+        (pictures.tiff_with(pictures.tiff_of(np.zeros((64, 64), "u2")), 262, 3), "tiff (photometric 3, 16 bits)"),
     ],
 )
 async def test_pictures_that_cannot_be_read_here_are_named(data: bytes, name: str, bench: Bench) -> None:
