@@ -205,12 +205,16 @@ async def test_http_interactions_use_the_same_handlers(tmp_path: Path) -> None:
 
 async def test_readiness_tells_when_the_gateway_is_away(bot: Bot) -> None:
     assert await bot.adapter.problem() is None
+    await bot.discord.gateway.drop()
+    async with asyncio.timeout(10):
+        while await bot.adapter.problem() != "reconnecting":
+            await asyncio.sleep(0)
+        while await bot.adapter.problem() is not None:
+            await asyncio.sleep(0)
 
 
 async def test_progress_never_waits_long_for_a_rate_limit(bot: Bot) -> None:
-    bot.core.script = None
-    await bot.discord.invoke("/upscale", {"image": PICTURE})
-    job_id = await bot.discord.until(lambda: next(iter(bot.core.jobs), None))
+    _, job_id = await bot.waiting()
     bot.discord.limits.webhook = (5, 3600.0)  # the answer and four edits; the library waits before a sixth
     async with asyncio.timeout(60):
         for percent in range(4):

@@ -221,9 +221,7 @@ async def test_the_first_answer_survives_a_reset_or_a_5xx_without_starting_twice
 
 async def test_a_click_on_the_price_opens_a_fresh_window_for_a_private_answer(bot: Bot) -> None:
     core = bot.core
-    core.script = None
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "private": True})
-    job_id = await bot.discord.until(lambda: next(iter(core.jobs), None))
+    started, job_id = await bot.waiting({"private": True})
     await core.ask(job_id)
     question = await started.answer()
     bot.discord.clock.advance(9 * 60)

@@ -88,10 +88,8 @@ async def test_a_spoiler_stays_a_spoiler(bot: Bot) -> None:
 
 async def test_a_price_above_the_threshold_is_asked_on_a_button_that_only_the_requester_can_press(bot: Bot) -> None:
     core = bot.core
-    core.script = None
     other = bot.discord.world.add_user("mallory")
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 4.0})
-    job_id = await bot.discord.until(lambda: next(iter(core.jobs), None))
+    started, job_id = await bot.waiting({"factor": 4.0})
     core.size_px = (2400, 1600)
     await core.ask(job_id)
     question = await started.answer()
@@ -133,9 +131,7 @@ async def test_cancel_while_the_model_works_warns_about_the_bill(bot: Bot) -> No
 
 async def test_a_refusal_offers_the_largest_factor_that_fits_as_a_button(bot: Bot) -> None:
     core = bot.core
-    core.script = None
-    started = await bot.discord.invoke("/upscale", {"image": PICTURE, "factor": 4.0})
-    job_id = await bot.discord.until(lambda: next(iter(core.jobs), None))
+    started, job_id = await bot.waiting({"factor": 4.0})
     await core.fail(
         job_id,
         OutputTooLarge(width_px=16000, height_px=12000, limit_px=100_000_000, limit_side_px=14142, largest_factor=2.88),

@@ -37,6 +37,12 @@ def _results(bot: Bot, channel: Channel | None = None) -> list[SeenMessage]:
     return [m for m in bot.discord.messages(channel) if m.images and m.id in by_bot]
 
 
+async def _shown(bot: Bot, count: int, channel: Channel | None = None) -> None:
+    """Wait until so many results stand there and all jobs have ended."""
+    await bot.discord.until(lambda: len(_results(bot, channel)) == count)
+    await bot.core.settle()
+
+
 async def test_our_own_results_can_be_upscaled_again_by_menu(bot: Bot) -> None:
     result = await bot.ask("/upscale", {"image": RED}, test=lambda m: m.images)
     again = await bot.discord.message_menu("Upscale", result)
@@ -57,8 +63,7 @@ async def test_several_pictures_are_offered_with_prices_and_all_of_them_with_the
     assert bot.core.requests == []
 
     await bot.discord.click(choice, "Both")
-    await bot.discord.until(lambda: len(_results(bot)) == 2)
-    await bot.core.settle()
+    await _shown(bot, 2)
     assert [r.confirmed_nanousd for r in bot.core.requests] == [100_000_000, 400_000_000]
     assert all(not m.ephemeral for m in _results(bot))
 
@@ -85,8 +90,7 @@ async def test_a_menu_that_an_older_release_offered_still_works(bot: Bot, bound:
     _as_release_02_stored_it(bot, user_id=member, prices=[100_000_000, 400_000_000])
 
     await bot.discord.click(choice, "Both")
-    await bot.discord.until(lambda: len(_results(bot)) == 2)
-    await bot.core.settle()
+    await _shown(bot, 2)
     assert [r.confirmed_nanousd for r in bot.core.requests] == [100_000_000, 400_000_000]
 
 
@@ -103,8 +107,7 @@ async def test_a_form_that_an_older_release_opened_still_works(bot: Bot) -> None
 async def test_a_second_press_at_once_starts_nothing_and_says_nothing(bot: Bot) -> None:
     choice = await (await bot.discord.message_menu("Upscale", bot.discord.post("", (RED, GREEN)))).answer()
     presses = await asyncio.gather(*(bot.discord.click(choice, "Both") for _ in range(2)))
-    await bot.discord.until(lambda: len(_results(bot)) == 2)
-    await bot.core.settle()
+    await _shown(bot, 2)
     assert len(bot.core.requests) == 2
     assert not [m for press in presses for m in press.followups if not m.images]
 
@@ -173,8 +176,7 @@ async def test_the_form_offers_the_pictures_when_there_are_several(bot: Bot) -> 
     opened = await _opened(bot, RED, GREEN)
     sent = await bot.discord.submit_modal(opened, {"pictures": ["0", "1"]})
     await sent.answer(lambda m: m.images)
-    await bot.discord.until(lambda: len(_results(bot)) == 2)
-    await bot.core.settle()
+    await _shown(bot, 2)
 
     assert [r.source.name for r in bot.core.requests] == ["red.png", "green.png"]
 
@@ -188,8 +190,7 @@ def _batch(*pictures: Upload) -> dict[str, Upload]:
 
 async def test_a_cheap_batch_starts_at_once_and_tells_the_total_privately(bot: Bot) -> None:
     result = await bot.ask("/upscale", _batch(RED, GREEN), test=lambda m: m.images)
-    await bot.discord.until(lambda: len(_results(bot)) == 2)
-    await bot.core.settle()
+    await _shown(bot, 2)
 
     def sent_messages() -> list[SeenMessage]:
         return [m for m in bot.discord.messages() if "Total: $0.50" in m.text]
@@ -207,8 +208,7 @@ async def test_a_dear_batch_is_asked_for_once_with_the_total_on_the_button(bot: 
     assert choice.ephemeral
 
     await bot.discord.click(choice, "All 3")
-    await bot.discord.until(lambda: len(_results(bot)) == 3)
-    await bot.core.settle()
+    await _shown(bot, 3)
     assert [r.confirmed_nanousd for r in bot.core.requests] == [400_000_000] * 3
     assert [r.fields for r in bot.core.requests] == [{"seed": 7}] * 3
 
@@ -224,8 +224,7 @@ async def test_a_dear_private_batch_stays_private(bot: Bot) -> None:
     choice = await bot.ask("/upscale", {**_batch(*BIG), "private": True})
     assert choice.ephemeral
     await bot.discord.click(choice, "All 3")
-    await bot.discord.until(lambda: len(_results(bot)) == 3)
-    await bot.core.settle()
+    await _shown(bot, 3)
 
     assert all(m.ephemeral for m in _results(bot))
 
@@ -240,8 +239,7 @@ async def test_a_user_install_never_needs_a_sixth_follow_up(bot: Bot) -> None:
     assert choice.selects[0]["max_values"] == 5
     assert choice.labels == []
     await bot.discord.click(choice, custom_id=choice.selects[0]["custom_id"], values=["0", "1", "2", "3", "4"])
-    await bot.discord.until(lambda: len(_results(bot, channel)) == 5)
-    await bot.core.settle()
+    await _shown(bot, 5, channel)
     assert [r for r in bot.discord.requests if r.code == 40094] == []
 
 
