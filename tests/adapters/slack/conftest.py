@@ -25,7 +25,8 @@ from tests.fakes.service import context_of
 from tests.fakes.state import MemoryState
 from tests.served import served
 
-QUICK = SocketTimeouts(connect_s=1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
+TIMES = SocketTimeouts(look_every_s=0.05, close_s=0.3, first_pause_s=0.05)
+"""A socket is lost after seconds, as by itself: this process may be held up by others."""
 
 
 @dataclass
@@ -74,7 +75,7 @@ class World:
         """Kill the process and start another one with the same stores."""
         await self.service.crash()
         await self.stop()
-        self.adapter = SlackAdapter(self.settings, self.context, times=QUICK)
+        self.adapter = SlackAdapter(self.settings, self.context, times=TIMES)
         await self.start()
         for job_id, row in self.service.rows.items():
             if not row.job.state.terminal:
@@ -164,7 +165,7 @@ def make_world(
     settings = make_settings(slack, **changes)
     hosts = tuple(slack.file_hosts)
     context = context_of(core, media, state, public_url, trusted_file_hosts=hosts, allowlist=allowlist)
-    adapter = SlackAdapter(settings, context, times=QUICK)
+    adapter = SlackAdapter(settings, context, times=TIMES)
     return World(slack, core, state, media, adapter, context, settings)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.connection.socket_mode import SocketTimeouts
 from core.domain.errors import ModelFailed
-from tests.adapters.slack import conftest
 from tests.adapters.slack.conftest import World
 from tests.emulators.slack import socketmode, text_of
 from tests.fakes.state import CutStates
@@ -133,8 +131,6 @@ async def test_fifty_commands_in_the_same_second_are_all_acknowledged_in_time(
 ) -> None:
     """In calls of functions, of bot and emulator together: a clock would count the work of others, too."""
     monkeypatch.setattr(socketmode, "ACK_TIMEOUT_S", 60.0)
-    monkeypatch.setattr(conftest, "QUICK", SocketTimeouts())  # a stalled process must not lose its socket either
-    await world.restart()
     calls = itertools.count()
     sys.setprofile(lambda *_: next(calls))
     try:

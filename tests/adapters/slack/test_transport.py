@@ -12,10 +12,18 @@ from slack_bolt.async_app import AsyncApp
 from structlog.testing import capture_logs
 
 from adapters.slack.connection.app import MAX_BODY_BYTES
-from adapters.slack.connection.socket_mode import FRAMES_AT_ONCE
+from adapters.slack.connection.socket_mode import FRAMES_AT_ONCE, SocketTimeouts
+from tests.adapters.slack import conftest
 from tests.adapters.slack.conftest import World, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.loop_turns import counted_turns
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here lost sockets are waited for."""
+    times = SocketTimeouts(1.0, look_every_s=0.05, lost_after_s=0.4, close_s=0.3, ping_s=0.4, first_pause_s=0.05)
+    monkeypatch.setattr(conftest, "TIMES", times)
 
 
 async def test_a_recycled_socket_is_replaced_and_nothing_is_lost(world: World) -> None:
