@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw, ImageFilter  # noqa: E402
 
 from core.domain.errors import OutputTooLarge  # noqa: E402
 from core.domain.job import Progress  # noqa: E402
+from docs.discord_drawing import draw, page  # noqa: E402
 from tests.adapters.discord import fake_service  # noqa: E402
 from tests.adapters.discord.kit import Bot, running  # noqa: E402
 from tests.emulators.discord import SeenMessage, Upload  # noqa: E402
-from tests.emulators.discord.picture import draw, page  # noqa: E402
 
 OUT = ROOT / "docs" / "img"
 CAPTION = (

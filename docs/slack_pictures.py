@@ -1,23 +1,28 @@
-"""`python -m tests.emulators.slack.pictures`: runs the bot on its sandbox model against the emulated Slack and draws
-what members see into `docs/img/slack-*.png`. For the documents; not a test.
+"""Draws docs/img/slack-*.png from what members of the emulated Slack see: `python docs/slack_pictures.py`.
+
+The bot is the real one, on its sandbox model.
 """
 
 import asyncio
 import io
 import os
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageFilter
-from playwright.async_api import Page, async_playwright
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
-from tests.emulators.slack import SlackEmulator, text_of
-from tests.emulators.slack.draw import Drawer
-from tests.fakes import core
+import numpy as np  # noqa: E402
+from PIL import Image, ImageFilter  # noqa: E402
+from playwright.async_api import Page, async_playwright  # noqa: E402
 
-OUT = Path("docs/img")
+from docs.slack_drawing import Drawer  # noqa: E402
+from tests.emulators.slack import SlackEmulator, text_of  # noqa: E402
+from tests.fakes import core  # noqa: E402
+
+OUT = ROOT / "docs" / "img"
 until = partial(core.until, within_s=40.0)
 
 
@@ -95,10 +100,7 @@ async def main() -> None:
         next(token for token in slack.world.tokens.values() if token.kind != "app").scopes |= {"channels:history"}
         with tempfile.TemporaryDirectory() as folder:
             os.environ.update(
-                SLACK_API_URL=slack.api_url,
-                SLACK_BOT_TOKEN="xoxb-acme-bot-token",
-                SLACK_APP_TOKEN=slack.app_token,
-                TRUSTED_FILE_HOSTS=",".join(slack.file_hosts),
+                slack.env(),
                 DATA_DIR=folder,
                 WEB_PORT="0",
                 UPSCALE_BACKEND="sandbox",
