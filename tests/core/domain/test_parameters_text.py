@@ -72,9 +72,11 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
         ("creativity 40%?", {"creativity": 0.4}),
         ("steps 30! creativity=0.5.", {"steps": 30, "creativity": 0.5}),
         ("model seedvr2", {"model": "seedvr2"}),
+        pytest.param("<@U123> <@!99> <#C1|general> <!here> 3x", {"factor": 3.0}, id="mentions are ignored"),
+        pytest.param("2x factor=2 --factor=2.0", {"factor": 2.0}, id="the same value twice is no problem"),
     ],
 )
-def test_a_number_and_its_unit_may_be_separate_words(text: str, values: dict[str, object]) -> None:
+def test_values_are_read_as_people_type_them(text: str, values: dict[str, object]) -> None:
     assert parse(text).values == values
 
 
@@ -139,6 +141,9 @@ def test_links_are_collected_untouched_and_in_order() -> None:
     )
 
 
+_LINK = "https://example.com/a.png"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -151,25 +156,24 @@ def test_links_are_collected_untouched_and_in_order() -> None:
     ],
 )
 def test_a_link_may_be_named(text: str) -> None:
-    assert parse(text).links == ("https://example.com/a.png",)
+    assert parse(text).links == (_LINK,)
 
 
-def test_a_link_within_a_link_keeps_its_address() -> None:
-    text = "https://images.example/fetch?of=<https://example.com/a.png|a>"
-    assert parse(text).links == ("https://images.example/fetch?of=https://example.com/a.png",)
-
-
-def test_links_of_other_schemes_are_collected_for_the_guard_to_refuse() -> None:
-    assert parse("ftp://example.com/a file:///etc/passwd").links == ("ftp://example.com/a", "file:///etc/passwd")
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        (f"https://images.example/fetch?of=<{_LINK}|a>", (f"https://images.example/fetch?of={_LINK}",)),
+        ("ftp://example.com/a file:///etc/passwd", ("ftp://example.com/a", "file:///etc/passwd")),
+    ],
+    ids=["one within another", "of other schemes, for the guard to refuse"],
+)
+def test_a_link_keeps_its_address(text: str, links: tuple[str, ...]) -> None:
+    assert parse(text).links == links
 
 
 def test_a_named_link_that_is_none_is_refused() -> None:
     [problem] = problems("url=cat.png")
     assert (problem.name, problem.value, problem.kind) == ("url", "cat.png", "type")
-
-
-def test_mentions_are_ignored() -> None:
-    assert parse("<@U123> <@!99> <#C1|general> <!here> 3x").values == {"factor": 3.0}
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -184,10 +188,6 @@ def test_all_problems_are_reported_at_once() -> None:
         ("", "please do it", "stray", None),
         ("factor", "3x", "duplicate", None),
     ]
-
-
-def test_the_same_value_twice_is_no_problem() -> None:
-    assert parse("2x factor=2 --factor=2.0").values == {"factor": 2.0}
 
 
 def test_problems_carry_the_allowed_range() -> None:

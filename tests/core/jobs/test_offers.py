@@ -6,7 +6,7 @@ import pytest
 
 from core.domain.errors import LimitReached, OutputTooLarge, TargetUnreachable
 from core.domain.job import Job, JobState
-from core.domain.limits import ScopeKind
+from core.domain.limits import Rule, ScopeKind
 from core.domain.variations import Change
 from core.presentation import explain
 from tests.core.jobs.pipeline_kit import MOD, World, world
@@ -14,8 +14,7 @@ from tests.core.storage.ledger_kit import USD, day_usd, default_money
 
 
 async def refused(w: World, width_px: int, height_px: int, text: str) -> Job:
-    job = await w.ask(source=w.upload(width_px, height_px), text=text)
-    job = await w.driven(job.id)
+    job = await w.done(source=w.upload(width_px, height_px), text=text)
     assert job.state is JobState.REFUSED
     return job
 
@@ -51,21 +50,22 @@ async def test_a_full_budget_offers_no_model_that_it_does_not_pay_for_either(tmp
         assert job.error.others == ()
 
 
-@pytest.mark.parametrize(("text", "factor"), [("2x", 1.01), ("model=seedvr2 4x", 1.43)])
-async def test_a_picture_too_large_is_offered_no_factor_that_the_budget_refuses(
-    text: str, factor: float, tmp_path: Path
+@pytest.mark.parametrize(
+    ("rules", "size", "text", "factor"),
+    [
+        ([day_usd(ScopeKind.USER, 5.0)], (8064, 6048), "2x", 1.01),
+        ([day_usd(ScopeKind.USER, 5.0)], (8064, 6048), "model=seedvr2 4x", 1.43),
+        ([], (1500, 1000), "model=seedvr2 9x", 8.16),
+    ],
+    ids=["within the budget", "within the budget for its model", "as far as its model goes"],
+)
+async def test_a_picture_too_large_is_offered_all_that_its_model_makes_and_the_budget_pays(
+    rules: list[Rule], size: tuple[int, int], text: str, factor: float, tmp_path: Path
 ) -> None:
-    async with world(tmp_path, None, day_usd(ScopeKind.USER, 5.0)) as w:
-        job = await refused(w, 8064, 6048, text)
+    async with world(tmp_path, None, *rules) as w:
+        job = await refused(w, *size, text)
         assert isinstance(job.error, OutputTooLarge)
         assert job.error.largest_factor == factor
-
-
-async def test_a_picture_too_large_is_offered_all_that_its_model_makes(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        job = await refused(w, 1500, 1000, "model=seedvr2 9x")
-        assert isinstance(job.error, OutputTooLarge)
-        assert job.error.largest_factor == 8.16
 
 
 @pytest.mark.parametrize(("usd", "factor", "model"), [(0.25, 1.58, "seedvr2"), (0.001, None, "")])
