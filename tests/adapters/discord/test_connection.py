@@ -176,7 +176,7 @@ async def test_two_processes_share_the_spacing_through_the_database(tmp_path: Pa
         ({"discord_shard_ids": "0,1"}, "needs DISCORD_SHARD_COUNT"),
         ({"discord_shard_ids": "0,x", "discord_shard_count": "2"}, "must be numbers"),
         ({"discord_shard_ids": "2", "discord_shard_count": "2"}, "must all be below"),
-        ({"discord_api_url": "discord.com"}, "must start with https"),
+        ({"discord_api_url": "discord.com"}, "an address that starts with https"),
     ],
 )
 def test_wrong_settings_are_said_plainly(given: dict[str, str], sentence: str) -> None:
