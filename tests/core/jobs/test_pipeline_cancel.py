@@ -59,9 +59,10 @@ async def test_while_it_waits_its_turn_it_leaves_the_line_at_once(w: World) -> N
     await w.shows(second, "turn")
     await w.service.cancel(second.id, MOD)
     await asyncio.wait_for(tasks[1], 10)
-    await cancelled(w, second)
+    assert (await w.job(second.id)).state is JobState.CANCELLED
     w.upscaler.of(first.id).finish()
     await asyncio.wait_for(tasks[0], 10)
+    await cancelled(w, second)
     assert (await w.job(first.id)).state is JobState.SUCCEEDED
 
 
