@@ -11,14 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot import settings
 from bot.app import App
-from bot.cli.console import CommandError, err, styled
+from bot.cli.console import CommandError, Exit, err, styled
 from bot.observability import logs
 from bot.observability.garbage import garbage_task
 from bot.providers import store_problem
 from bot.settings import Settings
 from core.images.confinement import hide_memory
 from core.jobs.maintenance import repeat_all
-from core.storage.database_url import explain, parse
+from core.storage.database_url import explain, may_pass, parse
 from core.storage.drivers.postgresql_pool import DRIVER_ERRORS
 from core.storage.drivers.sqlite_writer import too_old
 from core.upscalers.fal import FalUpscaler
@@ -60,7 +60,7 @@ def plain_errors(found: Settings) -> Iterator[None]:
             raise CommandError(sentence)
         yield
     except (SQLAlchemyError, *DRIVER_ERRORS) as error:
-        raise CommandError(explain(error)) from None
+        raise CommandError(explain(error), Exit.FAILED if may_pass(error) else Exit.USAGE) from None
 
 
 @asynccontextmanager

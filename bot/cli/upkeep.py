@@ -164,7 +164,9 @@ async def _restore(found: Settings, file: Path, contents: Contents, *, yes: bool
     from core.storage import backup as stored
     from core.storage.database import Database
     from core.storage.encryption import KeyChanged
+    from core.storage.files.private_folder import make_private
 
+    make_private(found.data_dir)
     database = Database.connect(found.database)
     try:
         if await anyone_alive(database, found.data_dir / "replicas"):

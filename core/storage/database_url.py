@@ -82,6 +82,11 @@ def explain(error: BaseException) -> str:
     )
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether a later start may succeed with the same settings, because the server is only away."""
+    return any(isinstance(cause, _PASSING) for cause in _causes(error))
+
+
 def _causes(error: BaseException) -> list[BaseException]:
     chain: list[BaseException] = []
     current: BaseException | None = error
@@ -91,12 +96,17 @@ def _causes(error: BaseException) -> list[BaseException]:
     return chain[::-1]
 
 
+_PASSING = (
+    ConnectionError, TimeoutError, socket.gaierror, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
+)  # fmt: skip
+
 _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.InvalidPasswordError, "The database refuses the password in DATABASE_URL."),
     (asyncpg.InvalidCatalogNameError, "The database server has no database of the name in DATABASE_URL; create it."),
     (asyncpg.InvalidAuthorizationSpecificationError, "The database refuses the user in DATABASE_URL."),
     (asyncpg.InsufficientPrivilegeError, "The user in DATABASE_URL may not create tables; GRANT CREATE ON SCHEMA."),
     (asyncpg.TooManyConnectionsError, "The database has no connection free; raise max_connections or run fewer bots."),
+    (asyncpg.CannotConnectNowError, "The database is starting or stopping; try again in a minute."),
     (socket.gaierror, "The host in DATABASE_URL is unknown; check its spelling and the network."),
     (ConnectionRefusedError, "Nothing answers at the host and port in DATABASE_URL; is the server running?"),
     (FileNotFoundError, "A certificate file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there."),

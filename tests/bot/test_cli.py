@@ -201,7 +201,6 @@ def test_an_operators_mistake_is_one_sentence_and_exit_code_2(
         ({"WEB_HOST": "0.0.0.0"}, "WEB_TOKEN"),
         ({"DATA_DIR": "cat.png/data"}, "DATA_DIR="),
         ({"DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x"}, "set SECRET_KEY"),
-        ({**KEYED, "DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x"}, "Nothing answers"),
         ({**KEYED, "DATABASE_URL": "postgresql://u:secret@127.0.0.1:9/x?sslmode=often"}, "sslmode in DATABASE_URL"),
     ],
 )
@@ -210,6 +209,11 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence(
 ) -> None:
     done = bot("run", **more)
     assert (done.code, sentence in done.err, "secret" in done.err) == (2, True, False)
+
+
+def test_a_database_that_is_away_ends_with_another_code_so_that_the_unit_starts_again(bot: Commands) -> None:
+    done = bot("run", **KEYED, DATABASE_URL="postgresql://u:secret@127.0.0.1:9/x")
+    assert (done.code, "Nothing answers" in done.err, "secret" in done.err) == (1, True, False)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(folder: Path, bot: Commands) -> None:

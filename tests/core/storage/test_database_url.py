@@ -58,6 +58,7 @@ CAUSES = [
     (asyncpg.InsufficientPrivilegeError("x"), "may not create tables"),
     (socket.gaierror(-2, "Name or service not known"), "unknown"),
     (ConnectionRefusedError(111, "refused"), "Nothing answers"),
+    (asyncpg.CannotConnectNowError("the database system is starting up"), "starting or stopping"),
     (TimeoutError(), "in time"),
     (PermissionError(errno.EACCES, "Permission denied"), "another user"),
     (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
