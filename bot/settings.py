@@ -72,7 +72,8 @@ def _place(entry: str, *, of_people: bool) -> str:
     """Check an entry of ALLOWED_WORKSPACES or ALLOWED_USERS. Raises ValueError if it could never match anybody."""
     platform, *ids = entry.split(":")
     platform = platform.lower() if ids else ""
-    is_id = re.compile(_IDS.get(platform, "|".join(_IDS.values()))).fullmatch
+    unnamed = _IDS["discord"] if of_people else "|".join(_IDS.values())  # a person at Slack has a team, too
+    is_id = re.compile(_IDS.get(platform, unnamed)).fullmatch
     team_scoped = of_people and platform in TEAM_SCOPED
     known = platform_names()
     if entry == EVERYBODY:

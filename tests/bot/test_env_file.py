@@ -76,6 +76,7 @@ def test_a_token_that_cannot_be_one_is_told_before_discord_is_asked(
         ("SLACK_API_URL", "slack.com/api", "must be an address that starts with https:// (or http://)."),
         ("DISCORD_API_URL", "discord.com", "must be an address that starts with https:// (or http://)."),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be an address that starts with https:// (or http://)."),
+        ("ALLOWED_USERS", "U9", "must be ids such as discord:1234 or slack:T0123:U0123, not “U9”."),
         ("LIMIT_USER_DAY_USD", "9" * 26, f"must be at most 1000000000, not “{'9' * 26}”."),
     ],
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -125,8 +125,8 @@ async def test_a_job_that_was_handed_over_goes_on_in_the_next_process(w: World) 
     assert w.upscaler.posts[job.id] == 1
 
 
-async def through_deaths(w: World, died: bool) -> Job:
-    """A job whose process dies seven times at the same place."""
+async def through_deaths(w: World, died: bool, *, reached: Sequence[None] | None = None) -> Job:
+    """A job whose process dies seven times at the same place; `reached` grows by one each time that it comes there."""
     job: Job | None = None
     token = ""
     for attempt in range(7):
@@ -140,6 +140,8 @@ async def through_deaths(w: World, died: bool) -> Job:
                     w.upscaler.of(job.id).finish()
                 return await ended(w, job)
             await until(lambda: bool(w.pipeline.jobs_here))
+            while reached is not None and len(reached) <= attempt:
+                await asyncio.sleep(0.01)
             if w.upscaler.hold:
                 await w.shows(job, "upscaling")
         token = w.ctx.lease.token
@@ -148,11 +150,14 @@ async def through_deaths(w: World, died: bool) -> Job:
 
 
 async def test_a_job_whose_processes_keep_dying_of_its_picture_is_given_up_and_says_so(w: World) -> None:
+    hung: list[None] = []
+
     async def hang(*_: Any, **__: Any) -> Any:
+        hung.append(None)
         await asyncio.Event().wait()
 
     w.images.prepare = hang  # type: ignore[method-assign]
-    found = await through_deaths(w, died=True)
+    found = await through_deaths(w, died=True, reached=hung)
     assert found.state is JobState.FAILED
     assert (await w.money(found.id)).open_holds == 0
     assert w.adapter.message(found).notice.reference == found.id
