@@ -102,7 +102,7 @@ class Submitter:
         try:
             return await self._transport.once("POST", url, body=dict(inputs.values), headers=headers, sending=sending)
         except NETWORK_ERRORS as error:
-            if sending.failure is not None:
+            if sending.failure is not None and not sending.started:
                 # The caller's callback failed (aiohttp may have wrapped the error), and nothing was sent.
                 raise sending.failure from None
             log.warning("fal_submit_unanswered", kind=type(error).__name__, started=sending.started)

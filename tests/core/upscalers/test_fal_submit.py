@@ -210,6 +210,22 @@ async def test_a_failing_announcement_stops_the_request(rig: Rig, failure: Excep
     assert rig.fal.submits == []
 
 
+async def test_a_lost_answer_of_the_backup_is_unknown_although_the_first_attempt_was_not_sent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.upscalers.fal.submit.backup_of", lambda url: url)
+    rig.fal.faults.add("submit", DropAfter())
+    refusals = [SubmitNotSent()]
+
+    async def announce() -> None:
+        if refusals:
+            raise refusals.pop()
+
+    with pytest.raises(SubmitUnknown):
+        await rig.upscaler.submit(inputs("http://x/y.png"), job_id=JOB, on_sending=announce)
+    assert len(rig.fal.submits) == 1
+
+
 async def test_a_refused_value_names_the_parameter_and_the_rule(rig: Rig) -> None:
     rig.fal.validate_at_submit = True
     with pytest.raises(InvalidForModel) as caught:
