@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, insert, select, update
+from sqlalchemy import ARRAY, BindParameter, Connection, Insert, Select, bindparam, func, insert, select, update
 
 from core.domain.job import Requester
 from core.storage import tables_ledger as t
@@ -29,6 +29,10 @@ _WAITING_OF = _WAITING.where(t.holds.c.member.in_(bindparam("members", expanding
 _TOUCH = update(t.holds).where(t.holds.c.key.in_(_KEYS), t.IS_OPEN).values(expires_at=bindparam("until"))
 _PUT_HOLDS, _ADD_ENTRY = upsert(t.holds, "key"), insert(t.entries)
 _ADD = upsert(t.balances, "key", adds=_AMOUNTS)
+_ADDED = ("key", "ends_at", *_AMOUNTS)
+_LISTS = select(*(func.unnest(bindparam(name, type_=ARRAY(t.balances.c[name].type))) for name in _ADDED))
+_ADD_LISTS = cast(Insert, _ADD["postgresql"]).from_select(_ADDED, _LISTS)
+"""All rows by one execution: PostgreSQL takes longer to begin one than to write a row."""
 
 
 def read_holds(connection: Connection, keys: Collection[str]) -> dict[str, Hold]:
@@ -66,7 +70,10 @@ def write(connection: Connection, snapshot: LedgerSnapshot) -> None:
             {"key": key, "ends_at": snapshot.ends[key]} | {name: getattr(delta, name) for name in _AMOUNTS}
             for key, delta in sorted(snapshot.deltas.items())
         ]
-        connection.execute(_ADD[connection.dialect.name], deltas)
+        if connection.dialect.name == "postgresql":
+            connection.execute(_ADD_LISTS, {name: [one[name] for one in deltas] for name in _ADDED})
+        else:
+            connection.execute(_ADD["sqlite"], deltas)
     for some in _chunks(sorted(snapshot.touched)):
         connection.execute(_TOUCH, {"keys": some, "until": snapshot.now + snapshot.settings.hold_ttl_s})
 
