@@ -47,6 +47,29 @@ class AllowSettings:
     open_to_all: bool = False
 
 
+def _questions(state: AppState) -> TypedState[KnownPlace]:
+    return TypedState(state, "place_asked", KnownPlace, ttl_s=_ASKED_FOR_S)
+
+
+def _decisions(state: AppState) -> TypedState[KnownPlace]:
+    return TypedState(state, "place", KnownPlace)
+
+
+async def forget_asker(state: AppState, who: Requester) -> None:
+    """Delete the question about this person, and their name everywhere else; decisions stay: erasure lifts no ban."""
+    person = Place.of_person(who)
+    await _questions(state).delete(person.reference)
+    await state.delete("place_turn", person.reference)
+    for area in (_questions(state), _decisions(state)):
+        for reference, known in (await area.items()).items():
+            theirs = known.by_id == person.address or (not known.by_id and known.by in (who.user_name, who.user_id))
+            clean = dataclasses.replace(known, by="", by_id="") if theirs else known
+            if known.place == person:
+                clean = dataclasses.replace(clean, name="")
+            if clean != known:
+                await area.put(reference, clean)
+
+
 class AllowList:
     """Shared by all processes through the database."""
 
@@ -63,8 +86,7 @@ class AllowList:
         self._clock = clock
         self._operator = operator
         self._adapters = adapters
-        self._decided = TypedState(state, "place", KnownPlace)
-        self._asked = TypedState(state, "place_asked", KnownPlace, ttl_s=_ASKED_FOR_S)
+        self._asked, self._decided = _questions(state), _decisions(state)
 
     async def check(self, actor: Requester) -> None:
         """Raises NotAdmitted, after asking the operator once per place; PlatformBusy if it is unknown at the moment."""
@@ -116,7 +138,8 @@ class AllowList:
         known = await self._asked.get(place.reference)
         if known is not None:
             return known
-        known = KnownPlace(place, "asked", actor.user_name, actor.user_name, self._clock.now())
+        own_id = Place.of_person(actor).address
+        known = KnownPlace(place, "asked", actor.user_name, actor.user_name, self._clock.now(), own_id)
         if await self._asked.count() >= _MAX_ASKED:
             log.warning("place_not_noted", platform=place.platform, kind=place.kind)
             return known
@@ -160,7 +183,8 @@ class AllowList:
             if isinstance(place, str):
                 raise JobNotFound
             known = KnownPlace(place, "asked")
-        known = dataclasses.replace(known, by=actor.user_name or actor.user_id, at=self._clock.now())
+        by, by_id = actor.user_name or actor.user_id, Place.of_person(actor).address
+        known = dataclasses.replace(known, by=by, by_id=by_id, at=self._clock.now())
         if verdict == "revoke":
             await self._decided.delete(reference)
             for area in ("place_turn", "place_owner"):

@@ -8,17 +8,19 @@ import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 from pydantic_core import to_jsonable_python
 
+from core.accounts.allowlist import forget_asker
 from core.accounts.settings import SavedSettings, owner_key
 from core.budgets.reconcile import ErasedRequest, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import StorageFull, to_json
-from core.domain.identity import check_moderator, person_id
+from core.domain.identity import check_moderator, is_same_person, person_id
 from core.domain.job import Job, JobState, Requester
 from core.jobs.disk_budget import free_bytes
 from core.jobs.steps import JobContext
@@ -49,6 +51,7 @@ class Accounts(SavedSettings):
         super().__init__(state, ctx.models)
         self._ctx = ctx
         self._money = money
+        self._state = state
         self._erased = erased_requests(state)
         self._exports: dict[str, Path] = {}
         self._purges = TypedState(state, "purge", Purge, ttl_s=_PURGE_WITHIN_S)
@@ -108,11 +111,12 @@ class Accounts(SavedSettings):
                         archive.write(image, f"images/{job.id}/{image.name}")
 
     async def erase(self, actor: Requester) -> int:
-        """Delete the member's jobs, images and defaults, and anonymise ledger rows. Returns the number of jobs."""
+        """Delete the member's jobs, images and small values, and anonymise ledger rows. Returns the number of jobs."""
         asked = Purge(actor.platform, actor.workspace_id, actor.user_id, self._ctx.clock.now())
+        await self._state.delete_where(partial(_is_about, actor))
+        await forget_asker(self._state, actor)
         await self._purges.put(owner_key(actor), asked)
         erased, running = await self._purge(owner_key(actor), asked)
-        await self.forget_settings(owner_key(actor))
         log.info("member_erased", jobs=erased, stopped=running)
         return erased + running
 
@@ -132,7 +136,7 @@ class Accounts(SavedSettings):
 
     async def _purge(self, key: str, purge: Purge) -> tuple[int, int]:
         """Erase ended jobs and cancel others; the number of each. Later jobs are not affected."""
-        erased = running = 0
+        erased, running = set[str](), 0
         who = Requester(purge.platform, purge.user_id, workspace_id=purge.workspace_id)
         async for job in self._jobs_of(who):
             if job.created_at > purge.at:
@@ -144,7 +148,7 @@ class Accounts(SavedSettings):
             told = not purge.user_id or not await self._ctx.obligations.owes_end(job.id)
             if job.state.terminal and told:
                 await self._erase_job(job, whole=bool(purge.user_id))
-                erased += 1
+                erased.add(job.id)
                 continue
             if job.state.terminal and not job.images_deleted:  # its row is needed until its message is closed
                 await self.erase_images(job)
@@ -152,9 +156,13 @@ class Accounts(SavedSettings):
             running += 1
         if purge.user_id:
             await forget_member(self._money.ledger.database, who)
+            # What adapters keep of a job, such as the ids of its further messages.
+            await self._state.delete_where(
+                lambda area, key, _: area != self._erased.area and key.partition(":")[0] in erased
+            )
         if not running:
             await self._purges.delete(key)
-        return erased, running
+        return len(erased), running
 
     async def _erase_job(self, job: Job, *, whole: bool) -> None:
         await self.erase_images(job)
@@ -192,6 +200,20 @@ class Accounts(SavedSettings):
             for job in page:
                 yield job
             last_id, last_at = page[-1].id, page[-1].created_at
+
+
+def _is_about(who: Requester, area: str, key: str, value: Any) -> bool:
+    """Whether a small value is kept under this person's id, or holds a request of theirs."""
+    of_platform = area.startswith(who.platform) or key.startswith(f"{who.platform}:")
+    return (of_platform and f":{person_id(who)}:" in f":{key}:") or _names(who, value)
+
+
+def _names(who: Requester, value: Any) -> bool:
+    if isinstance(value, dict):
+        platform, workspace_id = str(value.get("platform", who.platform)), str(value.get("workspace_id", ""))
+        named = Requester(platform, str(value.get("user_id")), workspace_id=workspace_id)
+        return is_same_person(named, who) or any(_names(who, one) for one in value.values())
+    return isinstance(value, list) and any(_names(who, one) for one in value)
 
 
 def _job_record(job: Job) -> dict[str, Any]:

@@ -158,10 +158,6 @@ class SavedSettings:
         saved.pop("seed", None)
         return saved
 
-    async def forget_settings(self, owner: str) -> None:
-        await self._defaults.delete(owner)
-        await self._presets.delete(owner)
-
     async def forget_place(self, platform: str, workspace_id: str) -> None:
         """Delete a workspace's values, and its members' where user ids belong to one workspace."""
         prefix = f"{platform}:{workspace_id}:"

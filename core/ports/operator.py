@@ -29,6 +29,7 @@ class KnownPlace:
     by: str = ""
     """Name of whoever asked or decided."""
     at: float = 0.0
+    by_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,9 @@ class AppState(Protocol):
     async def delete(self, area: str, key: str) -> None:
         """Delete the value, if there is one."""
 
+    async def delete_where(self, is_meant: Callable[[str, str, Any], bool]) -> None:
+        """Delete, in every area, the values for which `is_meant(area, key, value)`. Reads all values."""
+
     async def keys(self, area: str) -> Sequence[str]:
         """All keys of an area."""
 

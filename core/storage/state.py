@@ -23,6 +23,7 @@ _PUT = upsert(app_state, "area", "key")
 _FREE = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= literal_column("excluded.updated_at"))
 _CLAIM = upsert(app_state, "area", "key", where=_FREE)
 _KEY = app_state.c.area, app_state.c.key
+_PAGE_ROWS = 200
 _GET_ALL = select(*_KEY, app_state.c.value).where(tuple_(*_KEY).in_(bindparam("wanted", expanding=True)), _VALID)
 
 
@@ -72,6 +73,14 @@ class SqlAppState:
 
     async def delete(self, area: str, key: str) -> None:
         await self._db.execute(_DELETE, {"a": area, "k": key})
+
+    async def delete_where(self, is_meant: Callable[[str, str, Any], bool]) -> None:
+        query, last = select(*_KEY, app_state.c.value).order_by(*_KEY).limit(_PAGE_ROWS), ("", "")
+        while rows := await self._db.rows(query.where(tuple_(*_KEY) > tuple_(*last))):
+            for area, key, value in rows:
+                if is_meant(area, key, self._vault.decrypt(value)):
+                    await self.delete(area, key)
+                last = area, key
 
     async def keys(self, area: str) -> Sequence[str]:
         kept = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at > self._clock.now())

@@ -48,6 +48,11 @@ class MemoryState:
     async def delete(self, area: str, key: str) -> None:
         self.values.pop((area, key), None)
 
+    async def delete_where(self, is_meant: Callable[[str, str, Any], bool]) -> None:
+        for (area, key), value in [*self.values.items()]:
+            if is_meant(area, key, value):
+                await self.delete(area, key)
+
     async def keys(self, area: str) -> Sequence[str]:
         return [key for known, key in {**self.values, **self.claims} if known == area]
 

@@ -28,7 +28,7 @@ from core.presentation.texts.request_texts import choose_images_text
 CLICK_AREA = "slack.click"
 CLICK_LOCK_S = 3.0
 COMPARE_LOCK_S = 20.0
-EXTRAS_AREA = "slack.beside"
+EXTRAS_AREA, EXTRAS_TTL_S = "slack.beside", 40 * 86_400.0
 """Messages and files of a job in addition to its result, by job id."""
 
 STARTING = frozenset({"confirm", "pick", "all", *CHANGES})
@@ -168,7 +168,8 @@ async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     # To be deleted with the job, since it shows a part of both images.
     extras = await ctx.state.get(EXTRAS_AREA, job.id) or {}
     messages = [*extras.get("messages", ()), [origin.channel_id, str(posted["ts"])]]
-    await ctx.state.put(EXTRAS_AREA, job.id, {"messages": messages, "files": [*extras.get("files", ()), file_id]})
+    extras = {"messages": messages, "files": [*extras.get("files", ()), file_id]}
+    await ctx.state.put(EXTRAS_AREA, job.id, extras, ttl_s=EXTRAS_TTL_S)
 
 
 async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:

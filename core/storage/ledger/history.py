@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Row, Select, delete, func, insert, select, update
 
 from core.domain.identity import person_key
-from core.domain.job import Requester
+from core.domain.job import JobState, Requester
 from core.ports import Clock
 from core.storage import tables_ledger as t
 from core.storage.ledger.rules import raise_version
@@ -30,6 +30,8 @@ _PAUSE_S = 0.1
 _FOLDED_TO = "folded_to"
 _AMOUNTS = ("used_nanousd", "held_nanousd", "used_px", "held_px", "used_jobs", "held_jobs")
 _CLOSED = ("settled", "released", "expired")
+_STOPPABLE = [state.value for state in JobState if state is not JobState.SUCCEEDED]
+"""States of jobs that somebody may have cancelled; jobs are found by state."""
 _SET_META = upsert(t.meta, "key")
 _GROUP_BY = ("day", "play", "platform", "workspace_id", "channel_id", "user_id", "sponsor_id", "model")
 """Entries that agree in these columns are merged: everything that reports group or filter by."""
@@ -112,13 +114,16 @@ async def forget_member(database: LedgerDatabase, who: Requester) -> int:
         changed = connection.execute(update(t.entries).where(of_person(t.entries, who)).values(**gone, roles=[]))
         if connection.execute(delete(t.extras).where(of_person(t.extras, who))).rowcount:
             raise_version(connection)
+        platform, team, user_id = person_key(who)
+        stopped = jobs.c.state.in_(_STOPPABLE) & (jobs.c.cancel_requested_by == f"{platform}:{user_id}")
+        stopped = stopped & (jobs.c.workspace_id == team) if team else stopped
+        connection.execute(update(jobs).where(stopped).values(cancel_requested_by=f"{platform}:{alias}"))
         own_changes = of_person(t.changes, who, "actor_id")
         connection.execute(update(t.changes).where(own_changes).values(actor_id=alias, actor_name=""))
         subject = func.replace(t.changes.c.subject, f"user {who.user_id}", f"user {alias}")
         connection.execute(update(t.changes).where(changes_about(who)).values(subject=subject))
         for table in (t.limits, t.sponsors, t.extras, t.alert_channels):
             connection.execute(update(table).where(of_person(table, who, "set_by")).values(set_by=alias))
-        platform, team, _ = person_key(who)
         paused = t.pauses.c.place.startswith(f"{platform}:{team}", autoescape=True) & (t.pauses.c.set_by == who.user_id)
         connection.execute(update(t.pauses).where(paused).values(set_by=alias))
         return changed.rowcount

@@ -189,6 +189,15 @@ async def test_a_refusal_behind_a_button_is_said_without_an_incident(world: Worl
     assert world.service.caught == []
 
 
+async def test_what_is_kept_of_a_comparison_expires(world: World) -> None:
+    result = await world.upscaled()
+    await world.slack.member.click(result, "job:compare:")
+    key = "slack.beside", next(iter(world.service.rows))
+    await world.until(lambda: key in world.state.values, move=0.2)
+    world.slack.clock.advance(41 * 86_400)
+    assert await world.state.get(*key) is None
+
+
 async def test_delete_takes_the_comparison_and_the_task_cards_with_it(world: World) -> None:
     result = await world.upscaled()
     await world.slack.member.click(result, "job:compare:")

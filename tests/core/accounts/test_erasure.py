@@ -8,14 +8,18 @@ import zipfile
 import pytest
 from sqlalchemy import select
 
-from core.domain.errors import StorageFull, TooLate
+from core.accounts.allowlist import AllowList, AllowSettings
+from core.domain.errors import NotAdmitted, SelectionClosed, StorageFull, TooLate
+from core.domain.identity import Place
 from core.domain.job import JobState, Requester
 from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
+from core.jobs.selections import Selection, Selections
 from core.storage.tables import metadata
-from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, World
+from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, USD, VAULT, World
 
 MINE = Requester("slack", "U1", "Ann", workspace_id="T1")
 OTHER = dataclasses.replace(MINE, workspace_id="T2")
+OPERATOR = Requester("cli", "op", "Op", is_operator=True)
 
 
 async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor_export_nor_erasure(w: World) -> None:
@@ -24,7 +28,13 @@ async def test_another_teams_member_with_the_same_id_shares_neither_defaults_nor
     theirs = await w.done(requester=OTHER)
     mine = await w.done(requester=MINE)
     await w.service.accounts.set_defaults(OTHER, "creativity=0.2")
+    selections = Selections(w.service, w.state, "slack")
+    for who in (MINE, OTHER):
+        one = w.request(requester=who, key=f"slack:{who.workspace_id}:1")
+        await selections.stored.put(who.workspace_id, Selection((one,), (None,)))
+        assert await w.state.claim("slack.click", f"{who.workspace_id}:U1:again", ttl_s=9)
     assert await w.service.accounts.erase(MINE) == 1
+    assert [await w.state.keys(area) for area in ("slack.batch", "slack.click")] == [["T2"], ["T2:U1:again"]]
     assert await w.store.get(mine.id) is None
     assert await w.store.get(theirs.id) is not None
     assert await w.service.accounts.defaults(MINE) == {}
@@ -147,3 +157,67 @@ async def test_what_moderators_ruled_is_exported_and_keeps_no_name_after_an_eras
         own_ones += [table.name for row in rows if re.search(r"\bann\b", str(row), re.IGNORECASE)]
     assert own_ones == ["ledger_limits", "ledger_limits"], "an erasure lifts no limit"
     assert await money() == USD
+
+
+async def _texts(w: World) -> list[tuple[str, str]]:
+    """Every row of the database by its table, with what is encrypted in it in clear."""
+    found = []
+    for table in metadata.sorted_tables:
+        for row in await w.ledger.database.rows(select(table)):
+            opened = [VAULT.decrypt(one) if isinstance(one, str) and VAULT.can_decrypt(one) else one for one in row]
+            found.append((table.name, str(opened)))
+    return found
+
+
+async def test_nothing_in_the_database_names_a_member_after_an_erasure_but_decisions_about_them(w: World) -> None:
+    allowlist = AllowList(AllowSettings(("elsewhere",)), w.state, w.clock, w.ctx.operator, {})
+    selections = Selections(w.service, w.state, "fake")
+    moderator, alone = dataclasses.replace(ANN, is_moderator=True), dataclasses.replace(ANN, workspace_id="")
+    for who in (ANN, BOB):
+        await w.service.accounts.set_defaults(who, "creativity=0.7")
+        await w.members.save_preset(who, "mine", "3x", {})
+        pictures = tuple(w.request(requester=who, key=f"{who.user_id}:{number}") for number in range(2))
+        await selections.stored.put(f"question-of-{who.user_id[0]}", Selection(pictures, ((900, 600),) * 2))
+        for area, key in (("fake-talk", f"{who.user_id}:c1"), ("fake.answered", f"help:{who.user_id}:c1")):
+            assert await w.state.claim(area, key, ttl_s=600)
+    for who in (dataclasses.replace(ANN, user_name="Ann before"), alone):
+        with pytest.raises(NotAdmitted):
+            await allowlist.check(who)
+    await allowlist.decide(OPERATOR, Place.of_person(dataclasses.replace(alone, user_id="carla")), "admit")
+    mine, theirs = await w.done(), await w.done(requester=BOB)
+    for job in (mine, theirs):
+        await w.state.put("fake.beside", job.id, {"messages": [["c1", "17.1"]]})
+        await w.state.put("fake-delete", f"{job.id}:17", {"token": "t"})
+    stopped = await w.ask(requester=BOB)
+    await w.service.cancel(stopped.id, moderator)
+    await w.drive()
+    assert len([table for table, text in await _texts(w) if re.search(r"\bann\b", text, re.IGNORECASE)]) > 10
+
+    await w.service.accounts.erase(ANN)
+    assert [row for row in await _texts(w) if re.search(r"\bann\b", row[1], re.IGNORECASE)] == []
+    assert [await w.state.keys(area) for area in ("erased_requests", "fake.beside", "fake-delete")] == [
+        [mine.id], [theirs.id], [f"{theirs.id}:17"]
+    ]  # fmt: skip
+    assert await selections.load("question-of-b", BOB)
+    with pytest.raises(SelectionClosed):
+        await selections.load("question-of-a", ANN)
+    assert await w.service.accounts.defaults(BOB) == {"creativity": 0.7}
+    assert (await w.ctx.load(stopped.id)).cancel_requested_by.startswith("fake:erased:")
+    assert [known.place.address for known in await allowlist.places(OPERATOR)] == ["fake:w1", "fake:@carla"]
+    with pytest.raises(NotAdmitted):
+        await allowlist.check(alone)
+    assert len(await allowlist.places(OPERATOR)) == 3, "one who comes back is asked about again"
+
+
+async def test_a_decision_about_a_person_outlives_their_erasure_without_their_name(w: World) -> None:
+    allowlist = AllowList(AllowSettings(), w.state, w.clock, w.ctx.operator, {})
+    alone = dataclasses.replace(ANN, workspace_id="")
+    with pytest.raises(NotAdmitted):
+        await allowlist.check(alone)
+    await allowlist.decide(OPERATOR, Place.of_person(alone), "refuse")
+    await w.service.accounts.erase(alone)
+    [known] = await allowlist.places(OPERATOR)
+    assert (known.state, known.place.id, known.name) == ("refused", "ann", "")
+    await w.service.accounts.erase(OPERATOR)
+    [known] = await allowlist.places(OPERATOR)
+    assert (known.state, known.by, known.by_id) == ("refused", "", "")

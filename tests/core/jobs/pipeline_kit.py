@@ -53,7 +53,7 @@ from tests.typed import unwrap
 USD = 1_000_000_000
 PRICE = USD // 10
 """What the small picture of `World.upload` costs, doubled."""
-_VAULT = Vault("a secret for tests")
+VAULT = Vault("a secret for tests")
 
 ANN = Requester("fake", "ann", "Ann", workspace_id="w1", channel_id="c1")
 BOB = Requester("fake", "bob", "Bob", workspace_id="w1", channel_id="c1")
@@ -97,8 +97,8 @@ class World:
     async def open(self, *, first: bool = False) -> None:
         """Start a process that may claim jobs; the first one creates the tables."""
         self.database = await open_database(self.url) if first else Database.connect(self.url)
-        self.store = SqlJobStore(self.database, _VAULT, self.clock)
-        self.state = SqlAppState(self.database, _VAULT, self.clock)
+        self.store = SqlJobStore(self.database, VAULT, self.clock)
+        self.state = SqlAppState(self.database, VAULT, self.clock)
         limits = LedgerSettings(self.rules, ZoneInfo("UTC"))
         self.ledger = SqlLedger(LedgerDatabase(self.database, pauses_s=(0.0,)), self.clock, limits)
         self.ctx = self.make_context()
@@ -119,7 +119,7 @@ class World:
     def make_context(self, **changes: Any) -> JobContext:
         parts: dict[str, Any] = {
             "store": Fused(self.store, self.fuse, STORE_CALLS),
-            "obligations": SqlObligations(self.database, _VAULT, self.clock),
+            "obligations": SqlObligations(self.database, VAULT, self.clock),
             "ledger": Fused(self.ledger, self.fuse, LEDGER_CALLS),
             "upscaler": Fused(self.upscaler, self.fuse, UPSCALER_CALLS),
             "images": self.real_images or cast(ImageService, self.images),
