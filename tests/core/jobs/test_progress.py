@@ -1,8 +1,9 @@
-"""Progress edits: throttled, only the newest, never in the way of the final edit."""
+"""Progress edits: throttled, only the newest, never in the way of the final edit; and many followers of one job."""
 
 import asyncio
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +17,10 @@ from core.jobs.event_bus import EventBus
 from core.jobs.progress import ProgressLoop
 from core.ports import NotOwner
 from tests.core.jobs.pipeline_kit import ANN, world
+from tests.core.storage.ledger_kit import HandClock
 from tests.fakes.chat import FakeAdapter, FakeMessage
 from tests.fakes.core import FakeClock, settle
+from tests.fakes.loop_turns import counted_turns
 
 INTERVAL_S = 2.0
 JOB = Job(
@@ -237,3 +240,17 @@ async def test_a_message_that_becomes_final_is_edited_once_more_in_time(clock: F
     await loop.stop()
     await clock.advance(9000)
     assert len(shown) == 4
+
+
+async def test_of_many_that_follow_a_silent_job_a_few_look_at_its_row_in_each_turn_of_the_loop() -> None:
+    bus, looked = EventBus(HandClock()), Counter[int]()
+
+    async with counted_turns() as turn:
+
+        async def follow() -> None:
+            async for _ in bus.follow("a job", 0, idle_s=0.01):
+                looked[turn()] += 1
+                return
+
+        await asyncio.gather(*(follow() for _ in range(100)))
+    assert max(looked.values()) <= 8

@@ -1,4 +1,4 @@
-"""What release 0.1.0 wrote is still there after the upgrade: jobs, their messages, and the money.
+"""The tables: a new database gets those of the code, and what earlier releases wrote survives the upgrade.
 
 `release_0_1_0.json` holds rows that its own code wrote (a running job, one whose submit got no answer, one that
 awaits confirmation, one that is done), under the key below.
@@ -11,9 +11,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy import Boolean, Connection, inspect, text
 
+import core.storage.tables
+import core.storage.tables_ledger  # noqa: F401
 from core.domain.job import Job, JobState, job_id_for
 from core.engine.replicas import Replicas
 from core.engine.work import Work
@@ -24,6 +28,7 @@ from core.storage.jobs import SqlJobStore
 from core.storage.ledger import LedgerDatabase, LedgerSettings, SqlLedger
 from core.storage.migrate import migrate, upgrade_to
 from core.storage.state import SqlAppState
+from core.storage.tables import metadata
 from tests.core.storage.ledger_kit import USD, HandClock
 from tests.core.storage.test_jobs import ANN
 from tests.fakes.core import NOON, closing
@@ -196,3 +201,20 @@ async def test_jobs_under_way_in_0_2_0_go_on_and_its_processes_that_still_run_ke
         taken = await Work(database, HandClock()).take_unowned("mine")
         gone = {"handed", "agreed", "brings", "waits" if database.is_sqlite else "new"}
         assert {piece.job_id for piece in taken} == gone
+
+
+def _differences(connection: Connection) -> list[object]:
+    wanted = set(metadata.tables)
+
+    def ours(_object: object, name: str | None, kind: str, _reflected: bool, _compared: object) -> bool:
+        return kind != "table" or name in wanted
+
+    return list(compare_metadata(MigrationContext.configure(connection, opts={"include_object": ours}), metadata))
+
+
+async def test_a_new_database_gets_the_tables_of_the_code(any_database_url: str) -> None:
+    async with closing(Database.connect(any_database_url)) as database:
+        await migrate(database)
+        await migrate(database)
+        async with database.write() as connection:
+            assert await connection.run_sync(_differences) == []
