@@ -35,6 +35,8 @@ ACK_BUDGET_S = 2.6
 """Slack waits three seconds for an acknowledgement."""
 ANSWERED_AREA = "slack.answered"
 ANSWERED_TTL_S = 86_400.0
+ANSWERING_AREA, ANSWERING_S, ANSWER_RECHECK_S = "slack.answering", 20.0, 0.2
+"""How long a delivery of an event has to answer before another delivery answers."""
 
 HandlerResult: TypeAlias = Content | Card | str
 
@@ -136,13 +138,25 @@ class HandlerContext:
         actor = await self.actor(origin)
         await self.answer(origin, left_out_text(most, total, (), actor.locale, offered=True))
 
-    async def claim_answer(self, key: str) -> bool:
-        """Whether this event is not answered yet. True if the database fails: better two answers than none."""
+    async def answer_once(self, key: str, answer: Callable[[], Awaitable[None]]) -> None:
+        """Call `answer` once, however often its event is delivered, and again if the process dies in it.
+
+        Another delivery waits meanwhile. If the database fails, it answers: better two answers than none.
+        """
         try:
-            return await self.state.claim(ANSWERED_AREA, key, ttl_s=ANSWERED_TTL_S)
+            while not await self.state.claim(ANSWERING_AREA, key, ttl_s=ANSWERING_S):
+                if await self.state.get(ANSWERED_AREA, key):
+                    return
+                await self.clock.sleep(ANSWER_RECHECK_S)
+            if await self.state.get(ANSWERED_AREA, key):
+                return
         except Exception as error:
             log.info("slack_answer_not_claimed", error=(await self.to_domain_error(error)).code)
-            return True
+        await answer()
+        try:
+            await self.state.put(ANSWERED_AREA, key, value=True, ttl_s=ANSWERED_TTL_S)
+        except Exception as error:
+            log.info("slack_answer_not_stored", error=(await self.to_domain_error(error)).code)
 
     async def presets(self, origin: Origin) -> Presets:
         """The member's presets; only the built-in ones if the database fails, since the core checks again."""

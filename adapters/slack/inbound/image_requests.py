@@ -3,8 +3,9 @@
 Decides nothing about parameters or images: it asks the core and passes on the answer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from adapters.slack.context import HandlerContext
@@ -41,11 +42,12 @@ async def submit(ctx: HandlerContext, request: ImageRequest) -> None:
         if len(requests) == 1:
             await ctx.service.request(requests[0])
         if words := left_out_text(len(requests), len(sources), (), actor.locale, offered=asked):
-            ctx.tasks.spawn("left_out", answer_once(ctx, request, lambda _: words, "left_out"))
+            await answer_once(ctx, request, partial(ctx.answer, request.place, words), "left_out")
     except batches.NotShown:
         raise
     except Exception as error:
-        ctx.tasks.spawn("explain", _refuse_once(ctx, request, error, actor.locale))
+        refusal = partial(ctx.answer_refusal, request.place, error, actor.locale)
+        await answer_once(ctx, request, refusal, request.edited_ts)
 
 
 def _sources(ctx: HandlerContext, request: ImageRequest, presets: Presets) -> tuple[list[tuple[str, Source]], bool]:
@@ -86,19 +88,11 @@ def _request(request: ImageRequest, actor: Requester, item: str, source: Source,
     )
 
 
-async def _refuse_once(ctx: HandlerContext, request: ImageRequest, error: Exception, locale: str) -> None:
-    if await may_answer(ctx, request, request.edited_ts):
-        await ctx.answer_refusal(request.place, error, locale)
-
-
-async def answer_once(ctx: HandlerContext, request: ImageRequest, text: Callable[[str], str], *about: str) -> None:
-    """Answer with `text(locale)` once; `about` tells several answers apart."""
-    if await may_answer(ctx, request, *about):
-        actor = await ctx.actor(request.origin)
-        await ctx.answer(request.place, text(actor.locale))
-
-
-async def may_answer(ctx: HandlerContext, request: ImageRequest, *about: str) -> bool:
-    """Whether this is the first answer, also if the event is redelivered to another process."""
-    key = ":".join(filter(None, (request.origin.team_id, request.event, *about)))
-    return not request.redeliverable or await ctx.claim_answer(key)
+async def answer_once(
+    ctx: HandlerContext, request: ImageRequest, answer: Callable[[], Coroutine[Any, Any, Any]], *about: str
+) -> None:
+    """Call `answer`, before an event is acknowledged, else after it; `about` tells several answers apart."""
+    if request.redeliverable:
+        await ctx.answer_once(":".join(filter(None, (request.origin.team_id, request.event, *about))), answer)
+    else:
+        ctx.tasks.spawn("answer", answer())

@@ -8,6 +8,7 @@ have the same channel and ts, which make the job's key.
 import re
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from adapters.slack.context import ANSWERED_AREA, HandlerContext
 from adapters.slack.inbound import subcommands
 from adapters.slack.inbound import translate as t
-from adapters.slack.inbound.image_requests import answer_once, may_answer, submit
+from adapters.slack.inbound.image_requests import answer_once, submit
 from adapters.slack.inbound.modals import publish_home
 from adapters.slack.inbound.translate import ImageRequest, Origin, images_of
 from adapters.slack.outbound.api_client import HISTORY_SCOPES, SlackApi
@@ -89,7 +90,8 @@ class Events:
             origin, key, text, files, thread_ts=thread_ts, has_prose=True, redeliverable=True, edited_ts=edited_ts
         )
         if name and not files:
-            self.ctx.tasks.spawn(name, self._answer_subcommand_once(request, name, rest))
+            answer = partial(subcommands.answer, self.ctx, origin, name, rest)
+            self.ctx.tasks.spawn(name, answer_once(self.ctx, request, answer))
         elif files or "://" in text:
             await self._finish_before_ack(submit(self.ctx, request))
         else:
@@ -124,7 +126,11 @@ class Events:
             log.info("slack_thread_unread", error=refusal.error)
             if refusal.error == SCOPE_MISSING and asks:
                 needed = str(refusal.data.get("needed") or HISTORY_SCOPES[origin.kind])
-                await answer_once(self.ctx, request, lambda locale: thread_unreadable_text(needed, locale))
+
+                async def explain(actor: Requester) -> str:
+                    return thread_unreadable_text(needed, actor.locale)
+
+                await answer_once(self.ctx, request, partial(self.ctx.run_and_answer, request.place, explain))
                 return
             found = []
         except SlackError as away:
@@ -134,11 +140,6 @@ class Events:
             await submit(self.ctx, replace(request, files=found))
         else:
             await self._send_help_rarely(request)
-
-    async def _answer_subcommand_once(self, request: ImageRequest, name: str, rest: str) -> None:
-        """Answer a subcommand typed as a message, once even if the event is redelivered."""
-        if await may_answer(self.ctx, request):
-            await subcommands.answer(self.ctx, request.origin, name, rest)
 
     async def _send_help_rarely(self, request: ImageRequest) -> None:
         """Send help after a message without a request, at most once in `HELP_AGAIN_S`: not after every "thank you"."""

@@ -115,12 +115,12 @@ class TaskCards:
             if error.error == "budget":
                 return True
             await self.notes.record(stream=None)
-            if error.error == STREAM_STOPPED:
-                await self.stop_job(job)
-                return True
             # Slack has ended or lost the stream, which would stay "in progress" forever.
             await self.poster.remove(place, stream["ts"])
-            return False
+            if error.error != STREAM_STOPPED:
+                return False
+            await self.stop_job(job)
+            return True
         await self.notes.record(stream=stream | {"shown": shown})
         return True
 

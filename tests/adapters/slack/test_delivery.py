@@ -237,6 +237,7 @@ async def test_stop_on_a_stream_cancels_the_job(world: World) -> None:
     world.slack.member.press_stop(streamed[0])
     world.service.release("preparing", hold_at="upscaling")
     await world.until(lambda: any("Cancelled" in text_of(m) for m in world.bot_messages()), move=0.3)
+    assert streamed[0].deleted, "its cards would go on saying that the image is being read"
 
 
 async def test_a_file_that_slack_looks_at_for_seconds_is_asked_about_a_few_times(world: World) -> None:

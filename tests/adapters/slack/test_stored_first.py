@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from adapters.slack.context import HandlerContext
 from adapters.slack.inbound import time_limit
 from core.domain.job import Job, UpscaleRequest
 from tests.adapters.slack.conftest import World
@@ -72,6 +73,26 @@ async def test_a_process_that_dies_before_the_row_is_written_leaves_the_event_to
     await world.result()
     assert len(world.service.rows) == 1
     assert len(set(calls)) == 1
+
+
+@pytest.mark.parametrize("text", ["factor=77", "3x"])
+async def test_a_process_that_dies_before_it_has_refused_leaves_the_answer_to_another(
+    world: World, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    real, calls = HandlerContext.answer, 0
+
+    async def dies_once(ctx: HandlerContext, *args: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise asyncio.CancelledError
+        return await real(ctx, *args)
+
+    monkeypatch.setattr(HandlerContext, "answer", dies_once)
+    await world.slack.member.mention(text, [world.picture()] if "=" in text else [])
+    await world.until(world.told, move=1.0)
+    await world.idle()
+    assert (calls, len(world.told())) == (2, 1)
 
 
 def _token(world: World) -> Any:
