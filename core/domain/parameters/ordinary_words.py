@@ -9,7 +9,7 @@ from core.domain.parameters.spec import PRESETS, SPECS, Presets
 from core.domain.parameters.values import canonical
 
 _WORD = re.compile(r"<[^<>]*>|\S+")
-_EMOJI = re.compile(r"<?a?:[A-Za-z0-9_+~-]+:(?:\d+>)?")
+_EMOJI = re.compile(r"(?:<?a?:[\w+~-]+:(?:\d+>)?)+")
 _MARKUP = re.compile(r"<(?:t|mailto|tel|sms|id|/[^<>:]{1,100}):[^<>\s]{1,200}>")
 """Chat clients' markup of times, e-mail addresses, telephone numbers and commands."""
 

@@ -12,6 +12,7 @@ from core.domain.parameters.ordinary_words import is_small_talk, without_ordinar
     [
         ("<@42> please upscale this, 3x, thanks", "<@42> 3x,"),
         ("Could you make it creative? :heart: <:wow:123>", "creative?"),
+        ("3x :thumbsup::skin-tone-2: :すごい:", "3x"),
         ("hello there, what a nice picture", ""),
         ("bitte in faithful und private!", "faithful private!"),
         ("look https://example.org/a.png factor=2 cheers", "https://example.org/a.png factor=2"),
