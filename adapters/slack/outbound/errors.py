@@ -33,8 +33,9 @@ TOKEN_WRONG = frozenset({"invalid_auth", TOKEN_EXPIRED})
 REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
 """The workspace has revoked its access, or the token is wrong."""
 
+BOT_MISSING = frozenset({"not_in_channel", "channel_not_found"})
 CHANNEL_FORBIDDEN = frozenset(
-    {"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "restricted_action_read_only_channel",
+    {*BOT_MISSING, "is_archived", "restricted_action", "restricted_action_read_only_channel",
      "posting_to_channel_denied"}
 )  # fmt: skip
 """The bot may not post in this channel until it is added or allowed."""

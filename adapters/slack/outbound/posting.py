@@ -180,7 +180,9 @@ class Poster:
         left = {"left": root, "left_gone": gone} if root and root.get("ts") else {}
         await self._notes.record(place=asdict(place), root=None, **left)
         if because in errors.CHANNEL_FORBIDDEN:
-            await self.send_ephemeral(draw(plain_card(moved_text(locale), tone="done")))
+            bot_is_missing = because in errors.BOT_MISSING and self._data.get("kind") != "im"
+            text = moved_text(locale, bot_is_missing=bot_is_missing)
+            await self.send_ephemeral(draw(plain_card(text, tone="done")))
         return place
 
     async def post_in(self, place: Place, content: Content, mark: Mark, **how: Any) -> str:

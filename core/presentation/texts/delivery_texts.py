@@ -7,7 +7,7 @@ from core.domain.parameters.spec import translatable
 from core.presentation.notices import Notice
 from core.presentation.texts.price_texts import charge_text
 from core.presentation.texts.result_texts import cancelled_late_text
-from core.presentation.translations import tr, translated
+from core.presentation.translations import joined, tr, translated
 
 send_again_text = partial(translated, translatable("Send again"))
 
@@ -34,13 +34,6 @@ sent_directly_text = partial(translated, translatable("It has been sent to you a
 sending_directly_text = partial(translated, translatable("I am sending it to you as a direct message."))
 deleted_text = partial(translated, translatable("The image and its original have been deleted."))
 not_removed_text = partial(translated, translatable("Deleted, but the message could not be removed."))
-moved_text = partial(
-    translated,
-    translatable(
-        "I cannot post in this channel, so the image comes to you as a direct message. "
-        "Add me to the channel to have it here."
-    ),
-)
 lost_text = partial(
     translated,
     translatable("An earlier message here may still say that I am upscaling. Cancel in it takes it away."),
@@ -67,3 +60,8 @@ def undelivered_notice(job: Job) -> Notice:
         reference=job.id,
         tone="info",
     )
+
+
+def moved_text(locale: str, *, bot_is_missing: bool) -> str:
+    moved = tr("I cannot post here, so the image comes to you as a direct message.", locale)
+    return joined(moved, tr("Add me to the channel to have it here.", locale) if bot_is_missing else "")

@@ -57,9 +57,19 @@ async def test_without_membership_the_result_comes_directly_and_the_member_is_to
     await world.slack.member.submit_view({"image": [world.picture().id]})
     await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
     told = [m for m in world.slack.member.messages("quiet") if m.ephemeral_for]
-    assert "I cannot post in this channel" in text_of(told[0])
+    assert "I cannot post here" in text_of(told[0])
+    assert "Add me to the channel" in text_of(told[0])
     dm = next(m for m in world.slack.member.dms() if " is ready" in m.text)
     assert "Sent as a direct message" in text_of(dm)
+
+
+async def test_where_only_some_may_post_the_member_is_not_told_to_add_the_bot(world: World) -> None:
+    channel = world.slack.member.channel("general").id
+    world.slack.fault("chat.postMessage", error="restricted_action", times=99, match={"channel": channel})
+    await world.slack.member.mention("3x", [world.picture()])
+    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.2)
+    (told,) = [text_of(m) for m in world.slack.member.messages("general") if m.ephemeral_for]
+    assert ("I cannot post here" in told, "Add me" in told) == (True, False)
 
 
 async def test_a_command_between_two_people_is_answered_in_our_own_direct_message(world: World) -> None:
