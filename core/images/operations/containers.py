@@ -149,12 +149,12 @@ def tiff_directories(data: Data, first: int | None = None) -> Parts:
     at = struct.unpack_from(order + offset, data, 8 if large else 4)[0] if first is None else first
     seen: set[int] = set()
     while at and at not in seen:
-        seen.add(at)
+        seen.add(at := min(at, len(data)))  # beyond it struct raises an error of its own, or an OverflowError
         [entries] = struct.unpack_from(order + number, data, at)
         start = at + struct.calcsize(number)
         end = start + entries * entry_bytes
         yield None, start, end
-        [at] = struct.unpack_from(order + offset, data, end)
+        [at] = struct.unpack_from(order + offset, data, min(end, len(data)))
 
 
 MAX_JPEG_SEGMENTS: Final = 10_000

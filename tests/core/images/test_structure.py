@@ -99,6 +99,8 @@ HONEST: dict[str, tuple[Format, bytes]] = {
     "HEIC": ("heic", heif_of_boxes(1_000, b"heic", inside=True)),
     "box without an end": ("avif", heif_of_boxes(3, b"avif", inside=False)[:-6] + bytes(6)),
     "cut GIF": ("gif", gif_of_frames(3)[:-8]),
+    "BigTIFF with its directory beyond every file": ("tiff", struct.pack("<2sHHHQ", b"II", 43, 8, 0, 2**64 - 1)),
+    "BigTIFF of 2^64 entries": ("tiff", struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 2**64 - 1)),
     "cut TIFF": ("tiff", tiff_of_directories(3)[:-8]),
 }
 
