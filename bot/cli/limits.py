@@ -88,7 +88,7 @@ Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
 Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
 User = Annotated[str, typer.Option(help="Id of a person")]
 Channel = Annotated[str, typer.Option(help="Id of a channel")]
-Per = Annotated[Window, typer.Option(help="Over which time")]
+Per = Annotated[Window, typer.Option(help="In which period")]
 
 
 def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "", *, named: bool = False) -> Requester:

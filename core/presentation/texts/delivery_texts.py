@@ -36,7 +36,7 @@ deleted_text = partial(translated, translatable("The image and its original have
 not_removed_text = partial(translated, translatable("Deleted, but the message could not be removed."))
 lost_text = partial(
     translated,
-    translatable("An earlier message here may still say that I am upscaling. Cancel in it takes it away."),
+    translatable("An earlier message here may still say that I am upscaling. Press Cancel in it to remove it."),
 )
 """For a message that may exist but can be neither found nor removed."""
 

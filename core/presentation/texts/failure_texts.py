@@ -89,15 +89,15 @@ def _too_late(error: e.TooLate, locale: str) -> Notice:
 def _storage_full(error: e.StorageFull, locale: str) -> Notice:
     sentences = {
         "member": (
-            tr("Your images without an agreed price take all the room that one member has.", locale),
+            tr("Images whose price you have not confirmed take up all your space.", locale),
             tr("Start or cancel some of them first.", locale),
         ),
         "kept": (
-            tr("Your kept images take all the room that one member has.", locale),
+            tr("Your kept images take up all your space.", locale),
             tr("Delete some of them, or wait until the oldest expire.", locale),
         ),
         "disk": (
-            tr("The bot has no room for another image just now.", locale),
+            tr("The bot has no space for another image right now.", locale),
             tr("Please try again later.", locale),
         ),
         "export": (tr("Your last export is still on its way.", locale), tr("Please try again later.", locale)),
@@ -265,7 +265,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         translatable("The chat asks for a short pause."), translatable("Please try again in a minute."), "refusal"
     ),
     e.Restored: fixed_notice(
-        translatable("The bot was set back to an earlier copy while this was under way, so it was not finished."),
+        translatable("The bot was restored from a backup while this was under way, so it was not finished."),
         translatable("Look in your history first; what is not there can be started again."),
     ),
     e.Draining: fixed_notice(translatable("The bot is restarting, try again in a minute."), tone="info"),

@@ -28,7 +28,7 @@ def _target_unreachable(error: e.TargetUnreachable, locale: str) -> Notice:
     target = error.target if error.reason == "amount" else as_typed(error.target)
     facts = {"size": size(error.width_px, error.height_px), "target": target, "model": error.model}
     if error.reason == "already_larger":
-        what = tr("The image is {size} already, which is no smaller than {target}.", locale, **facts)
+        what = tr("The image is already {size}, at least as large as {target}.", locale, **facts)
     elif error.reason == "beyond_model":
         what = tr("{target} is more than {model} can make of an image of {size}.", locale, **facts)
     else:
@@ -88,9 +88,9 @@ def _kind(detected: str, locale: str) -> str:
     """What a file is instead of an image: in words if it has a known kind, else its name or format."""
     kinds = {
         "html": tr("a web page", locale),
-        "text": tr("a text", locale),
+        "text": tr("a text file", locale),
         "video": tr("a video", locale),
-        "audio": tr("a sound", locale),
+        "audio": tr("an audio file", locale),
         "program": tr("a program", locale),
         "archive": tr("an archive", locale),
         "document": tr("a document", locale),

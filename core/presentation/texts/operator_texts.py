@@ -21,7 +21,7 @@ _MOST_NAMED = 10
 def not_admitted(error: e.NotAdmitted, locale: str) -> Notice:
     if error.kind == "outsider":
         return Notice(
-            tr("Here the bot works for people of its own organisation only.", locale),
+            tr("Here the bot works only for people of its own organisation.", locale),
             advice=tr("Ask one of them to run the upscale for you.", locale),
             tone="refusal",
         )
@@ -121,7 +121,7 @@ def stuck_jobs(count: int, oldest_id: str, locale: str) -> Notice:
 def no_image_worker(locale: str) -> Notice:
     return Notice(
         tr("This bot cannot start the processes that read images, so upscales fail.", locale),
-        advice=tr("Look at its log; after an update of its files, or where memory ran out, restart it.", locale),
+        advice=tr("Look at its log. If its files were updated, or memory ran out, restart it.", locale),
     )
 
 
@@ -136,7 +136,7 @@ def few_connects_left(platform: str, left: int, total: int, until_at: float, loc
             total=total,
             time=date_time(until_at, locale),
         ),
-        advice=tr("Something makes it connect again and again: look at its log and restart it seldom.", locale),
+        advice=tr("It keeps connecting again: look at its log, and restart it as seldom as possible.", locale),
     )
 
 

@@ -113,12 +113,12 @@ def parameter_problem(problem: ParameterProblem, locale: str) -> str:
             return joined(unclear, tr("Did you mean “{name}”?", locale, name=problem.suggestion))
         return joined(unclear, tr("Try: {example}.", locale, example="factor=3 creativity=0.5"))
     if problem.kind == "together":
-        return tr("“{name}” and “{value}” do not go together: give one of them.", locale, **facts)
+        return tr("“{name}” and “{value}” do not go together: give only one of them.", locale, **facts)
     if problem.kind == "not_in_model":
         return tr("The model {value} has no {name}; it takes {allowed}.", locale, **facts)
     if problem.kind == "too_many":
         return tr(
-            "“{name}”: there are {value} here already, which is the most allowed. Take one away first.", locale, **facts
+            "“{name}”: there are {value} here already, which is the most allowed. Remove one first.", locale, **facts
         )
     if problem.kind == "too_long":
         return tr("“{name}” has {value} characters; at most {allowed} are read.", locale, **facts)

@@ -182,7 +182,7 @@ async def test_a_lost_progress_message_that_cannot_be_looked_for_goes_at_the_fir
     await world.idle()
     (left,) = [m for m in world.bot_messages() if "job:cancel:" in str(m.blocks)]
     (told,) = [m for m in world.bot_messages() if m.ephemeral_for]
-    assert "Cancel in it takes it away" in text_of(told)
+    assert "Press Cancel in it to remove it" in text_of(told)
     await world.slack.member.click(left, "job:cancel:")
     await world.until(lambda: [m for m in world.bot_messages() if "already ended" in text_of(m)], move=0.2)
     assert left.deleted

@@ -100,7 +100,7 @@ def test_a_size_that_cannot_be_is_named_as_it_is_typed() -> None:
     error = e.TargetUnreachable(
         reason="already_larger", target="300x", width_px=600, height_px=400, model="flux", largest_factor=2.0
     )
-    assert explain(error).what == "The image is 600×400 already, which is no smaller than width=300."
+    assert explain(error).what == "The image is already 600×400, at least as large as width=300."
 
 
 def test_no_offer_is_made_where_nothing_fits() -> None:
@@ -167,7 +167,7 @@ def test_a_need_above_the_whole_limit_promises_no_time_at_which_it_would_fit() -
     ("detected", "what"),
     [
         ("empty", "Diese Datei ist leer."),
-        ("text", "Diese Datei ist kein lesbares Bild (ein Text)."),
+        ("text", "Diese Datei ist kein lesbares Bild (eine Textdatei)."),
         ("pdf", "Diese Datei ist kein lesbares Bild (PDF)."),
         ("report.pdf", "Diese Datei ist kein lesbares Bild (report.pdf)."),
     ],
