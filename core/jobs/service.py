@@ -157,7 +157,8 @@ class JobService:
         if await self._ctx.store.transition(job.id, (job.state,), cancel_requested_by=who, error=why) is not None:
             await self._engine.start(job.id, part="announce")  # first, so that a crash cannot prevent the final edit
             return await close_question(self._ctx, await self._ctx.load(job.id))
-        return await self._ctx.load(job.id)
+        # Answered at the same moment. A cancel counts then too, but a job with its price agreed to is not replaced.
+        return await self._ctx.load(job.id) if chosen else await self.cancel(job_id, actor)
 
     async def repeat(
         self,

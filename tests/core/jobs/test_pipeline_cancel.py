@@ -15,6 +15,7 @@ from core.jobs.steps import StepName
 from core.presentation.cards.account import history
 from core.presentation.texts.result_texts import cancelled_late_text
 from core.storage.files.job_files import JobFiles
+from core.storage.jobs import SqlJobStore
 from tests.core.jobs.pipeline_kit import BOB, MOD, PRICE, World, world
 from tests.core.storage.ledger_kit import running
 from tests.fakes.core import until
@@ -47,6 +48,20 @@ async def test_between_any_two_steps_before_the_submit_it_costs_nothing(w: World
         await w.steps_until(job.id, step)
         await w.service.cancel(job.id, job.requester)
         await cancelled(w, job)
+    assert not w.upscaler.posts
+
+
+async def test_at_the_moment_of_the_agreement_it_is_not_lost(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, transition = await w.done(source=w.upload(2400, 1600)), SqlJobStore.transition
+
+    async def agreed_first(*args: Any, **changes: Any) -> Any:
+        monkeypatch.setattr(SqlJobStore, "transition", transition)
+        await w.service.confirm(job.id, job.requester)
+        return await transition(*args, **changes)
+
+    monkeypatch.setattr(SqlJobStore, "transition", agreed_first)
+    await w.service.cancel(job.id, job.requester)
+    await cancelled(w, job)
     assert not w.upscaler.posts
 
 
