@@ -86,16 +86,18 @@ class Limits:
         """For moderators: the operator's limits for this workspace, and all that its moderators have set."""
         check_moderator(actor)
         await self._check_admitted(actor)
-        if actor.is_operator and not actor.workspace_id:  # those that apply here first
-            found = {_slot(status): status for status in await self.ledger.statuses(actor)}
-            for rule in await self.rules.operator_limits():
-                status = await self._status_of(rule)
-                found.setdefault(_slot(status), status)
-            return list(found.values())
-        place = Requester(actor.platform, "", workspace_id=actor.workspace_id)
-        own = [s for s in await self.ledger.statuses(place) if s.limit.scope.kind is limits.ScopeKind.WORKSPACE]
-        rules = await self.rules.limits(actor.platform, actor.workspace_id)
-        return own + [await self._status_of(rule) for rule in rules if rule.kind is not limits.ScopeKind.WORKSPACE]
+        if actor.is_operator and not actor.workspace_id:
+            applying, rules = await self.ledger.statuses(actor), await self.rules.operator_limits()
+        else:  # with what each member may spend, but not what the whole bot may
+            anybody = Requester(actor.platform, "", workspace_id=actor.workspace_id)
+            here = limits.ScopeKind.WORKSPACE, limits.ScopeKind.USER
+            applying = tuple(s for s in await self.ledger.statuses(anybody) if s.limit.scope.kind in here)
+            rules = await self.rules.limits(actor.platform, actor.workspace_id)
+        found = {_slot(status): status for status in applying}
+        for rule in rules:
+            status = await self._status_of(rule)
+            found.setdefault(_slot(status), status)
+        return list(found.values())
 
     async def _status_of(self, rule: limits.Rule) -> limits.LimitStatus:
         """The use of a limit for one user or channel; a default for all has none of its own."""

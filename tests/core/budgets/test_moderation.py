@@ -51,6 +51,19 @@ async def test_an_extra_raises_one_members_default_money_here_until_the_day_ends
     assert await paid(other, "f", user="bob") == 6, "the week's extra still runs"
 
 
+async def test_a_moderator_sees_what_members_may_spend_here_whoever_set_it_and_not_the_whole_bots_limit(
+    make: Make,
+) -> None:
+    limits = make(default_money(5), day_usd(ScopeKind.EVERYTHING, 100)).limits
+    await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.WORKSPACE, "", 20 * USD))
+    await limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "", 3 * USD))
+    found = [
+        (s.limit.scope.kind.value, s.limit.source, s.limit.amount) for s in await limits.workspace_limits(MODERATOR)
+    ]
+    money = [("user", "default", 5 * USD), ("user", "moderator", 3 * USD), ("workspace", "moderator", 20 * USD)]
+    assert sorted(found) == money
+
+
 async def test_a_place_keeps_a_bounded_number_of_limits_extras_and_sponsors(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
