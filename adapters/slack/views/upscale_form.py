@@ -33,6 +33,7 @@ ORIGIN_FIELDS = {"channel": "channel_id", "channel_name": "channel_name", "threa
 """Metadata key -> field of `Origin`: where the form was opened, which its submission does not say."""
 MAX_PICKED = 10
 """Slack's limit of checkboxes in a group."""
+NOTED_NAME_CHARS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,13 @@ def form(
         *map(_field, form_fields(models, own or OwnSettings(), locale).values()),
         _options(locale, allow_unsafe, in_channel=bool(origin.channel_id) and origin.kind != "im"),
     )
-    metadata = json.dumps(notes, separators=(",", ":"))
+    metadata = json.dumps(notes, separators=(",", ":"), ensure_ascii=False)  # at most 3,000 characters
     return _modal("title", locale, blocks, "submit", callback_id=CALLBACK, private_metadata=metadata)
 
 
 def _noted_file(file: Mapping[str, Any]) -> dict[str, Any]:
     sides = dict(zip(("original_w", "original_h"), declared_size(file) or (), strict=False))
-    return {"id": file["id"], "name": cut(str(file.get("name") or ""), 60), **sides}
+    return {"id": file["id"], "name": cut(str(file.get("name") or ""), NOTED_NAME_CHARS), **sides}
 
 
 def _modal(title: str, locale: str, blocks: list[Block], submit: str = "", **more: str) -> Block:

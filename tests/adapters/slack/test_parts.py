@@ -73,7 +73,7 @@ def test_every_view_is_valid_in_every_language(locale: str) -> None:
             )
             == []
         )
-    files = [{"id": f"F{n}", "name": f"{n}.png"} for n in range(10)]
+    files = [{"id": f"F0{n}234567AB", "name": "снимок" * 20, "original_w": 4000, "original_h": 3000} for n in range(10)]
     assert check_view(modal.form(WHERE, locale, allow_unsafe=False, pick=files), home=False) == []
     home = render.home(locale, None, [JOB] * 10, OwnSettings({"factor": 3.0}, {"logo": {"factor": 4.0}}), MODELS)
     assert check_view(home, home=True) == []
