@@ -127,9 +127,10 @@ class _Reader:
 
     def result(self, *, needs_amount: bool) -> WantedLimit:
         measure = self.measure or Measure.USD
-        if self.scope is None and not self.problems:  # a word that is not understood may be meant as the scope
+        understood = not self.problems  # else a word may be meant as what is missing
+        if self.scope is None and understood:
             self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
-        if self.number is None and needs_amount:
+        if self.number is None and needs_amount and understood:
             self.problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 images"))
         amount = None
         if self.number is not None:

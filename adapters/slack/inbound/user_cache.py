@@ -41,7 +41,7 @@ class UserCache:
             stale = self._known.get((team.team_id, user_id))
             # Stale rights are dropped: only the name and the language are kept.
             return replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
-        user = _parse_user(answer.get("user") or {}, team.team_id)
+        user = _parse_user(answer.get("user") or {}, team)
         self._known[(team.team_id, user_id)] = (self._clock.now(), user)
         if len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
@@ -52,21 +52,18 @@ class UserCache:
             del self._known[key]
 
 
-def _parse_user(user: dict[str, object], team_id: str) -> SlackUser:
+def _parse_user(user: dict[str, object], team: Team) -> SlackUser:
+    """An admin has rights in workspaces of their own; the members of an organisation's workspaces are no outsiders."""
     profile = user.get("profile")
     shown = profile.get("display_name") or profile.get("real_name") if isinstance(profile, dict) else ""
     name = str(shown or user.get("real_name") or user.get("name") or "")
     owner = bool(user.get("is_owner") or user.get("is_primary_owner"))
     admin = owner or bool(user.get("is_admin"))
-    outsider = _is_outsider(user, team_id)
-    return SlackUser(name, str(user.get("locale") or "en"), admin and not outsider, owner and not outsider, outsider)
-
-
-def _is_outsider(user: dict[str, object], team_id: str) -> bool:
-    """Whether the user belongs to another organisation (in a shared channel); an admin there has no rights here."""
-    if user.get("is_stranger"):
-        return True
-    home = str(user.get("team_id") or team_id)
     grid = user.get("enterprise_user")
-    teams = grid.get("teams") if isinstance(grid, dict) else None
-    return home != team_id and not (isinstance(teams, list) and team_id in teams)
+    grid, stranger = grid if isinstance(grid, dict) else {}, bool(user.get("is_stranger"))
+    teams, home = grid.get("teams"), str(user.get("team_id") or team.team_id)
+    here = not stranger and (home == team.team_id or (isinstance(teams, list) and team.team_id in teams))
+    colleague = (
+        not stranger and team.enterprise_id not in ("", None) and grid.get("enterprise_id") == team.enterprise_id
+    )
+    return SlackUser(name, str(user.get("locale") or "en"), admin and here, owner and here, not (here or colleague))

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.slack.inbound.user_cache import _parse_user
+from adapters.slack.outbound.api_client import Team
 from core.accounts.allowlist import AllowList
 from core.domain.errors import NotAllowed
 from core.domain.identity import Place
@@ -33,7 +34,16 @@ ADMIN = {"name": "eve", "is_admin": True, "is_owner": True}
     ],
 )
 def test_only_an_admin_of_this_workspace_moderates_it(user: dict[str, Any], moderates: bool) -> None:
-    assert _parse_user(user, "T1").is_admin is moderates
+    assert _parse_user(user, Team("T1", "", "W1")).is_admin is moderates
+
+
+@pytest.mark.parametrize(("org", "is_outsider"), [("E1", False), ("E2", True), ("", True)])
+def test_a_member_of_another_workspace_of_the_organisation_is_no_outsider_and_no_moderator(
+    org: str, is_outsider: bool
+) -> None:
+    user = ADMIN | {"team_id": "T3", "enterprise_user": {"id": "W1", "enterprise_id": org, "teams": ["T3"]}}
+    seen = _parse_user(user, Team("T1", "E1" if org else "", "W1"))
+    assert (seen.is_outsider, seen.is_admin, seen.is_owner) == (is_outsider, False, False)
 
 
 PLACE = Place("slack", "workspace", "T0BETA00002")
