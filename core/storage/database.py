@@ -24,7 +24,7 @@ from core.ports import NotUsable
 from core.storage.database_url import AsyncpgAddress, for_asyncpg, parse
 from core.storage.drivers import direct
 from core.storage.drivers.postgresql_pool import MAX_CONNECTIONS, ConnectionPool
-from core.storage.drivers.sqlite_writer import SqliteWriter, prepare
+from core.storage.drivers.sqlite_writer import SqliteWriter, execute, prepare
 
 T = TypeVar("T")
 
@@ -104,15 +104,20 @@ class Database:
 
     async def first(self, query: Executable, values: Mapping[str, Any] | None = None) -> Any:
         """Return the first row of a short, indexed query, or None."""
-        if self.is_sqlite or (prepared := direct.prepared(query, values)) is None:
+        if (prepared := direct.prepared(self.dialect, query, values)) is None:
             return await self.run_read(lambda connection: connection.execute(query, values).first())
+        if self._writer is not None:
+            rows, _ = await self._writer.read(lambda connection: execute(connection, *prepared))
+            return rows[0] if rows else None
         async with self._pool.use() as opened:
             return await opened.driver.fetchrow(*prepared)
 
     async def all(self, query: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Return all rows of a short, indexed query."""
-        if self.is_sqlite or (prepared := direct.prepared(query, values)) is None:
+        if (prepared := direct.prepared(self.dialect, query, values)) is None:
             return await self.run_read(lambda connection: connection.execute(query, values).all())
+        if self._writer is not None:
+            return (await self._writer.read(lambda connection: execute(connection, *prepared)))[0]
         async with self._pool.use() as opened:
             return cast(Sequence[Any], await opened.driver.fetch(*prepared))
 
@@ -132,8 +137,10 @@ class Database:
 
     async def execute(self, statement: Executable, values: Mapping[str, Any] | None = None) -> int:
         """Execute one statement that writes; returns the number of rows that it changed."""
-        if self.is_sqlite or (prepared := direct.prepared(statement, values)) is None:
+        if (prepared := direct.prepared(self.dialect, statement, values)) is None:
             return await self.run_statement(lambda connection: connection.execute(statement, values).rowcount)
+        if self._writer is not None:
+            return (await self._writer.write(lambda connection: execute(connection, *prepared)))[1]
         async with self._writers, self._pool.use() as opened:
             return int((await opened.driver.execute(*prepared)).split()[-1])  # such as "UPDATE 1"
 

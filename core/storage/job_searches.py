@@ -4,16 +4,16 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, or_, select, tuple_
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, tuple_
 
 from core.domain.job import Job, JobState, Requester
 from core.ports import Clock, OpenJobCounts, SentRequest, UnfinishedJobs
 from core.storage.codec import JobRows
 from core.storage.database import Database
 from core.storage.encryption import Vault
-from core.storage.tables import KEPT, app_state, incidents, jobs, replicas, work
+from core.storage.tables import INSERTS, KEPT, app_state, incidents, jobs, replicas, work
 
+_ADD_INCIDENT = {name: insert(incidents).on_conflict_do_nothing() for name, insert in INSERTS.items()}
 _PAGE_ROWS = 500
 _SENT_PAGE_ROWS = 2_000
 _SENT = select(jobs.c.id, jobs.c.request_id, jobs.c.created_at, jobs.c.finished_at, jobs.c.state)
@@ -123,10 +123,9 @@ class JobSearches:
 
     async def add_incident(self, reference: str, *, area: str, kind: str, job_id: str) -> None:
         values = {"reference": reference, "at": self._clock.now(), "area": area, "kind": kind, "job_id": job_id}
-        try:
-            await self._db.execute(insert(incidents), values)
-        except IntegrityError:  # a further incident of the job; it is found by `job_id`
-            await self._db.execute(insert(incidents), values | {"reference": secrets.token_hex(8)})
+        add = _ADD_INCIDENT[self._db.dialect]
+        if not await self._db.execute(add, values):  # a further incident of the job; it is found by `job_id`
+            await self._db.execute(add, values | {"reference": secrets.token_hex(8)})
 
     async def delete_expired(self, incidents_before: float) -> None:
         await self._db.execute(delete(app_state).where(app_state.c.expires_at <= self._clock.now()))

@@ -5,8 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Unpack
 
-from sqlalchemy import Connection, Row, String, bindparam, delete, func, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, String, bindparam, delete, func, select, tuple_, update
 
 from core.domain.errors import JobNotFound
 from core.domain.identity import TEAM_SCOPED, is_same_person
@@ -15,10 +14,10 @@ from core.ports import NotOwner, owner_token
 from core.storage.codec import CHANGING, JobChanges, to_row
 from core.storage.job_searches import JobSearches
 from core.storage.obligations import owe_announcement
-from core.storage.tables import jobs, replicas
+from core.storage.tables import INSERTS, jobs, replicas
 
 _ID = jobs.c.id == bindparam("job")
-_ADD = insert(jobs)
+_ADD = {name: insert(jobs).on_conflict_do_nothing() for name, insert in INSERTS.items()}
 _GET = select(jobs).where(_ID)
 _LOCK = _GET.with_for_update()
 _REMOVE = delete(jobs).where(_ID)
@@ -56,14 +55,12 @@ class SqlJobStore(JobSearches):
         `owner`: the token of this process if it starts the job, which then need not claim it.
         """
         row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0, "owner": owner}
-        try:
-            await self._db.execute(_ADD, row)
-        except IntegrityError:
-            stored = await self.get(job.id)
-            if stored is None:
-                raise
-            return stored, False
-        return job, True
+        if await self._db.execute(_ADD[self._db.dialect], row):
+            return job, True
+        stored = await self.get(job.id)
+        if stored is None:  # erased meanwhile
+            raise JobNotFound
+        return stored, False
 
     async def get(self, job_id: str) -> Job | None:
         row = await self._db.first(_GET, {"job": job_id})

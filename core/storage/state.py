@@ -4,9 +4,10 @@ Also records the key that everything is encrypted under: a start with another ke
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, or_, select, tuple_, update
 
 from core.ports import Clock
 from core.storage.database import Database
@@ -24,7 +25,14 @@ _FREE = or_(app_state.c.expires_at.is_(None), app_state.c.expires_at <= literal_
 _CLAIM = upsert(app_state, "area", "key", where=_FREE)
 _KEY = app_state.c.area, app_state.c.key
 _PAGE_ROWS = 200
-_GET_ALL = select(*_KEY, app_state.c.value).where(tuple_(*_KEY).in_(bindparam("wanted", expanding=True)), _VALID)
+
+
+@cache
+def _get_all(count: int) -> Select[Any]:
+    """Values by areas `a0`… and keys `k0`…, without a list, which only SQLAlchemy could send."""
+    a, k = _KEY
+    wanted = or_(*((a == bindparam(f"a{n}")) & (k == bindparam(f"k{n}")) for n in range(count)))
+    return select(*_KEY, app_state.c.value).where(wanted, _VALID)
 
 
 class SqlAppState:
@@ -39,8 +47,10 @@ class SqlAppState:
         return self._vault.decrypt(row.value) if row is not None else None
 
     async def get_all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Any | None]:
-        values = {"wanted": list(wanted), "now": self._clock.now()}
-        rows = await self._db.all(_GET_ALL, values)
+        values: dict[str, Any] = {"now": self._clock.now()}
+        for n, (area, key) in enumerate(wanted):
+            values |= {f"a{n}": area, f"k{n}": key}
+        rows = await self._db.all(_get_all(len(wanted)), values)
         found = {(row.area, row.key): self._vault.decrypt(row.value) for row in rows}
         return [found.get(one) for one in wanted]
 

@@ -7,13 +7,14 @@ mode; only short, indexed ones belong here.
 
 import asyncio
 import sqlite3
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core.storage.group_commit import Batcher
 
@@ -98,6 +99,25 @@ class SqliteWriter:
         await asyncio.to_thread(self._thread.shutdown)
         self._reader.dispose()
         self._writer.dispose()
+
+
+def execute(connection: Connection, sql: str, *values: Any) -> tuple[Sequence[Any], int]:
+    """Run one statement by the driver itself. Returns its rows, with named fields, and how many it changed."""
+    cursor = _driver_of(connection).cursor()
+    cursor.row_factory = _named
+    try:
+        return cursor.execute(sql, values).fetchall(), cursor.rowcount
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(sql, None, error, sqlite3.Error) from error
+
+
+def _named(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
+    return _row_type(tuple(column[0] for column in cursor.description))._make(values)
+
+
+@lru_cache
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names, rename=True)
 
 
 def _guarded(connection: Connection, work: Callable[[Connection], Any]) -> Any:

@@ -62,4 +62,4 @@ async def test_a_row_that_this_process_knows_is_changed_by_one_statement(
     finally:
         event.remove(Engine, "before_cursor_execute", note)
         event.remove(Engine, "commit", note_commit)
-    assert sent == (["BEGIN", "UPDATE", "COMMIT"] * 2 if database.is_sqlite else ["UPDATE"] * 2)
+    assert sent == (["UPDATE", "BEGIN", "COMMIT"] * 2 if database.is_sqlite else ["UPDATE"] * 2)  # noted when prepared
