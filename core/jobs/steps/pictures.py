@@ -50,11 +50,20 @@ async def read_picture(ctx: JobContext, job: Job, downloads: FairQueue) -> Input
 
 
 async def _fetch(ctx: JobContext, job: Job, dest: Path) -> tuple[str, int]:
-    """Download the source to `dest` unless it is there; its SHA-256 and size in bytes."""
+    """Download the source to `dest` unless it is there; its SHA-256 and size in bytes.
+
+    Jobs that are made from this one may need it at the same time.
+    """
+    async with ctx.running.lock(f"source:{job.id}"):
+        if not await ctx.files.ensure_local(dest):
+            part = dest.with_suffix(".part")  # complete or absent, also after a crash
+            await _download(ctx, job, part)
+            part.replace(dest)
+    return await ctx.files.digest(dest)
+
+
+async def _download(ctx: JobContext, job: Job, part: Path) -> None:
     source = job.source
-    if await ctx.files.ensure_local(dest):
-        return await ctx.files.digest(dest)
-    part = dest.with_suffix(".part")  # complete or absent, also after a crash
     if source.kind == "link":
         await ctx.sources.fetch_link(source.url, part)
     elif source.kind == "attachment":
@@ -66,8 +75,6 @@ async def _fetch(ctx: JobContext, job: Job, dest: Path) -> tuple[str, int]:
         await ctx.images.crop_detail(ctx.files.input(whole.id), part, job.parameters.factor)
     else:
         await asyncio.to_thread(link_or_copy, await _local(ctx, job), part)
-    part.replace(dest)
-    return await ctx.files.digest(dest)
 
 
 async def _local(ctx: JobContext, job: Job) -> Path:

@@ -254,7 +254,7 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
     price = job.quote.estimate_nanousd if job.quote is not None else None
     if job.state is JobState.CANCELLED and not chosen:
         offers += (Action("again", with_price(tr("Again", locale), price, locale), job.id),)
-    elif notice.tone == "error" and not isinstance(job.error, e.ContentRejected):
+    elif notice.tone == "error" and not _is_final(job.error):
         offers += (Action("same", with_price(tr("Try again", locale), price, locale), job.id),)
     return Card(
         notice.tone,
@@ -265,6 +265,13 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         rows=(offers,) if offers else (),
         summary=_with_file_name(job, notice.text, locale),
     )
+
+
+def _is_final(error: e.UpscaleError | None) -> bool:
+    """Whether the same image with the same values would be refused again."""
+    if isinstance(error, e.ImageRejected):
+        return error.reason != "download"
+    return isinstance(error, (e.ContentRejected, e.InvalidForModel))
 
 
 def closed(job: Job, notice: Notice, locale: str) -> Card:

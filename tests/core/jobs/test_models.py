@@ -1,5 +1,6 @@
 """Models, wanted sizes, previews, and what is offered instead where a job is refused or dear."""
 
+import asyncio
 import dataclasses
 from datetime import date
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from core.budgets.reports import UsageFilter
 from core.domain.errors import InvalidParameters, JobNotFound, LimitReached, OutputTooLarge, TargetUnreachable
-from core.domain.job import Job, JobState
+from core.domain.job import Job, JobState, Source
 from core.domain.limits import Rule, ScopeKind
 from core.domain.models import MODELS
 from core.domain.variations import Change
@@ -17,6 +18,7 @@ from core.presentation.texts.result_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import MOD, PRICE, World, world
 from tests.core.storage.ledger_kit import day_usd, default_money
+from tests.fakes.images import fake_picture
 from tests.typed import unwrap
 
 USD = 10**9
@@ -236,3 +238,16 @@ async def test_a_size_beyond_the_model_is_offered_within_the_budget(
         job = await refused(w, 1000, 800, "to=8k")
         assert isinstance(job.error, TargetUnreachable)
         assert (job.error.largest_factor, job.error.other_model) == (factor, model)
+
+
+async def test_two_jobs_that_are_made_at_once_of_a_job_without_its_image_download_it_once(w: World) -> None:
+    w.sources.pages["https://example.org/a.png"] = fake_picture(4000, 3000)
+    job = await w.done(source=Source("link", url="https://example.org/a.png"))
+    await w.service.cancel(job.id, job.requester)
+    await w.drive()  # the image of an unpaid job goes at once
+    faithful = Change.of("model", "seedvr2")
+    made = [await w.service.repeat(job.id, job.requester, faithful, key=key, reply=job.reply) for key in "pq"]
+    await asyncio.gather(*(w.run_part(f"{one.id}:request") for one in made))
+    await w.drive()
+    assert [(await w.job(one.id)).state for one in made] == [JobState.SUCCEEDED] * 2
+    assert len(w.sources.fetched) == 2

@@ -150,3 +150,18 @@ def test_how_long_a_job_waits_is_told_as_a_moment_of_the_readers_own_clock() -> 
     waiting = working(job("en"), Progress("waiting", awaits="file", until_at=5e8), "en")
     assert Moment(5e8, "date_time") in waiting.paragraphs[0]
     assert "Trying until Nov 5, 1985" in waiting.summary
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (e.ModelFailed(), True),
+        (e.ImageRejected(reason="download"), True),
+        (e.ImageRejected(reason="too_small"), False),
+        (e.InvalidForModel(parameter="steps"), False),
+        (e.ContentRejected(), False),
+    ],
+)
+def test_a_failure_that_would_come_again_offers_no_second_try(error: e.UpscaleError, again: bool) -> None:
+    card = failed(replace(job(), state=JobState.FAILED, error=error, result=None), explain(error, "en"), "en")
+    assert [action.kind for row in card.rows for action in row] == ["same"] * again
