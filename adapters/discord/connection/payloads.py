@@ -13,7 +13,7 @@ from discord.components import _component_factory
 from discord.sticker import StickerItem
 
 from adapters.discord.inbound.message_images import name_of
-from core.domain.untrusted_text import Shape, clean_json, has_shape
+from core.domain.untrusted_text import Shape, clean_json, clean_line, has_shape
 
 Payload: TypeAlias = dict[str, Any]
 PARSE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
@@ -86,6 +86,8 @@ def _check_options(options: Any) -> None:
 def _file(file: Any, state: Any) -> Payload:
     """The file with as many fields as can be parsed; without a URL when only its name can be."""
     given = {name: value for name, value in file.items() if value is not None} if isinstance(file, Mapping) else {}
+    if isinstance(given.get("filename"), str):
+        given["filename"] = clean_line(given["filename"])
     whole, known = _EMPTY_FILE | given, _EMPTY_FILE | {name: given[name] for name in _KEPT_FILE_FIELDS if name in given}
 
     def read(data: Any) -> None:

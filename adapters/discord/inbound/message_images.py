@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlu
 import discord
 
 from core.domain.job import Source
+from core.domain.untrusted_text import clean_line
 from core.jobs.selections import Size
 
 RESIZING_PARAMETERS = frozenset({"width", "height", "format", "quality", "size", "animated"})
@@ -47,7 +48,7 @@ def host_of(url: str) -> str:
 def name_of(url: str) -> str:
     """The last part of the URL's path, unquoted; `image` where there is none."""
     try:
-        return unquote(urlsplit(url).path.rsplit("/", 1)[-1]) or "image"
+        return clean_line(unquote(urlsplit(url).path.rsplit("/", 1)[-1])) or "image"
     except ValueError:
         return "image"
 

@@ -103,6 +103,13 @@ FOUND: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["first.png"],
     ),
+    "a name that would turn the text around it": (
+        {
+            "attachments": [_file("\u202egnp.a\n.png")],
+            **_shown({"type": 12, "items": [{"media": _media("%E2%80%AEb.png")}]}),
+        },
+        ["gnp.a .png", "b.png"],
+    ),
 }
 NAMED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a voice message": ({"attachments": [_file("voice-message.ogg", "audio/ogg", flags=0)]}, ("voice-message.ogg",)),
