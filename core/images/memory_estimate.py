@@ -59,7 +59,7 @@ def _per_pixel(kind: Format, head: bytes) -> int:
 
 
 def is_heavy(args: Mapping[str, Any]) -> bool:
-    """Whether a job's images need more than a light share of memory. Reads their first bytes."""
+    """Whether a job's images need more than a light share of memory. Blocking."""
     more = _NETWORK_BYTES if args.get("network") else 0
     paths = [Path(args[name]) for name in ("path", "source", "before", "after") if args.get(name)]
     return sum(decoded_bytes(path, more) for path in paths) > HEAVY_BYTES

@@ -223,7 +223,7 @@ class ImageService(AbstractAsyncContextManager["ImageService"]):
         args = {"limits": self._limits_json, **args}
         try:
             async with AsyncExitStack() as turn:
-                if is_heavy(args):
+                if await asyncio.to_thread(is_heavy, args):
                     async with asyncio.timeout(QUEUE_TIMEOUT_S):
                         await turn.enter_async_context(self._heavy)
                 return await self._pool.call(op, args, timeout_s=timeout_s)
