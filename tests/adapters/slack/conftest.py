@@ -96,9 +96,10 @@ class World:
         return await self.result()
 
     async def held(self, stage: str, words: str = "") -> None:
-        """Request a result in the channel; its job will stop at this stage."""
+        """Request a result in the channel; its job stops at this stage."""
         self.service.hold_at = stage
         await self.slack.member.mention(words, [self.picture()])
+        await self.until(lambda: self.stage() == stage, move=0.05)
 
     async def until(self, true: Callable[[], Any], *, timeout_s: float = 30.0, move: float = 0.0) -> Any:
         """Wait until `true()` holds; `move` advances the clock by so many seconds at each check."""

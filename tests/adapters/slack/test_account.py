@@ -281,7 +281,6 @@ async def test_moderators_give_extras_see_the_history_and_choose_presets(world: 
 
 async def test_moderators_see_what_runs_here_and_cancel_one(world: World) -> None:
     await world.held("upscaling")
-    await world.until(lambda: world.stage() == "upscaling", move=0.5)
     words = await say(world, "queue", user="ada")
     assert "Running and waiting" in words
     assert words.count("photo.png") == 1

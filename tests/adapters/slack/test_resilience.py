@@ -38,7 +38,6 @@ async def test_a_job_survives(world: World, fault: dict[str, object]) -> None:
 
 async def test_a_post_whose_answer_was_lost_is_not_posted_again(world: World) -> None:
     await world.held("upscaling")
-    await world.until(lambda: world.stage() == "upscaling", move=0.3)
     world.slack.fault("chat.postMessage", drop=True, after=True)
     world.service.release("upscaling")
     await one_result(world)
@@ -74,7 +73,6 @@ async def test_a_restart_carries_on_with_the_stream_that_release_0_1_0_began(wor
     """It noted no channel beside the stream."""
     world.grant_history()
     await world.held("upscaling")
-    await world.until(lambda: world.stage() == "upscaling", move=0.3)
     (row,) = world.service.rows.values()
     (await world.until(lambda: row.memo.get("stream"))).pop("channel")
     world.service.hold_at = None
@@ -86,8 +84,6 @@ async def test_a_restart_carries_on_with_the_stream_that_release_0_1_0_began(wor
 @pytest.mark.parametrize("method", ["upload", "files.completeUploadExternal", "files.info", "chat.postMessage"])
 async def test_a_crash_in_the_middle_of_delivery_repeats_nothing(world: World, method: str) -> None:
     await world.held("delivering")
-    row = (await world.until(lambda: list(world.service.rows.values())))[0]
-    await world.until(lambda: row.job.progress and row.job.progress.stage == "delivering", move=0.3)
     seen = len(world.slack.calls(method))
     world.slack.fault(method, delay_s=0.0, drop=True, after=True)
     world.service.release("delivering")
@@ -106,7 +102,6 @@ async def test_buttons_work_after_a_restart(world: World) -> None:
 
 async def test_a_revoked_token_ends_the_job_quietly_and_purges(world: World) -> None:
     await world.held("upscaling")
-    await world.until(lambda: world.stage() == "upscaling", move=0.3)
     world.slack.member.revoke()
     world.service.release("upscaling")
     await world.until(lambda: world.service.forgotten, move=0.3)
@@ -221,7 +216,6 @@ async def test_a_message_posted_in_the_moment_in_which_the_database_is_cut_goes_
     world.slack.stream_kinds = set()
     await world.held("upscaling")
     await world.until(lambda: states.cut, move=0.3)
-    await world.until(lambda: world.stage() == "upscaling", move=0.3)
     assert [text_of(m) for m in world.bot_messages()] != []
     await states.back()
     world.service.release("upscaling")
@@ -246,7 +240,6 @@ async def test_after_a_wait_it_is_posted_only_where_the_job_is_still_ours(world:
     states = world.service.states = CutStates(cut_by)
     world.slack.stream_kinds = set()
     await world.held("upscaling")
-    await world.until(lambda: world.stage() == "upscaling", move=0.2)
     world.slack.fault(method, **fault)
     world.service.release("upscaling")
     await world.until(lambda: states.cut, move=0.3)

@@ -85,13 +85,6 @@ class FalEmulator:
         return self.unit_price_usd if endpoint == ENDPOINT else self.schemas[endpoint].unit_price_usd
 
     async def __aenter__(self) -> FalEmulator:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
-
-    async def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fal-emulator-"))
         self.http = ClientSession(timeout=ClientTimeout(total=60))
         services = {
@@ -107,8 +100,9 @@ class FalEmulator:
             bases = {name: await self._serve(table, 0) for name, table in services.items()}
         self.queue_url, self.rest_url, self.cdn_url = bases["queue"], bases["rest"], bases["cdn"]
         self.api_url = bases["api"] + "/v1"
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.runner.close()
         await self._life.aclose()
         await self.http.close()

@@ -80,13 +80,6 @@ class SlackEmulator:
         }  # fmt: skip
 
     async def __aenter__(self) -> SlackEmulator:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def start(self) -> None:
         if not self.world.workspaces:
             self.world.add_workspace()
         app_token = Token(self.app_token, None, {"connections:write"}, kind="app")
@@ -96,8 +89,9 @@ class SlackEmulator:
         self.files_url = await self._serve("files", self._file_routes)
         self.edge_url = await self._serve("edge", self._file_routes)
         self.external_url = await self._serve("external", self._external_routes)
+        return self
 
-    async def close(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
