@@ -29,6 +29,7 @@ _KINDS = {
     "not_charged": "billed, not charged",
     "not_billed": "charged, not billed",
     "unknown_request": "billed, no job known",
+    "unreadable": "bill not readable",
 }
 
 upkeep = typer.Typer()

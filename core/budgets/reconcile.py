@@ -1,7 +1,8 @@
 """Reconciles the ledger with the provider's billing events.
 
 `core.budgets.billing_differences` compares; this module reads both sides, adds up days, and corrects charges by entries
-of their own. Without `correct_all` it corrects only charges of an estimate, and only by a plausible bill.
+of their own. Without `correct_all` it corrects only charges of an estimate, or of no units at all for a result that was
+delivered, and only by a plausible bill.
 """
 
 import dataclasses
@@ -59,7 +60,7 @@ class DayBalance:
 class Reconciliation:
     """`days` are after the corrections, `found` is before them; `corrected` are the ids of corrected jobs.
 
-    `answered` False: the provider returned no events at all (no admin key).
+    `answered` False: the provider lists no events (no admin key).
     """
 
     days: tuple[DayBalance, ...]
@@ -78,25 +79,29 @@ class Reconciler:
         self._erased = erased_requests(state)
 
     async def compare(self, since: float, *, correct_all: bool = False) -> Reconciliation:
-        """With `correct_all` every charge becomes what was billed, or zero. Raises what the provider raises."""
+        """With `correct_all` every charge becomes what was billed, or zero; nothing does by an empty bill.
+
+        Raises what the provider raises.
+        """
         now, zone = self._ledger.clock.now(), self._ledger.settings.zone
         sent = [request async for request in self._store.sent_requests(since)]
         erased = await self._erased.items()
         gone = [SentRequest(job_id, one.request_id, one.at, one.at, ended=True) for job_id, one in erased.items()]
         sent += [one for one in gone if one.made_at >= since]
-        events = await self._upscaler.billing_events(since, now)
+        listed = await self._upscaler.billing_events(since, now)
+        events = listed or ()
         known = {one.request_id for one in sent}
-        others = [event.request_id for event in events if event.request_id not in known]
+        others = [event.request_id for event in events if event.request_id and event.request_id not in known]
         sent += await self._store.by_request_ids(others)
         sent += [one for one in gone if one.request_id in others]
         charges = await self._charges(sent)
-        if charges and not events:
+        if listed is None:
             return Reconciliation(day_balances(charges, (), zone), compare([], [], now=now), answered=False)
         found = compare(charges, events, now=now)
         corrected = {
             difference.job_id: difference.theirs_nanousd or 0
             for difference in found.differences
-            if await self._correct(difference, correct_all=correct_all)
+            if await self._correct(difference, correct_all=correct_all and bool(events))
         }
         after = [
             dataclasses.replace(charge, charged_nanousd=corrected.get(charge.job_id, charge.charged_nanousd))
@@ -143,12 +148,15 @@ class Reconciler:
     async def _correct(self, difference: Difference, *, correct_all: bool) -> bool:
         job = await self._store.get(difference.job_id) if difference.job_id else None
         receipt = job.receipt if job is not None else None
-        if not difference.job_id or not (correct_all or _is_certain(difference, receipt)):
+        if not difference.job_id or difference.kind == "unreadable":
+            return False
+        if not (correct_all or _is_certain(difference, receipt)):
             return False
         amount, units = difference.theirs_nanousd or 0, difference.units or None
-        await self._ledger.correct(
+        if not await self._ledger.correct(
             difference.job_id, amount_nanousd=amount, note="provider's billing event", megapixels=units
-        )
+        ):
+            return False  # its hold is kept no longer
         if receipt is not None:
             receipt = dataclasses.replace(receipt, charged_nanousd=amount, basis="units", units=difference.units)
             try:
@@ -160,9 +168,10 @@ class Reconciler:
 
 def _is_certain(difference: Difference, receipt: Receipt | None) -> bool:
     theirs = difference.theirs_nanousd
-    if theirs is None or receipt is None or receipt.basis != "unknown":
+    if theirs is None or receipt is None:
         return False
-    return is_plausible_bill(Decimal(1), theirs, receipt.estimate_nanousd)
+    no_units = receipt.basis == "units" and not receipt.charged_nanousd
+    return (receipt.basis == "unknown" or no_units) and is_plausible_bill(Decimal(1), theirs, receipt.estimate_nanousd)
 
 
 def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone: ZoneInfo) -> tuple[DayBalance, ...]:
@@ -178,5 +187,5 @@ def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone
         days[charge.request_id] = day = str(local_day(charge.at, zone))
         add(day, 1, charge.charged_nanousd, 0)
     for event in events:
-        add(days.get(event.request_id) or str(local_day(event.at, zone)), 0, 0, event.cost_nanousd)
+        add(days.get(event.request_id) or str(local_day(event.at, zone)), 0, 0, event.cost_nanousd or 0)
     return tuple(DayBalance(day, *sums[day]) for day in sorted(sums))

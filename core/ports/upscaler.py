@@ -80,12 +80,12 @@ def is_staged(address: object, staged_url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BillingEvent:
-    """What the provider billed for one request, by its own account."""
+    """What the provider billed for one request, by its own account; `cost_nanousd` is None if it cannot be read."""
 
     request_id: str
     at: float
     units: Decimal
-    cost_nanousd: int
+    cost_nanousd: int | None
 
 
 class Upscaler(Protocol):
@@ -141,8 +141,8 @@ class Upscaler(Protocol):
         `UNREADABLE_PRICE_NANOUSD` if the answer is not a price. The caller checks the range.
         """
 
-    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
-        """What was billed between two unix times; empty if the provider does not list it. Some appear later."""
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent] | None:
+        """What was billed between two unix times; None if the provider does not list it. Some appear later."""
 
     async def erase(self, request_id: str) -> None:
         """Delete the data that the provider keeps of this request, as far as it allows."""

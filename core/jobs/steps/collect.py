@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_PASSING = (errors.ProviderUnavailable, errors.ProviderBusy, errors.ProviderHalted, errors.StorageFull, NoWorker)
+PASSING = (errors.ProviderUnavailable, errors.ProviderBusy, errors.ProviderHalted, errors.StorageFull, NoWorker)
 _PAUSES = Backoff(first_s=2.0, cap_s=900.0, asked_cap_s=900.0)
 _UNREADABLE_TRIES = 6
 _UNREADABLE_PAUSES = Backoff(first_s=4.0, cap_s=60.0)
@@ -86,7 +86,7 @@ async def _with_retries(ctx: JobContext, job: Job, awaited: Awaited, read: Calla
 
     def pause(error: Exception, attempt: int) -> float | None:
         nonlocal unreadable
-        if isinstance(error, _PASSING) or disk_is_full(error):
+        if isinstance(error, PASSING) or disk_is_full(error):
             pause_s = _PAUSES.pause_s(attempt, error.retry_after_s if isinstance(error, errors.ProviderBusy) else None)
         elif isinstance(error, (errors.InputError, OSError)) or (
             isinstance(error, errors.ModelFailed) and error.kind == "result_file_too_large"
@@ -104,7 +104,7 @@ async def _with_retries(ctx: JobContext, job: Job, awaited: Awaited, read: Calla
     try:
         with waits:
             return await retry(read, clock=ctx.clock, pause=pause, within_s=max(0.0, until_at - started_at))
-    except _PASSING as last:
+    except PASSING as last:
         raise errors.ResultExpired from last
 
 

@@ -8,6 +8,7 @@ import structlog
 from core.domain.errors import ModelError, ProviderError, ProviderUnavailable
 from core.domain.job import Job, JobState, Progress
 from core.jobs.context import JobContext, StepName
+from core.jobs.steps.collect import PASSING
 from core.jobs.steps.fail import billed_by, cancelled
 from core.net.retry import first_of
 from core.ports import CancelAnswer, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus, RemoteUnanswered
@@ -132,11 +133,12 @@ async def _watch(ctx: JobContext, job: Job, request_id: str) -> None:
 
 async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Task[None]) -> StepName:
     asking = asyncio.create_task(_ask_to_stop(ctx, job, request_id), name=f"stop-{job.id}")
+    answer: CancelAnswer = "requested"
     try:  # the call may take minutes to fail, and the request end meanwhile
         await first_of(asking, watching)
         # Its answer alone says that nothing is billed, and may come just after the end of the watch.
         await asyncio.wait({asking}, timeout=min(_ANSWER_S, ctx.settings.cancel_grace_s))
-        if asking.done() and asking.result() == "removed":
+        if asking.done() and (answer := asking.result()) == "removed":
             return await cancelled(ctx, job)
         await asyncio.wait({watching}, timeout=ctx.settings.cancel_grace_s)
         if not watching.done():
@@ -148,6 +150,9 @@ async def _stop(ctx: JobContext, job: Job, request_id: str, watching: asyncio.Ta
         await watching
         made = await ctx.provider(job).result(request_id, ctx.model(job))
     except (ModelError, ProviderError) as error:
+        erased = (await ctx.load(job.id)).cancel_requested_by == "erased"
+        if answer == "already_completed" and isinstance(error, PASSING) and not erased:
+            return "collect"  # it was made, and is fetched once it can be had
         units, known = billed_by(error, submitted=True)
         if not known:  # may still be billed: the estimate is charged until reconciliation
             log.warning("cancelled_bill_unknown", job=job.id, error=error.code)

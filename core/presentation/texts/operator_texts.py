@@ -99,6 +99,8 @@ def billing_differences(differences: Sequence[Difference], locale: str) -> Notic
 
 def _difference(one: Difference, locale: str) -> str:
     job, ours, theirs = one.job_id, usd(one.ours_nanousd or 0, locale), usd(one.theirs_nanousd or 0, locale)
+    if one.kind == "unreadable":
+        return tr("fal's bill for {request} cannot be read.", locale, request=one.request_id or "?")
     if not job:
         return tr(
             "fal billed {amount} for {request}, which no job here asked for.",

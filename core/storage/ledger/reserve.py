@@ -117,10 +117,12 @@ def release(snapshot: LedgerSnapshot, key: str, kind: Literal["release", "expire
 
 
 def correct(snapshot: LedgerSnapshot, key: str, amount_nanousd: int, megapixels: Decimal | None, note: str) -> int:
-    """Make the charge of a settled hold this much by an `adjust` entry; returns the difference in nano-dollars."""
+    """Make the charge this much, by an `adjust` entry or, after a release, a settlement; returns the difference."""
     hold = snapshot.holds.get(key)
-    if hold is None or hold.state != "settled":
+    if hold is None or hold.state in OPEN:
         return 0
+    if hold.state != "settled":
+        return amount_nanousd if settle(snapshot, key, amount_nanousd, megapixels or Decimal(0), real=True) else 0
     pixels = hold.charged_px if megapixels is None else math.ceil(megapixels * PIXELS_PER_MEGAPIXEL)
     change = Balance(used_nanousd=amount_nanousd - hold.charged_nanousd, used_px=pixels - hold.charged_px)
     if change == Balance():

@@ -81,7 +81,7 @@ class SqlLedger:
         await self._call(HoldCall(key, lambda snapshot: reserve.release(snapshot, key, "release"), owner_token(key)))
 
     async def correct(self, key: str, *, amount_nanousd: int, note: str, megapixels: Decimal | None = None) -> int:
-        """Change a settled charge to this amount by an `adjust` entry; returns the difference in nano-dollars."""
+        """Change the charge of an ended hold to this amount; returns the difference in nano-dollars."""
         work = HoldCall(key, lambda snapshot: reserve.correct(snapshot, key, amount_nanousd, megapixels, note))
         return cast(int, await self._call(work))
 

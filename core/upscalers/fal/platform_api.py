@@ -94,19 +94,18 @@ class PlatformApi:
             return SearchResult(None, conclusive=False, possible=possible)
         return SearchResult(None, conclusive=is_complete, running=tuple(running))
 
-    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent] | None:
         """Implement `core.ports.Upscaler.billing_events`. Needs the admin key; at most 90 days."""
         if self._config.admin_key is None:
-            return []
+            return None
         window = {"start": _iso(start), "end": _iso(end), "limit": "1000"}
         ours = sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"})
         return [
-            event
+            _billing_event(item, end)
             for endpoint in ours
             async for item in self._entries(
                 "/models/billing-events", {**window, "endpoint_id": endpoint}, "billing_events", "admin"
             )
-            if (event := _billing_event(item)) is not None
         ]
 
     async def credit(self) -> int | None:
@@ -165,16 +164,15 @@ def _nanousd(value: Any) -> int | None:
     return None if usd is None or usd > MAX_BILLED_UNITS else int((usd * NANOUSD_PER_USD).to_integral_value())
 
 
-def _billing_event(item: Mapping[str, Any]) -> BillingEvent | None:
+def _billing_event(item: Mapping[str, Any], end: float) -> BillingEvent:
+    """The event; without a cost if it or the units are unreadable, and at `end` if its time is."""
     units = _decimal(item.get("output_units"))
     cost = _decimal(item.get("cost_estimate_nano_usd"))
-    total = _nanousd(item.get("cost_total"))
-    request_id = valid_request_id(item.get("request_id"))
-    nanousd = int(cost) if cost is not None else total
-    if units is None or units > MAX_BILLED_UNITS or nanousd is None or request_id is None:
-        return None
+    nanousd = int(cost) if cost is not None else _nanousd(item.get("cost_total"))
+    if units is None or units > MAX_BILLED_UNITS:
+        units, nanousd = Decimal(0), None
     try:
         at = datetime.fromisoformat(str(item.get("timestamp"))).timestamp()
     except ValueError:
-        return None
-    return BillingEvent(request_id=request_id, at=at, units=units, cost_nanousd=nanousd)
+        at = end
+    return BillingEvent(valid_request_id(item.get("request_id")) or "", at, units, nanousd)

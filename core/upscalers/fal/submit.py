@@ -6,6 +6,7 @@ everything else is `SubmitUnknown`.
 
 import hashlib
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +32,7 @@ START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 
 _MAX_ID_CHARS = 80
 """The width of its database column."""
+_USUAL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 _INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
 """Responses of intermediaries, which do not say whether fal has read the request."""
 
@@ -112,7 +114,8 @@ class Submitter:
         data = answer.data()
         status = answer.status
         if answer.ok:
-            return valid_request_id(answer.at("request_id")) or await self._adopt(answer, model, job_id)
+            named = valid_request_id(answer.at("request_id"))
+            return named if named and _USUAL_ID.fullmatch(named) else await self._adopt(answer, model, job_id)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         if (halted := account_halt(status, data)) is not None:
@@ -126,19 +129,19 @@ class Submitter:
         raise model_error(status, answer.headers, data)
 
     async def _adopt(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
-        """Return the id in the x-fal-request-id header if fal's queue knows it under our key; else SubmitUnknown.
+        """Return the first id in the answer that fal's queue knows under our key; else raise SubmitUnknown.
 
-        The header survives when a proxy breaks the body.
+        An unusual id in the body may be no id, and the header x-fal-request-id survives when a proxy breaks the body.
         """
-        named = valid_request_id(answer.headers.get("x-fal-request-id"))
-        if named is None:
-            raise SubmitUnknown
-        url = self._transport.url("queue", f"{request_path(model, named)}/status")
-        try:
-            check = await self._transport.once("GET", url)
-        except NETWORK_ERRORS as error:
-            raise SubmitUnknown from error
-        if check.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
-            raise SubmitUnknown
-        log.info("fal_submit_adopted", job=job_id)
-        return named
+        for named in map(valid_request_id, (answer.at("request_id"), answer.headers.get("x-fal-request-id"))):
+            if named is None:
+                continue
+            url = self._transport.url("queue", f"{request_path(model, named)}/status")
+            try:
+                check = await self._transport.once("GET", url)
+            except NETWORK_ERRORS as error:
+                raise SubmitUnknown from error
+            if check.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+                log.info("fal_submit_adopted", job=job_id)
+                return named
+        raise SubmitUnknown

@@ -1,4 +1,4 @@
-"""The ledger and the provider's bill: compared, by day too, and estimates corrected by an entry of their own."""
+"""The ledger against the provider's bill: by day, told to the operator, and corrected by entries of their own."""
 
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core.budgets.billing_differences import BILLING_DELAY_S, Charge, compare
 from core.budgets.reconcile import ErasedRequest, Reconciler, Reconciliation, erased_requests
 from core.budgets.service import Budgets
 from core.domain.errors import ProviderUnavailable
@@ -35,63 +32,6 @@ from tests.fakes.sources import FakePrices
 from tests.pg import open_database
 from tests.typed import unwrap
 
-NOW = 1_000_000.0
-LONG_AGO = NOW - 2 * BILLING_DELAY_S
-
-
-def charge(request_id: str, nanousd: int, *, at: float = LONG_AGO, settled: bool = True) -> Charge:
-    return Charge(f"job-{request_id}", request_id, at, nanousd, settled)
-
-
-def event(request_id: str, nanousd: int, units: str = "1") -> BillingEvent:
-    return BillingEvent(request_id, LONG_AGO, Decimal(units), nanousd)
-
-
-def test_equal_sides_have_no_difference() -> None:
-    found = compare([charge("a", 5), charge("b", 0)], [event("a", 5)], now=NOW)
-    assert found.differences == ()
-    assert (found.compared, found.ours_nanousd, found.theirs_nanousd) == (2, 5, 5)
-
-
-def test_every_kind_of_difference_is_listed() -> None:
-    ours = [charge("amount", 5), charge("free", 0), charge("unbilled", 7)]
-    theirs = [event("amount", 6), event("free", 3), event("stranger", 9)]
-    found = {
-        d.request_id: (d.kind, d.ours_nanousd, d.theirs_nanousd) for d in compare(ours, theirs, now=NOW).differences
-    }
-    assert found == {
-        "amount": ("amount", 5, 6),
-        "free": ("not_charged", 0, 3),
-        "unbilled": ("not_billed", 7, None),
-        "stranger": ("unknown_request", None, 9),
-    }
-
-
-def test_a_fresh_request_is_not_missed_yet() -> None:
-    assert compare([charge("a", 5, at=NOW - 10)], [], now=NOW).differences == ()
-
-
-def test_a_running_job_is_not_compared_by_amount() -> None:
-    assert compare([charge("a", 0, settled=False)], [event("a", 5)], now=NOW).differences == ()
-
-
-def test_several_events_of_one_request_count_together() -> None:
-    assert compare([charge("a", 5)], [event("a", 2, "0.4"), event("a", 3, "0.6")], now=NOW).differences == ()
-
-
-def test_an_event_that_costs_nothing_is_no_difference() -> None:
-    assert compare([], [event("a", 0)], now=NOW).differences == ()
-
-
-AMOUNTS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 5))
-
-
-@given(AMOUNTS, AMOUNTS)
-def test_differences_explain_exactly_what_the_sums_differ_by(ours: dict[str, int], theirs: dict[str, int]) -> None:
-    found = compare([charge(k, v) for k, v in ours.items()], [event(k, v) for k, v in theirs.items()], now=NOW)
-    explained = sum((d.theirs_nanousd or 0) - (d.ours_nanousd or 0) for d in found.differences)
-    assert explained == found.theirs_nanousd - found.ours_nanousd
-
 
 class Provider:
     """Returns billing events by time."""
@@ -101,10 +41,13 @@ class Provider:
     def __init__(self) -> None:
         self.bill: list[BillingEvent] = []
         self.away = False
+        self.lists = True
 
-    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent]:
+    async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent] | None:
         if self.away:
             raise ProviderUnavailable
+        if not self.lists:
+            return None
         return [event for event in self.bill if start <= event.at <= end]
 
 
@@ -132,6 +75,7 @@ class World:
         self.provider.bill.append(BillingEvent(request_id, self.clock.at, Decimal(20), round(dollars * USD)))
 
     async def done(self, key: str, charged: float, billed: float | None, basis: str = "units") -> None:
+        """`basis` none: the job failed, and its hold was released."""
         receipt = Receipt(round(charged * USD), 2 * USD, basis)  # type: ignore[arg-type]
         row = Job(
             id=key,
@@ -149,7 +93,10 @@ class World:
         )
         await self.store.add(row)
         await self.ctx.ledger.hold(job(key, 2))
-        await self.ctx.ledger.settle(key, amount_nanousd=round(charged * USD), megapixels=Decimal(20))
+        if basis == "none":
+            await self.ctx.ledger.release(key)
+        else:
+            await self.ctx.ledger.settle(key, amount_nanousd=round(charged * USD), megapixels=Decimal(20))
         if billed is not None:
             self.billed(f"r-{key}", billed)
 
@@ -204,8 +151,51 @@ async def test_on_request_every_charge_becomes_what_was_billed(books: World) -> 
 
 async def test_without_any_answer_of_the_provider_nothing_is_called_a_difference(books: World) -> None:
     await books.done("a", 2, None)
+    books.clock.at += 7200
+    books.provider.lists = False
     found = await books.compare()
     assert (found.answered, found.found.differences) == (False, ())
+
+
+async def test_a_job_that_no_bill_names_is_listed_and_an_empty_bill_corrects_nothing(books: World) -> None:
+    await books.done("a", 2, None, basis="unknown")
+    books.clock.at += 7200
+    found = await books.compare(correct_all=True)
+    assert [(d.job_id, d.kind) for d in found.found.differences] == [("a", "not_billed")]
+    assert (found.answered, found.corrected) == (True, frozenset())
+    assert (await books.ctx.usage(member())).charged_nanousd == 2 * USD
+
+
+async def test_a_result_of_no_units_that_was_billed_is_charged_by_its_bill_if_that_is_plausible(books: World) -> None:
+    await books.done("free", 0, 1.6)
+    await books.done("mad", 0, 40_500)
+    found = await books.compare()
+    assert found.corrected == {"free"}
+    assert (await books.ctx.usage(member())).charged_nanousd == round(1.6 * USD)
+    assert unwrap(unwrap(await books.store.get("free")).receipt).charged_nanousd == round(1.6 * USD)
+
+
+async def test_a_failed_job_that_was_billed_is_charged_on_request_only_and_then_in_the_ledger_too(books: World) -> None:
+    await books.done("failed", 0, 1.5, basis="none")
+    found = await books.compare()
+    assert ([d.kind for d in found.found.differences], found.corrected) == (["not_charged"], frozenset())
+    assert (await books.compare(correct_all=True)).corrected == {"failed"}
+    assert (await books.ctx.usage(member())).charged_nanousd == round(1.5 * USD)
+    assert (await books.compare()).found.differences == ()
+    assert await audit(books.ctx.ledger.database) == []
+
+
+async def test_an_event_that_cannot_be_read_is_listed_and_told_and_changes_no_charge(books: World) -> None:
+    await books.done("odd", 2, None, basis="unknown")
+    books.provider.bill += [BillingEvent(name, books.clock.at, Decimal(0), None) for name in ("r-odd", "")]
+    found = await books.compare(correct_all=True)
+    assert {(d.job_id, d.kind) for d in found.found.differences} == {("odd", "unreadable"), ("", "unreadable")}
+    assert (found.corrected, (await books.ctx.usage(member())).charged_nanousd) == (frozenset(), 2 * USD)
+    await books.look()
+    [(_, notice)] = books.told
+    assert sorted(notice.what.splitlines()[1:]) == [
+        "fal's bill for ? cannot be read.", "fal's bill for r-odd cannot be read."
+    ]  # fmt: skip
 
 
 async def test_a_provider_that_is_away_changes_nothing_and_is_asked_again(books: World) -> None:

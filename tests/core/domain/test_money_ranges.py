@@ -44,11 +44,14 @@ def test_a_plausible_bill_is_read(text: str, units: Decimal) -> None:
 
 
 @pytest.mark.parametrize("value", [*POISON, True, None, [], 10**40, -(10**40), float("inf"), float("nan"), -1.0])
-def test_a_price_or_a_billing_event_that_is_no_amount_is_none(value: object) -> None:
+def test_a_price_that_is_no_amount_is_none_and_a_billing_event_keeps_its_request(value: object) -> None:
     assert _nanousd(value) is None
     event = {"request_id": "r", "output_units": value, "cost_total": 0.1, "timestamp": "2026-11-29T00:00:00Z"}
-    assert _billing_event(event) is None
-    assert _billing_event({**event, "output_units": 1, "cost_total": value}) is None
+    for odd in (event, {**event, "output_units": 1, "cost_total": value}):
+        read = _billing_event(odd, 5.0)
+        assert (read.request_id, read.cost_nanousd) == ("r", None)
+    assert _billing_event({**event, "timestamp": "once"}, 5.0).at == 5.0
+    assert _billing_event({**event, "request_id": ["r"]}, 5.0).request_id == ""
 
 
 def test_a_bill_may_be_twice_the_estimate_or_a_dollar_above_it_and_no_more() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.domain.job import Job, JobState, Progress
+from core.domain.errors import ProviderUnavailable
+from core.domain.job import Delivery, Job, JobState, Progress
 from core.jobs.context import StepName
 from core.jobs.steps import long_wait
 from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
@@ -174,3 +175,23 @@ async def test_a_request_whose_like_is_cancelled_goes_on_alone_and_can_be_cancel
     await asyncio.gather(*waiting)
     await w.ends(JobState.CANCELLED, charged=0, job=third)
     await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_what_was_made_before_its_cancel_came_is_waited_for_while_it_cannot_be_had(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_late(request_id: str, *_: Any) -> str:
+        w.upscaler.taken[request_id].finish()
+        return "already_completed"
+
+    monkeypatch.setattr(w.upscaler, "cancel", too_late)
+    w.upscaler.faults["result"] += [ProviderUnavailable() for _ in range(4)]
+    w.upscaler.hold = True
+    job = await w.ask()
+    async with w.driving():
+        await w.shows(job, "upscaling")
+        await w.service.cancel(job.id, job.requester)
+    job = await w.job(job.id)
+    assert (job.state, job.delivery, job.has_image) == (JobState.CANCELLED, Delivery("kept"), True)
+    assert unwrap(job.receipt).charged_nanousd == (await w.money(job.id)).charged == PRICE
+    assert unwrap(job.receipt).basis == "units"

@@ -17,6 +17,7 @@ from core.upscalers.fal import FalUpscaler
 from tests.core.upscalers.fal_kit import backend, no_op, picture
 from tests.emulators.fal import FalEmulator
 from tests.emulators.fal.schemas import Schema
+from tests.typed import unwrap
 
 CLARITY = """
 id = "clarity"
@@ -53,7 +54,7 @@ async def test_seedvr2_runs_under_its_path_and_is_asked_for_below_its_app(tmp_pa
     async with FalEmulator() as fal, backend(fal) as upscaler:
         result = await run(upscaler, seedvr, MODELS, "6x seed=7", tmp_path)
         prices = [await upscaler.unit_price(model) for model in MODELS]
-        [event] = list(await upscaler.billing_events(0, 4e9))
+        [event] = unwrap(await upscaler.billing_events(0, 4e9))
         posted = next(r for r in fal.requests if r.method == "POST" and "seedvr" in r.path)
         asked = {r.path.split("/requests/")[0] for r in fal.requests if "/requests/" in r.path and "seedvr" in r.path}
         assert fal.violations == []

@@ -49,6 +49,19 @@ async def test_every_input_arrives_under_its_api_name_with_its_type(rig: Rig) ->
     assert rig.fal.violations == []
 
 
+@pytest.mark.parametrize("odd", [-1, "-1", "a/b", "../../x", "%2F", "..", "a\x00b", "r" * 81, True, ["r"]])
+async def test_a_request_id_that_is_none_leaves_the_submit_unknown_unless_the_header_names_it(
+    rig: Rig, odd: object
+) -> None:
+    known = await rig.submitted()
+    rig.fal.faults.add("submit", Respond(200, json={"request_id": odd, "status": "IN_QUEUE"}))
+    with pytest.raises(SubmitUnknown):
+        await rig.submitted()
+    named = {"x-fal-request-id": known}
+    rig.fal.faults.add("submit", Respond(200, json={"request_id": odd, "status": "IN_QUEUE"}, headers=named))
+    assert await rig.submitted() == known
+
+
 @pytest.mark.parametrize("odd", ["a/b", "req 1 ä", "_r+1=~", "x?y#z", "%2F", "7"])
 async def test_whatever_is_in_a_request_id_the_request_is_followed_and_its_result_read(rig: Rig, odd: str) -> None:
     rig.fal.request_ids.append(odd)
