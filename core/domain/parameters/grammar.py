@@ -61,7 +61,9 @@ _NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
 def _is_size(word: str) -> bool:
     """Whether the word is a size without `to=`: `4k`, `3840x2160`, `a4@300dpi`; a bare `a4` may be a word."""
     target = parse_target("to", word) if len(word) <= _LOOK_BACK_CHARS and word[:1].isalnum() else None
-    return target is not None and (target.max_nanousd is None) and ("@" in word or word[0].isdigit())
+    if target is None or target.resembles_factor or target.max_nanousd is not None:
+        return False
+    return "@" in word or word[0].isdigit()
 
 
 def parse(

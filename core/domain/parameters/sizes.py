@@ -37,7 +37,7 @@ _PAPERS_MM = {f"a{n}": size for n, size in enumerate([(841, 1189), (594, 841), (
 _UNIT_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "inch": 25.4, '"': 25.4}
 _DEFAULT_DPI = 300
 _DPI = (36, 2400)
-MAX_SIDE_PX = 100_000
+_MIN_SIDE_PX, MAX_SIDE_PX = 16, 100_000
 _MAX_INCHES = 100
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
 _PIXELS = re.compile(r"(\d{1,6})?x(\d{1,6})?(?:px)?")
@@ -76,6 +76,11 @@ class Target:
     turns: bool = False
     dpi: int | None = None
     max_nanousd: int | None = None
+
+    @property
+    def resembles_factor(self) -> bool:
+        """Whether it is one side alone, and of a few pixels: `2x` means a factor."""
+        return None in (self.width_px, self.height_px) and 0 < (self.width_px or self.height_px or 0) < _MIN_SIDE_PX
 
     def box(self, width_px: int, height_px: int) -> tuple[int, int]:
         """Return the size of an image of these proportions inside the box, each side at least 1."""

@@ -116,8 +116,11 @@ class Validator:
             case "preset":
                 return self._preset(entry)
             case "to":
-                target = sizes.parse_target(normalised(entry.name), str(raw))
-                return self._wrong_type(entry) if target is None else target.text
+                name = normalised(entry.name)
+                target = sizes.parse_target(name, str(raw))
+                if target is None or (target.resembles_factor and name not in ("width", "height")):
+                    return self._wrong_type(entry)
+                return target.text
             case "model":
                 return self._choice(entry, self._models.ids)
         # Without a known model, the first offered one that accepts the value decides.

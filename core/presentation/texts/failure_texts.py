@@ -13,7 +13,7 @@ from core.presentation.notices import Explainer, Notice, fixed_notice
 from core.presentation.texts.input_failure_texts import INPUT
 from core.presentation.texts.limit_texts import limit_reached, paused_notice, paused_place
 from core.presentation.texts.operator_texts import not_admitted
-from core.presentation.texts.parameter_texts import parameter_problem, preset_refused
+from core.presentation.texts.parameter_texts import parameter_problems, preset_refused
 from core.presentation.texts.price_texts import charge_text
 from core.presentation.translations import tr, trn
 
@@ -215,7 +215,7 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
     **INPUT,
     **_PROVIDER,
     e.InvalidParameters: lambda error, lo: Notice(
-        "\n".join(parameter_problem(problem, lo) for problem in error.problems),
+        parameter_problems(error.problems, lo),
         advice=tr("Nothing was started.", lo),
         tone="refusal",
     ),

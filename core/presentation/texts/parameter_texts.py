@@ -1,6 +1,6 @@
 """Names, hints and ranges of parameters, models and presets, and what is wrong with a value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.domain.errors import ParameterProblem, PresetRefused
 from core.domain.job import Job
@@ -97,7 +97,13 @@ def preset_text(name: str, values: Mapping[str, object]) -> str:
     return f"{name} ({inner})" if inner else name
 
 
-def parameter_problem(problem: ParameterProblem, locale: str) -> str:
+def parameter_problems(problems: Sequence[ParameterProblem], locale: str) -> str:
+    """One line each; the example stands once, in the last line that has one."""
+    example = next((one for one in reversed(problems) if one.kind == "stray" and not one.suggestion), None)
+    return "\n".join(parameter_problem(one, locale, with_example=one is example) for one in problems)
+
+
+def parameter_problem(problem: ParameterProblem, locale: str, *, with_example: bool = True) -> str:
     facts = {"name": problem.name, "value": problem.value, "allowed": problem.allowed}
     if problem.kind == "unknown":
         known = tr("There is no parameter “{name}”.", locale, **facts)
@@ -111,7 +117,8 @@ def parameter_problem(problem: ParameterProblem, locale: str) -> str:
         unclear = tr("I don't understand “{value}”.", locale, **facts)
         if problem.suggestion:
             return joined(unclear, tr("Did you mean “{name}”?", locale, name=problem.suggestion))
-        return joined(unclear, tr("Try: {example}.", locale, example="factor=3 creativity=0.5"))
+        example = tr("Try: {example}.", locale, example="factor=3 creativity=0.5") if with_example else ""
+        return joined(unclear, example)
     if problem.kind == "together":
         return tr("“{name}” and “{value}” do not go together: give only one of them.", locale, **facts)
     if problem.kind == "not_in_model":

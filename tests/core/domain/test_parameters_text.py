@@ -190,6 +190,11 @@ def test_all_problems_are_reported_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(("text", "kind"), [("to=2x", "type"), ("size=x15", "type"), ("٣x", "stray")])
+def test_what_resembles_a_factor_is_no_size(text: str, kind: str) -> None:
+    assert [p.kind for p in problems(text)] == [kind]
+
+
 def test_problems_carry_the_allowed_range() -> None:
     assert [p.allowed for p in problems("factor=5 steps=1 creativity=2")] == ["1–4 (seedvr2: 1–10)", "4–50", "0–1"]
 

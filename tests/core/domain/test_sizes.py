@@ -19,8 +19,8 @@ LIMITS = ImageLimits()
 SIDES = st.integers(16, 14_142)
 TARGETS = st.one_of(
     st.sampled_from(["4k", "8k", "1080p", "1440p", "a4@300dpi", "a6@240dpi", "letter@150dpi", "30x20cm@300dpi"]),
-    st.builds(lambda w: f"{w}x", st.integers(1, 14_142)),
-    st.builds(lambda h: f"x{h}", st.integers(1, 14_142)),
+    st.builds(lambda w: f"{w}x", st.integers(16, 14_142)),
+    st.builds(lambda h: f"x{h}", st.integers(16, 14_142)),
     st.builds(lambda w, h: f"{w}x{h}", st.integers(1, 14_142), st.integers(1, 14_142)),
 )
 

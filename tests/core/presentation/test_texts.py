@@ -86,6 +86,16 @@ def test_all_wrong_parameters_are_named_with_value_range_and_nearest_name() -> N
     assert len(text.splitlines()) == len(problems)
 
 
+def test_an_example_stands_once_however_many_words_are_not_understood() -> None:
+    words = ("this", "please", "A4")
+    problems = tuple(e.ParameterProblem("", word, "stray", suggestion="a4@300dpi" * (word == "A4")) for word in words)
+    assert explain(e.InvalidParameters(problems=problems)).what.splitlines() == [
+        "I don't understand “this”.",
+        "I don't understand “please”. Try: factor=3 creativity=0.5.",
+        "I don't understand “A4”. Did you mean “a4@300dpi”?",
+    ]
+
+
 def test_a_size_refusal_gives_actual_limit_and_the_largest_factor_as_a_button() -> None:
     error = e.OutputTooLarge(
         width_px=20_000, height_px=10_000, limit_px=100_000_000, limit_side_px=14_142, largest_factor=2.5
