@@ -72,7 +72,7 @@ class SavedSettings:
         return await self.set_defaults(actor, rest if verb in _SAVE else text)
 
     async def set_defaults(self, actor: Requester, text: str, fields: Fields | None = None) -> OwnSettings:
-        """Replace the defaults, without a seed. Raises InvalidParameters."""
+        """Replace the defaults. Raises InvalidParameters, PresetRefused."""
         await _put_or_delete(self._defaults, owner_key(actor), await self._default_values(actor, text, fields or {}))
         return await self.settings(actor)
 
@@ -87,8 +87,7 @@ class SavedSettings:
             if name not in old and len(old) >= MAX_PRESETS:
                 raise PresetRefused(reason="too_many", name=name, names=tuple(old))
             asked = parse(text, fields or {}, self._models, presets={**PRESETS, **old})
-            if asked.private is not None or asked.links:
-                raise PresetRefused(reason="not_kept", name="private" if asked.private is not None else "url")
+            _check_kept(asked)
             values = _expanded(asked)
             if not values:
                 raise InvalidParameters.of(name, "", "missing_value", EXAMPLE)
@@ -139,7 +138,7 @@ class SavedSettings:
     async def replace_place_presets(self, actor: Requester, text: str, channel_id: str) -> tuple[str, str]:
         """Replace the values of a workspace or channel; `off` removes them, no text keeps them. Returns old and new.
 
-        Raises InvalidParameters.
+        Raises InvalidParameters, PresetRefused.
         """
         key = _place_key(actor, channel_id)
         old = await self._place_presets.get(key) or {}
@@ -151,6 +150,9 @@ class SavedSettings:
 
     async def _default_values(self, actor: Requester, text: str, fields: Fields) -> Saved:
         asked = parse(text, fields, self._models, presets=await self.presets(actor))
+        _check_kept(asked)
+        if "seed" in asked.values:
+            raise PresetRefused(reason="not_kept", name="seed")
         if asked.preset and asked.preset in PRESETS:
             saved: Saved = {**asked.values, "preset": asked.preset}
         else:
@@ -165,6 +167,12 @@ class SavedSettings:
         if platform in TEAM_SCOPED:
             await self._defaults.delete_below(prefix)
             await self._presets.delete_below(prefix)
+
+
+def _check_kept(asked: Parsed) -> None:
+    """Raise PresetRefused for what belongs to one image."""
+    if asked.private is not None or asked.links:
+        raise PresetRefused(reason="not_kept", name="private" if asked.private is not None else "url")
 
 
 def owner_key(actor: Requester) -> str:

@@ -151,7 +151,7 @@ def preset_refused(error: PresetRefused, locale: str) -> Notice:
         ),
         "unknown": (tr("You have no preset “{name}”.", locale, **facts), yours),
         "not_kept": (
-            tr("“{name}” is not kept in a preset.", locale, **facts),
+            tr("“{name}” cannot be saved.", locale, **facts),
             tr("Give it with each image.", locale),
         ),
     }[error.reason]

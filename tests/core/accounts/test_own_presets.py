@@ -162,7 +162,13 @@ async def test_values_are_judged_and_what_belongs_to_one_image_is_not_kept(w: Wo
     for text in ("save logo 2x private", "save logo 2x https://example.org/a.png", "delete logo", "clear logo"):
         with pytest.raises(PresetRefused):
             await w.members.change_settings(ANN, text)
+    for text in ("2x private", "2x https://example.org/a.png", "2x seed=7"):
+        with pytest.raises(PresetRefused):
+            await w.members.change_settings(ANN, text)
+        with pytest.raises(PresetRefused):
+            await w.members.replace_place_presets(MOD, text, "")
     assert (await w.members.settings(ANN)).presets == {}
+    assert (await w.members.settings(ANN)).defaults == {}
 
 
 async def test_presets_that_two_processes_save_at_once_are_all_kept(any_database_url: str) -> None:

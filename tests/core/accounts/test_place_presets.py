@@ -18,10 +18,7 @@ async def made(w: World, who: Requester = ANN, text: str = "") -> tuple[float, f
 
 async def test_a_channels_values_win_over_the_servers_and_the_members_own_over_both(w: World) -> None:
     usual = await made(w)
-    assert await w.members.replace_place_presets(MOD, "3x creativity=0.8 seed=7", "") == (
-        "",
-        "factor=3 creativity=0.8",
-    )
+    assert await w.members.replace_place_presets(MOD, "3x creativity=0.8", "") == ("", "factor=3 creativity=0.8")
     await w.members.replace_place_presets(MOD, "creativity=0.1", "c2")
     assert await made(w) == (3.0, 0.8)
     assert await made(w, THERE) == (3.0, 0.1)
