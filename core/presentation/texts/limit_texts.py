@@ -130,7 +130,10 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     if error.needed > limit.amount:
         what = tr("This needs {needed}, more than the whole limit of {limit} {when} for {whose}.", locale, **facts)
         return Notice(what, advice=raised, offers=offers, tone="refusal", in_public=public)
-    what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
+    if facts["left"] == amount_without_unit(limit.measure, 0, locale, down=True):
+        what = tr("This needs {needed}, but nothing is left of {limit} {when} for {whose}.", locale, **facts)
+    else:
+        what = tr("This needs {needed}, but only {left} of {limit} are left {when} for {whose}.", locale, **facts)
     opens_at = error.status.opens_at
     advice = raised if opens_at is None else ""
     return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal", in_public=public)

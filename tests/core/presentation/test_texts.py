@@ -209,6 +209,9 @@ def test_money_in_chat_has_two_decimals_and_never_looks_better_than_it_is() -> N
     limit = Limit(Scope(ScopeKind.USER, "slack"), Measure.USD, Window.DAY, 2_000_000_000)
     told = explain(e.LimitReached(status=LimitStatus(limit, 1_627_400_000, 0, 9.5), needed=800_000_000), "en")
     assert told.what == "This needs $0.80, but only $0.37 of $2.00 are left today for you."
+    used_up = LimitStatus(limit, 1_999_000_000, 0, 9.5)
+    told = explain(e.LimitReached(status=used_up, needed=800_000_000), "en")
+    assert told.what == "This needs $0.80, but nothing is left of $2.00 today for you."
 
 
 @pytest.mark.parametrize(
