@@ -83,8 +83,8 @@ def explain(error: BaseException) -> str:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether a later start may succeed with the same settings, because the server is only away."""
-    return any(isinstance(cause, _PASSING) for cause in _causes(error))
+    """Whether a later start may succeed with the same settings: the server is only away, or the disk full."""
+    return any(isinstance(cause, _PASSING) for cause in _causes(error)) or explain(error) == _FULL
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -96,6 +96,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     return chain[::-1]
 
 
+_FULL = "The disk is full: make room where DATA_DIR lies."
 _PASSING = (
     ConnectionError, TimeoutError, socket.gaierror, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
 )  # fmt: skip
@@ -118,8 +119,8 @@ _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 _BY_TEXT: tuple[tuple[str, str], ...] = (
-    ("no space left", "The disk is full: make room where DATA_DIR lies."),
-    ("disk is full", "The disk is full: make room where DATA_DIR lies."),
+    ("no space left", _FULL),
+    ("disk is full", _FULL),
     ("disk i/o error", "The disk is full or failing: make room where DATA_DIR lies, or look at the disk."),
     (
         "`sslmode` parameter",
@@ -147,6 +148,6 @@ def _sentence(error: BaseException) -> str | None:
         if isinstance(error, kind):
             return sentence
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk is full: make room where DATA_DIR lies."
+        return _FULL
     text = str(error).lower()
     return next((sentence for part, sentence in _BY_TEXT if part in text), None)

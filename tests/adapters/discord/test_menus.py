@@ -126,7 +126,7 @@ async def _opened(bot: Bot, *pictures: Upload) -> Invocation:
     """The modal, once its selection is stored."""
     opened = await bot.discord.message_menu("Upscale with options", bot.discord.post("", pictures))
     await opened.acknowledged()
-    await bot.discord.until(lambda: bot.core.state.values)
+    await bot.discord.until(lambda: any(area == "discord.batch" for area, _ in bot.core.state.values))
     return opened
 
 

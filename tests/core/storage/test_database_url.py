@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.ports import NotUsable
 from core.storage.database import Database
-from core.storage.database_url import explain, for_asyncpg, parse
+from core.storage.database_url import explain, for_asyncpg, may_pass, parse
 from tests.fakes.core import closing
 
 HOSTED = (
@@ -83,6 +83,12 @@ def test_each_mistake_with_a_database_has_its_own_sentence(cause: Exception, say
     assert says in explain(cause)
     if "KeyError" not in says:
         assert says in explain(OperationalError("connect", None, cause))
+
+
+def test_only_a_database_that_is_away_or_full_is_worth_another_start() -> None:
+    passing = [says for cause, says in CAUSES if may_pass(OperationalError("connect", None, cause))]
+    assert {"Nothing answers", "starting or stopping", "disk is full"} <= set(passing)
+    assert not [says for says in passing if "password" in says or "sslmode" in says or "damaged" in says]
 
 
 async def test_a_real_postgresql_is_reached_with_libpqs_parameters(postgres_url: str) -> None:
