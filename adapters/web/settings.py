@@ -9,8 +9,8 @@ from core.net.host_check import BareHost, is_loopback
 from core.net.token_gate import MIN_TOKEN_CHARS
 
 _BELOW_A_PATH = (
-    "PUBLIC_URL has a path: webhooks and files can be reached below it, but the page and shared links cannot; "
-    "they need a host name of their own."
+    "PUBLIC_URL has a path: webhooks and files can be reached below it, but the page cannot, so Share is not offered; "
+    "the page needs a host name of its own."
 )
 
 

@@ -224,8 +224,8 @@ class JobService:
 
     @property
     def can_share(self) -> bool:
-        """Whether `PUBLIC_URL` is set, which `share` needs."""
-        return self._ctx.links.has_public_url
+        """Whether the page has a public address, which `share` needs."""
+        return self._ctx.links.can_share
 
     async def recent(self, actor: Requester, *, limit: int) -> Sequence[Job]:
         """For the operator: jobs of every platform, newest first. Raises NotAllowed."""

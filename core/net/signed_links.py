@@ -6,7 +6,7 @@ looked up. A link is valid for as long as the files are kept.
 
 import hashlib
 import hmac
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from core.ports import Clock
 
@@ -28,8 +28,8 @@ class FileLinks:
         return self._signed(f"/files/{quote(job_id)}/{quote(name)}?sig=", job_id, name, self._clock.now())
 
     def share_url(self, job_id: str, since: float) -> str | None:
-        """Return a link to the page that shows a result made at `since` to anybody; None without a public URL."""
-        return self._signed(f"/share/{quote(job_id)}/", job_id, SHARED_PAGE, since)
+        """Return a link to the page that shows a result made at `since` to anybody; None unless `can_share`."""
+        return self._signed(f"/share/{quote(job_id)}/", job_id, SHARED_PAGE, since) if self.can_share else None
 
     def _signed(self, path: str, job_id: str, name: str, since: float) -> str | None:
         if self._base is None:
@@ -38,8 +38,9 @@ class FileLinks:
         return f"{self._base}{path}{expires}.{self._mac(job_id, name, expires)}"
 
     @property
-    def has_public_url(self) -> bool:
-        return self._base is not None
+    def can_share(self) -> bool:
+        """Whether the page can be reached from outside: below a path of a public URL it cannot."""
+        return self._base is not None and not urlsplit(self._base).path
 
     def is_valid(self, job_id: str, name: str, signature: str) -> bool:
         expires, _, mac = signature.partition(".")

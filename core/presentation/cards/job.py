@@ -252,7 +252,9 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         paragraphs = paragraphs[1:]  # the title says it
     offers = offer_actions(notice, job.id)
     price = job.quote.estimate_nanousd if job.quote is not None else None
-    if job.state is JobState.CANCELLED and not chosen:
+    if job.images_deleted or chosen:
+        pass  # there is nothing to start again
+    elif job.state is JobState.CANCELLED:
         offers += (Action("again", with_price(tr("Again", locale), price, locale), job.id),)
     elif notice.tone == "error" and not _is_final(job.error):
         offers += (Action("same", with_price(tr("Try again", locale), price, locale), job.id),)

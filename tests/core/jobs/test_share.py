@@ -50,7 +50,8 @@ async def test_deleting_ends_a_shared_address_and_so_does_its_time(w: World) -> 
         await w.service.shared(later.id, signatures[1])
 
 
-async def test_without_a_public_address_there_is_nothing_to_share(w: World) -> None:
-    w.put(links=FileLinks(b"key", None, DAY_S, w.clock))
+@pytest.mark.parametrize("public_url", [None, "https://bot.example/upscale"])
+async def test_without_a_public_address_of_the_page_there_is_nothing_to_share(w: World, public_url: str | None) -> None:
+    w.put(links=FileLinks(b"key", public_url, DAY_S, w.clock))
     job = await w.done()
     assert (w.service.can_share, await w.service.share(job.id, ANN)) == (False, None)

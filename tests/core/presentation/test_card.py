@@ -165,3 +165,12 @@ def test_how_long_a_job_waits_is_told_as_a_moment_of_the_readers_own_clock() -> 
 def test_a_failure_that_would_come_again_offers_no_second_try(error: e.UpscaleError, again: bool) -> None:
     card = failed(replace(job(), state=JobState.FAILED, error=error, result=None), explain(error, "en"), "en")
     assert [action.kind for row in card.rows for action in row] == ["same"] * again
+
+
+@pytest.mark.parametrize(("state", "kind"), [(JobState.CANCELLED, "again"), (JobState.FAILED, "same")])
+def test_what_was_deleted_cannot_be_started_again(state: JobState, kind: str) -> None:
+    error = e.ModelFailed() if state is JobState.FAILED else None
+    ended = replace(job(), state=state, error=error, result=None)
+    for one, kinds in ((ended, [kind]), (replace(ended, images_deleted=True), [])):
+        card = failed(one, explain(e.ModelFailed(), "en"), "en")
+        assert [action.kind for row in card.rows for action in row] == kinds
