@@ -107,6 +107,7 @@ async def as_in_0_2_0(url: str) -> None:
         for statement in (
             *(() if database.is_sqlite else ("DROP VIEW handed_over",)),
             "DROP TABLE work",
+            "ALTER TABLE ledger_holds DROP COLUMN parent_channel_id",
             "CREATE TABLE handed_over (job_id VARCHAR(16), part VARCHAR(10), at FLOAT, PRIMARY KEY (job_id, part))",
             "CREATE TABLE ledger_alerts (key TEXT, level INT, claimed_at FLOAT, sent BOOLEAN, PRIMARY KEY (key,level))",
             "UPDATE alembic_version SET version_num = '0010'",
