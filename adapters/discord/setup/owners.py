@@ -1,6 +1,7 @@
 """Looks up who owns the application (its owner, or the members of the owning team) and who owns a server."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import discord
@@ -24,7 +25,7 @@ class Owners:
     def __init__(self, rest: ApiClient, clock: Clock) -> None:
         self._rest = rest
         self._clock = clock
-        self._cache: dict[int, tuple[float, dict[str, Any]]] = {}
+        self._cache: dict[int, tuple[float, asyncio.Task[dict[str, Any]]]] = {}
 
     async def facts(self, place: Place) -> PlaceFacts:
         try:
@@ -37,16 +38,24 @@ class Owners:
             raise PlatformBusy from None
         return PlaceFacts(str(found.get("owner_id") or "") in people, str(found.get("name") or ""))
 
-    async def _cached(self, number: int, ask: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """The server of this id (0: the application), fetched by `ask` at most once per CACHE_TTL_S."""
+    async def _cached(self, number: int, ask: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
+        """The server of this id (0: the application), fetched by `ask` at most once per CACHE_TTL_S.
+
+        A burst waits for one call together: Discord's limit would let one of each event pass too late to acknowledge.
+        """
         now = self._clock.now()
-        asked_at, found = self._cache.pop(number, (-CACHE_TTL_S, {}))
-        if now - asked_at > CACHE_TTL_S:
-            asked_at, found = now, await ask()
-        self._cache[number] = asked_at, found
+        asked_at, fetching = self._cache.pop(number, (now, None))
+        if fetching is None or now - asked_at > CACHE_TTL_S:
+            asked_at, fetching = now, asyncio.create_task(ask(), name="discord-owners")
+        self._cache[number] = asked_at, fetching
         while len(self._cache) > CACHE_MAX_ENTRIES:
             del self._cache[next(iter(self._cache))]
-        return found
+        try:
+            return await asyncio.shield(fetching)
+        except Exception:
+            if self._cache.get(number) == (asked_at, fetching):
+                del self._cache[number]
+            raise
 
     async def _guild(self, guild_id: int) -> dict[str, Any]:
         try:
