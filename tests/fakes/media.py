@@ -40,7 +40,6 @@ class FakeMedia:
     original_bytes: int | None = None
     px: tuple[int, int] = (128, 96)
     asked: list[int] = field(default_factory=list)
-    expired: bool = False
 
     def _file(self, job: Job, shape: DeliveryKind, size: int | None, suffix: str, mime: str) -> MediaFile:
         path = self.directory / f"{job.id}-{shape}-{size}.{suffix}"
@@ -51,8 +50,6 @@ class FakeMedia:
         return MediaFile(path, mime, shape, *self.px, len(data))
 
     async def original(self, job: Job) -> MediaFile:
-        if self.expired:
-            raise ResultExpired
         return self._file(job, "original", self.original_bytes, "png", "image/png")
 
     async def source(self, job: Job) -> MediaFile:

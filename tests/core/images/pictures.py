@@ -54,13 +54,12 @@ def icc() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-def exif(orientation: int = 1, *, gps: bool = True) -> bytes:
+def exif(orientation: int = 1) -> bytes:
     """EXIF with a location, a text and an orientation."""
     data = Image.Exif()
     data[0x0112] = orientation
     data[0x010E] = SECRET.decode()
-    if gps:
-        data.get_ifd(0x8825).update(GPS)
+    data.get_ifd(0x8825).update(GPS)
     return data.tobytes()
 
 

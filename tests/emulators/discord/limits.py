@@ -31,7 +31,6 @@ class Limits:
         self.channel = (5, 5.0)
         self.everything = (50, 1.0)
         self.invalid_cap = 10_000
-        self.invalid_window_s = 600.0
         self._buckets: dict[str, Bucket] = {}
         self._invalid: deque[float] = deque()
         self.refused: dict[str, int] = defaultdict(int)
@@ -49,7 +48,7 @@ class Limits:
     @property
     def invalid_requests(self) -> int:
         """401, 403 and unshared 429 answers in the last ten minutes."""
-        while self._invalid and self._clock.now() - self._invalid[0] > self.invalid_window_s:
+        while self._invalid and self._clock.now() - self._invalid[0] > 600:
             self._invalid.popleft()
         return len(self._invalid)
 

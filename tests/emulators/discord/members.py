@@ -182,7 +182,6 @@ class Members(Interactions):
         user: User | None = None,
         channel: Channel | None = None,
         embeds: list[dict[str, Any]] | None = None,
-        stickers: list[dict[str, Any]] | None = None,
     ) -> Message:
         """A member writes a message."""
         emulator, author = self._emulator, user or self.user
@@ -192,7 +191,6 @@ class Members(Interactions):
         message = Message(emulator.world.snowflake(), place, author, emulator.clock.now(), content)
         message.attachments = [emulator.cdn.store(f.filename, f.data, place.id, spoiler=f.spoiler) for f in files]
         message.embeds = embeds or []
-        message.stickers = stickers or []
         emulator.world.messages[message.id] = message
         return message
 

@@ -185,19 +185,16 @@ class Posts:
             body["webhook_id"] = str(self.world.application_id)
         if message.nonce is not None:
             body["nonce"] = message.nonce
-        if message.stickers:
-            body["sticker_items"] = message.stickers
-            body["message_reference"] = {"type": 1, "channel_id": str(message.channel.id), "message_id": "1"}
-        elif message.reply_to is not None:
+        if message.reply_to is not None:
             body["type"] = 19
             body["message_reference"] = {"channel_id": str(message.channel.id), "message_id": str(message.reply_to)}
         return body
 
     def _mentioned(self, message: Message) -> list[int]:
-        """Users named in the text, and the author of the message that is replied to (unless switched off)."""
+        """Users named in the text, and the author of the message that is replied to."""
         found = [int(i) for i in re.findall(r"<@!?(\d+)>", message.content) if int(i) in self.world.users]
         answered = self.world.messages.get(message.reply_to or 0)
-        if answered is not None and message.pings_author:
+        if answered is not None:
             found.append(answered.author.id)
         return list(dict.fromkeys(found))
 

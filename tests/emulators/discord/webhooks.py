@@ -107,7 +107,7 @@ class Webhooks:
     def live(self, application_id: int, token: str) -> Interaction:
         """The interaction of a token that still works. Raises 10015 (unknown or unanswered), 50027 (expired)."""
         interaction = self.world.by_token(token)
-        if interaction is None or application_id != self.world.application_id or interaction.killed:
+        if interaction is None or application_id != self.world.application_id:
             raise errors.unknown_webhook()
         if self.world.clock.now() - interaction.created_s > TOKEN_LIFE_S:
             raise errors.invalid_webhook_token()

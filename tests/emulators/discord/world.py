@@ -162,8 +162,6 @@ class Message:
     deleted: bool = False
     nonce: str | None = None
     reply_to: int | None = None
-    pings_author: bool = True
-    stickers: list[dict[str, Any]] = field(default_factory=list)
     pinged: set[str] = field(default_factory=set)
 
     @property
@@ -194,7 +192,6 @@ class Interaction:
     followups: list[Message] = field(default_factory=list)
     modal: dict[str, Any] | None = None
     choices: list[dict[str, Any]] | None = None
-    killed: bool = False
 
     @property
     def ack_latency_s(self) -> float | None:

@@ -66,7 +66,7 @@ class MemberControl(MemberEvents):
         if ack.ok and ack.payload:
             hook = self.slack.world.response_urls[url.removeprefix(self.slack.base_url)]
             self.slack.delivery.show(hook, ack.payload)
-        return Outcome(ack, url)
+        return Outcome(ack)
 
     async def message_shortcut(
         self, message: Message, callback_id: str = "upscale_message", user: str = "anna", team: str | None = None
@@ -83,7 +83,7 @@ class MemberControl(MemberEvents):
             "message": self.slack.message_json(message, event=True),
             "response_url": url,
         }
-        return Outcome(await self.slack.delivery.send("interactive", payload, accepts=False), url)
+        return Outcome(await self.slack.delivery.send("interactive", payload, accepts=False))
 
     async def global_shortcut(
         self, callback_id: str = "upscale_open", user: str = "anna", team: str | None = None
@@ -183,7 +183,7 @@ class MemberControl(MemberEvents):
                 "response_url": url,
                 "state": {"values": ticked_values(blocks, ticked)},
             }
-        return Outcome(await self.slack.delivery.send("interactive", payload, accepts=False), url)
+        return Outcome(await self.slack.delivery.send("interactive", payload, accepts=False))
 
     @staticmethod
     def _all_blocks(message: Message) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ class Outcome:
     """What became of one action."""
 
     ack: Ack
-    response_url: str | None = None
     errors: dict[str, str] = field(default_factory=dict)
     post: Message | None = None
 

@@ -42,7 +42,6 @@ class SocketServer:
         self.refused = 0
         self.mute_close = False
         self.frozen = False
-        self.envelopes: list[dict[str, Any]] = []
 
     def new_url(self) -> str:
         ticket = secrets.token_hex(12)
@@ -128,7 +127,6 @@ class SocketServer:
             envelope |= {"retry_attempt": attempt, "retry_reason": reason}
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[envelope_id] = future
-        self.envelopes.append(envelope)
         try:
             await connection.ws.send_str(json.dumps(envelope))
             return await asyncio.wait_for(future, ACK_TIMEOUT_S)

@@ -99,7 +99,6 @@ class SlackFile:
     # Behaviour of the private host for this file.
     serve: str = "normal"  # normal | redirect | html | not_found | error
     delay_s: float = 0.0
-    blocked: bool = False
 
     @property
     def extension(self) -> str:
