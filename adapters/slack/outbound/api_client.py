@@ -222,14 +222,14 @@ class SlackApi:
         try:
             return await once()
         except errors.SlackRefused as refusal:
-            expired = refusal.error == errors.TOKEN_EXPIRED
-            if refusal.error not in errors.REVOKED and not expired:
-                raise
             install = self.installs.cached(team.team_id, team.enterprise_id)
-            if install is not None and expired:
+            if install is not None and refusal.error == errors.TOKEN_EXPIRED:
                 renewed = await self.installs.ensure_renewed(install, force=True)
                 if renewed.bot_token != install.bot_token:
                     return await once()
+                raise errors.SlackUnavailable(refusal.error) from None
+            if refusal.error not in errors.REVOKED:
+                raise
             if install is not None and self.on_revoked is not None and refusal.error != errors.NO_TOKEN:
                 await self.on_revoked(install)
             raise errors.SlackRevoked(refusal.error) from None

@@ -29,8 +29,8 @@ STREAMS_UNSUPPORTED = frozenset(
 """Streams are not available in this workspace or kind of channel."""
 
 APP_GONE = frozenset({"account_inactive", "token_revoked"})
-TOKEN_WRONG = frozenset({"invalid_auth", TOKEN_EXPIRED})
-REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
+AUTH_INVALID = "invalid_auth"
+REVOKED = frozenset({*APP_GONE, AUTH_INVALID, NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
 """The workspace has revoked its access, or the token is wrong."""
 
 BOT_MISSING = frozenset({"not_in_channel", "channel_not_found"})

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+import aiohttp
 import structlog
 from aiohttp import web
 from slack_sdk.errors import SlackApiError
@@ -158,11 +159,14 @@ class OAuth:
         )
 
     async def renew(self, install: Install) -> Install | None:
-        """Exchange the refresh token, which works once; None if Slack refuses."""
+        """Exchange the refresh token, which works once; None if Slack refuses, or does not answer."""
         try:
             answer = await self._token_request(grant_type="refresh_token", refresh_token=install.refresh_token)
         except SlackApiError as error:
             log.warning("slack_token_not_renewed", workspace=install.key, error=code_of(error))
+            return None
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            log.warning("slack_token_not_renewed", workspace=install.key, error=type(error).__name__)
             return None
         fresh = self.install_of(answer)
         return replace(

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from yarl import URL
 
 from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.streaming import StreamSupport
+from adapters.slack.setup import installations
 from adapters.slack.setup.installations import AREA, Install, Installations
 from adapters.slack.setup.manifest import BOT_SCOPES
 from adapters.slack.setup.oauth import MAX_EXCHANGES_PER_CLIENT, MAX_EXCHANGES_PER_MINUTE
@@ -203,6 +205,22 @@ async def test_rotating_tokens_are_renewed_before_they_end_and_when_they_have_en
     await many.slack.member.mention("", [many.picture("b.png")])
     assert await many.result(number=2)
     assert [r for r in many.slack.calls("oauth.v2.access") if r.error] == []
+
+
+@pytest.mark.parametrize("fault", [{"error": "internal_error"}, {"drop": True}])
+async def test_a_token_that_cannot_be_renewed_at_the_moment_is_no_removal(
+    many: World, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(installations, "ROTATION_TURN_S", 0.0)  # nobody waits for another process
+    many.slack.token_rotation = True
+    await install(many, "T0ACME00001")
+    many.slack.clock.advance(13 * 3600)
+    many.slack.fault("oauth.v2.access", times=99, **fault)
+    await many.slack.member.mention("", [many.picture()])
+    await many.until(lambda: many.slack.calls("oauth.v2.access")[2:], move=1.0)
+    many.slack.faults.clear()
+    assert await many.result()
+    assert not many.service.forgotten
 
 
 async def test_two_replicas_do_not_spend_one_refresh_token_twice(slack: SlackEmulator) -> None:
