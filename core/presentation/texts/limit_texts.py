@@ -167,7 +167,7 @@ def _forecast(at: float | None, now: float, zone: ZoneInfo, locale: str) -> str:
     language = language_of(locale)
     then, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone).date()
     if then.date() == today:
-        time = format_time(then, "short", locale=language)
+        time = f"{format_time(then, 'short', locale=language)} {then:%Z}"
         return tr("At this pace it runs out today at about {time}.", locale, time=time)
     within_a_week = then.date() - today < timedelta(days=7)
     day = format_date(then.date(), "EEEE" if within_a_week else "long", locale=language)

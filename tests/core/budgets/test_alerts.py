@@ -156,7 +156,7 @@ async def test_the_forecast_names_the_hour_of_today_or_the_day_of_the_week(make:
     await send_alerts(budget, state, channel)
     texts = sorted(text for _, text in channel.got)
     assert texts[0].startswith("50%")
-    assert "runs out today at about 5:33" in texts[0]
+    assert "runs out today at about 5:33\u202fPM UTC." in texts[0]
     assert "At this pace it runs out on Saturday." in texts[1]
 
 
