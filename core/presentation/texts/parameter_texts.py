@@ -104,7 +104,8 @@ def parameter_problems(problems: Sequence[ParameterProblem], locale: str) -> str
 
 
 def parameter_problem(problem: ParameterProblem, locale: str, *, with_example: bool = True) -> str:
-    facts = {"name": problem.name, "value": problem.value, "allowed": problem.allowed}
+    allowed = problem.allowed and translated(problem.allowed, locale)  # `on or off`; ranges and names stay
+    facts = {"name": problem.name, "value": problem.value, "allowed": allowed}
     if problem.kind == "unknown":
         known = tr("There is no parameter “{name}”.", locale, **facts)
         hint = problem.suggestion and tr("Did you mean “{name}”?", locale, name=problem.suggestion)

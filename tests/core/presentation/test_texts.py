@@ -86,6 +86,14 @@ def test_all_wrong_parameters_are_named_with_value_range_and_nearest_name() -> N
     assert len(text.splitlines()) == len(problems)
 
 
+def test_what_is_allowed_is_told_in_the_members_language() -> None:
+    problems = tuple(e.ParameterProblem("safety", "maybe", kind, "on or off") for kind in ("type", "missing_value"))
+    assert explain(e.InvalidParameters(problems=problems), "de").what.splitlines() == [
+        "safety kann nicht „maybe“ sein. Möglich: on oder off.",
+        "„safety“ braucht einen Wert: on oder off.",
+    ]
+
+
 def test_an_example_stands_once_however_many_words_are_not_understood() -> None:
     words = ("this", "please", "A4")
     problems = tuple(e.ParameterProblem("", word, "stray", suggestion="a4@300dpi" * (word == "A4")) for word in words)
