@@ -27,10 +27,11 @@ def image_choice(key: str, images: Sequence[Candidate], locale: str, *, most: in
     labels = [f"{number}. {name}" for number, name in enumerate(names, 1)]
     options = tuple(Option(str(n), labels[n], _facts(image, locale)) for n, image in enumerate(images))
     all_of_them = Action("all", total_text(images, locale), key, style="success")
+    up_to = tr("Choose up to {n}. Each result is a separate message.", locale, n=most)
     return Card(
         "question",
         images_text(count, locale),
-        paragraphs=lines(choose_images_text(locale)),
+        paragraphs=lines(choose_images_text(locale) if most >= count else up_to),
         choices=(Choice("pick", tr("Choose which to upscale", locale), options, tr("Upscale", locale), key, most),),
         rows=((all_of_them,),) if most >= count else (),
     )

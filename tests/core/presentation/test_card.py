@@ -12,7 +12,8 @@ from core.domain.job import Delivery, JobState, Progress, Receipt
 from core.domain.limits import Scope, ScopeKind
 from core.domain.models import ALL, MODELS
 from core.presentation import Card, Code, Mention, Moment, Strong, explain, fill, line_text, plain_summary
-from core.presentation.cards import account, budget
+from core.presentation.card import lines
+from core.presentation.cards import account, batch, budget
 from core.presentation.cards.account import OwnSettings
 from core.presentation.cards.details import details
 from core.presentation.cards.help import form_fields, help_card
@@ -174,3 +175,9 @@ def test_what_was_deleted_cannot_be_started_again(state: JobState, kind: str) ->
     for one, kinds in ((ended, [kind]), (replace(ended, images_deleted=True), [])):
         card = failed(one, explain(e.ModelFailed(), "en"), "en")
         assert [action.kind for row in card.rows for action in row] == kinds
+
+
+def test_a_choice_of_fewer_than_all_images_says_how_many() -> None:
+    images = [batch.Candidate(f"{n}.png", price_nanousd=1) for n in range(3)]
+    card = batch.image_choice("1", images, "en", most=2)
+    assert (card.paragraphs, card.rows) == (lines("Choose up to 2. Each result is a separate message."), ())
