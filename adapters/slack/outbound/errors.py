@@ -54,7 +54,8 @@ MESSAGE_INVALID = frozenset(
 
 TRANSIENT = frozenset(
     {*OUTCOME_UNKNOWN, *RATE_LIMITED, "service_unavailable", "request_timeout",
-     "file_update_failed", "update_failed", "messaging_processing_failed", "team_added_to_org"}
+     "file_update_failed", "update_failed", "messaging_processing_failed", "team_added_to_org",
+     "org_login_required"}
 )  # fmt: skip
 """Worth a retry after a pause."""
 

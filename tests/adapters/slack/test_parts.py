@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Origin
+from adapters.slack.outbound.errors import SlackRefused, delivery_error
 from adapters.slack.outbound.files import _may_see
 from adapters.slack.outbound.lost_posts import finish_despite_cancel
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
@@ -22,7 +23,7 @@ from adapters.slack.settings import Settings
 from adapters.slack.views import messages as render
 from adapters.slack.views import upscale_form as modal
 from adapters.slack.views.card import draw
-from core.domain.errors import leaves
+from core.domain.errors import DeliveryUnavailable, leaves
 from core.domain.job import Delivery, Progress, Requester
 from core.domain.models import MODELS
 from core.presentation import LANGUAGES, Action, Notice, notice_card
@@ -95,6 +96,11 @@ def test_every_error_of_the_tree_has_a_message_that_slack_accepts() -> None:
         said = Notice(leaf.__name__, "Not charged.", "Try again.", "abc", opens_at=99.0, offers=(offer,))
         content = draw(notice_card(said, "en", job_id="abc123def456"))
         assert check_blocks(content.blocks, "ephemeral") == []
+
+
+@pytest.mark.parametrize("error", ["org_login_required", "team_added_to_org"])
+def test_a_workspace_that_moves_into_an_organisation_is_tried_again_later(error: str) -> None:
+    assert isinstance(delivery_error(SlackRefused(error)), DeliveryUnavailable)
 
 
 def test_tasks_go_from_stage_to_stage_and_are_complete_at_the_end() -> None:
