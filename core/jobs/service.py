@@ -150,9 +150,11 @@ class JobService:
             raise TooLate(state=job.state.value)
         who = f"{actor.platform}:{actor.user_id}"[:160]
         if job.state is not JobState.AWAITING_CONFIRMATION:
-            job = await self._ctx.store.update(job.id, cancel_requested_by=who)
+            working = (JobState.QUEUED, JobState.RUNNING)
+            if (asked := await self._ctx.store.transition(job.id, working, cancel_requested_by=who)) is None:
+                return await self.cancel(job_id, actor, chosen=chosen)  # its state has just changed
             self._ctx.running.cancel_event(job.id).set()
-            return job
+            return asked
         why = OtherModelChosen(model=chosen) if chosen else None
         if await self._ctx.store.transition(job.id, (job.state,), cancel_requested_by=who, error=why) is not None:
             await self._engine.start(job.id, part="announce")  # first, so that a crash cannot prevent the final edit

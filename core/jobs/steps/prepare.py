@@ -151,6 +151,8 @@ async def _ask(ctx: JobContext, job: Job) -> StepName:
     if asked is None and job.state is not JobState.AWAITING_CONFIRMATION:
         return "end"
     job = asked or job
+    if job.cancel_requested_by:
+        return "announce"
     await ctx.running.stop_progress(job)
     ctx.event_bus.publish(job)
     await ctx.running.reply(job).ask(job)

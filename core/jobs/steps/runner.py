@@ -94,7 +94,7 @@ class Pipeline:
     async def _guarded(self, step: StepName, job: Job) -> StepName:
         if job.state.terminal and step != "announce":  # ended by an earlier run of this step, or by another process
             return "announce" if job.needs_closing_message else "end"
-        if job.error is not None and not job.state.terminal:  # a crash or the ledger interrupted its end
+        if job.error is not None and step != "announce":  # a crash or the ledger interrupted its end
             return await fail.end_with_error(self.ctx, job, job.error)
         try:
             return await self._try(step, job)
