@@ -16,8 +16,10 @@ _SAME_WAIT_S = 3600.0
 async def hold(ctx: JobContext, job: Job) -> StepName:
     if job.quote is None or job.input is None:
         return "prepare"
-    if (other := await _after_the_same(ctx, job, job.input, asked=job.quote.needs_confirmation)) is not None:
-        return other
+    if job.remote is None:  # else it was looked for before a restart, and two jobs would wait for each other
+        other = await _after_the_same(ctx, job, job.input, asked=job.quote.needs_confirmation)
+        if other is not None:
+            return other
     request = HoldRequest(
         key=job.id,
         requester=job.requester,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from core.domain.errors import ProviderUnavailable
-from core.domain.job import Delivery, Job, JobState, Progress
+from core.domain.job import Delivery, Job, JobState, Progress, Remote
 from core.jobs.context import StepName
 from core.jobs.steps import long_wait
 from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
-from tests.core.jobs.pipeline_kit import BOB, PRICE, World
+from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, World
 from tests.fakes.core import until
 from tests.fakes.upscaler import Submit
 from tests.typed import unwrap
@@ -152,6 +152,19 @@ async def test_nobody_waits_for_the_same_request_of_another_person_before_it_is_
     await w.run_part(f"{second.id}:request")
     assert w.clock.now() - begun_at < 60
     await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=PRICE)
+
+
+async def test_two_equal_requests_that_a_restart_met_before_the_submit_do_not_wait_for_each_other(w: World) -> None:
+    source = w.upload()
+    jobs = [await w.ask_until("submit", source=source, requester=who) for who in (ANN, BOB)]
+    for job in jobs:
+        await w.store.update(job.id, remote=Remote("fake", submit="intent", intent_at=w.clock.now()))
+        w.engine.steps[f"{job.id}:request"] = "hold"  # by the row
+    begun_at = w.clock.now()
+    await asyncio.gather(*(w.run_part(f"{job.id}:request") for job in jobs))
+    assert w.clock.now() - begun_at < 60
+    for job in jobs:
+        await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_the_result_of_a_request_that_cannot_be_delivered_yet_is_not_paid_again(w: World) -> None:
