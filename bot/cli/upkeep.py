@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.cli.console import CommandError, Exit, app_command, ask, counted, disk_errors, err, format_time, out, table_of
+from core.domain.errors import StorageUnavailable
 from core.presentation import file_size
 from core.presentation.formats import usd
 
@@ -102,8 +103,12 @@ async def purge(
     for _ in range(_PAGES):
         page = await app.store.finished_before(before)
         for job in page:
-            await app.members.erase_images(job)
-        deleted += len(page)
+            try:
+                await app.members.erase_images(job)
+            except StorageUnavailable:
+                what = f"The object store does not answer. Deleted the images of {counted(deleted, 'job')} until then."
+                raise CommandError(what, Exit.FAILED) from None
+            deleted += 1
         if not page:
             break
     out.print(f"Deleted the images of {counted(deleted, 'job')}.")

@@ -53,6 +53,20 @@ async def test_a_refused_key_of_the_object_store_stops_the_start_with_one_senten
         assert "gives and deletes files" in (await bot.beside("doctor", **s3.env())).said
 
 
+async def test_purge_says_what_the_object_store_kept_it_from(bot: Commands, tmp_path: Path) -> None:
+    async with S3Emulator(tmp_path / "s3") as s3:
+        env: dict[str, Any] = s3.env()
+        assert (await bot.process("upscale", "cat.png", **env)).code == 0
+        purge = ("purge", "--older-than-days", "0", "--yes")
+        s3.away = True
+        done = await bot.beside(*purge, **env)
+        assert done.code == 1
+        assert done.err == "The object store does not answer. Deleted the images of 0 jobs until then.\n"
+        s3.away = False
+        assert (await bot.beside(*purge, **env)).out == "Deleted the images of 1 job.\n"
+        assert s3.keys == []
+
+
 async def test_a_refused_slack_token_stops_the_start_with_one_sentence(bot: Commands, slack: SlackEmulator) -> None:
     wrong: dict[str, Any] = {"SLACK_BOT_TOKEN": "xoxb-not-the-token", "SLACK_APP_TOKEN": slack.app_token}
     done = await bot.process("run", SLACK_API_URL=slack.api_url, **wrong)
