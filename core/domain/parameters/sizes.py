@@ -42,7 +42,7 @@ _MAX_INCHES = 100
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
 _PIXELS = re.compile(r"(\d{1,6})?x(\d{1,6})?(?:px)?")
 _PRINT = re.compile(rf"(?:([a-z]\w{{0,5}})|({_NUMBER})x({_NUMBER})(mm|cm|in|inch|\"))(?:@(\d{{1,5}})(?:dpi|ppi)?)?")
-_MONEY = re.compile(rf"\$?({_NUMBER})(?:\$|usd)?")
+_MONEY = re.compile(rf"\$?({_NUMBER}|[.,]\d{{1,4}})(?:\$|usd)?")
 EXAMPLES = "4k, a4@300dpi, max=$0.50"
 ALLOWED = "4k, 3840x2160, width=3000, a4@300dpi, max=$0.50"
 _ONE = r"(?<![\w.,=:@/-])(\d{1,4}(?:[.,]\d{1,4})?)"

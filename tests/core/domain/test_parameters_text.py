@@ -74,6 +74,7 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
         ("model seedvr2", {"model": "seedvr2"}),
         pytest.param("<@U123> <@!99> <#C1|general> <!here> 3x", {"factor": 3.0}, id="mentions are ignored"),
         pytest.param("2x factor=2 --factor=2.0", {"factor": 2.0}, id="the same value twice is no problem"),
+        pytest.param("max=$.5", {"to": "$0.50"}, id="an amount without its zero"),
     ],
 )
 def test_values_are_read_as_people_type_them(text: str, values: dict[str, object]) -> None:
