@@ -1,13 +1,14 @@
 """Tell the operator what only the operator can fix or decide: in the log, and in channels that get all alerts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 import structlog
 
 from core.budgets.service import Budgets
-from core.domain.errors import DeliveryError, ProviderHalted, UpscaleError
+from core.domain.errors import ProviderHalted, UpscaleError
 from core.domain.limits import AlertPlace
 from core.jobs.steps import JobContext
 from core.ports import AppState
@@ -34,9 +35,13 @@ class AlertSender:
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
         log.warning("operator_news", about=about, news=notice("en").what)
+        self._start(self._send(about, notice, most_an_hour))
+
+    def _start(self, sending: Coroutine[Any, Any, object]) -> None:
         if len(self._pending) >= _MAX_PENDING:
+            sending.close()
             return
-        task = asyncio.create_task(self._send(about, notice, most_an_hour), name="operator-alert")
+        task = asyncio.create_task(self._guarded(sending), name="operator-alert")
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
@@ -44,9 +49,12 @@ class AlertSender:
         self.tell("image_workers", operator_texts.no_image_worker)
 
     async def halted(self, halted: ProviderHalted) -> None:
-        """Alert that fal refuses our account. New jobs are refused until it accepts it again; running ones continue."""
+        """Alert that fal refuses our account. New jobs are refused until it accepts it again; running ones continue.
+
+        Does not wait: the refused submit of a job is still to be marked as not accepted.
+        """
         log.error("provider_halted", kind=halted.kind)
-        await self._everywhere(partial(operator_texts.provider_halted, halted.kind))
+        self._start(self._everywhere(partial(operator_texts.provider_halted, halted.kind)))
 
     async def close(self) -> None:
         for task in self._pending:
@@ -54,15 +62,21 @@ class AlertSender:
         await asyncio.gather(*self._pending, return_exceptions=True)
 
     async def _send(self, about: str, notice: Callable[[str], Notice], most_an_hour: int) -> None:
+        for number in range(most_an_hour):
+            key, told = f"{about}{number or ''}", False
+            if not await self._state.claim("operator_told", key, ttl_s=_ALERT_INTERVAL_S):
+                continue
+            try:
+                told = await self._everywhere(notice)
+            finally:
+                if not told:
+                    await self._state.delete("operator_told", key)
+            return
+
+    async def _guarded(self, sending: Coroutine[Any, Any, object]) -> None:
         try:
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
-                for number in range(most_an_hour):
-                    key = f"{about}{number or ''}"
-                    if await self._state.claim("operator_told", key, ttl_s=_ALERT_INTERVAL_S):
-                        if not await self._everywhere(notice):
-                            await self._state.delete("operator_told", key)
-                        return
-        except (UpscaleError, TimeoutError, OSError) as error:
+            await sending
+        except (UpscaleError, OSError) as error:
             log.warning("operator_not_told", error=type(error).__name__)
         except Exception:  # nothing awaits this task's result
             log.exception("operator_not_told")
@@ -76,8 +90,12 @@ class AlertSender:
     async def _notify(self, place: AlertPlace, notice: Callable[[str], Notice]) -> bool:
         try:
             adapter = self._ctx().adapter(place.platform)
-            await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
-        except DeliveryError as error:
-            log.warning("operator_not_told", platform=place.platform, error=error.code)
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
+        except (UpscaleError, OSError) as error:
+            log.warning("operator_not_told", platform=place.platform, error=type(error).__name__)
+            return False
+        except Exception:  # the other places are told all the same
+            log.exception("operator_not_told", platform=place.platform)
             return False
         return True

@@ -8,7 +8,7 @@ import pytest
 
 from bot.app import App
 from bot.settings import load
-from core.domain.errors import DeliveryUnavailable
+from core.domain.errors import DeliveryUnavailable, LedgerUnavailable, ProviderHalted
 from core.domain.identity import Place
 from core.domain.job import Requester
 from core.ports import PlaceFacts
@@ -61,8 +61,9 @@ async def test_the_operator_hears_once_an_hour_of_the_same_and_ten_times_of_who_
     assert posted == [("2", "a bill"), *(("2", f"place {number}") for number in range(10))]
 
 
+@pytest.mark.parametrize("failure", [DeliveryUnavailable(), LedgerUnavailable(), RuntimeError("an odd answer")])
 async def test_an_alert_that_reached_nobody_is_sent_when_it_comes_again_within_the_hour(
-    app: App, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     await app.service.limits.set_alert_channel(Requester("discord", "owner", workspace_id="1", is_moderator=True), "2")
     told: list[str] = []
@@ -70,13 +71,49 @@ async def test_an_alert_that_reached_nobody_is_sent_when_it_comes_again_within_t
     async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
         told.append(channel_id)
         if len(told) == 1:
-            raise DeliveryUnavailable
+            raise failure
 
     monkeypatch.setattr(app.adapters["discord"], "notify", notify)
     for _ in range(3):
         app.alerts.tell("refused:discord", lambda locale: Notice("intents"))
         await asyncio.gather(*app.alerts._pending)
     assert told == ["2", "2"]
+
+
+async def test_a_platform_that_does_not_answer_holds_up_no_job_that_fal_refused(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await app.service.limits.set_alert_channel(Requester("discord", "owner", workspace_id="1", is_moderator=True), "2")
+    asked = asyncio.Event()
+
+    async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app.adapters["discord"], "notify", notify)
+    async with asyncio.timeout(10):
+        await app.alerts.halted(ProviderHalted(kind="credit"))
+        await asked.wait()
+
+
+async def test_a_place_that_was_told_hears_it_once_an_hour_although_another_fails(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for workspace_id, channel_id in (("1", "2"), ("3", "4")):
+        owner = Requester("discord", "owner", workspace_id=workspace_id, is_moderator=True)
+        await app.service.limits.set_alert_channel(owner, channel_id)
+    asked: list[str] = []
+
+    async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
+        asked.append(channel_id)
+        if channel_id == "2":
+            raise RuntimeError("an odd answer")
+
+    monkeypatch.setattr(app.adapters["discord"], "notify", notify)
+    for _ in range(3):
+        app.alerts.tell("bill", lambda locale: Notice("a bill"))
+        await asyncio.gather(*app.alerts._pending)
+    assert asked.count("4") == 1
 
 
 async def test_a_platform_that_is_away_does_not_keep_an_alert_from_the_others(
