@@ -58,14 +58,28 @@ class LedgerDatabase:
         self._readers = asyncio.Semaphore(_READERS)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` exclusively and commit. It may run several times, each time in a new transaction."""
+        """Run `work` exclusively and commit. It may run several times, each time in a new transaction.
 
-        def alone(connection: Connection) -> T:
-            if not self._db.is_sqlite:
-                connection.execute(_LOCK, {"wait": str(_LOCK_WAIT_MS), "id": _LOCK_ID})
-            return work(connection)
+        An attempt that was given up before its turn came has no effect: SQLite waits for a lock without being stopped.
+        """
 
-        return await self._retry(lambda: self._db.run_write(alone))
+        async def once() -> T:
+            given_up = False
+
+            def alone(connection: Connection) -> T:
+                if given_up:
+                    raise TimeoutError
+                if not self._db.is_sqlite:
+                    connection.execute(_LOCK, {"wait": str(_LOCK_WAIT_MS), "id": _LOCK_ID})
+                return work(connection)
+
+            try:
+                return await self._db.run_write(alone)
+            except asyncio.CancelledError:
+                given_up = True
+                raise
+
+        return await self._retry(once)
 
     async def run_read(self, work: Callable[[Connection], T]) -> T:
         return await self._retry(lambda: self._db.run_read(work), self._readers)

@@ -1,6 +1,7 @@
 """SQLite's writer: a failed write affects no other, except that a lost transaction fails its whole batch."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from core.storage.database import DATABASE_ERRORS, Database
+from core.storage.ledger import LedgerDatabase
 
 Work = Callable[[Connection], int]
 
@@ -67,3 +69,12 @@ async def test_a_transaction_that_is_lost_is_trouble_with_the_database_for_the_w
     assert await rows(database) == []
     assert await database.run_write(insert(4)) == 1
     assert await rows(database) == [4]
+
+
+async def test_a_write_that_waited_too_long_for_a_lock_happens_once(database: Database, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.2, other.execute, "ROLLBACK")  # after the first attempt
+    await LedgerDatabase(database, attempt_s=0.1, pauses_s=(0.01,) * 100).write(insert(1))
+    other.close()
+    assert await rows(database) == [1]
