@@ -169,7 +169,7 @@ async def test_each_wanted_size_is_what_it_says_and_the_ledger_is_fals_bill(worl
         assert (*made, dpi and density) == (*size, dpi), text
         assert await world.charged_nanousd() == world.billed_nanousd()
     for text, why, offer in (
-        ("to=4k", "3000×4000 already", "Upscale 2×"),
+        ("to=4k", "already 3000×4000", "Upscale 2×"),
         ("max=$0.50", "is not enough", "Use Faithful"),
         ("model=seedvr2 6x", "18000×24000", "Upscale 2.88×"),
     ):
