@@ -61,11 +61,11 @@ def fal_config(s: Settings) -> FalConfig:
 
 
 def make_other_providers(s: Settings, images: ImageService, clock: Clock) -> dict[str, Upscaler]:
-    """Make the local upscaler beside fal: for `local` in MODELS, and for local jobs from before the settings changed.
+    """Make the local upscaler beside another, for `local` on offer and for its jobs from before the settings changed.
 
-    It runs one picture at a time, so that a worker is left for the pictures from fal.
+    It runs one picture at a time, so that a worker is left for the other's pictures.
     """
-    return {"local": LocalUpscaler(_on_disk(s, slots=1), images, clock)} if s.backend == "fal" else {}
+    return {"local": LocalUpscaler(_on_disk(s, slots=1), images, clock)} if s.backend != "local" else {}
 
 
 def _on_disk(s: Settings, slots: int = 2) -> SandboxConfig:

@@ -24,7 +24,7 @@ import adapters
 from bot.settings_problems import SettingsError, encoding_of, explain, lines_of, misspelt, plaintext_urls
 from core.accounts.allowlist import EVERYBODY
 from core.domain.identity import TEAM_SCOPED
-from core.domain.models import ALL, Models
+from core.domain.models import ALL, MODELS, Models
 from core.domain.money import NANOUSD_PER_USD
 from core.net.client_address import TrustedProxies
 from core.net.host_check import BareHost, WebAddress
@@ -202,13 +202,14 @@ class Settings(BaseModel):
 
     @property
     def backend(self) -> Literal["fal", "local", "sandbox"]:
-        """The provider of the models: as set, else fal if there is a key, else this machine."""
-        return self.upscale_backend or ("fal" if self.fal_key else "local")
+        """The provider of the models: as set, else fal if there is a key, else the sandbox."""
+        return self.upscale_backend or ("fal" if self.fal_key else "sandbox")
 
     @cached_property
     def offered(self) -> Models:
-        """The offered models: those in `MODELS`, else all of the provider's."""
-        return ALL.for_provider(self.backend, self.models)
+        """The offered models: those in `MODELS`, else all of the provider's; with nothing set, `local` before them."""
+        unset = self.upscale_backend is None and self.backend == "sandbox"
+        return ALL.for_provider(self.backend, self.models or (("local", *MODELS.ids) if unset else ()))
 
     @cached_property
     def database(self) -> str:

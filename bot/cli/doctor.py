@@ -168,7 +168,8 @@ async def _model(app: App) -> Sequence[Finding]:
     upscaler = app.upscaler
     if not isinstance(upscaler, FalUpscaler):
         fix = "Set FAL_KEY (https://fal.ai/dashboard/keys) to run the real model."
-        which = "sandbox model runs: no AI" if app.settings.backend == "sandbox" else "small model of this machine runs"
+        local = app.service.models.default.backend == "local"
+        which = "small model of this machine runs" if local else "sandbox model runs: no AI"
         return [Finding("warning", f"The {which}, play money.", fix)]
     key = await key_finding(upscaler)
     if key.level != "ok":

@@ -135,7 +135,8 @@ def _greet(found: Settings, port: int) -> None:
         "local": "a small model on this machine (no account, play money)",
         "sandbox": "the sandbox model (no AI, play money)",
     }
-    err.print(styled(("upscale-bot", "bold"), f" runs with {models[found.backend]}."))
+    named = "local" if found.offered.default.backend == "local" else found.backend
+    err.print(styled(("upscale-bot", "bold"), f" runs with {models[named]}."))
     err.print(styled("Open ", (f"http://{host}:{port}", "bold"), " in a browser. Stop with Ctrl-C."))
 
 

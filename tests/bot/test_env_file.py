@@ -132,6 +132,6 @@ def test_a_public_address_with_a_path_is_warned_of(monkeypatch: pytest.MonkeyPat
 
 
 def test_models_that_the_backend_does_not_offer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _load(monkeypatch, MODELS="local,flux", UPSCALE_BACKEND="sandbox").warnings == ()
-    (warning,) = _load(monkeypatch, MODELS="local", UPSCALE_BACKEND="sandbox").warnings
-    assert warning == "MODELS names no model that UPSCALE_BACKEND=sandbox offers, so it is ignored."
+    assert _load(monkeypatch, MODELS="local,flux", UPSCALE_BACKEND="local").warnings == ()
+    (warning,) = _load(monkeypatch, MODELS="flux", UPSCALE_BACKEND="local").warnings
+    assert warning == "MODELS names no model that UPSCALE_BACKEND=local offers, so it is ignored."

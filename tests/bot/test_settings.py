@@ -93,7 +93,7 @@ def test_this_machines_model_is_offered_beside_fals_where_it_is_listed_and_costs
 
 def test_nothing_needs_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch)
-    assert (settings.backend, settings.offered.ids) == ("local", ("local",))
+    assert (settings.backend, settings.offered.ids) == ("sandbox", ("local", "flux", "seedvr2"))
     assert settings.data_dir == Path("data").absolute()
     assert settings.database == f"sqlite:///{settings.data_dir}/bot.db"
     assert [p.name for p in settings.platforms if p.settings.enabled] == ["web"]
@@ -126,7 +126,7 @@ def test_the_example_with_every_line_uncommented_is_accepted(monkeypatch: pytest
     text = (ROOT / ".env.example").read_text()
     (tmp_path / ".env").write_text(re.sub(r"(?m)^# ([A-Z][A-Z0-9_]+=)", r"\1", text))
     settings = _load(monkeypatch, LIMIT_USER_DAY_USD="5")
-    assert settings.backend == "local"
+    assert settings.backend == "sandbox"
     assert settings.warnings == ()
 
 

@@ -149,8 +149,10 @@ class Models(tuple[ModelSpec, ...]):
     def for_provider(self, provider: Literal["fal", "local", "sandbox"], listed: Sequence[str]) -> Models:
         """Select what a provider offers of those `listed`, or of all if none are; the sandbox offers fal's models.
 
-        With fal, local models are free and offered only if listed.
+        Local models are offered only if listed, and free with fal.
         """
+        if provider == "sandbox" and listed:
+            return self.offered(listed)
         if provider != "fal":
             here = self.offered(backend="local" if provider == "local" else "fal")
             return here.offered([name for name in listed if here.find(name)])

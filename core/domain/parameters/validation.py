@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.models import Models, ModelSpec
@@ -171,7 +171,8 @@ def validate(
 ) -> Parsed:
     """Merge the collectors, the last first. No parameter may have two values, but `private` is set if any sets it.
 
-    The model is the one that the last collector to name one names, else their preset's, else `default_model`.
+    The model is the one that the last collector to name one names, else their preset's, else `default_model`, else the
+    first offered, or the first no dearer one that has what is given.
     `lenient`: the person is not known yet, so without a named model a value is valid if any model accepts it.
     Raises InvalidParameters with every problem of all of them.
     """
@@ -181,9 +182,12 @@ def validate(
     )
     if named is None:
         named = presets.get(str(preset).lower(), {}).get("model")
+    entries = [entry for one in reversed(collected) for entry in one.entries]
+    chosen = None
+    if named is None and default_model is None:
+        default_model = chosen = _model_with(entries, presets.get(str(preset).lower(), {}), models)
     model = models.find(named if named is not None else default_model)
     any_model = lenient and named is None
-    entries = [entry for one in reversed(collected) for entry in one.entries]
     validator = Validator(models, model or (None if any_model else models.default), presets, lenient=lenient)
     parsed = validator.read(entries)
     if validator.problems and model is None:  # there are problems anyway, so report all those of the default model
@@ -194,4 +198,16 @@ def validate(
         validator.problems.append(ParameterProblem("factor", size, "together"))
     if validator.problems:
         raise InvalidParameters(problems=tuple(validator.problems))
-    return parsed
+    return dataclasses.replace(parsed, values={**parsed.values, "model": chosen}) if chosen else parsed
+
+
+def _model_with(
+    entries: Sequence[Entry | ParameterProblem], preset_values: Mapping[str, Value], models: Models
+) -> str | None:
+    """The first model that has all inputs given and is no dearer than the default model, if that one lacks any."""
+    given = {one.known for one in entries if isinstance(one, Entry)} | preset_values.keys()
+    wanted, default = given & models.inputs.keys(), models.default
+    if wanted <= default.inputs.keys():
+        return None
+    able = (one for one in models if wanted <= one.inputs.keys())
+    return next((one.id for one in able if one.unit_price_nanousd <= default.unit_price_nanousd), None)
