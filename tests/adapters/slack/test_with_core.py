@@ -66,7 +66,7 @@ async def test_guests_of_another_organisation_in_a_shared_channel_spend_nothing(
     async with FalEmulator() as fal, Bot(tmp_path / "data", slack.env() | fal.env()):
         await connected(slack)
         await slack.member.mention("2x", [slack.member.file(png(64, 48), "a.png", user="gus")], user="gus")
-        await until(lambda: "own organisation only" in told(slack))
+        await until(lambda: "only for people of its own organisation" in told(slack))
         assert fal.submits == []
         await slack.member.mention("2x seed=7", [slack.member.file(png(64, 48), "b.png")])
         await until(lambda: results(slack.member.messages()))

@@ -34,7 +34,7 @@ def test_a_file_that_is_replaced_while_it_is_linked_is_linked_all_the_same(
 
 
 @pytest.mark.parametrize("one_disk", [True, False])
-async def test_only_copies_between_disks_take_a_thread(
+async def test_only_headers_and_copies_between_disks_take_a_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_disk: bool
 ) -> None:
     in_thread, to_thread = [], asyncio.to_thread
@@ -50,7 +50,7 @@ async def test_only_copies_between_disks_take_a_thread(
         prepared = await image_service.prepare(pictures.scene_in(tmp_path), tmp_path / "made")
         monkeypatch.undo()
     assert prepared.path.stat().st_size == prepared.bytes
-    assert len(in_thread) == (0 if one_disk else 2)
+    assert len(in_thread) == (1 if one_disk else 3)
 
 
 def test_files_of_another_disk_are_not_on_one_disk(tmp_path: Path) -> None:
