@@ -89,7 +89,7 @@ async def main() -> None:
         photo = Path(folder) / "portrait.jpg"
         Image.fromarray(data.astronaut()).save(photo, quality=93)
         async with (
-            Bot(Path(folder) / "data", {**SANDBOX, "UPSCALE_BACKEND": "local"}) as bot,
+            Bot(Path(folder) / "data", {**SANDBOX, "UPSCALE_BACKEND": ""}) as bot,
             async_playwright() as playwright,
         ):
             browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGS)

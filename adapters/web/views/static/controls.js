@@ -167,7 +167,7 @@ export class Controls {
       },
     }));
     const box = el("div", { class: "segments models" }, boot.models.map((model, at) => el("label", {}, radios[at],
-      el("b", {}, model.name), el("span", { class: "fine" }, `${model.about} · ${model.price}`))));
+      el("b", {}, model.name), el("span", { class: "fine" }, `${model.about} · ${model.price.replaceAll(" ", "\u00a0")}`))));
     Object.defineProperty(box, "value", {
       get: () => radios.find((radio) => radio.checked)?.value ?? boot.models[0].id,
       set: (id) => { for (const radio of radios) radio.checked = radio.value === id; },
