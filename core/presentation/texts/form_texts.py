@@ -9,7 +9,7 @@ _FORMS: dict[str, str] = {
     "close": translatable("Close"),
     "save": translatable("Save"),
     "wait": translatable("One moment…"),
-    "slow": translatable("Slack took too long to open the form. Please try again."),
+    "slow": translatable("Slack did not open the form. Please try again."),
     "image": translatable("Image"),
     "image_hint": translatable(
         "Up to {n} images of 10 MB each. Larger ones: send them to me in a direct message, or mention me with them."
