@@ -96,12 +96,16 @@ async def test_a_platform_that_does_not_answer_holds_up_no_job_that_fal_refused(
         await asked.wait()
 
 
-async def test_a_place_that_was_told_hears_it_once_an_hour_although_another_fails(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def choose_two_alert_channels(app: App) -> None:
     for workspace_id, channel_id in (("1", "2"), ("3", "4")):
         owner = Requester("discord", "owner", workspace_id=workspace_id, is_moderator=True)
         await app.service.limits.set_alert_channel(owner, channel_id)
+
+
+async def test_a_place_that_was_told_hears_it_once_an_hour_although_another_fails(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await choose_two_alert_channels(app)
     asked: list[str] = []
 
     async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
@@ -119,9 +123,7 @@ async def test_a_place_that_was_told_hears_it_once_an_hour_although_another_fail
 async def test_a_platform_that_is_away_does_not_keep_an_alert_from_the_others(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for workspace_id, channel_id in (("1", "2"), ("3", "4")):
-        owner = Requester("discord", "owner", workspace_id=workspace_id, is_moderator=True)
-        await app.service.limits.set_alert_channel(owner, channel_id)
+    await choose_two_alert_channels(app)
     told, asked = asyncio.Event(), []
 
     async def notify(workspace_id: str, channel_id: str, notice: Notice) -> None:
