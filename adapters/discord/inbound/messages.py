@@ -46,7 +46,8 @@ class Messages:
 
     async def _start(self, answer: MessageResponse, message: discord.Message, own: ImageSelection) -> None:
         presets = await self._ctx.presets(answer.actor)
-        text = without_ordinary_words(message.content, presets)
+        names = {*presets, *self._ctx.service.models.ids}
+        text = without_ordinary_words(message.content, names)
         parsed = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
         shown = {embed.url for embed in message.embeds}
         links = tuple(from_link(link) for link in parsed.links if link not in shown)
@@ -54,7 +55,7 @@ class Messages:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:
             target = await self._replied_to(message)
-            if target is not message and is_small_talk(message.content, presets):
+            if target is not message and is_small_talk(message.content, names):
                 await self._explain_usage(answer)
                 return
             found = require_images(target)

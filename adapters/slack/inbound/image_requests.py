@@ -33,7 +33,8 @@ async def submit(ctx: HandlerContext, request: ImageRequest) -> None:
     try:
         presets = await ctx.service.accounts.presets(actor)
         if request.has_prose:
-            request = replace(request, text=without_ordinary_words(request.text, presets))
+            names = {*presets, *ctx.service.models.ids}
+            request = replace(request, text=without_ordinary_words(request.text, names))
         sources, private = _sources(ctx, request, presets)
         if not sources:
             raise NoImage

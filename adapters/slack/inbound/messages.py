@@ -104,11 +104,12 @@ class Events:
             await submit(self.ctx, replace(request, files=files))
             return
         presets = await self.ctx.presets(origin)
-        text = without_ordinary_words(request.text, presets)
+        names = {*presets, *self.ctx.service.models.ids}
+        text = without_ordinary_words(request.text, names)
         asks = bool(text) and self.ctx.text_is_parameters(text, presets)
         if asks and not origin.thread_ts:
             await submit(self.ctx, request)
-        elif origin.thread_ts and not is_small_talk(request.text, presets):
+        elif origin.thread_ts and not is_small_talk(request.text, names):
             await self._submit_from_thread(request, ts, asks=asks)
         else:
             self.ctx.tasks.spawn("help", self._send_help_rarely(request))

@@ -52,10 +52,10 @@ _SEPARATORS = re.compile(r"[\s,;\"']+")
 _KEY = re.compile(r"-{0,2}([^\W\d][\w-]*)\s*[=:]")
 _OPTION = re.compile(r"--([^\W\d][\w-]*)")
 _QUOTED = re.compile(r"([\"'])(.*?)\1", re.DOTALL)
-_WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*(?:[ ]?%)?")
+_WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*")
 _FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
 _NAME_FIRST = re.compile(r"\s*(?:([\"'])(.+?)\1|([^\W\d][^\s=:,;]*))(?=[\s,;]|$)(?!\s*[=:])")
-_NUMERIC = re.compile(r"[+-]?[0-9.,]+\s?%?")
+_NUMERIC = re.compile(r"[+-]?[0-9.,]+%?")
 
 
 def _is_size(word: str) -> bool:

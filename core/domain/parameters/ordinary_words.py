@@ -4,9 +4,11 @@ import re
 from collections.abc import Collection
 
 from core.domain.models import MODELS
-from core.domain.parameters.sizes import join_sizes
-from core.domain.parameters.spec import PRESETS, SPECS, Presets
+from core.domain.parameters.sizes import join_sizes, parse_target
+from core.domain.parameters.spec import PRESETS, SPECS
 from core.domain.parameters.values import canonical
+
+NAMES = (*PRESETS, *MODELS.ids)
 
 _WORD = re.compile(r"<[^<>]*>|\S+")
 _EMOJI = re.compile(r"(?:<?a?:[\w+~-]+:(?:\d+>)?)+")
@@ -20,11 +22,23 @@ _DASHES = "-‐‑‒–—―−"
 """Dashes that chat clients substitute for the `--` of an option."""
 
 _PUNCTUATION = " \t\n\"'“”„‘’«»()[]{}.,;!?…*_~|"
-_VERBS = frozenset({"upscale", "upscaled", "upscaling"})
-"""Names of a parameter only when followed by a value."""
+_ASIDE = re.compile(
+    r"[<>]?[:=]['’]?[-o^]?(?:[()\[\]{}/\\|*]+|[dpo3]+)|(?:<|&lt;)/?3+|\d{1,2}[:h]\d\d|100%|[:=]",
+    re.IGNORECASE,
+)
+"""Emoticons, clock times, "100%" and lone signs ("@bot: 2x"), unless a parameter's name comes before them."""
 
-_COMMON = frozenset({"need", "send", "see", "seen", "sees", "step", "stop", "stops", "mode", "feed", "weed", "seek"})
-"""Common words within one edit of a parameter's name."""
+_HALF_DAY = re.compile(r"(?<![\w.,=:-])\d{1,2}(?::\d\d)?\s?[ap]\.?m\b\.?", re.IGNORECASE)
+_ONLY_WITH_SIGN = frozenset({"upscale", "upscaled", "upscaling", "url", "link", "image"})
+_ONLY_WITH_VALUE = frozenset({"to", "size", "max", "scale", "cfg"})
+"""Names of a parameter that are common words as well."""
+
+_COMMON = frozenset({
+    "actor", "balance", "deed", "factory", "feed", "flex", "flu", "focal", "locals", "loyal", "mode", "modell",
+    "modelo", "models", "modes", "need", "safely", "see", "seeds", "seek", "seen", "sees", "send", "shed", "sped",
+    "speed", "steep", "stems", "step", "stop", "stops", "vocal", "weed",
+})  # fmt: skip
+"""Common words within one edit of a name."""
 
 _REQUEST_WORDS = (
     "upscal", "enlarg", "enhanc", "bigger", "larger", "sharper", "resol", "vergröß", "vergroess", "größer", "groesser",
@@ -34,40 +48,50 @@ _REQUEST_WORDS = (
 """Parts of words that request an enlargement, in every language of the bot."""
 
 
-def is_small_talk(text: str, presets: Presets = PRESETS) -> bool:
+def is_small_talk(text: str, names: Collection[str] = NAMES) -> bool:
     """Whether a text requests nothing: no parameter and no word for enlarging ("thanks, looks great!")."""
     words = _MENTION.sub(" ", text).lower()
-    asks = without_ordinary_words(words, presets) or any(part in words for part in _REQUEST_WORDS)
+    asks = without_ordinary_words(words, names) or any(part in words for part in _REQUEST_WORDS)
     return bool(words.strip(_PUNCTUATION)) and not asks
 
 
-def without_ordinary_words(text: str, presets: Presets = PRESETS) -> str:
-    """Remove words that cannot be meant as parameters. `presets` are those that the member has.
+def without_ordinary_words(text: str, names: Collection[str] = NAMES) -> str:
+    """Remove words that cannot be meant as parameters. `names` are those of the member's presets and of the models.
 
     Kept are words with `=` or `:` (except emoji codes) or a digit, words that the parser knows, and words within one
     edit of a name of at least four letters, so that a typo is reported. "2 times", "by 2", "2倍" become `2x`.
     """
-    flags = {"private", "public", *presets}
-    text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", text))
-    words = [
-        word if "://" in word else word.strip(_DECORATION)
-        for word in _WORD.findall(join_sizes(text))
-        if not _EMOJI.fullmatch(word.strip(_PUNCTUATION))
-    ]
-    following = zip(words, [*words[1:], ""], strict=False)
-    return " ".join(word for word, after in following if _may_be_parameter(word, after, flags))
+    text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", _HALF_DAY.sub(" ", text)))
+    words = [word for word in _WORD.findall(join_sizes(text)) if not _EMOJI.fullmatch(word.strip(_PUNCTUATION))]
+    flags = {"private", "public", *names}
+    kept: list[str] = []
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        named = bool(kept) and (kept[-1][-1] in "=:" or canonical(kept[-1].strip(_PUNCTUATION)) is not None)
+        plain = word if "://" in word else word.strip(_DECORATION)
+        aside = not named and _ASIDE.fullmatch(word.rstrip(".,!?…"))
+        if not aside and _may_be_parameter(plain, after.strip(_PUNCTUATION), flags, named=named):
+            kept.append(plain)
+    return " ".join(kept)
 
 
-def _may_be_parameter(word: str, after: str, flags: Collection[str]) -> bool:
+def _may_be_parameter(word: str, after: str, flags: Collection[str], *, named: bool) -> bool:
+    """`named`: the word kept before this one is a name without its value."""
     plain = word.strip(_PUNCTUATION).lower()
-    if plain in _VERBS:
-        return after[:1] in ("=", ":")
-    if any(sign in word for sign in "=:＝：") or any(sign.isdigit() for sign in word) or plain.startswith("--"):
+    if plain in _ONLY_WITH_SIGN or plain in _ONLY_WITH_VALUE:
+        has_value = plain in _ONLY_WITH_VALUE and (_has_digit(after) or parse_target(plain, after) is not None)
+        return after[:1] in ("=", ":") or (has_value and not named)
+    if any(sign in word for sign in "=:＝：") or _has_digit(word) or plain.startswith("--"):
         return True
     plain = plain.lstrip(_DASHES)
-    if plain in flags or canonical(plain) is not None or plain in (*MODELS.ids, "on", "off"):
+    if plain in flags or canonical(plain) is not None:
         return True
+    if plain in ("on", "off") or parse_target("to", plain) is not None:
+        return named
     return plain not in _COMMON and any(len(name) >= 4 and within_one_edit(plain, name) for name in (*SPECS, *flags))
+
+
+def _has_digit(word: str) -> bool:
+    return any(sign.isdigit() for sign in word)
 
 
 def within_one_edit(one: str, other: str) -> bool:

@@ -46,7 +46,9 @@ _MONEY = re.compile(rf"\$?({_NUMBER}|[.,]\d{{1,4}})(?:\$|usd)?")
 EXAMPLES = "4k, a4@300dpi, max=$0.50"
 ALLOWED = "4k, 3840x2160, width=3000, a4@300dpi, max=$0.50"
 _ONE = r"(?<![\w.,=:@/-])(\d{1,4}(?:[.,]\d{1,4})?)"
-_TIMES = re.compile(_ONE + r"(?:\s*倍|\s*-?(?:times|fach|mal|fois|veces|vezes)\b|\s[x×]\b(?!\s*\d))", re.IGNORECASE)
+_TIMES = re.compile(
+    _ONE + r"(?:\s*倍|\s*-?(?:times|fold|fach|mal|fois|veces|vezes)\b|\s[x×](?!\w|\s*\d))", re.IGNORECASE
+)
 _BY = re.compile(r"(?<![\w.,=:/-])(?:[x×]|by)\s" + _ONE + r"(?![\w%])", re.IGNORECASE)
 _K = re.compile(r"(?<![\w.,])(\d)\s(?=k\b)", re.IGNORECASE)
 _SIDE = r"(\d{1,5}(?:[.,]\d{1,2})?)"
@@ -59,7 +61,7 @@ _DENSITY = re.compile(
     re.IGNORECASE,
 )
 _CENTS = re.compile(r"(?<![\w.,])(\d{1,2})\s?(?:cents?|ct|¢)(?!\w)", re.IGNORECASE)
-_OTHER_MONEY = re.compile(r"(?<=\d)\s(?=(?:€|£|¥|円|eur|euros?|pounds?|yen)(?!\w))", re.IGNORECASE)
+_UNIT_APART = re.compile(r"(?<=\d)\s(?=(?:%|€|£|¥|円|eur|euros?|pounds?|yen)(?!\w))", re.IGNORECASE)
 _KANJI = "[\u3001\u3002\u3040-\u30ff\u4e00-\u9fff\uff01]"
 _AMID_KANJI = re.compile(rf"(?<!\S)({_KANJI}*)(\d+(?:[.,]\d+)?(?:[kpx×%ｋｘ％]|倍))({_KANJI}*)(?!\S)", re.IGNORECASE)
 FACTOR_STEPS = 10_000
@@ -102,7 +104,7 @@ def join_sizes(text: str) -> str:
     Amounts keep their currency, so that "max 50 cents" and "max 50 euros" are not taken for 50 dollars. Japanese has
     no spaces around them: `4Kにして`.
     """
-    text = _OTHER_MONEY.sub("", _CENTS.sub(lambda found: f"$0.{int(found[1]):02}", _AMID_KANJI.sub(r"\1 \2 \3", text)))
+    text = _UNIT_APART.sub("", _CENTS.sub(lambda found: f"$0.{int(found[1]):02}", _AMID_KANJI.sub(r"\1 \2 \3", text)))
     text = _SIDES.sub(_joined_sides, _K.sub(r"\1", text))
     return _DENSITY.sub(r"\1@\4dpi", _BY.sub(r"\1x", _TIMES.sub(r"\1x ", text)))
 

@@ -78,7 +78,7 @@ class Validator:
 
     def _near(self, phrase: str) -> str | None:
         """The name that one of these words nearly is, or the preset that resembles all of them."""
-        names = [name for name in (*SPECS, *self._presets, *self._models.ids) if len(name) >= 4]
+        names = [name for name in (*SPECS, "private", *self._presets, *self._models.ids) if len(name) >= 4]
         close = (name for word in phrase.split() for name in names if word != name and within_one_edit(word, name))
         return next(close, None) or _nearest(phrase, self._presets)
 

@@ -40,6 +40,17 @@ from core.domain.parameters.ordinary_words import is_small_talk, without_ordinar
         ("画像を４ｋにしてください。", "４ｋ"),
         ("https://x.example/写真2x.png", "https://x.example/写真2x.png"),
         ("not more than max 50 cents please", "max $0.50"),
+        ("can you make it 3x bigger pls :)", "3x"),
+        ("<@U42>: 2x, it's for 2:30 pm, 5 pm or 14h30, 100% thanks <3 :D", "<@U42> 2x,"),
+        ("please upscale this image, double the size, and scale it up to the max. Come on!", ""),
+        ("turn the safety check off", "safety off"),
+        ("set the steps to 30, creativity 50 %", "steps 30, creativity 50%"),
+        ("creativity = 100%, factor :3", "creativity = 100%, factor :3"),
+        ("be faithful to it, on US letter", "faithful"),
+        ("size letter, with seedvr2", "size letter, seedvr2"),
+        ("fix the white balance, the actor stands in a factory; das Modell, el modelo", ""),
+        ("3-fold", "3x"),
+        ("3 × bigger", "3x"),
     ],
 )
 def test_ordinary_words_are_left_out(said: str, left: str) -> None:
@@ -61,8 +72,21 @@ def test_a_request_is_not_small_talk(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["please creativty 2", "make it sharpness=3", "thanks, stepz", "what about 99 bananas"]
+    "said",
+    [
+        "please creativty 2",
+        "make it sharpness=3",
+        "thanks, stepz",
+        "what about 99 bananas",
+        "with seedvr",
+        "privat bitte",
+    ],
 )
 def test_an_unknown_parameter_is_still_a_problem(said: str) -> None:
     with pytest.raises(InvalidParameters):
         parse(without_ordinary_words(said))
+
+
+def test_a_model_on_offer_is_meant_by_its_name() -> None:
+    assert without_ordinary_words("local please") == ""
+    assert without_ordinary_words("local please", {"local"}) == "local"

@@ -93,6 +93,7 @@ def test_a_bare_paper_is_a_problem_with_a_suggested_density() -> None:
         ("please guidence 2", "guidance"),
         ("faithfull", "faithful"),
         ("sedvr2", "seedvr2"),
+        ("privat", "private"),
         ("please now", None),
         ("max 50 €", None),
     ],
