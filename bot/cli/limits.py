@@ -88,10 +88,13 @@ Platform = Annotated[str, typer.Option(help="discord, slack, web or cli")]
 Workspace = Annotated[str, typer.Option(help="Id of the Discord server or Slack workspace")]
 User = Annotated[str, typer.Option(help="Id of a person")]
 Channel = Annotated[str, typer.Option(help="Id of a channel")]
+Thread = Annotated[str, typer.Option(help="Id of a thread in that channel")]
 Per = Annotated[Window, typer.Option(help="In which period")]
 
 
-def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "", *, named: bool = False) -> Requester:
+def _acting_in(
+    platform: str, workspace: str, user: str = "", channel: str = "", thread: str = "", *, named: bool = False
+) -> Requester:
     """Return the operator acting in a workspace, or for the whole bot. `named`: a workspace is required."""
     if named and not (platform and workspace):
         raise CommandError(f"Name the workspace: --platform discord|slack and --workspace ID. {_WHOLE_BOT}")
@@ -102,7 +105,8 @@ def _acting_in(platform: str, workspace: str, user: str = "", channel: str = "",
         platform.lower() or who.platform,
         user or who.user_id,
         workspace_id=workspace,
-        channel_id=channel,
+        channel_id=thread or channel,
+        parent_channel_id=channel if thread else "",
         is_moderator=True,
         is_operator=True,
     )
@@ -145,10 +149,15 @@ async def quota_add(
 @quota.command("show")
 @app_command
 async def quota_show(
-    app: App, platform: Platform = "", workspace: Workspace = "", user: User = "", channel: Channel = ""
+    app: App,
+    platform: Platform = "",
+    workspace: Workspace = "",
+    user: User = "",
+    channel: Channel = "",
+    thread: Thread = "",
 ) -> None:
     """The limits that apply to somebody somewhere, with what is left."""
-    await _print_applying(app, _acting_in(platform, workspace, user, channel))
+    await _print_applying(app, _acting_in(platform, workspace, user, channel, thread))
 
 
 async def _set(

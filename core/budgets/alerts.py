@@ -1,4 +1,4 @@
-"""Budget alerts at 50, 80 and 100 %, once per window and level, and the weekly report on Monday mornings.
+"""Budget alerts at 50, 80 and 100 %, once per window and level, and the weekly report from Monday morning on.
 
 They go to the channel that a workspace's moderators chose. The first process to notice sends them; failures are
 retried.
@@ -13,7 +13,7 @@ import structlog
 
 from core.budgets.service import Budgets
 from core.domain.job import Requester
-from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, span
+from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, midnight, span
 from core.ports import AppState
 from core.presentation import Notice
 from core.presentation.cards.moderation import weekly_report
@@ -123,14 +123,17 @@ async def _budgets(budgets: Budgets, place: AlertPlace) -> Sequence[LimitStatus]
 
 
 async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify) -> int:
-    """Send the weekly reports that are due, except for weeks without jobs; returns their number. Call hourly."""
+    """Send the reports of last week that were not sent, except for weeks without jobs; returns their number.
+
+    Call hourly. They are due on Monday at 8:00, and later if the bot did not run then.
+    """
     now = datetime.fromtimestamp(budgets.ledger.clock.now(), budgets.zone)
-    if now.weekday() != 0 or now.hour < _REPORT_HOUR:
+    monday = now.date() - timedelta(days=now.weekday())
+    if now.date() == monday and now.hour < _REPORT_HOUR:
         return 0
-    last = now.date() - timedelta(days=1)
-    first = last - timedelta(days=6)
+    first, last = monday - timedelta(days=7), monday - timedelta(days=1)
     sent = 0
-    for place in await budgets.limits.rules.alert_places():
+    for place in await budgets.limits.rules.alert_places(set_before=midnight(monday + timedelta(days=1), budgets.zone)):
         moderator = Requester(place.platform, "", workspace_id=place.workspace_id, is_moderator=True)
         report = await budgets.usage(moderator, period=f"{first}..{last}")
         if not report.jobs:

@@ -27,8 +27,16 @@ def failing(statuses: Iterable[LimitStatus], amount_nanousd: int, megapixels: in
 
 
 def reached(failed: Iterable[LimitStatus], amount_nanousd: int, megapixels: int) -> LimitReached:
-    """The error for the limit that reopens last, since the job cannot run before; on a tie, the one with least left."""
-    worst = max(failed, key=lambda s: (_FOREVER if s.opens_at is None else s.opens_at, -s.left))
+    """The error for the limit that reopens last, since the job cannot run before; on a tie, the one with least left.
+
+    A limit that is too small for the job as a whole never opens for it.
+    """
+
+    def opens(status: LimitStatus) -> tuple[float, int]:
+        never = status.opens_at is None or needed(status.limit, amount_nanousd, megapixels) > status.limit.amount
+        return _FOREVER if never else status.opens_at or 0.0, -status.left
+
+    worst = max(failed, key=opens)
     return LimitReached(status=worst, needed=needed(worst.limit, amount_nanousd, megapixels))
 
 

@@ -114,7 +114,8 @@ def read_contents(file: Path) -> Contents:
     try:
         with zipfile.ZipFile(file) as archive:
             manifest = json.loads(archive.read("manifest.json"))
-            damaged = archive.testzip()
+            tables = [f"tables/{name}.jsonl" for name in manifest["rows"]]
+            damaged = archive.testzip() or next((name for name in tables if name not in archive.namelist()), None)
         if manifest.pop("format") != FORMAT:
             raise NotUsable("This backup was made by a newer version of the bot; use that version.")
         contents = Contents(**manifest)

@@ -106,6 +106,14 @@ def damaged(file: Path) -> None:
     file.write_bytes(whole[: len(whole) // 2])
 
 
+def without_a_table(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if name != "tables/ledger_entries.jsonl"}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in kept.items():
+            archive.writestr(name, data)
+
+
 def of_the_future(file: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         said = {
@@ -124,6 +132,7 @@ def of_the_future(file: Path) -> None:
     ("spoil", "says"),
     [
         (damaged, "not a backup of this bot, or is damaged"),
+        (without_a_table, "is damaged: tables/ledger_entries.jsonl cannot be read"),
         (of_the_future, "newer version"),
         (Path.unlink, "is not there"),
     ],

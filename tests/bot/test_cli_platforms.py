@@ -152,3 +152,13 @@ async def test_reconcile_without_the_admin_key_says_what_is_missing(bot: Command
     done = await bot.beside("reconcile", **at_fal(fal))
     assert done.code == 2
     assert "FAL_ADMIN_KEY" in done.said
+
+
+def test_the_limits_of_a_thread_include_those_of_its_channel(bot: Commands) -> None:
+    here, real = ("--platform", "discord", "--workspace", "w1"), {"FAL_KEY": "k:s", "ALLOWED_WORKSPACES": "*"}
+    assert bot("quota", "set", "channel", "2", *here, "--id", "c1", **real).code == 0
+    shown = [
+        bot("quota", "show", *here, *where, **real).said
+        for where in (("--channel", "t1"), ("--channel", "c1", "--thread", "t1"))
+    ]
+    assert ["channel discord c1" in one for one in shown] == [False, True], shown

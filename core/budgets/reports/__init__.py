@@ -210,7 +210,7 @@ def dollars(nanousd: int) -> str:
 
 def without_formula(text: str) -> str:
     """Escape a leading sign, because spreadsheets would run a stranger's name as a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text.startswith(tuple("=+-@\t\r＝＋－＠")) else text
 
 
 def parse_period(text: str, today: date) -> Period:

@@ -121,9 +121,9 @@ class SqlRules:
         rows = await self._ledger.database.rows(select(t.sponsors).where(*here).order_by(c.ends_at))
         return [Sponsor(**row._asdict()) for row in rows]
 
-    async def alert_places(self) -> Sequence[AlertPlace]:
+    async def alert_places(self, *, set_before: float = float("inf")) -> Sequence[AlertPlace]:
         c = t.alert_channels.c
-        query = select(c.platform, c.workspace_id, c.channel_id, c.everything, c.locale)
+        query = select(c.platform, c.workspace_id, c.channel_id, c.everything, c.locale).where(c.set_at < set_before)
         return [AlertPlace(*row) for row in await self._ledger.database.rows(query)]
 
     async def limits(self, platform: str, workspace_id: str) -> Sequence[Rule]:

@@ -183,7 +183,7 @@ def test_a_change_that_a_newer_release_made_is_told_as_it_was_written(action: st
     assert line_text(line).endswith(f"Mod: {subject}: 3 → 4")
 
 
-async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
+async def test_the_week_is_reported_once_from_monday_on_to_the_channel_for_alerts(
     make: Make, clock: HandClock, state: SqlAppState
 ) -> None:
     budget = make()
@@ -202,7 +202,8 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
         sent.append((place, notice))
         broken.append(False)
 
-    for day, hour, n_sent in ((22, 12, 0), (23, 7, 0), (23, 9, 0), (23, 10, 1), (23, 11, 1), (30, 10, 1)):
+    # The bot does not run on Monday after nine: the report comes on Tuesday.
+    for day, hour, n_sent in ((22, 12, 0), (23, 7, 0), (23, 9, 0), (24, 10, 1), (29, 11, 1), (30, 7, 1), (30, 10, 1)):
         clock.at = datetime(2026, 11, day, hour, tzinfo=UTC).timestamp()
         broken[:] = [hour == 9]
         await send_weekly_reports(budget, state, notify)
@@ -212,6 +213,13 @@ async def test_the_week_is_reported_once_on_monday_to_the_channel_for_alerts(
     assert "2 images for $3.00" in notice.what
     assert "$2.00" in notice.advice
     assert "By model: flux $2.00, seedvr2 $1.00." in notice.advice
+    clock.at = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+    await budget.limits.set_alert_channel(dataclasses.replace(MODERATOR, workspace_id="w3"), "chosen-on-wednesday")
+    await spend(budget, "c", 1, member("ann", workspace="w3"))
+    for day, n_sent in ((26, 1), (30, 2)):
+        clock.at = datetime(2026, 11, day, 11, tzinfo=UTC).timestamp()
+        await send_weekly_reports(budget, state, notify)
+        assert len(sent) == n_sent, day
 
 
 async def test_a_removed_workspace_leaves_nothing_that_its_moderators_set(make: Make) -> None:

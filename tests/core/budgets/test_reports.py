@@ -225,7 +225,7 @@ def test_the_csv_has_one_line_per_job_with_exact_money_and_local_time() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", "\tx"])
+@pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x", "\tx", "＝cmd()"])
 def test_names_cannot_become_formulas(name: str) -> None:
     (line,) = csv.DictReader(io.StringIO(jobs_csv([charged(name)], ZoneInfo("UTC"))))
     assert line["member"] == f"'{name}"

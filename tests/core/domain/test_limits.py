@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.budgets.fit import megapixels_left, refusal, with_offer
+from core.budgets.fit import megapixels_left, reached, refusal, with_offer
 from core.budgets.rules import RuleSet
 from core.domain import money
 from core.domain.errors import LimitReached
@@ -174,3 +174,16 @@ def test_before_asking_for_consent_the_limits_are_looked_at_and_running_jobs_ref
     refused = refusal(asked, [status(Measure.USD, USD // 2, 0), status(Measure.MEGAPIXELS, 90, 0)])
     assert refused is not None
     assert refused.needed == asked.estimate_nanousd
+
+
+def test_a_limit_that_is_too_small_as_a_whole_is_named_before_one_that_opens_later() -> None:
+    """At the moment that the month's names, the day's would refuse the job again."""
+    day, month = (
+        LimitStatus(Limit(Scope(kind), Measure.USD, window, amount * USD), used * USD, 0, opens_at)
+        for kind, window, amount, used, opens_at in (
+            (ScopeKind.USER, Window.DAY, 5, 0, 10.0),
+            (ScopeKind.WORKSPACE, Window.MONTH, 100, 97, 99.0),
+        )
+    )
+    assert reached([day, month], 6 * USD, 60).status is day
+    assert reached([day, month], 4 * USD, 40).status is month
