@@ -94,11 +94,12 @@ class RunningJobs:
             downloads=settings.download_parallel, pixels=settings.pixels_parallel, uploads=settings.upload_parallel
         )
         self.fetch_slots = asyncio.Semaphore(settings.fetch_parallel)
-        self.cancels: dict[str, Flag] = {}
+        self._cancels: WeakValueDictionary[str, Flag] = WeakValueDictionary()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def cancel_event(self, job_id: str) -> Flag:
-        return self.cancels.get(job_id) or self.cancels.setdefault(job_id, Flag())
+        """The flag that ends a wait of this job here; it exists while somebody holds it. The row says the same."""
+        return self._cancels.setdefault(job_id, Flag())
 
     def lock(self, name: str) -> asyncio.Lock:
         """The lock of this name in this process; it exists while somebody holds or awaits it."""
@@ -144,7 +145,6 @@ class RunningJobs:
             self._ctx.store.taken_over.discard(job.id)
 
     def publish_end(self, job: Job) -> None:
-        self.cancels.pop(job.id, None)
         self._ctx.metrics.job(job.requester.platform, job.state.value)
         self._ctx.event_bus.publish(job)
 

@@ -10,7 +10,6 @@ from core.net.retry import first_of
 from core.ports import Granted, HoldRequest
 
 _TURN_POLL_S = 2.0
-_SAME_WAIT_S = 3600.0
 
 
 async def hold(ctx: JobContext, job: Job) -> StepName:
@@ -49,18 +48,19 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts, *, asked
     """Wait while the same picture is upscaled with the same parameters and seed, and take that result, which is paid.
 
     None if there is nothing to take: then this job pays itself. `asked`: time has passed since the last look.
-    Nobody waits for what another person has not sent to fal yet: it may stand behind a long queue of theirs.
+    Nobody waits for what another person has not sent to fal yet: it may stand behind a long queue of theirs. What is
+    at fal is waited for until it ends, which every job does: within hours, or days where fal does not hand it over.
     """
-    fingerprint, waited_s = fingerprint_of(ctx, job, facts), 0.0
-    while waited_s < _SAME_WAIT_S and await ctx.store.same_under_way(fingerprint, job) is not None:
+    fingerprint = fingerprint_of(ctx, job, facts)
+    while await ctx.store.same_under_way(fingerprint, job) is not None:
+        asked = True
         cancelling = ctx.running.cancel_event(job.id)
         if job.cancel_requested_by or cancelling.done():
             return await cancelled(ctx, job)
         ctx.running.show(job, Progress("turn", position=1))
         await first_of(cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
-        waited_s += _TURN_POLL_S
         job = await ctx.load(job.id)
-    earlier = await ctx.store.earlier_result(fingerprint, job.requester) if waited_s or asked else None
+    earlier = await ctx.store.earlier_result(fingerprint, job.requester) if asked else None
     if earlier is not None and earlier.id != job.id and await reuse(ctx, job, facts, earlier):
         return "deliver"
     return None

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from core.domain.errors import ProviderUnavailable
 from core.upscalers.fal.json_answer import dig, objects, parse_json
 from core.upscalers.fal.submit import valid_request_id, webhook_token
-from core.upscalers.fal.transport import Transport
+from core.upscalers.fal.transport import Transport, timeout_for
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,9 @@ WINDOW_S = 300.0
 KEYS_LIFE_S = 24 * 3600.0
 KEYS_REFRESH_S = 60.0
 """If no cached key matches a signature, the keys are fetched again, at most once a minute."""
+
+KEYS_RETRY_S = 10.0
+"""The keys are not fetched again sooner after a failure: fal repeats its deliveries, and none should queue here."""
 
 MAX_WEBHOOK_BYTES = 2 * 1024**2
 
@@ -50,7 +53,7 @@ class WebhookVerifier:
     def __init__(self, transport: Transport, arrived: Callable[[str], None]) -> None:
         self._transport, self._arrived = transport, arrived
         self._keys: Sequence[Ed25519PublicKey] = ()
-        self._fetched_at = float("-inf")
+        self._fetched_at = self._retry_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def receive(
@@ -108,10 +111,15 @@ class WebhookVerifier:
 
     async def _refresh(self, older_than_s: float) -> None:
         async with self._lock:
-            if self._transport.clock.now() - self._fetched_at <= older_than_s:
+            now = self._transport.clock.now()
+            if now - self._fetched_at <= older_than_s:
                 return
+            if now < self._retry_at:
+                raise ProviderUnavailable
+            self._retry_at = now + KEYS_RETRY_S
             url = self._transport.url("rest", "/.well-known/jwks.json")
-            answer = await self._transport.read("GET", url, key="none")
+            limit = timeout_for(self._transport.config, total_s=KEYS_RETRY_S / 2)
+            answer = await self._transport.read("GET", url, key="none", attempts=1, timeout=limit)
             if answer.status != HTTPStatus.OK:
                 raise ProviderUnavailable
             self._keys = _keys_in(answer.data())

@@ -10,7 +10,7 @@ import pytest
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Delivery, Job, JobState, Progress, Remote
 from core.jobs.context import StepName
-from core.jobs.steps import long_wait
+from core.jobs.steps import long_wait, reserve
 from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
 from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, World
 from tests.fakes.core import until
@@ -120,12 +120,17 @@ async def test_jobs_that_wake_together_go_on_a_few_in_one_turn_of_the_loop(
 
 
 @pytest.mark.parametrize("first_is_at", ["wait", "hold"])
-async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(w: World, first_is_at: StepName) -> None:
-    source = w.upload()
+async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(
+    w: World, first_is_at: StepName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reserve, "_TURN_POLL_S", 600.0)
+    source, begun_at = w.upload(), w.clock.now()
     first = await w.ask_until(first_is_at, source=source)
     second = await w.ask_until("hold", source=source)
     waiting = asyncio.create_task(w.run_step(f"{second.id}:request"))
     await w.shows(second, "turn")
+    await until(lambda: w.clock.now() > begun_at + 5 * 3600 or waiting.done())
+    assert not waiting.done(), "the first may stand in fal's queue for hours"
     await w.run_part(f"{first.id}:request")
     await waiting
     second = await w.ends(JobState.SUCCEEDED, charged=0, job=second)

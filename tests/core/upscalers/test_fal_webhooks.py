@@ -110,11 +110,17 @@ async def test_keys_are_not_trusted_for_more_than_a_day(fal: FalEmulator) -> Non
     assert len(fal.seen("jwks")) == 2
 
 
-async def test_without_keys_no_delivery_is_accepted(rig: Rig) -> None:
-    rig.fal.faults.add("jwks", nginx(503), times=99)
-    body = body_for()
-    with pytest.raises(ProviderUnavailable):
-        await judge(rig.upscaler, rig.fal.signer.headers(ID, "u", body), body)
+async def test_without_keys_no_delivery_is_accepted_and_none_queues_behind_another(fal: FalEmulator) -> None:
+    body, clock = body_for(), JumpingClock()
+    headers = fal.signer.headers(ID, "u", body)
+    fal.faults.add("jwks", nginx(503), times=99)
+    async with backend(fal, clock) as upscaler:
+        refused = await asyncio.gather(*(judge(upscaler, headers, body) for _ in range(20)), return_exceptions=True)
+        assert {type(outcome) for outcome in refused} == {ProviderUnavailable}
+        assert len(fal.seen("jwks")) == 1
+        fal.faults.clear()
+        clock.offset_s += 11
+        assert isinstance(await judge(upscaler, headers, body), WebhookAccepted)
 
 
 async def test_a_delivery_ends_every_wait_at_once_and_its_repeats_do_nothing(tmp_path: Path) -> None:
