@@ -84,8 +84,9 @@ async def read_answer(response: aiohttp.ClientResponse, max_bytes: int = MAX_REP
 
 
 def parse_json(body: bytes) -> Any:
+    """Return the JSON value, or None. A byte that is no UTF-8, such as in a caption, does not cost the rest."""
     try:
-        return json.loads(body)
+        return json.loads(body.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
         return None
 

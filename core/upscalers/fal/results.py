@@ -118,7 +118,7 @@ def _pause(error: Exception, attempt: int) -> float | None:
 def parse_result(answer: Answer, data: Any) -> ModelOutput:
     """Parse the outputs; those that are missing or invalid are left out. Raises ModelFailed without an image."""
     image = dig(data, "image") or dig(data, "images", 0)
-    address, caption = dig(image, "url"), dig(data, "caption")
+    address, caption = image if isinstance(image, str) else dig(image, "url"), dig(data, "caption")
     if not isinstance(address, str) or not address:
         # fal reports success, which is billed; without a figure the estimate counts until it is reconciled.
         raise ModelFailed(kind=_NO_IMAGE, **billing_facts(answer.headers, otherwise=True))

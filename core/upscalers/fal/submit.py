@@ -21,7 +21,7 @@ from core.ports import ModelInputs
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.config import backup_of
 from core.upscalers.fal.failures import account_halt, model_error
-from core.upscalers.fal.json_answer import Answer
+from core.upscalers.fal.json_answer import Answer, dig
 from core.upscalers.fal.transport import NETWORK_ERRORS, SendTracker, Transport
 from core.upscalers.fal.upload import lifecycle_json
 
@@ -33,8 +33,11 @@ START_TIMEOUT_HEADER = "X-Fal-Request-Start-Timeout"
 _MAX_ID_CHARS = 80
 """The width of its database column."""
 _USUAL_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
-_INCONCLUSIVE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY})
-"""Responses of intermediaries, which do not say whether fal has read the request."""
+_INCONCLUSIVE = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+)
+"""Also responses of intermediaries, which do not say whether fal has read the request; a 429 says that it did not,
+unless it names a request that fal has."""
 
 
 def valid_request_id(value: Any) -> str | None:
@@ -111,37 +114,30 @@ class Submitter:
             raise (SubmitUnknown() if sending.started else SubmitNotSent()) from error
 
     async def _judge(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
-        data = answer.data()
-        status = answer.status
-        if answer.ok:
-            named = valid_request_id(answer.at("request_id"))
-            return named if named and _USUAL_ID.fullmatch(named) else await self._adopt(answer, model, job_id)
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
+        data, status = answer.data(), answer.status
+        named = valid_request_id(dig(data, "request_id"))
+        if answer.ok and named and _USUAL_ID.fullmatch(named):
+            return named
         if (halted := account_halt(status, data)) is not None:
             await self._breaker.trip(halted)
             raise halted
-        if status in _INCONCLUSIVE or status < HTTPStatus.BAD_REQUEST:
-            raise SubmitUnknown
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.warning("fal_submit_unclear", job=job_id, status=status)
-            return await self._adopt(answer, model, job_id)
-        raise model_error(status, answer.headers, data)
-
-    async def _adopt(self, answer: Answer, model: ModelSpec, job_id: str) -> str:
-        """Return the first id in the answer that fal's queue knows under our key; else raise SubmitUnknown.
-
-        An unusual id in the body may be no id, and the header x-fal-request-id survives when a proxy breaks the body.
-        """
-        for named in map(valid_request_id, (answer.at("request_id"), answer.headers.get("x-fal-request-id"))):
-            if named is None:
-                continue
-            url = self._transport.url("queue", f"{request_path(model, named)}/status")
-            try:
-                check = await self._transport.once("GET", url)
-            except NETWORK_ERRORS as error:
-                raise SubmitUnknown from error
-            if check.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _INCONCLUSIVE:
+            raise model_error(status, answer.headers, data)
+        log.warning("fal_submit_unclear", job=job_id, status=status)
+        # An unusual id in the body may be no id, and the header survives when a proxy breaks the body.
+        for candidate in (named, valid_request_id(answer.headers.get("x-fal-request-id"))):
+            if candidate is not None and await self._is_known(model, candidate):
                 log.info("fal_submit_adopted", job=job_id)
-                return named
+                return candidate
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ProviderBusy(retry_after_s=answer.retry_after_s(self._transport.clock.now()))
         raise SubmitUnknown
+
+    async def _is_known(self, model: ModelSpec, request_id: str) -> bool:
+        """Whether fal's queue knows this id under our key. Raises SubmitUnknown if it does not say."""
+        try:
+            url = self._transport.url("queue", f"{request_path(model, request_id)}/status")
+            check = await self._transport.once("GET", url)
+        except NETWORK_ERRORS as error:
+            raise SubmitUnknown from error
+        return check.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}

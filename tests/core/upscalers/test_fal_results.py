@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from core.domain.errors import (
     ContentRejected,
@@ -16,6 +17,8 @@ from core.domain.errors import (
     to_json,
 )
 from core.upscalers.fal import failures
+from core.upscalers.fal.json_answer import Answer
+from core.upscalers.fal.results import parse_result
 from tests.core.upscalers.fal_kit import Rig, backend, completed, statuses, submitted
 from tests.emulators.fal import (
     DropBefore,
@@ -57,6 +60,14 @@ async def test_an_image_of_which_only_the_address_is_told_is_enough(rig: Rig) ->
     request_id = await rig.completed()
     result = await rig.upscaler.result(request_id)
     assert (result.file_bytes, result.units) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"image": "https://f/a.png"}', b'{"image": {"url": "https://f/a.png"}, "caption": "\xe9"}']
+)
+def test_an_image_that_is_told_in_an_unusual_way_is_not_lost(body: bytes) -> None:
+    answer = Answer(200, CIMultiDictProxy(CIMultiDict()), body)
+    assert parse_result(answer, answer.data()).image_url == "https://f/a.png"
 
 
 async def test_fractional_billable_units_are_kept_exactly(rig: Rig) -> None:

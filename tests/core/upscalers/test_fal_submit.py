@@ -1,6 +1,7 @@
 """The paid call: one POST whatever happens, and the right error."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -128,16 +129,19 @@ async def test_a_reply_that_never_comes_is_unknown(fal: FalEmulator, tmp_path: P
     assert len(fal.submits) == 1
 
 
-async def test_a_broken_reply_whose_header_names_the_request_is_adopted(rig: Rig) -> None:
+@pytest.mark.parametrize("broken", [Respond(200, text="{cut"), too_many("3")])
+async def test_a_broken_reply_whose_header_names_the_request_is_adopted(rig: Rig, broken: Respond) -> None:
     first = await rig.submitted()
-    rig.fal.faults.add("submit", Respond(200, text="{cut", headers={"x-fal-request-id": first}))
+    named = {**broken.headers, "x-fal-request-id": first}
+    rig.fal.faults.add("submit", dataclasses.replace(broken, headers=named))
     assert await rig.submitted() == first
     assert len(rig.fal.submits) == 2
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, None), ("soon", None), ("100000", 300.0)])
 async def test_429_gives_the_time_of_the_next_attempt(rig: Rig, header: str | None, seconds: float | None) -> None:
-    rig.fal.faults.add("submit", too_many(header))
+    busy = too_many(header)
+    rig.fal.faults.add("submit", dataclasses.replace(busy, headers={**busy.headers, "x-fal-request-id": "unheard-of"}))
     with pytest.raises(ProviderBusy) as caught:
         await rig.submitted()
     assert caught.value.retry_after_s == seconds
