@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import Connection, Executable, NullPool, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -31,8 +31,16 @@ T = TypeVar("T")
 DATABASE_ERRORS = (DBAPIError, PoolTimeout)
 """Raised by a transaction when the database refuses, cannot be reached, or has no free connection."""
 
+_VALUE_ERRORS = (DataError, IntegrityError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
 _TRY_LOCK = "DO $$ BEGIN IF NOT pg_try_advisory_lock({0}) THEN RAISE lock_not_available; END IF; END $$"
 _BUSY_TIMEOUT_S = 30.0
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether a value was rejected, which would be again. SQLAlchemy, and our pool, wrap asyncpg's errors."""
+    driver = error.orig if isinstance(error, DBAPIError) else None
+    return any(isinstance(one, _VALUE_ERRORS) for one in (error, driver, driver and driver.__cause__))
 
 
 class Database:

@@ -15,7 +15,7 @@ from core.jobs.steps import collect, deliver, fail, prepare, reserve, submit, wa
 from core.jobs.steps.cancellable_retry import CancelWanted
 from core.net.retry import Backoff, retry
 from core.ports import LeaseUnsure, owning
-from core.storage.database import DATABASE_ERRORS
+from core.storage.database import DATABASE_ERRORS, is_refused
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +98,6 @@ class Pipeline:
             return await fail.end_with_error(self.ctx, job, job.error)
         try:
             return await self._try(step, job)
-        except INTERRUPTIONS:
-            raise
         except CancelWanted:
             return await fail.cancelled(self.ctx, await self.ctx.load(job.id))
         except LedgerUnavailable as closed:
@@ -109,6 +107,8 @@ class Pipeline:
         except UpscaleError as error:
             return await self._fail(job, error)
         except Exception as unforeseen:
+            if isinstance(unforeseen, INTERRUPTIONS) and not is_refused(unforeseen):
+                raise
             log.exception("job_broke", job=job.id, step=step)
             self.ctx.metrics.incident(f"step:{step}")
             await self.ctx.store.add_incident(

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-import asyncpg
 import structlog
 from sqlalchemy import Connection, Row, Select, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.domain.errors import LedgerUnavailable
-from core.storage.database import Database
+from core.storage.database import Database, is_refused
 from core.storage.drivers.postgresql_pool import DRIVER_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -38,12 +37,6 @@ _LOCK = text("""
 """Sequential scans are off, since a plan cached while a table was small is kept; each query has an index."""
 
 _TROUBLE = (SQLAlchemyError, *DRIVER_ERRORS)
-
-
-def _is_refused(error: BaseException) -> bool:
-    """Whether a value was rejected. asyncpg rejects some itself, which SQLAlchemy wraps in a plain DBAPIError."""
-    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else None
-    return isinstance(error, DataError | IntegrityError) or isinstance(cause, asyncpg.DataError)
 
 
 class LedgerDatabase:
@@ -93,7 +86,7 @@ class LedgerDatabase:
                 async with asyncio.timeout(self._attempt_s), slots or nullcontext():
                     return await attempt()
             except _TROUBLE as error:
-                if _is_refused(error):  # the values are wrong, so a retry would fail too
+                if is_refused(error):  # the values are wrong, so a retry would fail too
                     raise
                 log.warning("ledger_database_trouble", kind=type(error).__name__, final=pause_s is None)
                 if pause_s is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from core.domain import errors
 from core.domain.errors import (
@@ -254,6 +254,12 @@ async def test_a_ledger_that_is_away_when_money_moves_is_asked_again_and_nothing
         w.upscaler.script.append(refusal)
         await ended(w, refusal)
     assert not failures
+
+
+async def test_a_value_that_the_database_refuses_ends_the_job_in_words_at_once(w: World) -> None:
+    w.upscaler.faults["stage"].append(IntegrityError("UPDATE jobs", None, Exception("a value too long")))
+    job = await ended(w, IntegrityError("", None, Exception()))
+    assert isinstance(job.error, InternalError)
 
 
 async def test_a_database_that_is_away_for_a_while_stops_no_job(w: World) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 import aiosqlite
 import asyncpg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.engine.replicas import Replicas
-from core.storage.database import DATABASE_ERRORS, Database
+from core.storage.database import DATABASE_ERRORS, Database, is_refused
 from core.storage.drivers import postgresql_pool as pool
+from core.storage.tables import replicas
 from tests.pg import open_database
 
 
@@ -187,3 +189,16 @@ async def test_readers_one_after_the_other_use_the_same_connection_to_sqlite(tmp
     finally:
         await database.close()
     assert len(set(used)) == 1
+
+
+async def test_a_refused_value_is_told_from_a_database_that_is_away(database: Database) -> None:
+    row = {"name": "a", "token": "t", "role": "all", "since": 0.0}
+    await database.execute(insert(replicas), row)
+    for statement, values in ((insert(replicas), row), (insert(replicas).values([row, row]), None)):
+        with pytest.raises(DATABASE_ERRORS) as caught:
+            await database.execute(statement, values)
+        assert is_refused(caught.value)
+    with pytest.raises(DATABASE_ERRORS) as caught:
+        await database.execute(text("no statement"))
+    assert not is_refused(caught.value)
+    assert not is_refused(PoolTimeout())
