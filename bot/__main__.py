@@ -16,5 +16,12 @@ def _start() -> None:
     main()
 
 
+def start() -> None:
+    try:
+        _start()
+    except KeyboardInterrupt:  # while the packages are imported
+        sys.exit(4)  # `Exit.CANCELLED`, which may not be imported yet
+
+
 if __name__ == "__main__":
-    _start()
+    start()

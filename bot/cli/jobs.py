@@ -174,7 +174,7 @@ def _charge(job: Job) -> str:
     if job.receipt is None:
         return "nothing settled yet"
     text = price_texts.charge_text(job.receipt, "en")
-    if job.receipt.units is not None:
+    if job.receipt.units is not None and not job.receipt.play_money:
         price = usd(job.receipt.unit_price_nanousd, "en")
         text += f" fal billed {job.receipt.units.normalize():f} × {price}."
     return text

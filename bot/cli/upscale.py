@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,10 @@ class _Run:
 
     async def one(self, picture: Path | str) -> Exit:
         async with self._slots:
-            return await self._one(picture)
+            if not self._interrupted.is_set():
+                return await self._one(picture)
+        err.print(f"{files.title(picture)}: Not started.")
+        return Exit.CANCELLED
 
     async def _one(self, picture: Path | str) -> Exit:
         bar = self.bars.add_task("", total=None, name=files.title(picture))
@@ -124,6 +127,8 @@ class _Run:
         try:
             job = await self.app.service.request(await self._request(picture))
             self._running[job.id] = job
+            if self._interrupted.is_set():  # while it was handed in
+                await self._stop(job)
             job = await self._follow(job, bar)
         except UpscaleError as error:
             print_notice(self.app.service.notice(error, "en", job), f"{files.title(picture)}: ")
@@ -232,6 +237,7 @@ class _Run:
         wanted = files.wanted_format(self.options.out, file.mime, many=many)
         if wanted is not None:
             file = await media.converted(job, saved_as=wanted, quality=_QUALITY)
+            job = replace(job, result=replace(job.result, mime=file.mime, bytes=file.bytes))
         try:
             await asyncio.to_thread(files.copy_out, file.path, path)
         except OSError as error:

@@ -96,10 +96,12 @@ def test_a_pipe_to_nowhere_or_beside_a_picture_is_refused(bot: Commands, words: 
 
 def test_a_result_is_converted_to_the_kind_that_its_name_says(folder: Path, bot: Commands) -> None:
     for name, kind in (("cat.jpg", "JPEG"), ("cat.webp", "WEBP"), ("cat.tif", "PNG")):
-        done = bot("upscale", "cat.png", "2x", "seed=7", "-o", name)
+        done = bot("upscale", "cat.png", "2x", "seed=7", "-o", name, "--json")
         assert done.code == 0, done.err
         with Image.open(folder / name) as result:
             assert (result.format, result.size) == (kind, (128, 96))
+        told = json.loads(done.out)
+        assert (told["content_type"], told["file_size"]) == (f"image/{kind.lower()}", (folder / name).stat().st_size)
         assert ("cat.tif holds a PNG" in done.err) == (name == "cat.tif")
 
 

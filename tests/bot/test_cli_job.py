@@ -73,6 +73,14 @@ async def test_a_finished_job_is_explained_whole(capsys: pytest.CaptureFixture[s
     assert "secret" not in text
 
 
+async def test_fal_is_not_said_to_bill_play_money(capsys: pytest.CaptureFixture[str]) -> None:
+    assert DONE.receipt is not None
+    played = dataclasses.replace(DONE, receipt=dataclasses.replace(DONE.receipt, play_money=True))
+    _, text = await shown(DONE.id, Store(played), capsys)
+    assert "play money" in text
+    assert "fal billed" not in text
+
+
 async def test_a_reference_may_be_misread_in_the_usual_ways(capsys: pytest.CaptureFixture[str]) -> None:
     code, _ = await shown(" O123-4567-89AB ", Store(DONE), capsys)
     assert code is None

@@ -33,7 +33,7 @@ def test_every_file_of_the_product_is_part_of_the_package() -> None:
 
 
 def test_the_command_is_installed_under_its_own_name() -> None:
-    assert PROJECT["project"]["scripts"] == {"upscale-bot": "bot.cli.main:main"}
+    assert PROJECT["project"]["scripts"] == {"upscale-bot": "bot.__main__:start"}
 
 
 def test_the_version_is_written_once_more_only_in_the_package() -> None:
