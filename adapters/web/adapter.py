@@ -105,7 +105,7 @@ class WebAdapter(NullAdapter):
         actor = actor_of(request)
         locale = actor.locale
         notice = self._context.service.notice(cause, locale, job, actor)
-        if job is None and not request.path.startswith("/api/jobs"):
+        if job is None and not request.path.endswith(("/jobs", "/repeat", "/confirm")):
             notice = notice_without_job(notice, cause, locale)
         body: Json = {"error": error_json(cause, notice, locale, job_id=job.id if job else "")}
         response = web.json_response(body, status=status_of(cause))

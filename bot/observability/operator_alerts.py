@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 _ALERT_INTERVAL_S = 3600.0
 """Alerts about the same topic are limited for this time: a provider may cause one with every job."""
 
+_HALT_KEPT_S = 86_400.0
+"""A halt is told once by all processes together, until a job was accepted again, or once a day."""
+
 _MAX_PENDING = 20
 _SEND_TIMEOUT_S = 60.0
 
@@ -48,23 +51,30 @@ class AlertSender:
     def no_worker(self) -> None:
         self.tell("image_workers", operator_texts.no_image_worker)
 
-    async def halted(self, halted: ProviderHalted) -> None:
+    def halted(self, halted: ProviderHalted | None) -> None:
         """Alert that fal refuses our account. New jobs are refused until it accepts it again; running ones continue.
 
-        Does not wait: the refused submit of a job is still to be marked as not accepted.
+        None: it has accepted a job, so that the next halt is told anew.
         """
+        if halted is None:
+            for kind in ("credit", "key"):
+                self._start(self._state.delete("operator_told", f"halted:{kind}"))
+            return
         log.error("provider_halted", kind=halted.kind)
-        self._start(self._everywhere(partial(operator_texts.provider_halted, halted.kind)))
+        notice = partial(operator_texts.provider_halted, halted.kind)
+        self._start(self._send(f"halted:{halted.kind}", notice, 1, _HALT_KEPT_S))
 
     async def close(self) -> None:
         for task in self._pending:
             task.cancel()
         await asyncio.gather(*self._pending, return_exceptions=True)
 
-    async def _send(self, about: str, notice: Callable[[str], Notice], most_an_hour: int) -> None:
+    async def _send(
+        self, about: str, notice: Callable[[str], Notice], most_an_hour: int, interval_s: float = _ALERT_INTERVAL_S
+    ) -> None:
         for number in range(most_an_hour):
             key, told = f"{about}{number or ''}", False
-            if not await self._state.claim("operator_told", key, ttl_s=_ALERT_INTERVAL_S):
+            if not await self._state.claim("operator_told", key, ttl_s=interval_s):
                 continue
             try:
                 told = await self._everywhere(notice)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import App
+from bot.observability.operator_alerts import AlertSender
 from bot.settings import load
 from core.domain.errors import DeliveryUnavailable, LedgerUnavailable, ProviderHalted
 from core.domain.identity import Place
@@ -92,8 +93,19 @@ async def test_a_platform_that_does_not_answer_holds_up_no_job_that_fal_refused(
 
     monkeypatch.setattr(app.adapters["discord"], "notify", notify)
     async with asyncio.timeout(10):
-        await app.alerts.halted(ProviderHalted(kind="credit"))
+        app.alerts.halted(ProviderHalted(kind="credit"))
         await asked.wait()
+
+
+async def test_a_halt_is_told_once_by_all_processes_together_until_fal_has_accepted_a_job(app: App) -> None:
+    await app.service.limits.set_alert_channel(Requester("discord", "owner", workspace_id="1", is_moderator=True), "2")
+    processes = [AlertSender(app.state, lambda: app.budget, lambda: app.ctx) for _ in range(2)]
+    credit, key = ProviderHalted(kind="credit"), ProviderHalted(kind="key")
+    for news in ((credit, credit), (key, credit), (None, None), (credit, credit)):
+        for process, halted in zip(processes, news, strict=True):
+            process.halted(halted)
+            await asyncio.gather(*process._pending)
+    assert len(app.adapters["discord"].posted) == 3  # type: ignore[attr-defined]
 
 
 async def choose_two_alert_channels(app: App) -> None:

@@ -4,7 +4,8 @@ Only the answer to a submit, an upload token request or a probe can open it (see
 to result, status and cancel requests concern one job only.
 
 Half-open: `probe_s` after the last refusal one submit may try again, and no other for another `probe_s` unless it
-succeeds. `on_halt` is called once per kind of halt until a submit has succeeded again.
+succeeds. `on_halt` is called once per kind of halt until a submit has succeeded again, and then with None; also at the
+first success of a process, since an earlier one may have reported a halt.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-OnHalt = Callable[[ProviderHalted], Awaitable[None]]
+OnHalt = Callable[[ProviderHalted | None], None]
 
 
 class CircuitBreaker:
@@ -34,7 +35,7 @@ class CircuitBreaker:
         self.state: ProviderHalted | None = None
         """The current halt, whether or not a retry is due."""
         self._retry_at = 0.0
-        self._reported_kind: str | None = None
+        self._reported_kind: str | None = ""
         self._probe: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -54,7 +55,7 @@ class CircuitBreaker:
         if self.state is not None:
             self._retry_at = self._clock.now() + self._probe_s
 
-    async def trip(self, halted: ProviderHalted) -> None:
+    def trip(self, halted: ProviderHalted) -> None:
         self.state = halted
         self._retry_at = self._clock.now() + self._probe_s
         if self._probe is None or self._probe.done():
@@ -63,7 +64,7 @@ class CircuitBreaker:
             self._reported_kind = halted.kind
             log.error("fal_halted", kind=halted.kind)
             if self._on_halt is not None:
-                await self._on_halt(halted)
+                self._on_halt(halted)
 
     async def _probe_until_clear(self) -> None:
         while self.state is not None:
@@ -77,5 +78,7 @@ class CircuitBreaker:
         if self.state is not None:
             log.info("fal_resumed", kind=self.state.kind)
         self.state = None
-        if proven:
+        if proven and self._reported_kind is not None:
             self._reported_kind = None
+            if self._on_halt is not None:
+                self._on_halt(None)

@@ -17,7 +17,7 @@ from core.upscalers.fal.webhooks import WebhookVerifier
 class FalUpscaler:
     """Runs models through fal's queue. One per process, created and used in one event loop.
 
-    `on_halt` is called once per halt, to alert the operator.
+    `on_halt` is called once per halt, to alert the operator, and with None when fal accepts jobs (again).
     """
 
     name = "fal"

@@ -119,7 +119,7 @@ class Submitter:
         if answer.ok and named and _USUAL_ID.fullmatch(named):
             return named
         if (halted := account_halt(status, data)) is not None:
-            await self._breaker.trip(halted)
+            self._breaker.trip(halted)
             raise halted
         if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _INCONCLUSIVE:
             raise model_error(status, answer.headers, data)

@@ -114,7 +114,7 @@ class Uploader:
     async def _ask(self, url: URL, body: Mapping[str, str], **headers: str) -> Answer:
         answer = await self._transport.read("POST", url, body=body, headers=headers)
         if (halted := account_halt(answer.status, answer.data())) is not None:
-            await self._breaker.trip(halted)
+            self._breaker.trip(halted)
             raise halted
         if not answer.ok:
             raise ProviderUnavailable

@@ -24,15 +24,18 @@ async def test_a_preset_of_ones_own_is_saved_as_typed_and_read_from_a_line(page_
 async def test_where_nothing_was_to_be_started_an_absent_database_is_said_without_it(
     page_site: Site, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object, **__: object) -> None:
+    def away(*_: object, **__: object) -> None:
         raise DatabaseAway
 
-    monkeypatch.setattr(page_site.service, "settings", away)
-    status, told = await ask(http, page_site, "GET", "defaults")
-    assert (status, "started" in str(told)) == (503, False)
-    monkeypatch.setattr(page_site.service, "request", away)
-    status, told = await start(http, page_site)
-    assert (status, "nothing was started" in str(told)) == (503, True)
+    for name in ("settings", "request", "_find"):
+        monkeypatch.setattr(page_site.service, name, away)
+    said = {"": await start(http, page_site), "settings": await ask(http, page_site, "GET", "defaults")}
+    for word in ("repeat", "confirm", "cancel"):
+        said[word] = await ask(http, page_site, "POST", f"jobs/x/{word}", json={"action": "again"})
+    said["delete"] = await ask(http, page_site, "DELETE", "jobs/x")
+    assert {status for status, _ in said.values()} == {503}
+    told_so = [word for word, (_, told) in said.items() if "nothing was started" in told["error"]["message"]]
+    assert told_so == ["", "repeat", "confirm"]
 
 
 @pytest.mark.parametrize(("second", "status"), [("20", 400), ("10", 202)])

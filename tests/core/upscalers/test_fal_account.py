@@ -127,8 +127,8 @@ async def test_exhausted_credit_opens_the_breaker_alerts_once_and_closes_on_the_
 ) -> None:
     told: list[str] = []
 
-    async def tell(halted: ProviderHalted) -> None:
-        told.append(halted.kind)
+    def tell(halted: ProviderHalted | None) -> None:
+        told.append(halted.kind if halted is not None else "over")
 
     fal.credit_exhausted = True
     clock = JumpingClock(nap_s=1000)  # the background probe stays out of this
@@ -147,11 +147,16 @@ async def test_exhausted_credit_opens_the_breaker_alerts_once_and_closes_on_the_
         clock.offset_s += 31
         await submitted(upscaler, tmp_path)
         await submitted(upscaler, tmp_path)
-        assert told == ["credit"]
+        assert told == ["credit", "over"]
         fal.credit_exhausted = True
         with pytest.raises(ProviderHalted):
             await submitted(upscaler, tmp_path)
-    assert told == ["credit", "credit"]
+        fal.credit_exhausted = False
+    assert told == ["credit", "over", "credit"]
+    async with backend(fal, on_halt=tell) as restarted:
+        for _ in range(2):
+            await submitted(restarted, tmp_path)
+    assert told[3:] == ["over"], "the process before may have told of a halt that is over"
 
 
 @pytest.mark.parametrize("why", ["a key that is taken again", "credit seen by the admin key"])
