@@ -22,7 +22,7 @@ from adapters.slack.inbound.time_limit import with_time_limit
 from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team, scopes_of
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import APP_GONE, AUTH_INVALID, TRANSIENT, as_delivery_errors, code_of
+from adapters.slack.outbound.errors import APP_GONE, TRANSIENT, as_delivery_errors, code_of
 from adapters.slack.outbound.files import Uploader, download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
@@ -208,7 +208,7 @@ class SlackAdapter:
             await self._client(install.bot_token).auth_test()
         except SlackApiError as error:
             code = code_of(error)
-            if code in APP_GONE or (code == AUTH_INVALID and not self._installs.is_fixed(install.key)):
+            if code in APP_GONE:
                 self._handler_context().tasks.spawn("removed", forget_workspace(self._handler_context(), install))
         except (aiohttp.ClientError, TimeoutError, ConnectionError):
             log.info("slack_removal_unclear", workspace=install.key)

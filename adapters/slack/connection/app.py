@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
@@ -59,11 +59,10 @@ def build(ctx: HandlerContext, client: AsyncWebClient, drain: DrainMiddleware) -
             attaching_function_token_enabled=False,
             user_facing_authorize_error_message=installation_text("missing", "en", ctx.settings.slack_command),
             process_before_response=True,
+            raise_error_for_unhandled_request=True,
         )
     Commands(ctx).register(app)
     Events(ctx).register(app)
-    # Acknowledge every other event, such as a new subtype.
-    app.event(re.compile(".*"))(_ignore)
     app.error(_last_resort(ctx))
     return app
 
@@ -82,10 +81,10 @@ def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
     async def last_resort(error: Exception, body: dict[str, Any], context: AsyncBoltContext) -> BoltResponse:
         """Acknowledge for a listener that raised, so that the member sees our answer and not Slack's timeout.
 
-        NotStored is answered with 503, so that Slack redelivers the event.
+        NotStored is answered with 503, so that Slack redelivers the event. What no listener takes is acknowledged.
         """
-        if isinstance(error, NotStored):
-            return BoltResponse(status=503, body="")
+        if isinstance(error, (NotStored, BoltUnhandledRequestError)):
+            return BoltResponse(status=503 if isinstance(error, NotStored) else 200, body="")
         try:
             origin = ctx.origin(body, context)
         except MALFORMED:
@@ -97,10 +96,6 @@ def _last_resort(ctx: HandlerContext) -> Callable[..., Awaitable[BoltResponse]]:
         return BoltResponse(status=200, body="")
 
     return last_resort
-
-
-async def _ignore(body: dict[str, Any]) -> None:
-    """Do nothing; bolt acknowledges."""
 
 
 class HttpEndpoint:

@@ -27,6 +27,7 @@ _USER: Shape = {"id": str, "team_id": str, "name": str, "username": str}
 PAYLOAD_SHAPE: Shape = {
     "type": str, "command": str, "text": str, "callback_id": str, "trigger_id": str, "response_url": str,
     "team_id": str, "user_id": str, "channel_id": str, "user": _USER, "team": _USER, "channel": _USER,
+    "event_time": int,
     "event": {"type": str, "subtype": str, "ts": str, "text": str, "files": [{"id": str}]},
     "message": {"ts": str, "thread_ts": str, "text": str, "blocks": [_BLOCK], "files": [{"id": str}]},
     "actions": [{"action_id": str, "block_id": str, "type": str, "value": str}], "state": _STATE,

@@ -34,17 +34,14 @@ class Commands:
     ctx: HandlerContext
 
     def register(self, app: AsyncApp) -> None:
-        """Register a listener for everything interactive, so that no member sees Slack's own warning."""
+        """Register the listeners. What none of them takes, such as an old form, is only acknowledged."""
         app.command(re.compile(".*"))(self.command)
         app.shortcut("upscale_open")(self.open_shortcut)
         app.shortcut("upscale_message")(self.message_shortcut)
-        app.shortcut(re.compile(".*"))(self.only_ack)
         app.view(form.CALLBACK)(self.submitted)
         app.view(form.DEFAULTS_CALLBACK)(self.defaults_submitted)
         app.action(re.compile(r"^job:"))(self.pressed)
         app.action(re.compile(r"^ui:"))(self.pressed_other)
-        app.action(re.compile(".*"))(self.only_ack)
-        app.view_closed(re.compile(".*"))(self.only_ack)
 
     async def command(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
         """Open the form if nothing is typed; else run a subcommand, or submit a link with parameters."""
@@ -175,6 +172,3 @@ class Commands:
             await modals.open_defaults(self.ctx, origin, body)
         elif verb in ("help", "export", "erase"):
             self.ctx.tasks.spawn(verb, subcommands.answer(self.ctx, origin, verb, ""))
-
-    async def only_ack(self, ack: AsyncAck) -> None:
-        await ack()

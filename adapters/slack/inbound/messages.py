@@ -172,8 +172,12 @@ class Events:
     async def _forget(self, body: Body, context: AsyncBoltContext) -> None:
         team_id = str(body.get("team_id") or context.team_id or "")
         enterprise_id = str(body.get("enterprise_id") or context.enterprise_id or "")
-        install = self.ctx.installs.cached(team_id, enterprise_id)
-        await forget_workspace(self.ctx, install or Install(team_id, "", ""))
+        known = self.ctx.installs.cached(team_id, enterprise_id) or Install(team_id, "", "")
+        install = await self.ctx.installs.latest(known)
+        if (body.get("event_time") or install.installed_at) < int(install.installed_at):
+            log.info("slack_removal_outdated", workspace=install.key)  # delivered after the app was installed again
+            return
+        await forget_workspace(self.ctx, install)
 
 
 async def list_files_of(api: SlackApi, origin: Origin, ts: str) -> list[dict[str, Any]]:

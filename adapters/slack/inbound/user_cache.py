@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from adapters.slack.inbound.translate import SlackUser
 from adapters.slack.outbound.api_client import SlackApi, Team
@@ -21,6 +22,8 @@ class UserCache:
     _api: SlackApi
     _clock: Clock
     _known: OrderedDict[tuple[str, str], tuple[float, SlackUser]] = field(default_factory=OrderedDict)
+    _asking: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """A member's events that come at once wait for one call."""
 
     def cached(self, team_id: str, user_id: str) -> SlackUser | None:
         """The member from memory; None if unknown or too old."""
@@ -29,20 +32,22 @@ class UserCache:
 
     async def get(self, team: Team, user_id: str, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> SlackUser:
         """The member; if Slack does not answer, one with English as language and no rights."""
-        known = self.cached(team.team_id, user_id)
+        known, key = self.cached(team.team_id, user_id), (team.team_id, user_id)
         if known is not None or not user_id:
             return known or SlackUser()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), self._asking.setdefault(key, asyncio.Lock()):
+                if known := self.cached(*key):
+                    return known
                 answer = await self._api.call(
                     team, "users.info", max_wait_s=timeout_s, user=user_id, include_locale="true"
                 )
         except (SlackError, TimeoutError):
-            stale = self._known.get((team.team_id, user_id))
+            stale = self._known.get(key)
             # Stale rights are dropped: only the name and the language are kept.
             return replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
         user = _parse_user(answer.get("user") or {}, team)
-        self._known[(team.team_id, user_id)] = (self._clock.now(), user)
+        self._known[key] = (self._clock.now(), user)
         if len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
         return user

@@ -230,6 +230,8 @@ class SlackApi:
                 raise errors.SlackUnavailable(refusal.error) from None
             if refusal.error not in errors.REVOKED:
                 raise
+            if install is not None and (await self.installs.latest(install)).bot_token != install.bot_token:
+                return await once()
             if install is not None and self.on_revoked is not None and refusal.error != errors.NO_TOKEN:
                 await self.on_revoked(install)
             raise errors.SlackRevoked(refusal.error) from None

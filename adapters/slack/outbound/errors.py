@@ -29,8 +29,8 @@ STREAMS_UNSUPPORTED = frozenset(
 """Streams are not available in this workspace or kind of channel."""
 
 APP_GONE = frozenset({"account_inactive", "token_revoked"})
-AUTH_INVALID = "invalid_auth"
-REVOKED = frozenset({*APP_GONE, AUTH_INVALID, NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
+"""The app was removed. `invalid_auth` does not say so: it is also the answer to an address that may not call."""
+REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
 """The workspace has revoked its access, or the token is wrong."""
 
 BOT_MISSING = frozenset({"not_in_channel", "channel_not_found"})

@@ -35,6 +35,7 @@ class Install:
     refresh_token: str = field(default="", repr=False)
     expires_at: float | None = None
     name: str = ""
+    installed_at: float = 0.0
 
     @property
     def key(self) -> str:
@@ -103,6 +104,11 @@ class Installations:
                     break
         return install and await self.ensure_renewed(install)
 
+    async def latest(self, install: Install) -> Install:
+        """The installation as another process may have stored it: the app was removed and installed again."""
+        stored = None if install.key in self._fixed else await self._stored.get(install.key)
+        return self._remember(stored) if stored is not None else install
+
     async def save(self, install: Install) -> None:
         self._known[install.key] = install
         await self._stored.put(install.key, install)
@@ -127,9 +133,9 @@ class Installations:
         if not force and not install.renewal_due(self._clock.now()):
             return install
         if await self._state.claim(TURN_AREA, install.key, ttl_s=ROTATION_TURN_S):
-            stored = await self._stored.get(install.key)
-            if stored is not None and stored.refresh_token != install.refresh_token:
-                return self._remember(stored)
+            stored = await self.latest(install)
+            if stored.refresh_token != install.refresh_token:
+                return stored
             fresh = await self.renew(install)
             if fresh is not None:
                 await self.save(fresh)
@@ -141,9 +147,9 @@ class Installations:
     async def _from_other(self, install: Install) -> Install:
         """Return what another process stores; wait for that only if the old token has expired."""
         for _ in range(20):
-            stored = await self._stored.get(install.key)
-            if stored is not None and stored.bot_token != install.bot_token:
-                return self._remember(stored)
+            stored = await self.latest(install)
+            if stored.bot_token != install.bot_token:
+                return stored
             if install.expires_at is not None and self._clock.now() < install.expires_at:
                 return install
             await asyncio.sleep(0.25)

@@ -22,7 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.slack.outbound.errors import code_of
 from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installations
-from adapters.slack.setup.manifest import BOT_SCOPES
+from adapters.slack.setup.manifest import BOT_SCOPES, OPTIONAL_SCOPES
 from core.net.client_address import CLIENT, UNKNOWN
 from core.net.host_check import PAGE_HEADERS
 from core.ports import AppState, Clock
@@ -74,7 +74,11 @@ class OAuth:
     async def install(self, request: web.Request) -> web.Response:
         """Redirect to Slack's consent page, with a state for one use from this browser."""
         state = self._signed(f"{int(self.clock.now() + STATE_LIFE_S)}.{secrets.token_urlsafe(24)}")
-        query = {"client_id": self.settings.slack_client_id or "", "scope": ",".join(BOT_SCOPES), "state": state}
+        query = {
+            "client_id": self.settings.slack_client_id or "",
+            "scope": ",".join(BOT_SCOPES + OPTIONAL_SCOPES),
+            "state": state,
+        }
         if self.redirect_uri:
             query["redirect_uri"] = self.redirect_uri
         answer = web.Response(
@@ -156,6 +160,7 @@ class OAuth:
             refresh_token=str(answer.get("refresh_token") or ""),
             expires_at=self.clock.now() + float(lives_s) if lives_s else None,
             name=str((org if org_wide else team).get("name") or ""),
+            installed_at=self.clock.now(),
         )
 
     async def renew(self, install: Install) -> Install | None:

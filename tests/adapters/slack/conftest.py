@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from adapters.slack.adapter import SlackAdapter
 from adapters.slack.connection.socket_mode import SocketTimeouts
 from adapters.slack.outbound import rate_limit
 from adapters.slack.outbound.streaming import StreamSupport
 from adapters.slack.settings import Settings
+from adapters.slack.setup.manifest import BOT_SCOPES, OPTIONAL_SCOPES
 from core.accounts.allowlist import AllowList
 from core.ports import AdapterContext
 from tests.adapters.slack.fake_service import FakeService
@@ -25,6 +28,7 @@ from tests.fakes.service import context_of
 from tests.fakes.state import MemoryState
 from tests.served import served
 
+BETA = "T0BETA00002"
 TIMES = SocketTimeouts(look_every_s=0.05, close_s=0.3, first_pause_s=0.05)
 """A socket is lost after seconds, as by itself: this process may be held up by others."""
 
@@ -200,3 +204,40 @@ def wide(monkeypatch: pytest.MonkeyPatch, world: World) -> World:
     world.slack.limits.enabled = False
     world.grant_history()
     return world
+
+
+@pytest.fixture
+async def many(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
+    """Two workspaces without the app; OAuth only."""
+    slack.world.tokens.pop("xoxb-acme-bot-token")
+    slack.world.add_workspace(BETA, "Beta", token=None)
+    made = make_world(
+        slack,
+        tmp_path,
+        slack_bot_token=None,
+        slack_client_id=slack.client_id,
+        slack_client_secret=slack.client_secret,
+    )
+    await made.start()
+    slack.redirect_uri = f"{made.base_url}/slack/oauth_redirect"
+    yield made
+    await made.service.crash()
+    await made.stop()
+
+
+async def install(world: World, team: str, *, org: bool = False, steal_state: bool = False) -> aiohttp.ClientResponse:
+    """Install as a browser does: the install page, Slack's consent, the redirect back."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.get(f"{world.base_url}/slack/install", allow_redirects=False) as first:
+            target = URL(first.headers["Location"])
+            assert target.query["scope"].split(",") == [*BOT_SCOPES, *OPTIONAL_SCOPES]
+            cookie = first.cookies["slack-install-state"]
+            assert cookie["httponly"]
+        consent = target.update_query(team=team, org="1" if org else "0")
+        async with browser.get(consent, allow_redirects=False) as second:
+            back = URL(second.headers["Location"])
+        if steal_state:
+            browser.cookie_jar.clear()
+        async with browser.get(back) as third:
+            await third.read()
+            return third

@@ -100,15 +100,6 @@ async def test_buttons_work_after_a_restart(world: World) -> None:
     assert len(world.service.rows) == 2
 
 
-async def test_a_revoked_token_ends_the_job_quietly_and_purges(world: World) -> None:
-    await world.held("upscaling")
-    world.slack.member.revoke()
-    world.service.release("upscaling")
-    await world.until(lambda: world.service.forgotten, move=0.3)
-    assert world.service.forgotten == [("slack", "T0ACME00001")]
-    assert world.service.caught == []
-
-
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_ten_jobs_at_once_in_one_channel_never_meet_a_429(world: World, streamed: bool) -> None:
     if not streamed:

@@ -55,6 +55,15 @@ async def test_a_slow_answer_about_a_new_member_does_not_make_their_job_english(
     assert next(iter(world.service.rows.values())).job.requester.locale == "de-DE"
 
 
+async def test_a_member_who_does_much_at_once_is_looked_up_once(world: World) -> None:
+    world.slack.fault("users.info", delay_s=0.3)
+    posts = [world.slack.member.dm("3x", [world.picture(f"{number}.png")]) for number in range(12)]
+    assert all(outcome.acked for outcome in await asyncio.gather(*posts))
+    assert len(world.service.rows) == 12
+    assert len(world.slack.calls("users.info")) == 1
+    await world.idle()
+
+
 async def test_a_process_that_dies_before_the_row_is_written_leaves_the_event_to_another(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,3 +193,25 @@ async def test_http_events_left_while_draining_come_again(http_world: World) -> 
     http_world.service.draining = False
     http_world.slack.clock.advance(61)
     assert await http_world.result()
+
+
+OLD_FORM = {"id": "V1", "type": "modal", "callback_id": "of_a_release_before", "state": {"values": {}}}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"type": "view_submission", "view": OLD_FORM},
+        {"type": "view_closed", "view": OLD_FORM},
+        {"type": "message_action", "callback_id": "of_a_release_before", "message": {"ts": "1.1"}},
+        {"type": "block_actions", "actions": [{"type": "button", "action_id": "of:a:release:before"}]},
+        {"type": "block_suggestion", "action_id": "of:a:release:before", "value": "a"},
+        {"type": "never_seen_yet"},
+    ],
+    ids=lambda payload: str(payload["type"]),
+)
+async def test_what_no_listener_takes_is_acknowledged_and_no_fault(world: World, payload: dict[str, Any]) -> None:
+    base = world.slack.member._base(world.slack.member.user("anna"))
+    assert (await world.slack.delivery.send("interactive", base | payload)).ok
+    assert world.service.caught == []
+    assert world.told() == []

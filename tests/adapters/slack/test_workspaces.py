@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,52 +16,12 @@ from adapters.slack.outbound.api_client import Team
 from adapters.slack.outbound.streaming import StreamSupport
 from adapters.slack.setup import installations
 from adapters.slack.setup.installations import AREA, Install, Installations
-from adapters.slack.setup.manifest import BOT_SCOPES
 from adapters.slack.setup.oauth import MAX_EXCHANGES_PER_CLIENT, MAX_EXCHANGES_PER_MINUTE
 from core.net.client_address import CLIENT
-from tests.adapters.slack.conftest import World, make_world
+from tests.adapters.slack.conftest import BETA, World, install, make_world
 from tests.emulators.slack import SlackEmulator, text_of
 from tests.fakes.state import MemoryState
 from tests.typed import unwrap
-
-BETA = "T0BETA00002"
-
-
-@pytest.fixture
-async def many(slack: SlackEmulator, tmp_path: Path) -> AsyncIterator[World]:
-    """Two workspaces without the app; OAuth only."""
-    slack.world.tokens.pop("xoxb-acme-bot-token")
-    slack.world.add_workspace(BETA, "Beta", token=None)
-    made = make_world(
-        slack,
-        tmp_path,
-        slack_bot_token=None,
-        slack_client_id=slack.client_id,
-        slack_client_secret=slack.client_secret,
-    )
-    await made.start()
-    slack.redirect_uri = f"{made.base_url}/slack/oauth_redirect"
-    yield made
-    await made.service.crash()
-    await made.stop()
-
-
-async def install(world: World, team: str, *, org: bool = False, steal_state: bool = False) -> aiohttp.ClientResponse:
-    """Install as a browser does: the install page, Slack's consent, the redirect back."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
-        async with browser.get(f"{world.base_url}/slack/install", allow_redirects=False) as first:
-            target = URL(first.headers["Location"])
-            assert target.query["scope"].split(",") == list(BOT_SCOPES)
-            cookie = first.cookies["slack-install-state"]
-            assert cookie["httponly"]
-        consent = target.update_query(team=team, org="1" if org else "0")
-        async with browser.get(consent, allow_redirects=False) as second:
-            back = URL(second.headers["Location"])
-        if steal_state:
-            browser.cookie_jar.clear()
-        async with browser.get(back) as third:
-            await third.read()
-            return third
 
 
 async def test_people_install_into_their_workspace_and_it_works_at_once(many: World) -> None:
@@ -179,17 +138,6 @@ async def test_an_org_install_serves_all_its_workspaces(many: World) -> None:
     assert "How to upscale an image" in text_of(told[0])
     await many.slack.member.mention("", [many.picture()])
     assert await many.result()
-
-
-async def test_uninstalling_forgets_the_token_and_the_workspace(many: World) -> None:
-    await install(many, "T0ACME00001")
-    many.service.hold_at = "upscaling"
-    await many.slack.member.mention("", [many.picture()])
-    await many.until(lambda: many.stage() == "upscaling", move=0.3)
-    await many.slack.member.uninstall()
-    await many.until(lambda: many.service.forgotten)
-    assert [key for area, key in many.state.values if area == AREA] == []
-    assert set(many.service.forgotten) == {("slack", "T0ACME00001")}
 
 
 async def test_rotating_tokens_are_renewed_before_they_end_and_when_they_have_ended(many: World) -> None:
