@@ -20,7 +20,8 @@ from adapters.discord.outbound.job_message import REQUEST_MAX_BYTES
 from adapters.discord.outbound.payload import UploadTooLarge
 from core.budgets.reports.chart import ChartError
 from core.domain.errors import JobNotFound
-from core.presentation import confirmation_card, tr
+from core.jobs.service import JobService
+from core.presentation import Card, confirmation_card, tr
 from core.presentation.cards import account
 from core.presentation.cards.budget import usage
 from core.presentation.cards.help import help_card
@@ -134,16 +135,17 @@ class AccountCommands:
         await answer.update(account.erased(await self._service.accounts.erase(actor), actor.locale))
 
     async def _help(self, answer: Answer) -> None:
-        locale = answer.locale
-        commands = ("upscale", "usage", "history", "settings", "privacy", "quota", "queue")
-        card = help_card(
-            locale,
-            [(f"/{name}", name) for name in commands],
-            self._service,
-            save_preset="/settings save",
-            ways=[tr("Or right-click a message → Apps → Upscale.", locale)],
-        )
-        await answer.show(card)
+        await answer.show(help_of(self._service, answer.locale))
+
+
+def help_of(service: JobService, locale: str) -> Card:
+    return help_card(
+        locale,
+        [(f"/{name}", name) for name in ("upscale", "usage", "history", "settings", "privacy", "quota", "queue")],
+        service,
+        save_preset="/settings save",
+        ways=[tr("Or right-click a message → Apps → Upscale.", locale)],
+    )
 
 
 RECORD_SUFFIX = ".json"

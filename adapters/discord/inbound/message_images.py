@@ -5,13 +5,14 @@ Discord's type and size of a file are only used to choose; the core judges the b
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import discord
 
 from core.domain.job import Source
+from core.domain.parameters.grammar import links_in
 from core.domain.untrusted_text import clean_line
 from core.jobs.selections import Size
 
@@ -130,6 +131,13 @@ class ImageSelection:
     unreadable: tuple[str, ...] = ()
 
 
+def linked_images(message: discord.Message, links: Iterable[str] | None = None) -> tuple[FoundImage, ...]:
+    """The links in a message's text, or these of them. Discord draws no image for `<link>`, or from many hosts."""
+    given = dict.fromkeys(links_in(message.content) if links is None else links)
+    hidden = _hidden_text(message)
+    return tuple(replace(from_link(url), id=f"link{n}", spoiler=url in hidden) for n, url in enumerate(given))
+
+
 def images_of(message: discord.Message) -> ImageSelection:
     """The distinct images of a message in reading order; at most MAX_IMAGES, the rest is only counted.
 
@@ -167,13 +175,17 @@ def _parts(message: discord.Message) -> Iterator[Part]:
         yield from _parts(resolved)
 
 
+def _hidden_text(part: Part) -> str:
+    return " ".join(_SPOILER.findall(part.content))
+
+
 def _walk(part: Part) -> Iterator[tuple[FoundImage, str]]:
     """Possible images, each with its declared type."""
     for attachment in part.attachments:
         if attachment.url:
             yield from_attachment(attachment), (attachment.content_type or "").split(";")[0].strip()
     yield from _components(part.components)
-    hidden = " ".join(_SPOILER.findall(part.content))
+    hidden = _hidden_text(part)
     for embed in part.embeds:
         media = embed.image if embed.image.url else embed.thumbnail  # beside an image it is decoration
         if media.url:

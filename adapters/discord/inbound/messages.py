@@ -12,13 +12,14 @@ import structlog
 
 from adapters.discord.connection.payloads import readable_message
 from adapters.discord.inbound import translate
+from adapters.discord.inbound.account_commands import help_of
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import MessageResponse
-from adapters.discord.inbound.message_images import MAX_IMAGES, ImageSelection, from_link, images_of
+from adapters.discord.inbound.message_images import MAX_IMAGES, ImageSelection, images_of, linked_images
 from adapters.discord.inbound.upscale_commands import UpscaleCommands, require_images
 from adapters.discord.outbound import errors
 from core.domain.parameters.grammar import parse
-from core.domain.parameters.ordinary_words import is_small_talk, without_ordinary_words
+from core.domain.parameters.ordinary_words import asks_for_help, is_small_talk, without_ordinary_words
 from core.presentation import plain_card
 from core.presentation.texts.request_texts import reply_hint_text
 
@@ -45,12 +46,15 @@ class Messages:
         await self._ctx.handle(answer, lambda: self._start(answer, message, own))
 
     async def _start(self, answer: MessageResponse, message: discord.Message, own: ImageSelection) -> None:
+        if not own.images and asks_for_help(message.content):
+            await answer.show(help_of(self._ctx.service, answer.locale))
+            return
         presets = await self._ctx.presets(answer.actor)
         names = {*presets, *self._ctx.service.models.ids}
         text = without_ordinary_words(message.content, names)
         parsed = parse(text, models=self._ctx.service.models, presets=presets, lenient=True)
         shown = {embed.url for embed in message.embeds}
-        links = tuple(from_link(link) for link in parsed.links if link not in shown)
+        links = linked_images(message, [link for link in parsed.links if link not in shown])
         if own.images or links:
             found = replace(own, images=(*own.images, *links)[:MAX_IMAGES], total=own.total + len(links))
         else:

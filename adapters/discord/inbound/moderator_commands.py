@@ -35,14 +35,8 @@ Days = app_commands.Range[int, 1, MAX_SPONSOR_DAYS]
 
 
 _KINDS = discord.ChannelType
-_WITH_MESSAGES = [
-    _KINDS.text,
-    _KINDS.news,
-    _KINDS.public_thread,
-    _KINDS.private_thread,
-    _KINDS.news_thread,
-    _KINDS.voice,
-]
+_THREADS = [_KINDS.public_thread, _KINDS.private_thread, _KINDS.news_thread]
+_WITH_MESSAGES = [_KINDS.text, _KINDS.news, *_THREADS, _KINDS.voice, _KINDS.stage_voice]
 
 
 class _Place(app_commands.Transformer):
@@ -66,7 +60,10 @@ class _Place(app_commands.Transformer):
 _Channel: TypeAlias = app_commands.AppCommandChannel | app_commands.AppCommandThread
 MessageChannel = app_commands.Transform[_Channel, _Place()]
 Place = app_commands.Transform[_Channel, _Place(_KINDS.forum)]
-"""Where images may be asked for. A forum has no messages of its own, but what holds in it holds in its posts."""
+"""Where images may be asked for. A forum has no messages of its own, but what holds in it holds in its posts.
+
+Media channels (16) are left out: Discord's own schema of an option does not name them (read 2026-11-30), and one type
+that it does not know would make it refuse all commands."""
 
 
 class ModeratorCommands:

@@ -12,7 +12,15 @@ from adapters.discord.inbound import translate
 from adapters.discord.inbound.commands import Command, localized, optional, parameter_command
 from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer, Response
-from adapters.discord.inbound.message_images import FoundImage, ImageSelection, from_attachment, from_link, images_of
+from adapters.discord.inbound.message_images import (
+    MAX_IMAGES,
+    FoundImage,
+    ImageSelection,
+    from_attachment,
+    from_link,
+    images_of,
+    linked_images,
+)
 from adapters.discord.inbound.translate import Interaction
 from adapters.discord.outbound.delivery_state import PLATFORM
 from core.domain.errors import DownloadFailed, NoImage, NotAnImage
@@ -108,14 +116,18 @@ def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 
 
 def require_images(message: discord.Message) -> ImageSelection:
-    """The images of a message. Raises NoImage, NotAnImage (which names the other files), or DownloadFailed."""
+    """The images of a message, else its links. Raises NoImage, NotAnImage (with the other files) or DownloadFailed."""
     found = images_of(message)
-    if not found.images:
-        if found.unreadable:
-            raise DownloadFailed(reason="not_visible")
-        others = found.others
-        raise NotAnImage(detected=", ".join(others), files=len(others)) if others else NoImage()
-    return found
+    if found.images:
+        return found
+    if found.unreadable:
+        raise DownloadFailed(reason="not_visible")
+    if found.others:
+        raise NotAnImage(detected=", ".join(found.others), files=len(found.others))
+    linked = linked_images(message)
+    if not linked:
+        raise NoImage
+    return replace(found, images=linked[:MAX_IMAGES], total=len(linked))
 
 
 LeftOut: TypeAlias = Callable[..., str]

@@ -15,7 +15,7 @@ from core.domain.models import MODELS, Models
 from core.domain.parameters.sizes import join_sizes, parse_target
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Presets
 from core.domain.parameters.validation import validate
-from core.domain.parameters.values import LINK, Collector, Raw, as_bool, canonical, collect, displayed
+from core.domain.parameters.values import LINK, RANDOM, Collector, Raw, as_bool, canonical, collect, displayed
 from core.domain.untrusted_text import clean
 
 MAX_TEXT_CHARS = 4000
@@ -46,6 +46,9 @@ _SIGNS = str.maketrans(
 _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
 _BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“”„«»`]+", re.IGNORECASE)
+_LINK_ENDS = ".,;:!?'’*|~"
+"""Punctuation and markup after a link, as in `||https://…||`."""
+
 _PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 _BLANK = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[\s,;\"']+")
@@ -83,6 +86,11 @@ def parse(
     own = str(model) if model is not None else None
     collected = [_Scanner(text, presets, models).run(), collect(options)]
     return validate(collected, models, presets, default_model=own, lenient=lenient)
+
+
+def links_in(text: str) -> tuple[str, ...]:
+    """The web links in a text that holds no parameters, in the order typed."""
+    return tuple(link for link in _Scanner(text, PRESETS, MODELS).links if link.lower().startswith("http"))
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -154,10 +162,10 @@ class _Scanner:
         return " " if inner[:1] in ("@", "#", "!") else f" {match[1]} "
 
     def _replace_bare_link(self, match: re.Match[str]) -> str:
-        address = match[0].rstrip(".,;:!?'’")
+        address = match[0].rstrip(_LINK_ENDS)
         if address.endswith(")") and "(" not in address:
             address = address.rstrip(")")
-        return self._placeholder_for(address) + match[0][len(address) :].strip(".,;:!?')’")
+        return self._placeholder_for(address) + match[0][len(address) :].strip(_LINK_ENDS + ")")
 
     def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         if found := pattern.match(self.text, self.at):
@@ -243,6 +251,7 @@ class _Scanner:
     def _name_before_value(self, name: str, switch: bool) -> None:
         word = self._peek()
         fits = as_bool(word) is not None if switch else bool(_NUMERIC.fullmatch(word) or _FACTOR.fullmatch(word))
+        fits = fits or (canonical(name) == "seed" and word.lower() == RANDOM)
         self._add(name, self._take_next() if fits else "")
 
     def _add(self, name: str, value: str) -> None:

@@ -48,6 +48,14 @@ _REQUEST_WORDS = (
 """Parts of words that request an enlargement, in every language of the bot."""
 
 
+_HELP = frozenset({"help", "/help", "hilfe", "aide", "ayuda", "ajuda", "ヘルプ"})
+
+
+def asks_for_help(text: str) -> bool:
+    """Whether a text to the bot is only the word for help, in any language of the bot."""
+    return _MENTION.sub(" ", text).strip(_PUNCTUATION).lower() in _HELP
+
+
 def is_small_talk(text: str, names: Collection[str] = NAMES) -> bool:
     """Whether a text requests nothing: no parameter and no word for enlarging ("thanks, looks great!")."""
     words = _MENTION.sub(" ", text).lower()
@@ -67,7 +75,7 @@ def without_ordinary_words(text: str, names: Collection[str] = NAMES) -> str:
     kept: list[str] = []
     for word, after in zip(words, [*words[1:], ""], strict=False):
         named = bool(kept) and (kept[-1][-1] in "=:" or canonical(kept[-1].strip(_PUNCTUATION)) is not None)
-        plain = word if "://" in word else word.strip(_DECORATION)
+        plain = word.lstrip(_DECORATION) if "://" in word else word.strip(_DECORATION)
         aside = not named and _ASIDE.fullmatch(word.rstrip(".,!?…"))
         if not aside and _may_be_parameter(plain, after.strip(_PUNCTUATION), flags, named=named):
             kept.append(plain)

@@ -12,6 +12,7 @@ from core.domain.parameters.spec import SPECS, Parsed, Presets, Value
 from core.domain.parameters.values import (
     LINK,
     MAX_PROBLEMS,
+    RANDOM,
     SHOWN_CHARS,
     Collector,
     Entry,
@@ -55,6 +56,8 @@ class Validator:
                 value = self._conflict(entry, value, values)
             if isinstance(value, ParameterProblem) and value not in self.problems:
                 self.problems.append(value)
+        if values.get("seed") == RANDOM:
+            del values["seed"]
         preset, private = values.pop("preset", None), values.pop("private", None)
         return Parsed(
             values,

@@ -32,6 +32,9 @@ _NUMBER_CHARS = 64
 """The longest `repr` of a float has 24 characters."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _TIMES = re.compile(r"^x|x$", re.IGNORECASE)
+RANDOM = "random"
+"""A seed that the bot chooses, as the forms call it: the same as none."""
+
 _WORDS = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
 _NAMES: dict[str, str] = {
     **{known: spec.name for spec in SPECS.values() for known in (spec.name, *spec.aliases)},
@@ -103,6 +106,8 @@ def parse_value(known: Input, raw: Raw, name: str, allowed: str) -> Value | Para
     if kind == "bool":
         flag = as_bool(raw)
         return problem if flag is None else flag
+    if known.name == "seed" and isinstance(raw, str) and raw.lower() == RANDOM:
+        return RANDOM
     number = _decimal(raw, known.name)
     if number is None:
         return problem

@@ -105,7 +105,7 @@ def comparison(job: Job, locale: str, *, rows: int = 1) -> Card:
     size_words = size_line(job, locale)
     return Card(
         "done",
-        tr("Before and after, at 100%", locale),
+        tr("Compare", locale),
         job.source.name,
         pictures=(Picture("comparison", alt[:ALT_MAX_CHARS], job.spoiler),),
         small=lines(alt, size_words),

@@ -32,6 +32,16 @@ async def test_a_message_without_pictures_is_answered_privately(bot: Bot) -> Non
     assert "no image" in message.text
 
 
+async def test_links_are_taken_where_a_message_shows_no_picture(bot: Bot) -> None:
+    linked = bot.discord.post("see <https://example.com/a.png>, or ||https://example.com/b|| and ftp://example.com/c")
+    started = await bot.discord.message_menu("Upscale", linked)
+    choice = await started.answer()
+    await bot.discord.click(choice, "All 2")
+    await _shown(bot, 2)
+    sources = [(one.source.kind, one.source.url, one.spoiler) for one in bot.core.requests]
+    assert sources == [("link", "https://example.com/a.png", False), ("link", "https://example.com/b", True)]
+
+
 def _results(bot: Bot, channel: Channel | None = None) -> list[SeenMessage]:
     by_bot = {m.id for m in bot.discord.world.messages.values() if m.author.bot}
     return [m for m in bot.discord.messages(channel) if m.images and m.id in by_bot]

@@ -99,6 +99,15 @@ async def test_thanks_in_a_direct_message_start_nothing_and_are_told_once_how_to
     assert [job.parameters.factor for job in bot.core.jobs.values()] == [2.0, 2.0]
 
 
+async def test_the_word_for_help_is_answered_with_help(bot: Bot) -> None:
+    direct = bot.discord.world.dm_with(bot.discord.user)
+    await bot.discord.write(f"{_me(bot)} Help!")
+    await bot.discord.write("ayuda", channel=direct)
+    await bot.discord.until(lambda: _said(bot) and _said(bot, direct))
+    assert all("How to upscale an image" in told.text for told in (*_said(bot), *_said(bot, direct)))
+    assert bot.core.requests == []
+
+
 async def test_messages_for_others_and_thanks_under_a_result_start_nothing(bot: Bot) -> None:
     await bot.discord.write(f"{_me(bot)}", (RED,))
     result = await _result(bot)

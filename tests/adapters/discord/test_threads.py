@@ -100,3 +100,15 @@ async def test_a_limit_of_a_channel_says_that_threads_count_and_a_forum_may_have
         assert ("Threads count with their channel." in answer.text) is tells, chosen
         kind = ScopeKind.USER if chosen.get("scope") == "members" else ScopeKind.CHANNEL
         assert bot.core.limit_calls[-1][1:3] == (kind, scope_id)
+
+
+async def test_announcements_and_stages_can_be_chosen_and_forums_for_a_limit_only(bot: Bot) -> None:
+    commands = {command["name"]: command for command in bot.discord.world.commands}
+    by_name = {command["name"]: command["options"] for command in commands["quota"]["options"]}
+    alerts, limited = (
+        next(set(option["channel_types"]) for option in by_name[verb] if option["name"] == "channel")
+        for verb in ("alerts", "set")
+    )
+    announcements, stage = 5, 13
+    assert {announcements, stage} <= alerts
+    assert limited - alerts == {FORUM}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.domain.errors import InvalidParameters, ParameterProblem
+from core.domain.models import ALL as ALL_MODELS
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import MAX_TEXT_CHARS, parse
 from core.domain.parameters.spec import SPECS
@@ -66,6 +67,8 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
         ("to=“8x10”", {"to": "8x10"}),
         ("to A4 240 dpi", {"to": "a4@240dpi"}),
         ("2x seed=3", {"factor": 2.0, "seed": 3}),
+        ("2x seed=Random", {"factor": 2.0}),
+        ("seed random 2x", {"factor": 2.0}),
         ("to 3840 by 2160", {"to": "3840x2160"}),
         ("max 50 cents", {"to": "$0.50"}),
         ("max 5¢", {"to": "$0.05"}),
@@ -113,6 +116,13 @@ def test_the_nearest_name_is_suggested_for_words_without_a_sign(text: str, sugge
 def test_two_sizes_that_do_not_go_together_are_named_as_they_are_typed(text: str, names: set[str]) -> None:
     [problem] = problems(text)
     assert {problem.name, problem.value} == names
+
+
+def test_a_random_seed_beside_a_number_is_a_conflict_and_no_model_without_seeds_has_one() -> None:
+    assert [(problem.name, problem.kind) for problem in problems("seed=5 seed=random")] == [("seed", "duplicate")]
+    with pytest.raises(InvalidParameters) as told:
+        parse("local seed=random", models=ALL_MODELS)
+    assert [(problem.name, problem.kind) for problem in told.value.problems] == [("seed", "not_in_model")]
 
 
 def test_nothing_is_a_valid_text() -> None:
