@@ -23,6 +23,7 @@ from bot.observability.operator_alerts import AlertSender
 from bot.observability.tracing import StageSpans
 from bot.providers import (
     budget_maintenance,
+    disk_problem,
     image_limits,
     job_files,
     ledger_settings,
@@ -189,6 +190,7 @@ class App:
                 self.adapters[platform.name] = platform.package.create(platform.settings, context)
         self.health = Health(self.clock)
         self.health.add("database", self.database.ping)
+        self.health.add("disk", partial(disk_problem, s))
         self.health.add("provider", lambda: provider_problem(self.upscaler))
         for adapter in self.adapters.values():
             self.health.add(adapter.name, adapter.problem)

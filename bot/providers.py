@@ -1,5 +1,6 @@
 """Build parts from the settings: the model's provider, picture limits, file storage, the ledger's rules."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from core.domain.limits import AlertPlace, Measure, Rule, ScopeKind, Window
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD
 from core.images.renditions import JobMedia
 from core.images.service import ImageLimits, ImageService
-from core.jobs.disk_budget import DiskShares
+from core.jobs.disk_budget import DiskShares, free_bytes
 from core.jobs.maintenance import MaintenanceTask
 from core.jobs.steps import JobContext, PipelineSettings
 from core.ports import AppState, Clock, Finding, Metrics, NotUsable, Upscaler
@@ -28,8 +29,16 @@ from core.upscalers.local import LocalUpscaler
 from core.upscalers.sandbox import SandboxConfig, SandboxUpscaler
 
 _DAY_S = 86_400
+_LEAST_FREE_BYTES = 1_000_000
+"""Below it the database's own file cannot grow, whatever DISK_FREE_BYTES says."""
 PICTURE_FOLDERS = ("jobs", "uploads", "sandbox")
 """The folders of `DATA_DIR` that contain pictures."""
+
+
+async def disk_problem(s: Settings) -> str | None:
+    """Return whether the disk lacks the space without which nothing new is taken, for `/readyz`."""
+    free = await asyncio.to_thread(free_bytes, s.data_dir)
+    return "nearly full" if free < max(s.disk_free_bytes, _LEAST_FREE_BYTES) else None
 
 
 async def provider_problem(upscaler: Upscaler) -> str | None:

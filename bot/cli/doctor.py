@@ -114,9 +114,10 @@ async def _data(s: Settings) -> Sequence[Finding]:
         return [Finding("problem", f"{s.data_dir} cannot be written to.", "Give this user the right, or set DATA_DIR.")]
     free = shutil.disk_usage(s.data_dir).free
     what = f"{s.data_dir} can be written to; {free / 1e9:.1f} GB are free."
-    if free < _LOW_DISK_BYTES:
-        return [Finding("warning", what, "Images are kept RETENTION_DAYS; lower it, or make room.")]
-    return [Finding("ok", what)]
+    fix = "Images are kept RETENTION_DAYS; lower it, or make room."
+    if free < s.disk_free_bytes:
+        return [Finding("problem", f"{what} Below DISK_FREE_BYTES nothing new is taken.", fix)]
+    return [Finding("warning", what, fix) if free < _LOW_DISK_BYTES else Finding("ok", what)]
 
 
 async def _objects(s: Settings) -> Sequence[Finding]:

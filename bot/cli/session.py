@@ -27,8 +27,12 @@ T = TypeVar("T")
 
 
 def read_settings(**given: str) -> Settings:
-    """Read the settings and print their warnings to standard error. Raises SettingsError with every mistake."""
+    """Read the settings, print their warnings to standard error, and log errors only (or all with LOG_LEVEL=debug).
+
+    Raises SettingsError with every mistake.
+    """
     found = settings.load(**given)
+    logs.configure("debug" if found.log_level == "debug" else "error", found.log_format, secrets_of(found))
     for warning in found.warnings:
         err.print(styled((warning, "yellow")))
     return found
@@ -76,10 +80,8 @@ async def open_app(found: Settings, *, serve: bool, takes_over: bool = False) ->
 
 
 def run_in_app(work: Callable[[App], Awaitable[T]], *, takes_over: bool = False) -> T:
-    """Run `work` in a started application, with logs of errors only, and return its result."""
+    """Run `work` in a started application, and return its result."""
     found = read_settings()
-    level = found.log_level if found.log_level in ("debug", "error") else "error"
-    logs.configure(level, found.log_format, secrets_of(found))
 
     async def go() -> T:
         async with open_app(found, serve=False, takes_over=takes_over) as app:

@@ -65,7 +65,8 @@ def _read_line(prompt: str, credential: Credential) -> str:
     try:
         if credential.secret and sys.stdin.isatty():
             return getpass.getpass(prompt)
-        return input(prompt)
+        err.print(prompt, end="")
+        return input()
     except EOFError:
         err.print()
         return ""
@@ -74,13 +75,17 @@ def _read_line(prompt: str, credential: Credential) -> str:
 def run_setup(ask: Ask = _read_line, path: Path = Path(".env")) -> None:
     """Set up fal and every platform. Accepted answers are written after each, so that none is lost."""
     err.print("Press Enter to skip a question or to keep what is set already. Keys are not shown while you type.\n")
-    for area in _areas(settings.load()):
+    for area in _areas(read_settings()):
         accepted = _go_through(area, ask)
         if accepted:
             with disk_errors(f"{path} cannot be written"):
                 write_env(path, accepted)
-            os.environ.update(accepted)
             err.print(f"Saved in {path}.\n")
+            for name in accepted:
+                if os.environ.get(name, accepted[name]) != accepted[name]:
+                    what = f"{name} is set in the environment too, which wins over {path}; take it out there."
+                    print_finding(Finding("warning", what), err)
+            os.environ.update(accepted)
     err.print("Done. Start the bot with `make run`.")
     if any(platform.settings.enabled for platform, _ in _offering(settings.load(), "invite_links")):
         err.print("`python -m bot invite` prints the links that bring the bot to people.")
@@ -152,6 +157,7 @@ def write_env(path: Path, values: Mapping[str, str]) -> None:
 
     Each is written completely or not at all. Raises OSError.
     """
+    path = path.resolve()  # a link stays one
     path.touch(mode=0o600)
     path.chmod(0o600)
     for name, value in values.items():

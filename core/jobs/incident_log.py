@@ -8,6 +8,7 @@ from core.domain.errors import InternalError, StorageUnavailable, UpscaleError
 from core.domain.job import job_id_for
 from core.jobs.context import JobContext
 from core.storage.database import DATABASE_ERRORS
+from core.storage.database_url import explain
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,6 @@ class Incidents:
         if isinstance(error, UpscaleError):
             return error
         if isinstance(error, (*DATABASE_ERRORS, ConnectionError, TimeoutError)):
-            log.error("storage_unavailable", area=area, kind=type(error).__name__)
+            log.error("storage_unavailable", area=area, kind=type(error).__name__, reason=explain(error))
             return StorageUnavailable()
         return InternalError(reference=await self.incident(area, error))

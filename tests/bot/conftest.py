@@ -21,13 +21,19 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bot(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+def same_logs() -> Iterator[None]:
+    """Commands set up the logs of their process, which is this one."""
     root = logging.getLogger()
     handlers, level, logs = root.handlers[:], root.level, structlog.get_config()
-    yield Commands(folder, monkeypatch, capsys)
+    yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**logs)
+
+
+@pytest.fixture
+def bot(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], same_logs: None) -> Commands:
+    return Commands(folder, monkeypatch, capsys)
 
 
 @pytest.fixture

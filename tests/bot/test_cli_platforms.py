@@ -106,6 +106,11 @@ async def test_doctor_examines_fal_discord_and_slack(
     assert "✘" not in done.said
 
 
+def test_doctor_calls_it_a_problem_where_nothing_new_is_taken_for_want_of_space(bot: Commands) -> None:
+    done = bot("doctor", DISK_FREE_BYTES="1" + 18 * "0")
+    assert (done.code, "nothing new is taken" in done.out) == (1, True)
+
+
 async def test_doctor_names_the_fix_for_each_wrong_key(
     bot: Commands, fal: FalEmulator, discord: DiscordEmulator
 ) -> None:

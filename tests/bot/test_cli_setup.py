@@ -21,7 +21,7 @@ from tests.emulators.slack import SlackEmulator
 
 
 @pytest.fixture
-def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_logs: None) -> Iterator[Path]:
     """An empty folder and an environment without our settings, restored afterwards."""
     before = dict(os.environ)
     monkeypatch.chdir(tmp_path)
@@ -58,6 +58,30 @@ async def test_a_new_operator_is_led_through_every_key_and_a_wrong_one_is_asked_
     assert "ALLOWED_WORKSPACES=discord:1234" in written
     assert stat.S_IMODE((clean / ".env").stat().st_mode) == 0o600
     assert API_KEY not in told
+
+
+async def test_without_a_network_one_sentence_is_told_and_prompts_are_no_output(
+    clean: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.environ.update(FAL_API_URL="http://127.0.0.1:9", LOG_FORMAT="json")
+    monkeypatch.setattr("builtins.input", Mock(side_effect=["id:secret", *[""] * 9]))
+    await asyncio.to_thread(run_setup, path=clean / ".env")
+    printed = capsys.readouterr()
+    assert "fal cannot be reached" in printed.err
+    assert "fal_call_failed" not in printed.out + printed.err
+    assert (printed.out, "FAL_KEY (the API key): " in printed.err) == ("", True)
+
+
+async def test_a_key_that_the_environment_overrides_is_told_and_a_link_to_the_file_stays_one(
+    fal: FalEmulator, clean: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.environ.update(FAL_API_URL=fal.api_url, FAL_KEY="of:yesterday")
+    (clean / ".env").symlink_to("shared.env")
+    keys = {"FAL_KEY": API_KEY}
+    await asyncio.to_thread(run_setup, lambda prompt, credential: keys.get(credential.variable, ""), clean / ".env")
+    assert "FAL_KEY is set in the environment too" in capsys.readouterr().err
+    assert (clean / ".env").is_symlink()
+    assert (clean / "shared.env").read_text() == f"FAL_KEY={API_KEY}\n"
 
 
 async def test_skipping_everything_changes_nothing(clean: Path) -> None:

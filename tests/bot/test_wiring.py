@@ -43,6 +43,14 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         await app.database.close()
 
 
+@pytest.mark.parametrize(("free_bytes", "told"), [(2_000_000_000, "ok"), (900_000_000, "nearly full")])
+async def test_a_disk_on_which_nothing_new_is_taken_is_not_ready(
+    app: App, monkeypatch: pytest.MonkeyPatch, free_bytes: int, told: str
+) -> None:
+    monkeypatch.setattr("bot.providers.free_bytes", lambda folder: free_bytes)
+    assert (await app.health.readiness())["disk"] == told
+
+
 @pytest.mark.parametrize(("user_id", "everything"), [("owner", True), ("somebody", False)])
 async def test_alerts_of_the_whole_bot_go_where_its_owner_asks_for_them_in_a_chat(
     app: App, user_id: str, everything: bool

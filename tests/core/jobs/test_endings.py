@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from core.domain.errors import DeliveryRefused, DeliveryUnavailable, InternalError, PlaceRefused, StorageUnavailable
 from core.domain.job import Delivery, JobState
@@ -97,13 +98,15 @@ async def test_delete_works_from_the_moment_the_picture_can_be_seen(w: World) ->
 async def test_an_error_of_the_database_is_told_without_writing_to_it(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trouble = OperationalError("select", {}, Exception("away"))
+    trouble = OperationalError("select", {}, Exception("database or disk is full"))
 
     async def away(*_: object, **__: object) -> None:
         raise trouble
 
     monkeypatch.setattr(w.ctx.store, "add_incident", away)
-    assert isinstance(await w.service.incidents.unforeseen("chat", trouble), StorageUnavailable)
+    with capture_logs() as logged:
+        assert isinstance(await w.service.incidents.unforeseen("chat", trouble), StorageUnavailable)
+    assert logged[0]["reason"] == "The disk is full: make room where DATA_DIR lies."
     unforeseen = await w.service.incidents.unforeseen("chat", ZeroDivisionError())
     assert isinstance(unforeseen, InternalError)
     assert unforeseen.reference
