@@ -32,6 +32,7 @@ _KINDS = {
     "unknown_request": "billed, no job known",
     "unreadable": "bill not readable",
 }
+_NEEDS = "that takes a job that is known here, and a bill of fal's that can be read"
 
 upkeep = typer.Typer()
 
@@ -59,6 +60,8 @@ async def reconcile(
     left = len(done.found.differences) - len(done.corrected)
     if done.corrected:
         err.print(f"{len(done.corrected)} of {len(done.found.differences)} differences corrected in the ledger.")
+    if fix and left:
+        err.print(f"{counted(left, 'difference')} cannot be corrected: {_NEEDS}.")
     return Exit.FAILED if left else Exit.OK
 
 

@@ -1,5 +1,6 @@
 """Commands and starts that use a platform or fal, emulated on loopback."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,10 @@ async def test_reconcile_lists_what_fal_billed_otherwise_and_corrects_it(bot: Co
     mended = await bot.beside("reconcile", "--fix", **at)
     assert "1 of 1 differences corrected" in mended.said
     assert (await bot.beside("reconcile", **at)).code == 0
+    fal.jobs["elsewhere"] = dataclasses.replace(job, request_id="elsewhere")
+    mended = await bot.beside("reconcile", "--fix", **at)
+    assert (mended.code, "billed, no job known" in mended.said) == (1, True)
+    assert "1 difference cannot be corrected: that takes a job that is known here" in " ".join(mended.said.split())
 
 
 async def test_reconcile_without_the_admin_key_says_what_is_missing(bot: Commands, fal: FalEmulator) -> None:

@@ -190,9 +190,7 @@ _PROVIDER: dict[type[e.UpscaleError], Explainer] = {
     e.ProviderUnavailable: _UNREACHABLE,
     e.SubmitNotSent: _UNREACHABLE,
     e.SubmitUnknown: fixed_notice(
-        translatable(
-            "The connection to the upscaling service broke while your image was sent, and it could not be found there."
-        ),
+        translatable("The upscaling service did not confirm that it took your image, and it could not be found there."),
         translatable("It is not sent again by itself, so that nobody pays twice. Start it again if you still want it."),
     ),
     e.RequestLost: fixed_notice(
