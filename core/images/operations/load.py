@@ -14,7 +14,7 @@ from core.images.facts import ImageFacts, ImageLimits
 from core.images.operations import probe
 from core.images.operations.containers import WEBP_ALPHA, WEBP_FLAGS, check_parts, first_box, hides_alpha, mapped
 from core.images.operations.decoders import av1, bmp, pillow, tiff
-from core.images.operations.metadata import default_image_is_no_frame, png_header_chunks
+from core.images.operations.metadata import default_image_is_no_frame, first_frame, png_header_chunks
 from core.images.operations.refusals import Refused, from_codec
 
 VipsImage = Any
@@ -74,11 +74,14 @@ def _load(path: Path, kind: Format, stream: bool) -> VipsImage:
         return tiff.load(path, stream=stream)
     if kind == "ico":
         return pillow.load_by_pillow(path, kind)
-    if (kind == "png" and default_image_is_no_frame(path)) or (kind == "avif" and av1.is_limited_grey(path)):
-        return pillow.load_by_pillow(path, kind, frame=1 if kind == "png" else 0)
+    if kind == "avif" and av1.is_limited_grey(path):
+        return pillow.load_by_pillow(path, kind)
     loader = getattr(pyvips.Image, _LOADERS[kind])
     try:
         access = "sequential" if stream else "random"
+        if kind == "png" and default_image_is_no_frame(path):
+            frame, place, canvas = first_frame(path)
+            return _embedded(pyvips.Image.pngload_buffer(frame, access=access, fail_on="error"), place, canvas)
         if kind == "webp" and hides_alpha(path):
             data = bytearray(path.read_bytes())
             data[WEBP_FLAGS] |= WEBP_ALPHA
@@ -105,7 +108,14 @@ def _on_canvas(path: Path, image: VipsImage) -> VipsImage:
     if left >= right or top >= bottom or (right - left, bottom - top) == (image.width, image.height):
         return image
     frame = image.crop(left, top, right - left, bottom - top)
-    return frame.addalpha().embed(left, top, image.width, image.height, extend="black")
+    return _embedded(frame, (left, top, width, height), (image.width, image.height))
+
+
+def _embedded(frame: VipsImage, place: tuple[int, int, int, int], canvas: tuple[int, int]) -> VipsImage:
+    if place == (0, 0, *canvas):
+        return frame
+    frame = frame if frame.hasalpha() else frame.addalpha()
+    return frame.embed(*place[:2], *canvas, extend="black")
 
 
 def orientation_of(image: VipsImage) -> int:

@@ -23,7 +23,7 @@ _PNG_KEPT: Final = {
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI",
     b"sBIT", b"pHYs",
 }  # fmt: skip
-_PNG_HEAD: Final = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"acTL", b"fcTL"}
+_PNG_HEAD: Final = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"acTL", b"fcTL"}
 _JPEG_TABLES: Final = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
 _COPY_CHUNK_BYTES: Final = 1 << 20
 
@@ -127,6 +127,37 @@ def default_image_is_no_frame(path: Path) -> bool:
     """Whether an animated PNG's default image, for programs without animation support, is not one of its frames."""
     head = png_header_chunks(path)
     return b"acTL" in head and b"fcTL" not in head
+
+
+def first_frame(path: Path) -> tuple[bytes, tuple[int, int, int, int], tuple[int, int]]:
+    """Return such a PNG's first frame as a still PNG, its left, top, width and height, and the canvas' size.
+
+    Raises Refused.
+    """
+    head, packed, place, canvas = [], bytearray(), (0, 0, 0, 0), (0, 0)
+    with containers.mapped(path) as data:
+        for kind, start, end in containers.png_chunks(data):
+            if kind == b"fcTL":
+                if any(place):
+                    break
+                width, height, left, top = struct.unpack_from(">4I", data, start + 12)
+                place, canvas = (left, top, width, height), struct.unpack_from(">II", data, 16)
+            elif kind == b"fdAT":
+                packed += data[start + 12 : end - 4]
+            elif not any(place) and kind not in (b"IHDR", b"IDAT", b"acTL"):
+                head.append(data[start:end])
+        left, top, width, height = place
+        if not packed or left + width > canvas[0] or top + height > canvas[1]:
+            raise damaged("corrupt")
+        sizes = struct.pack(">II", width, height) + data[24:29]
+        pieces = [
+            data[:8],
+            _png_chunk(b"IHDR", sizes),
+            *head,
+            _png_chunk(b"IDAT", bytes(packed)),
+            _png_chunk(b"IEND", b""),
+        ]
+    return b"".join(pieces), place, canvas
 
 
 def _has_valid_crc(data: containers.Data, start: int, end: int) -> bool:

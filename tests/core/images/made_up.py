@@ -17,7 +17,6 @@ from core.images.operations.colour_management import profiles
 from tests.core.images import icc, pictures, xyb
 from tests.core.images.made_up_tiffs import GREY, RGB, SCENE, UNIT, Made, Pixels, odd_tiffs, packed, plain_tiffs, rgba
 
-_BEZIER = ((1.0, 1.65, 1_000 / 203), (0.5, 0.825, 1.0))
 _BT2020_TO_SRGB = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
 
 _ARITHMETIC = base64.b64decode(
@@ -103,6 +102,10 @@ def _pngs() -> Iterator[tuple[str, Made]]:
     for transfer in (16, 18):
         chunk = pictures.png_chunk(b"cICP", bytes((9, transfer, 0, 1)))
         yield f"codes-{transfer}.png", (pictures.png_with(plain, chunk), _of_hdr(transfer))
+        display = chunk + pictures.png_chunk(b"mDCV", bytes(16) + struct.pack(">II", 4_000 * 10_000, 50))
+        yield f"display-{transfer}.png", (pictures.png_with(plain, display), _of_hdr(transfer, 4_000))
+        content = display + pictures.png_chunk(b"cLLI", struct.pack(">II", 400 * 10_000, 100 * 10_000))
+        yield f"content-{transfer}.png", (pictures.png_with(plain, content), _of_hdr(transfer, 400, white=0.7873))
     for mode, made in (("L", pictures.scene(mode="L")), ("LA", pictures.see_through().convert("LA"))):
         lit = np.dstack(
             [_of_light(np.asarray(made.convert("L")) / 255.0)] * 3 + [np.asarray(made.convert("RGBA"))[:, :, 3]]
@@ -145,12 +148,18 @@ def _pngs() -> Iterator[tuple[str, Made]]:
     yield "no-end.png", (plain[:-12], rgba(RGB))
     hidden = pictures.encoded(SCENE.rotate(180), "PNG", save_all=True, default_image=True, append_images=[SCENE] * 2)
     yield "hidden-first.png", (hidden, rgba(RGB))
+    part = pictures.png_chunk(b"fcTL", struct.pack(">5I", 0, 40, 30, 10, 5) + bytes(6))
+    part += pictures.png_chunk(
+        b"fdAT", bytes(4) + pictures.png_chunks(pictures.encoded(SCENE.crop((0, 0, 40, 30)), "PNG"))[b"IDAT"]
+    )
+    offset = pictures.png_with(plain[:-12], pictures.png_chunk(b"acTL", bytes((0, 0, 0, 1, 0, 0, 0, 0)))) + part
+    yield "hidden-first-offset.png", (offset + plain[-12:], np.pad(rgba(RGB)[:30, :40], ((5, 29), (10, 46), (0, 0))))
     yield "wrong-sum.png", (plain[:-16] + b"abcd" + plain[-12:], rgba(RGB))
     yield "wrong-sum-of-profile.png", (_with_spoilt_profile(plain), rgba(RGB))
 
 
-def _of_hdr(transfer: int) -> Pixels:
-    """As Chromium 156 shows it: SMPTE ST 2094-50 from 1,000 nits, by numpy."""
+def _of_hdr(transfer: int, peak_nits: float = 1_000, white: float = 0.5) -> Pixels:
+    """As Chromium 156 shows it: SMPTE ST 2094-50, by numpy."""
     if transfer == 16:
         power = UNIT ** (1 / 78.84375)
         nits = 10_000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
@@ -160,8 +169,9 @@ def _of_hdr(transfer: int) -> Pixels:
     light = nits / 203
     most = light.max(axis=2, keepdims=True)
     t = np.linspace(0, 1, 4096)
-    x, y = ((1 - t) ** 2 * first + 2 * t * (1 - t) * middle + t**2 * last for first, middle, last in _BEZIER)
-    mapped = np.where(most < 1, most / 2, np.interp(most, x, y))
+    bezier = (1.0, 0.35 + 0.65 / white, peak_nits / 203), (white, 0.35 * white + 0.65, 1.0)
+    x, y = ((1 - t) ** 2 * first + 2 * t * (1 - t) * middle + t**2 * last for first, middle, last in bezier)
+    mapped = np.where(most < 1, most * white, np.interp(most, x, y))
     return rgba(_of_light((light * mapped / np.maximum(most, 1e-9)) @ np.array(_BT2020_TO_SRGB).T).clip(0, 255))
 
 
@@ -273,23 +283,11 @@ def _high_efficiency() -> Iterator[tuple[str, Made]]:
         yield f"{bits}-bits.avif", (bytes(saved), rgba(RGB))
     by_p3 = rgba(pictures.as_srgb(SCENE, pictures.colour_profile("p3", profiles.srgb_curve)).astype(float))
     for name, data in (("heic", plain), ("avif", avif)):
-        yield f"codes-p3.{name}", (with_codes(data, 12, 13), by_p3)
+        yield f"codes-p3.{name}", (pictures.with_codes(data, 12, 13), by_p3)
         for transfer in (16, 18):
-            yield f"codes-{transfer}.{name}", (with_codes(data, 9, transfer), _of_hdr(transfer))
-    yield "codes-in-the-stream.avif", (codes_in_the_stream(avif, 12, 13), by_p3)
-
-
-def with_codes(data: bytes, primaries: int, transfer: int) -> bytes:
-    """An AVIF or HEIC whose colr box has other codes (ITU-T H.273)."""
-    at = data.index(b"colrnclx") + 8
-    return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
-
-
-def codes_in_the_stream(data: bytes, primaries: int, transfer: int) -> bytes:
-    """An AVIF that describes its colours in the AV1 sequence header only."""
-    data = data.replace(b"colrnclx", b"freenclx")
-    at = data.index(b"mdat") + 4
-    stream = f"{int.from_bytes(data[at : at + 32]):0256b}"
-    before, after = (f"{int.from_bytes(bytes(codes)):024b}" for codes in ((1, 13, 6), (primaries, transfer, 6)))
-    assert stream.count(before) == 1
-    return data[:at] + int(stream.replace(before, after), 2).to_bytes(32) + data[at + 32 :]
+            yield f"codes-{transfer}.{name}", (pictures.with_codes(data, 9, transfer), _of_hdr(transfer))
+        bright = pictures.with_codes(data, 9, 16).replace(
+            b"pixi" + bytes((0, 0, 0, 0, 3, 8)), b"clli" + struct.pack(">HI", 4_000, 0)
+        )
+        yield f"content-16.{name}", (bright, _of_hdr(16, 4_000))
+    yield "codes-in-the-stream.avif", (pictures.codes_in_the_stream(avif, 12, 13), by_p3)

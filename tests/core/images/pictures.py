@@ -246,3 +246,19 @@ def heic(picture: Image.Image, **options: Any) -> bytes:
     out = io.BytesIO()
     pillow_heif.from_pillow(picture).save(out, quality=100, chroma=444, **options)
     return out.getvalue()
+
+
+def with_codes(data: bytes, primaries: int, transfer: int) -> bytes:
+    """An AVIF or HEIC whose colr box has other codes (ITU-T H.273)."""
+    at = data.index(b"colrnclx") + 8
+    return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
+
+
+def codes_in_the_stream(data: bytes, primaries: int, transfer: int) -> bytes:
+    """An AVIF that describes its colours in the AV1 sequence header only."""
+    data = data.replace(b"colrnclx", b"freenclx")
+    at = data.index(b"mdat") + 4
+    stream = f"{int.from_bytes(data[at : at + 32]):0256b}"
+    before, after = (f"{int.from_bytes(bytes(codes)):024b}" for codes in ((1, 13, 6), (primaries, transfer, 6)))
+    assert stream.count(before) == 1
+    return data[:at] + int(stream.replace(before, after), 2).to_bytes(32) + data[at + 32 :]

@@ -13,6 +13,7 @@ import pyvips
 from core.domain.media_types import Format
 from core.images.operations.colour_management.tone_mapping import (
     D65,
+    DEFAULT_PEAK_NITS,
     HLG,
     PQ,
     PRIMARIES,
@@ -42,7 +43,9 @@ def colour_space_of(path: Path, kind: Format, image: Any) -> ColourSpace | None:
         chunks = png_header_chunks(path)
         codes = chunks.get(b"cICP", b"")
         if len(codes) == 4 and codes[3] and codes[0] in PRIMARIES and codes[1] in (*_CURVES, 13, PQ, HLG):
-            return colour_space_from_codes(codes[0], codes[1])
+            return colour_space_from_codes(
+                codes[0], codes[1], _nits(chunks.get(b"cLLI", b"")[:4]), _nits(chunks.get(b"mDCV", b"")[16:20])
+            )
         if not profile:  # libpng ignores an RGB profile of a grey image, and any that follows the palette
             profile = _unpacked(chunks.get(b"iCCP", b""))
         if b"iCCP" not in chunks or not profile:
@@ -136,13 +139,22 @@ def _of_header(path: Path, image: Any) -> Hdr | Sdr | None:
     codes = struct.unpack_from(">HH", words, 4) if len(words) >= 8 else (2, 2)
     if codes == (2, 2):
         codes = colour_codes(path, image.width, image.height) or codes
-    return colour_space_from_codes(codes[0], 13 if codes[1] in _VIDEO else codes[1])
+    content, display = first_box(path, b"clli")[:2], first_box(path, b"mdcv")[16:20]
+    peaks_nits = int.from_bytes(content, "big"), _nits(display)
+    return colour_space_from_codes(codes[0], 13 if codes[1] in _VIDEO else codes[1], *peaks_nits)
 
 
-def colour_space_from_codes(primaries: int, transfer: int) -> Hdr | Sdr | None:
-    """Return None if both codes mean sRGB, or are unknown or unspecified."""
+def _nits(field: bytes) -> float:
+    return int.from_bytes(field, "big") / 10_000
+
+
+def colour_space_from_codes(primaries: int, transfer: int, *peaks_nits: float) -> Hdr | Sdr | None:
+    """Return None if both codes mean sRGB, or are unknown or unspecified.
+
+    The first of `peaks_nits` above 0 counts: of the content, then of the display that it was made on.
+    """
     if transfer in (PQ, HLG):
-        return Hdr(primaries, transfer)
+        return Hdr(primaries, transfer, next((nits for nits in peaks_nits if nits), DEFAULT_PEAK_NITS))
     curve = _CURVES.get(transfer)
     if curve is None and primaries in (0, 1, 2):
         return None

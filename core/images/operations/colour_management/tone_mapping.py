@@ -1,9 +1,9 @@
 """Converts samples with given primaries and transfer curve to sRGB; HDR (PQ and HLG) as browsers show it.
 
 HDR uses the reference white tone mapping of SMPTE ST 2094-50. Diffuse white is 203 nits (ITU-R BT.2408) and the peak
-1,000. White becomes half of sRGB's light, and brighter values roll off along a Bézier curve up to the peak. All three
-components are scaled by the brightest one's factor, so that hues stay. Chromium 156 shows the same within 0.6 of 255 on
-average (measured over random colours).
+1,000 if the file names none. From 1,000 up white becomes half of sRGB's light, and brighter values roll off along a
+Bézier curve up to the peak. All three components are scaled by the brightest one's factor, so that hues stay. Chromium
+156 shows the same within 0.6 of 255 on average (measured over random colours).
 """
 
 import array
@@ -76,8 +76,8 @@ def _xyz_of_xy(x: float, y: float) -> tuple[float, float, float]:
 PQ: Final = 16
 HLG: Final = 18
 _WHITE_NITS: Final = 203.0
-_PEAK: Final = 1_000 / _WHITE_NITS
-_WHITE: Final = 0.5
+DEFAULT_PEAK_NITS: Final = 1_000.0
+_DARKEST_WHITE: Final = 0.5
 _BEND: Final = 0.65
 
 
@@ -90,6 +90,7 @@ class Hdr:
 
     primaries: int
     transfer: int
+    peak_nits: float = DEFAULT_PEAK_NITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +116,23 @@ def _tone_mapped(light: Any, hdr: Hdr) -> Any:
     """Tone map to XYZ. `light` is relative to diffuse white for PQ, and scene light from 0 to 1 for HLG."""
     primaries, white = PRIMARIES.get(hdr.primaries, SRGB), WHITES.get(hdr.primaries, D65)
     if hdr.transfer == HLG:
-        light = light * light.recomb(matrix([lightness(primaries, white)])) ** 0.2 * _PEAK
+        light = light * light.recomb(matrix([lightness(primaries, white)])) ** 0.2 * (DEFAULT_PEAK_NITS / _WHITE_NITS)
     wide = light.recomb(to_xyz(primaries, white)).recomb(to_xyz(BT2020).matrixinvert())
     brightest = wide[0].bandrank([wide[1], wide[2]], index=2)
-    mapped = wide * (brightest > 1).ifthenelse(_rolled_off(brightest) / brightest, _WHITE)
+    peak = max(hdr.peak_nits / _WHITE_NITS, 1.01)
+    full = 1 - (1 - _DARKEST_WHITE) * min(1.0, math.log(peak) / math.log(DEFAULT_PEAK_NITS / _WHITE_NITS))
+    mapped = wide * (brightest > 1).ifthenelse(_rolled_off(brightest, peak, full) / brightest, full)
     return mapped.recomb(to_xyz(BT2020))
 
 
-def _rolled_off(light: Any) -> Any:
+def _rolled_off(light: Any, peak: float, white: float) -> Any:
     """The quadratic Bézier curve from diffuse white to the peak; 1 above the peak."""
-    middle = 1 - _BEND + _BEND / _WHITE
-    bent, steep = _PEAK - 2 * middle + 1, 2 * (middle - 1)
-    above = (light > _PEAK).ifthenelse(_PEAK, (light > 1).ifthenelse(light, 1))
+    middle = 1 - _BEND + _BEND / white
+    bent, steep = peak - 2 * middle + 1, 2 * (middle - 1)
+    above = (light > peak).ifthenelse(peak, (light > 1).ifthenelse(light, 1))
     t = ((steep**2 + (above - 1) * (4 * bent)) ** 0.5 - steep) / (2 * bent)
-    height = (1 - _BEND) * _WHITE + _BEND
-    return _WHITE + t * (2 * (height - _WHITE)) + t * t * (1 - 2 * height + _WHITE)
+    height = (1 - _BEND) * white + _BEND
+    return white + t * (2 * (height - white)) + t * t * (1 - 2 * height + white)
 
 
 def _pq(value: float) -> float:

@@ -26,8 +26,8 @@ _MODES = {
 _BITMAP_HEADER = b"\x28\0\0\0"
 
 
-def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) -> Any:
-    """Decode one frame. `name` is the format in a refusal; `cut` accepts a truncated file. Raises Refused."""
+def load_by_pillow(path: Path, name: str, *, cut: bool = False) -> Any:
+    """Decode the first frame. `name` is the format in a refusal; `cut` accepts a truncated file. Raises Refused."""
     from PIL import Image, ImageFile, ImageOps
 
     Image.MAX_IMAGE_PIXELS = None
@@ -35,7 +35,6 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False, frame: int = 0) 
     try:
         source = _icon(path) if name == "ico" else path
         with warnings.catch_warnings(action="ignore"), Image.open(source) as file:
-            file.seek(frame)
             if hasattr(file, "ico"):  # the largest, and of those the one with most colours, as in browsers
                 icons = file.ico
                 best = max(range(len(icons.entry)), key=lambda i: (icons.entry[i].square, icons.entry[i].color_depth))
