@@ -22,7 +22,7 @@ from adapters.slack.inbound.time_limit import with_time_limit
 from adapters.slack.inbound.user_cache import UserCache
 from adapters.slack.outbound.api_client import SlackApi, Team, scopes_of
 from adapters.slack.outbound.delivery import Deliverer
-from adapters.slack.outbound.errors import APP_GONE, TRANSIENT, as_delivery_errors, code_of
+from adapters.slack.outbound.errors import APP_GONE, NO_ANSWER, TRANSIENT, as_delivery_errors, code_of
 from adapters.slack.outbound.files import Uploader, download_of
 from adapters.slack.outbound.job_message import SlackReply
 from adapters.slack.outbound.posting import Poster, ReplyStateCache, remove_message
@@ -181,7 +181,7 @@ class SlackAdapter:
                 code = code_of(error)
                 if code and code not in TRANSIENT:
                     raise LoginRefused(f"Slack refuses {name} ({code}). {TOKEN_FIX[name]}") from None
-            elif not isinstance(error, (aiohttp.ClientError, TimeoutError, ConnectionError, AttributeError)):
+            elif not isinstance(error, NO_ANSWER):
                 return None
             log.warning("slack_unreachable", kind=type(error).__name__)
             return LOGIN_BACKOFF.pause_s(attempt)
@@ -210,7 +210,7 @@ class SlackAdapter:
             code = code_of(error)
             if code in APP_GONE:
                 self._handler_context().tasks.spawn("removed", forget_workspace(self._handler_context(), install))
-        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+        except NO_ANSWER:
             log.info("slack_removal_unclear", workspace=install.key)
 
     def reply(self, address: ReplyAddress, state: ReplyState) -> Reply:

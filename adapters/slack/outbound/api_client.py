@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.connection.log_redaction import web_client
@@ -218,20 +218,20 @@ class SlackApi:
         )
 
     async def _with_fresh_token(self, team: Team, once: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """One attempt, and another with a renewed token if it has expired. Raises SlackRevoked if access is revoked."""
+        """One attempt, and another if there is a newer token. Raises SlackRevoked if access is revoked."""
         try:
             return await once()
         except errors.SlackRefused as refusal:
-            install = self.installs.cached(team.team_id, team.enterprise_id)
-            if install is not None and refusal.error == errors.TOKEN_EXPIRED:
-                renewed = await self.installs.ensure_renewed(install, force=True)
-                if renewed.bot_token != install.bot_token:
-                    return await once()
-                raise errors.SlackUnavailable(refusal.error) from None
-            if refusal.error not in errors.REVOKED:
+            if refusal.error not in errors.TOKEN_UNUSABLE | errors.REVOKED:
                 raise
-            if install is not None and (await self.installs.latest(install)).bot_token != install.bot_token:
-                return await once()
+            install = self.installs.cached(team.team_id, team.enterprise_id)
+            if install is not None:
+                expired = refusal.error == errors.TOKEN_EXPIRED
+                newest = self.installs.ensure_renewed(install, force=True) if expired else self.installs.latest(install)
+                if (await newest).bot_token != install.bot_token:
+                    return await once()
+            if refusal.error in errors.TOKEN_UNUSABLE:
+                raise errors.SlackUnavailable(refusal.error) from None
             if install is not None and self.on_revoked is not None and refusal.error != errors.NO_TOKEN:
                 await self.on_revoked(install)
             raise errors.SlackRevoked(refusal.error) from None
@@ -253,8 +253,7 @@ class SlackApi:
             raise self._to_error(team, method, error, str(args.get("channel", ""))) from None
         except aiohttp.ClientConnectorError:
             raise errors.SlackUnavailable("unreachable") from None
-        except (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError):
-            # Some bodies that are not JSON make the SDK raise ValueError or AttributeError.
+        except errors.NO_ANSWER:
             raise errors.SlackUnavailable("no_answer", may_have_succeeded=True) from None
         if not isinstance(answer.data, dict):
             raise errors.SlackUnavailable("not_json", may_have_succeeded=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from slack_sdk.errors import SlackApiError
+import aiohttp
+from slack_sdk.errors import SlackClientError
 
 from core.domain.errors import DeliveryError, DeliveryRefused, DeliveryUnavailable
 
@@ -28,10 +29,11 @@ STREAMS_UNSUPPORTED = frozenset(
 )  # fmt: skip
 """Streams are not available in this workspace or kind of channel."""
 
+TOKEN_UNUSABLE = frozenset({TOKEN_EXPIRED, "invalid_auth"})
+"""Passes, once the token is renewed, or the address may call again, which has the same answer as a wrong token."""
 APP_GONE = frozenset({"account_inactive", "token_revoked"})
-"""The app was removed. `invalid_auth` does not say so: it is also the answer to an address that may not call."""
-REVOKED = frozenset({*APP_GONE, "invalid_auth", NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
-"""The workspace has revoked its access, or the token is wrong."""
+REVOKED = frozenset({*APP_GONE, NO_TOKEN, "team_access_not_granted", "app_uninstalled"})
+"""The workspace has revoked its access."""
 
 BOT_MISSING = frozenset({"not_in_channel", "channel_not_found"})
 CHANNEL_FORBIDDEN = frozenset(
@@ -127,7 +129,15 @@ def as_delivery_errors() -> Iterator[None]:
         raise delivery_error(error) from None
 
 
-def code_of(error: SlackApiError) -> str:
+NO_ANSWER = (aiohttp.ClientError, TimeoutError, ConnectionError, SlackClientError, ValueError, AttributeError)
+"""What the SDK raises if there is no usable answer: some bodies that are not JSON lead to ValueError or AttributeError.
+
+SlackApiError, with Slack's own answer, is a SlackClientError, too.
+"""
+
+
+def code_of(error: Exception) -> str:
     """Slack's short code in an SDK exception; empty if the body was not JSON (the SDK then holds text or bytes)."""
-    data = error.response if isinstance(error.response, dict) else getattr(error.response, "data", None)
+    response = getattr(error, "response", None)
+    data = response if isinstance(response, dict) else getattr(response, "data", None)
     return str(data.get("error") or "") if isinstance(data, dict) else ""

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-import aiohttp
 import structlog
 from aiohttp import web
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.outbound.errors import code_of
+from adapters.slack.outbound.errors import NO_ANSWER, code_of
 from adapters.slack.settings import Settings, secret
 from adapters.slack.setup.installations import Install, Installations
 from adapters.slack.setup.manifest import BOT_SCOPES, OPTIONAL_SCOPES
@@ -99,8 +97,8 @@ class OAuth:
             answer = await self._token_request(
                 code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None
             )
-        except SlackApiError as error:
-            log.warning("slack_install_refused", error=code_of(error))
+        except NO_ANSWER as error:
+            log.warning("slack_install_refused", error=code_of(error) or type(error).__name__)
             return self._page(request, "refused")
         # Claimed only after the exchange, so that forged requests write no rows.
         used = hashlib.sha256(request.query["state"].encode(errors="replace")).hexdigest()
@@ -167,11 +165,9 @@ class OAuth:
         """Exchange the refresh token, which works once; None if Slack refuses, or does not answer."""
         try:
             answer = await self._token_request(grant_type="refresh_token", refresh_token=install.refresh_token)
-        except SlackApiError as error:
-            log.warning("slack_token_not_renewed", workspace=install.key, error=code_of(error))
-            return None
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            log.warning("slack_token_not_renewed", workspace=install.key, error=type(error).__name__)
+        except NO_ANSWER as error:
+            reason = code_of(error) or type(error).__name__
+            log.warning("slack_token_not_renewed", workspace=install.key, error=reason)
             return None
         fresh = self.install_of(answer)
         return replace(

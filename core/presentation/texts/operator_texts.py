@@ -62,7 +62,7 @@ def installation_text(outcome: Installation, locale: str, command: str) -> str:
         "done": tr("Installed. Type {command} in Slack to begin.", locale, command=command),
         "declined": tr("Nothing was installed.", locale),
         "expired": tr("This link has expired. Please begin again.", locale),
-        "refused": tr("Slack refused the installation. Please begin again.", locale),
+        "refused": tr("Slack did not complete the installation. Please begin again.", locale),
         "missing": tr("I am not installed in this workspace any more. A workspace admin can add me again.", locale),
     }
     return texts[outcome]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack.outbound.errors import MESSAGE_INVALID, TRANSIENT
+from adapters.slack.outbound.errors import MESSAGE_INVALID, TOKEN_UNUSABLE, TRANSIENT
 from core.domain.job import JobState, ReplyAddress
 from tests.adapters.slack.conftest import World
 from tests.adapters.slack.fake_service import CHARGED_NANOUSD, Row
@@ -20,9 +20,9 @@ from tests.emulators.slack.world import Channel, Message, User
 from tests.fakes.state import MemoryReplyState
 from tests.typed import unwrap
 
-REVOKED = {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "team_access_not_granted",
-           "token_expired", "app_uninstalled"}  # fmt: skip
+REVOKED = {"account_inactive", "token_revoked", "not_authed", "team_access_not_granted", "app_uninstalled"}
 """After these nobody can be answered any more; `test_workspaces` tests them."""
+PASSES = TRANSIENT | TOKEN_UNUSABLE
 PASSING: dict[str, dict[str, Any]] = {
     "html": {"status": 200, "body": "<!DOCTYPE html><html>Sign in</html>", "times": 1},
     "bad_gateway": {"status": 502, "body": "<html>bad gateway</html>", "times": 2},
@@ -209,7 +209,7 @@ async def begin(world: World, stage: Stage, everyone: list[Try]) -> None:
 
 
 def answered(code: str) -> dict[str, Any]:
-    return (PASSING | BYTES).get(code, {"error": code, "times": 6 if code in TRANSIENT else 999})
+    return (PASSING | BYTES).get(code, {"error": code, "times": 6 if code in PASSES else 999})
 
 
 def arm(everyone: list[Try]) -> None:
@@ -270,4 +270,4 @@ async def test_a_place_that_takes_nothing_is_known_before_anything_is_paid(
         job = replace(row.job, reply=ReplyAddress("slack", data | {"thread_ts": ""}))
         asked[one.code] = asyncio.create_task(world.adapter.reply(job.reply, MemoryReplyState({})).reachable(job))
     await world.until(lambda: all(task.done() for task in asked.values()), move=5.0, timeout_s=30)
-    assert {code for code, task in asked.items() if task.result()} == (TRANSIENT & set(asked)) | set(PASSING)
+    assert {code for code, task in asked.items() if task.result()} == (PASSES & set(asked)) | set(PASSING)

@@ -28,17 +28,18 @@ async def test_a_revoked_token_ends_the_job_quietly_and_purges(world: World) -> 
 
 
 async def test_an_answer_that_an_address_may_get_too_is_no_removal(many: World) -> None:
-    """Slack: `invalid_auth` means a wrong token, or an address that may not use it."""
+    """Slack: `invalid_auth` means a wrong token, or an address that may not use it. The job waits until that passes."""
     await install(many, ACME)
-    for method in ("chat.postMessage", "auth.test"):
-        many.slack.fault(method, times=99, error="invalid_auth")
+    many.service.hold_at = "upscaling"
     await many.slack.member.mention("", [many.picture()])
-    await many.until(lambda: many.slack.calls("auth.test"), move=0.3)
-    await many.idle()
-    assert not many.service.forgotten
-    many.slack.faults.clear()
-    await many.slack.member.mention("", [many.picture()])
+    await many.until(lambda: many.stage() == "upscaling", move=0.3)
+    many.slack.member.revoke(state="invalid_auth")
+    many.service.release("upscaling")
+    await many.until(lambda: len([r for r in many.slack.requests if r.error == "invalid_auth"]) > 9, move=0.3)
+    many.slack.member.revoke(state="valid")
     assert await many.result()
+    assert not many.service.forgotten
+    assert not [m for m in many.bot_messages() if "job:cancel:" in str(m.blocks)]
 
 
 async def test_a_removal_that_is_announced_after_a_new_installation_is_over(many: World) -> None:

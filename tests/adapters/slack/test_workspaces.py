@@ -39,6 +39,16 @@ async def test_an_installation_link_works_once_and_only_in_the_browser_that_bega
     assert many.state.values == {} or AREA not in {area for area, _ in many.state.values}
 
 
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503, "body": "<html>"}, {"error": "invalid_code"}])
+async def test_an_installation_that_slack_does_not_complete_is_told_on_the_page(
+    many: World, fault: dict[str, Any]
+) -> None:
+    many.slack.fault("oauth.v2.access", **fault)
+    answer = await install(many, "T0ACME00001")
+    assert (answer.status, answer.content_type) == (400, "text/html")
+    assert (await install(many, "T0ACME00001")).status == 200
+
+
 async def test_a_state_that_led_to_an_installation_leads_to_no_second_one_in_another_process(
     many: World, tmp_path: Path
 ) -> None:
