@@ -3,6 +3,7 @@
 No method waits for a job. Later events reach people through the reply made from the job's stored address.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 
@@ -26,7 +27,7 @@ from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Upsca
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Fields, Presets
-from core.domain.variations import redelivery, repeated_request
+from core.domain.variations import previewed_job_id, redelivery, repeated_request
 from core.jobs.endings import error_notice
 from core.jobs.event_bus import follow_job, unfinished_here, with_newest_progress
 from core.jobs.incident_log import Incidents
@@ -144,7 +145,10 @@ class JobService:
         return job
 
     async def cancel(self, job_id: str, actor: Requester, *, chosen: str = "") -> Job:
-        """The requester or a moderator cancels the job, which may still be billed; `chosen`: another model is used."""
+        """The requester or a moderator cancels the job, which may still be billed.
+
+        `chosen`: the model of another job, which answers this one's question.
+        """
         job = identity.check_may_stop(await self._ctx.store.get(job_id), actor)
         if job.state.terminal or job.state is JobState.DELIVERING:
             raise TooLate(state=job.state.value)
@@ -175,6 +179,8 @@ class JobService:
     ) -> Job:
         """A new job made from an earlier one by a button. `actor` is its requester and pays."""
         earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
+        if earlier.state is JobState.AWAITING_CONFIRMATION:
+            identity.check_requester(earlier, actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
@@ -182,9 +188,22 @@ class JobService:
             kept = {name: v for name, v in made.fields.items() if self.models.default.accepts(name, v) or name == "to"}
             made = dataclasses.replace(made, fields=kept)
         job = await self.request(made, start=start)
-        if change.kind == "model" and earlier.state is JobState.AWAITING_CONFIRMATION:
-            await self.cancel(earlier.id, actor, chosen=job.parameters.model)
+        if change.kind == "model":
+            await self._close_question(earlier, actor, job)
+        elif change.kind == "whole":
+            await self._close_question(await self._ctx.store.get(previewed_job_id(earlier)), actor, job)
         return job
+
+    async def _close_question(self, asked: Job | None, actor: Requester, chosen: Job) -> None:
+        """Close the price question that its requester has answered with another job."""
+        if (
+            asked is None
+            or asked.state is not JobState.AWAITING_CONFIRMATION
+            or not identity.is_requester(asked, actor)
+        ):
+            return
+        with contextlib.suppress(TooLate):  # ended in this moment
+            await self.cancel(asked.id, actor, chosen=chosen.parameters.model)
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         """Deliver a kept result again, to this address. Free."""

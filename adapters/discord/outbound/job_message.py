@@ -149,11 +149,12 @@ class DiscordReply:
     def _reader(self, job: Job, where: Placement) -> dict[str, bool]:
         """Whether others read the message, and whether it must name the requester.
 
-        Discord itself names the requester above the response to a command, but not above that to a button.
+        Discord itself names the requester above the response to a command, but not above that to a button, such as of
+        a choice of images that only they see.
         """
         address = self._address
         alone = address.ephemeral or where == "direct_message" or (address.guild_id is None and address.bot_inside)
-        return {"shared": not alone, "named": not job.parent_id and not where}
+        return {"shared": not alone, "named": not job.parent_id and not where and address.slot != "followup"}
 
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         messenger = self._messenger(job)

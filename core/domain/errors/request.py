@@ -113,7 +113,7 @@ class SelectionClosed(RequestError):
 
 
 class OtherModelChosen(RequestError):
-    """The member answered the price question with a cheaper model, which runs as a new job."""
+    """The member answered the price question with a new job: of this cheaper model, or of the whole after a preview."""
 
     model: str
 

@@ -241,7 +241,9 @@ def failed(job: Job, notice: Notice, locale: str, *, shared: bool = False) -> Ca
         JobState.REFUSED: tr("Not started", locale),
     }.get(job.state, tr("Upscale failed", locale))
     chosen = job.error.model if isinstance(job.error, e.OtherModelChosen) else ""
-    if chosen:
+    if chosen == job.parameters.model:
+        title = tr("Whole picture", locale)
+    elif chosen:
         title = tr("Changed to {model}", locale, model=model_name(chosen, locale))
     if chosen or job.state is JobState.REFUSED:
         notice = replace(notice, charged="")  # what did not start was not charged

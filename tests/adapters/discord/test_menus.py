@@ -130,6 +130,7 @@ async def test_one_of_several_pictures_can_be_chosen(bot: Bot) -> None:
     await bot.core.settle()
 
     assert [r.source.name for r in bot.core.requests] == ["green.png"]
+    assert f"For <@{bot.discord.user.id}>" in _results(bot)[0].text
 
 
 async def _opened(bot: Bot, *pictures: Upload) -> Invocation:

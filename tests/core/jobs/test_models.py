@@ -4,16 +4,25 @@ import asyncio
 import dataclasses
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.budgets.reports import UsageFilter
-from core.domain.errors import InvalidParameters, JobNotFound, LimitReached, OutputTooLarge, TargetUnreachable
+from core.domain.errors import (
+    InvalidParameters,
+    JobNotFound,
+    LimitReached,
+    NotAllowed,
+    OutputTooLarge,
+    TargetUnreachable,
+)
 from core.domain.job import Job, JobState, Source
 from core.domain.limits import Rule, ScopeKind
 from core.domain.models import MODELS
 from core.domain.variations import Change
 from core.presentation import explain
+from core.presentation.cards.job import failed
 from core.presentation.texts.result_texts import alt_text
 from core.storage.ledger.usage import SqlUsage
 from tests.core.jobs.pipeline_kit import MOD, PRICE, World, world
@@ -128,6 +137,29 @@ async def test_a_dear_picture_is_offered_with_the_cheaper_model_which_closes_the
     assert [request.job_id for request in w.upscaler.taken.values()] == [made.id]
 
 
+async def test_nobody_else_answers_the_question_and_is_left_with_a_job_that_runs_later(w: World) -> None:
+    asked = await dear(w)
+    for change in (Change.of("model", "seedvr2"), Change.of("preview")):
+        for other in (MOD, dataclasses.replace(asked.requester, user_id="u2")):
+            with pytest.raises(NotAllowed):
+                await w.service.repeat(asked.id, other, change, key=f"{other.user_id}{change}", reply=asked.reply)
+    assert [job.id for job in await w.store.history(None, limit=9)] == [asked.id]
+    assert (await w.job(asked.id)).state is JobState.AWAITING_CONFIRMATION
+
+
+async def test_a_question_that_ends_while_it_is_answered_with_another_model_stops_nothing(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, cancel = await dear(w), w.service.cancel
+
+    async def ended_first(*args: Any, **more: Any) -> Job:
+        await cancel(asked.id, asked.requester)
+        return await cancel(*args, **more)
+
+    monkeypatch.setattr(w.service, "cancel", ended_first)
+    assert (await press(w, asked, Change.of("model", "seedvr2"))).state is JobState.SUCCEEDED
+
+
 async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: World) -> None:
     asked = await dear(w)
     assert unwrap(asked.quote).preview_nanousd == USD // 10
@@ -139,6 +171,17 @@ async def test_a_preview_is_a_paid_job_of_a_part_with_the_whole_under_it(w: Worl
     assert (bolder.parameters.creativity, unwrap(bolder.quote).whole_nanousd) == (0.7, 48 * PRICE)
     whole = await press(w, bolder, Change.of("whole"))
     assert (whole.state, unwrap(whole.input).width_px, whole.parameters.creativity) == (JobState.SUCCEEDED, 4000, 0.7)
+    closed = await w.job(asked.id)
+    assert (closed.state, str(closed.error)) == (JobState.CANCELLED, "other_model_chosen")
+    assert failed(closed, explain(unwrap(closed.error), "en"), "en").title == "Whole picture"
+
+
+async def test_the_whole_made_for_somebody_else_leaves_the_question_open(w: World) -> None:
+    asked = await dear(w)
+    part = await press(w, asked, Change.of("preview"))
+    other = dataclasses.replace(asked.requester, user_id="u2")
+    made = await w.service.repeat(part.id, other, Change.of("whole"), key="other", reply=asked.reply)
+    assert (made.requester, (await w.job(asked.id)).state) == (other, JobState.AWAITING_CONFIRMATION)
 
 
 async def test_a_model_that_is_offered_no_more_gives_way_to_the_default(w: World) -> None:
