@@ -22,6 +22,7 @@ ProblemKind: TypeAlias = Literal[
     "together",
     "too_many",
     "too_long",
+    "no_link",
 ]
 
 

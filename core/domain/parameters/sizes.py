@@ -45,6 +45,7 @@ _PRINT = re.compile(rf"(?:([a-z]\w{{0,5}})|({_NUMBER})x({_NUMBER})(mm|cm|in|inch
 _MONEY = re.compile(rf"\$?({_NUMBER}|[.,]\d{{1,4}})(?:\$|usd)?")
 EXAMPLES = "4k, a4@300dpi, max=$0.50"
 ALLOWED = "4k, 3840x2160, width=3000, a4@300dpi, max=$0.50"
+EXAMPLE_OF = {"width": "width=3000", "height": "height=2000", "max": "max=$0.50"}
 _ONE = r"(?<![\w.,=:@/-])(\d{1,4}(?:[.,]\d{1,4})?)"
 _TIMES = re.compile(
     _ONE + r"(?:\s*倍|\s*-?(?:times|fold|fach|mal|fois|veces|vezes)\b|\s[x×](?!\w|\s*\d))", re.IGNORECASE
@@ -53,7 +54,8 @@ _BY = re.compile(r"(?<![\w.,=:/-])(?:[x×]|by)\s" + _ONE + r"(?![\w%])", re.IGNO
 _K = re.compile(r"(?<![\w.,])(\d)\s(?=k\b)", re.IGNORECASE)
 _SIDE = r"(\d{1,5}(?:[.,]\d{1,2})?)"
 _SIDES = re.compile(
-    rf"(?<![\w.,/\"“-]){_SIDE}(?:[x×]|\s(?:[x×]|by)\s){_SIDE}(?:(\s?)(px|mm|cm|in|inch)\b|([\"”″]))?(?![\w.,]*\d)",
+    rf"(?<![\w.,/\"“-]){_SIDE}(?:\s?(px|mm|cm|in|inch|[\"”″]))?(?:[x×*]|\s(?:[x×*]|by)\s){_SIDE}"
+    r"(?:(\s?)(px|mm|cm|in|inch)\b|([\"”″]))?(?![\w.,]*\d)",
     re.IGNORECASE,
 )
 _DENSITY = re.compile(
@@ -110,7 +112,9 @@ def join_sizes(text: str) -> str:
 
 
 def _joined_sides(found: re.Match[str]) -> str:
-    across, down, apart, unit, inches = found.groups()
+    across, own, down, apart, unit, inches = found.groups()
+    if own and own.lower() != (inches or unit or "").lower():  # "30cm x 20in"
+        return found[0]
     if apart and unit.lower() == "in" and max(float(side.replace(",", ".")) for side in (across, down)) > _MAX_INCHES:
         return f"{across}x{down} in"  # "640x480 in colour"
     return f"{across}x{down}{'in' if inches else (unit or '').lower()}"

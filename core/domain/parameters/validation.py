@@ -112,7 +112,7 @@ class Validator:
         match known:
             case "url":
                 address = raw.strip("<>").split("|")[0].strip() if isinstance(raw, str) else ""
-                return address if LINK.fullmatch(address) else self._wrong_type(entry)
+                return address if LINK.fullmatch(address) else ParameterProblem("url", displayed(raw), "no_link")
             case "private":
                 flag = as_bool(raw)
                 return self._wrong_type(entry) if flag is None else flag
@@ -132,7 +132,8 @@ class Validator:
 
     def _wrong_type(self, entry: Entry, suggestion: str | None = None) -> ParameterProblem:
         name, raw = displayed(entry.name), displayed(entry.raw)
-        return ParameterProblem(name, raw, "type", self._allowed(entry.known), suggestion)
+        allowed = sizes.EXAMPLE_OF.get(normalised(entry.name)) or self._allowed(entry.known)
+        return ParameterProblem(name, raw, "type", allowed, suggestion)
 
     def _choice(self, entry: Entry, choices: Iterable[str]) -> Value | ParameterProblem:
         word = entry.raw.lower() if isinstance(entry.raw, str) else ""

@@ -130,6 +130,8 @@ def parameter_problem(problem: ParameterProblem, locale: str, *, with_example: b
         )
     if problem.kind == "too_long":
         return tr("“{name}” has {value} characters; at most {allowed} are read.", locale, **facts)
+    if problem.kind == "no_link":
+        return tr("“{value}” is not a link. A link begins with https://.", locale, **facts)
     if problem.kind == "type":
         return tr("{name} cannot be “{value}”. Choose {allowed}.", locale, **facts)
     return tr("{name} must be {allowed}; you wrote {value}.", locale, **facts)

@@ -185,7 +185,7 @@ def test_a_link_keeps_its_address(text: str, links: tuple[str, ...]) -> None:
 
 def test_a_named_link_that_is_none_is_refused() -> None:
     [problem] = problems("url=cat.png")
-    assert (problem.name, problem.value, problem.kind) == ("url", "cat.png", "type")
+    assert (problem.name, problem.value, problem.kind) == ("url", "cat.png", "no_link")
 
 
 def test_all_problems_are_reported_at_once() -> None:
