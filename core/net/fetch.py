@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
-from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage
+from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused
 from core.net.file_sink import FetchedFile, save_stream
 from core.net.guard import Guard, HostSet, guarded_session, parse_link
 from core.net.speed import LeastSpeed
@@ -72,7 +72,7 @@ class SourceFetcher:
         self._allow_private = allow_private
 
     async def fetch_link(self, url: str, dest: Path) -> FetchedFile:
-        """Download a typed link. Raises LinkRefused, DownloadFailed, FileTooLarge, or NotAnImage for a web page.
+        """Download a typed link. Raises LinkRefused, DownloadFailed (`login_page`: any web page) or FileTooLarge.
 
         On failure nothing is left at `dest`.
         """
@@ -197,8 +197,8 @@ class _Fetch:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             if speed.too_slow(len(chunk)):
                 raise DownloadFailed(reason="timeout")
-            if read_bytes == 0 and looks_like_html(chunk):  # on a platform's own host, its login page
-                raise NotAnImage(detected="html") if self._is_link else DownloadFailed(reason="login_page", status=200)
+            if read_bytes == 0 and looks_like_html(chunk):  # a page about the image, or one that asks for a login
+                raise DownloadFailed(reason="login_page", status=200)
             read_bytes += len(chunk)
             yield chunk
         if declared_bytes is not None and read_bytes != declared_bytes:

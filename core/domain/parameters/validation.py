@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from core.domain.errors import InvalidParameters, ParameterProblem
@@ -22,6 +23,8 @@ from core.domain.parameters.values import (
     normalised,
     parse_value,
 )
+
+_LINK_WITHOUT_SCHEME = re.compile(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}/\S+", re.IGNORECASE)
 
 
 class Validator:
@@ -75,6 +78,8 @@ class Validator:
     def _with_suggestion(self, problem: ParameterProblem) -> ParameterProblem:
         if problem.kind != "stray":
             return problem
+        if _LINK_WITHOUT_SCHEME.fullmatch(problem.value):
+            return dataclasses.replace(problem, suggestion=f"https://{problem.value}")
         size = sizes.parse_target("to", problem.value)  # such as `a4`, which may be a word too
         near = sizes.as_typed(size.text) if size else self._near(problem.value.lower())
         return dataclasses.replace(problem, suggestion=near)

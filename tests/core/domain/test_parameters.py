@@ -111,14 +111,6 @@ def test_an_invalid_value_is_a_type_problem(options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "example"), [("width", "width=3000"), ("height", "height=2000"), ("max", "max=$0.50")]
-)
-def test_a_wrong_side_or_amount_names_only_what_may_stand_there(name: str, example: str) -> None:
-    [problem] = problems(f"{name}=3,000.5")
-    assert (problem.kind, problem.allowed) == ("type", example)
-
-
-@pytest.mark.parametrize(
     "options",
     [
         {"factor": 0.9999999999},

@@ -99,6 +99,9 @@ def test_a_bare_paper_is_a_problem_with_a_suggested_density() -> None:
         ("privat", "private"),
         ("please now", None),
         ("max 50 €", None),
+        ("www.example.com/a.png", "https://www.example.com/a.png"),
+        ("example.com/a.png", "https://example.com/a.png"),
+        ("3.5/a", None),
     ],
 )
 def test_the_nearest_name_is_suggested_for_words_without_a_sign(text: str, suggestion: str | None) -> None:
@@ -186,6 +189,14 @@ def test_a_link_keeps_its_address(text: str, links: tuple[str, ...]) -> None:
 def test_a_named_link_that_is_none_is_refused() -> None:
     [problem] = problems("url=cat.png")
     assert (problem.name, problem.value, problem.kind) == ("url", "cat.png", "no_link")
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [("width", "width=3000"), ("height", "height=2000"), ("max", "max=$0.50")]
+)
+def test_a_wrong_side_or_amount_names_only_what_may_stand_there(name: str, example: str) -> None:
+    [problem] = problems(f"{name}=3,000.5")
+    assert (problem.kind, problem.allowed) == ("type", example)
 
 
 def test_all_problems_are_reported_at_once() -> None:

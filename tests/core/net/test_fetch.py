@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 from aiohttp import web
 
-from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, NotAnImage, UpscaleError
+from core.domain.errors import DownloadFailed, FileTooLarge, LinkRefused, UpscaleError
 from core.net.fetch import SourceFetcher, SourceLimits
 from core.net.file_sink import save_stream
 from tests.core.net.site import BODY, raw_answers, redirect, silent_answer, site_with, text_answer, whole_body
@@ -153,8 +153,8 @@ async def test_a_host_that_does_not_answer_is_told(tmp_path: Path) -> None:
 
 async def test_a_web_page_behind_a_link_is_no_picture(tmp_path: Path) -> None:
     async with site_with(a=text_answer(200, "\n<!DOCTYPE html><p>hello", "text/html")) as site:
-        caught = await _refused(NotAnImage, OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
-    assert caught.detected == "html"
+        caught = await _refused(DownloadFailed, OPEN.fetch_link(site.url("/a"), tmp_path / "x"))
+    assert caught.reason == "login_page"
     assert list(tmp_path.iterdir()) == []
 
 
