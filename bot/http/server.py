@@ -109,6 +109,8 @@ class HttpServer:
         assert server is not None
         try:
             bound = await loop.create_server(asyncio.Protocol, self.host, self.port, start_serving=False)
+            if not bound.sockets:  # asyncio takes "too many open files" for a family that this machine lacks
+                raise OSError(errno.EMFILE, "")
             make = functools.partial(BoundedHandler, server, self.connections, loop)
             liveness = Liveness(self._alive, _PLAIN_HEADERS, lambda name: self.hosts.allows(name))
             self._listener = Listener(bound.sockets, make, self.connections, self.turns, liveness)
@@ -251,6 +253,8 @@ def _busy(message: str) -> web.Response:
 def _bind_problem(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} on {host} is already in use; stop the other program or set WEB_PORT to another port."
+    if error.errno == errno.EMFILE:
+        return "No more files can be opened; start the bot with a higher limit (ulimit -n)."
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"This user may not listen on port {port}; set WEB_PORT to one above 1023."
     return f"WEB_HOST {host} is not an address of this machine; set it to 127.0.0.1 or to one of its own."

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import ClientSession, web
@@ -253,13 +254,8 @@ async def test_a_signed_link_gives_the_file_until_it_expires(world: World, clien
     path = link.removeprefix("https://bot.example")
     async with client.get(world.url(path)) as answer:
         assert (answer.status, await answer.read(), answer.content_type) == (200, b"picture", "image/png")
-    for forged in (
-        path[:-1] + "x",
-        path.replace(JOB, "ba9876543210"),
-        path.split("?")[0],
-        path.replace("sig=", "sig=9"),
-    ):
-        async with client.get(world.url(forged)) as answer:
+    for bad in (path[:-1] + "x", path.replace(JOB, "ba9876543210"), path.split("?")[0], path.replace("sig=", "sig=9")):
+        async with client.get(world.url(bad)) as answer:
             assert answer.status == 403
     (world.folder / JOB / "result.png").unlink()
     async with client.get(world.url(path)) as answer:
@@ -285,6 +281,12 @@ async def test_a_foreign_address_is_one_plain_sentence(tmp_path: Path) -> None:
     world.server.host = "192.0.2.1"
     with pytest.raises(NotUsable, match=r"WEB_HOST 192\.0\.2\.1"):
         await world.server.start()
+
+
+async def test_a_limit_on_open_files_is_one_plain_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", Mock(side_effect=OSError))
+    with pytest.raises(NotUsable, match="ulimit"):
+        await World(tmp_path).server.start()
 
 
 async def test_after_stop_nobody_is_served_and_the_port_is_free(tmp_path: Path) -> None:
