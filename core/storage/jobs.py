@@ -198,18 +198,19 @@ class SqlJobStore(JobSearches):
         Its delivery need not have ended: a chat platform may be away for hours.
         """
         async for found in self._same(fingerprint, requester):
-            if found.state in _WITH_RESULT and found.result is not None and not found.images_deleted:
+            if _has_result(found):
                 return found
         return None
 
-    async def same_under_way(self, fingerprint: str, job: Job) -> Job | None:
-        """Return the same request without a result yet, if it is at fal, or this person's own and older."""
+    async def same_requests(self, fingerprint: str, job: Job) -> Sequence[Job]:
+        """Return the same requests that are under way without a result, down to the newest that has one."""
+        same = list[Job]()
         async for found in self._same(fingerprint, job.requester, but=job.id):
-            older = (found.created_at, found.id) < (job.created_at, job.id)
-            ahead = found.remote is not None or (older and is_same_person(found.requester, job.requester))
-            if ahead and found.state in _UNDER_WAY and found.result is None and not found.cancel_requested_by:
-                return found
-        return None
+            if _has_result(found):
+                return [*same, found]
+            if found.state in _UNDER_WAY and found.result is None and not found.cancel_requested_by:
+                same.append(found)
+        return same
 
     async def _same(self, fingerprint: str, requester: Requester, *, but: str = "") -> AsyncIterator[Job]:
         """Results are shared within a workspace, except private ones; outside one, only with the same person."""
@@ -256,6 +257,10 @@ class SqlJobStore(JobSearches):
             return True
 
         return await self._db.run_write(work)
+
+
+def _has_result(job: Job) -> bool:
+    return job.state in _WITH_RESULT and job.result is not None and not job.images_deleted
 
 
 def _locked(connection: Connection, job_id: str, token: str | None) -> Row[Any]:

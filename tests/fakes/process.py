@@ -35,7 +35,7 @@ STORE_CALLS = frozenset(
         "mark_submit",
         "transition",
         "earlier_result",
-        "same_under_way",
+        "same_requests",
         "delivery_state",
         "change_delivery_state",
     }

@@ -138,6 +138,35 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(
     assert sum(w.upscaler.accepted.values()) == 1
 
 
+@pytest.mark.parametrize(("first_is_at", "second_is_at"), [("wait", "hold"), ("hold", "submit")])
+async def test_a_request_that_a_restart_met_before_the_same_one_had_ended_is_not_paid_again(
+    w: World, first_is_at: StepName, second_is_at: StepName
+) -> None:
+    source = w.upload()
+    first = await w.ask_until(first_is_at, source=source)
+    second = await w.ask_until(second_is_at, source=source, requester=BOB)
+    await w.run_part(f"{first.id}:request")
+    w.engine.steps[f"{second.id}:request"] = "hold"
+    await w.run_part(f"{second.id}:request")
+    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=0)
+    assert sum(w.upscaler.accepted.values()) == 1
+
+
+@pytest.mark.parametrize("step", ["submit", "hold"])  # the second: by the row, after a restart
+async def test_a_request_priced_after_the_same_younger_one_went_ahead_waits_for_that(w: World, step: StepName) -> None:
+    source = w.upload()
+    first = await w.ask_until("prepare", source=source)
+    await w.clock.advance(1)
+    second = await w.ask_until("submit", source=source)
+    waiting = asyncio.create_task(w.run_part(f"{first.id}:request"))
+    await w.shows(first, "turn")
+    w.engine.steps[f"{second.id}:request"] = step
+    await w.run_part(f"{second.id}:request")
+    await waiting
+    await w.check_end(await w.job(first.id), JobState.SUCCEEDED, charged=0)
+    assert sum(w.upscaler.accepted.values()) == 1
+
+
 async def test_of_two_prices_of_the_same_request_the_one_agreed_to_later_costs_nothing(w: World) -> None:
     source = w.upload(2400, 1600)
     first, second = [await w.done(source=source) for _ in range(2)]
