@@ -5,7 +5,9 @@ its row in `work`. If it is interrupted, the row stays, and this process (`resum
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -24,6 +26,7 @@ _MAX_STEPS = 60
 _STEP_ATTEMPTS = 12
 _STEP_PAUSES = Backoff(first_s=0.5)
 _CLOSE_S = 2.0
+_CLOCK = SystemClock()
 
 
 class Engine:
@@ -107,18 +110,10 @@ class Engine:
         except DATABASE_ERRORS as trouble:
             log.warning("end_unwritten", job=piece.job_id, kind=type(trouble).__name__)
 
-    async def _step(self, step: StepName, job_id: str, token: str) -> StepName:
+    def _step(self, step: StepName, job_id: str, token: str) -> Coroutine[Any, Any, StepName]:
         """Run the step, or a later one that the row names; retried for three minutes while the database fails."""
-
-        def pause(error: Exception, attempt: int) -> float | None:
-            return _STEP_PAUSES.pause_s(attempt) if isinstance(error, StorageTrouble) else None
-
-        return await retry(
-            lambda: self._pipeline.run(step, job_id, token, skip=True),
-            clock=SystemClock(),
-            pause=pause,
-            attempts=_STEP_ATTEMPTS,
-        )
+        run = partial(self._pipeline.run, step, job_id, token, skip=True)
+        return retry(run, clock=_CLOCK, pause=_pause_s, attempts=_STEP_ATTEMPTS)
 
     async def close(self) -> None:
         """Cancel all tasks. Their rows stay, for the next process."""
@@ -131,3 +126,7 @@ class Engine:
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSE_S)
         await self._work.close()
+
+
+def _pause_s(error: Exception, attempt: int) -> float | None:
+    return _STEP_PAUSES.pause_s(attempt) if isinstance(error, StorageTrouble) else None

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -16,9 +16,10 @@ from core.images.service import ImageService
 from core.jobs.admission import Admission
 from core.jobs.disk_budget import DiskBudget, DiskShares
 from core.jobs.event_bus import EventBus
-from core.jobs.progress import FinishTimes, Flag, ProgressLoop
+from core.jobs.progress import FinishTimes, ProgressLoop
 from core.jobs.reply_state import StoredReplyState, UnstoredStates
 from core.net.fetch import SourceFetcher
+from core.net.retry import Flag
 from core.net.signed_links import FileLinks
 from core.net.turns import Turns
 from core.ports import ChatAdapter, Clock, Lease, LeaseUnsure, Metrics, NotOwner, OperatorAlerts, Reply, Upscaler
@@ -122,7 +123,7 @@ class RunningJobs:
                 self.reply(job),
                 ctx.clock,
                 min_interval_s=ctx.adapter(job.reply.platform).min_edit_interval_s,
-                check_owner=lambda: ctx.store.check_owner(job.id),
+                check_owner=partial(ctx.store.check_owner, job.id),
                 share=self._store_progress if ctx.settings.shares_progress else None,
                 late=ctx.obligations.owe_restating,
             )

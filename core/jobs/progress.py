@@ -14,6 +14,7 @@ import structlog
 from core.domain.errors import DeliveryError, DeliveryRefused
 from core.domain.job import Job, Progress
 from core.domain.models import ALL, DEFAULT_MODEL
+from core.net.retry import Flag
 from core.ports import AppState, Clock, EditableForLimitedTime, NotOwner, Reply, TypedState
 from core.storage.database import DATABASE_ERRORS
 
@@ -26,19 +27,6 @@ _SLOW_EDIT_S = 2.0
 
 _GRACE_FOR_LAST_EDIT_S = 1.5
 """How long the final edit waits for an edit in flight, so that the older one does not overwrite it."""
-
-
-class Flag(asyncio.Future[None]):
-    """An event that is set once. Unlike `asyncio.Event`: no queue of 700 bytes, and `asyncio.wait` accepts it."""
-
-    __slots__ = ()
-
-    def set(self) -> None:
-        if not self.done():
-            self.set_result(None)
-
-    async def wait(self) -> None:
-        await asyncio.wait({self})
 
 
 class ProgressLoop:

@@ -56,8 +56,18 @@ async def retry(
         await clock.sleep(wait_s)
 
 
+class Flag(asyncio.Future[None]):
+    """An event that is set once. Unlike `asyncio.Event`: no queue of 700 bytes, and `first_of` needs no task for it."""
+
+    __slots__ = ()
+
+    def set(self) -> None:
+        if not self.done():
+            self.set_result(None)
+
+
 async def first_of(*waits: Awaitable[object]) -> None:
-    """Wait until one of these ends, also with an error. The others are cancelled, except tasks that were passed in."""
+    """Wait until one ends, also with an error. The others are cancelled, except tasks and flags that were passed in."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -187,9 +187,14 @@ class JobRows:
             changed["data"] = _data(job)
         if differs & _SECRET.keys():
             changed["secret"] = _secret(job, self.vault)
-        if job.error is None:  # a cached error would keep alive every object in its traceback
-            self._store(tuple(changed.get(name, columns[name]) for name in _READ), job)
+        self.keep({**columns, **changed}, job)
         return changed
+
+    def keep(self, columns: Mapping[str, Any], job: Job) -> Job:
+        """Cache a job that was written as these columns."""
+        if job.error is not None:  # a cached error would keep alive every object in its traceback
+            return job
+        return self._store(tuple(columns[name] for name in _READ), job)
 
     def _store(self, columns: tuple[Any, ...], job: Job) -> Job:
         with self._lock:

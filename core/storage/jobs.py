@@ -56,7 +56,7 @@ class SqlJobStore(JobSearches):
         """
         row = {**to_row(job, self._rows.vault), "delivery_state": "{}", "takeovers": 0, "owner": owner}
         if await self._db.execute(_ADD[self._db.dialect], row):
-            return job, True
+            return self._rows.keep(row, job), True
         stored = await self.get(job.id)
         if stored is None:  # erased meanwhile
             raise JobNotFound

@@ -10,9 +10,8 @@ import structlog
 from core.domain.errors import DownloadFailed, ProviderBusy
 from core.domain.job import Awaited, Job, Progress
 from core.jobs.context import JobContext
-from core.jobs.progress import Flag
 from core.jobs.steps.long_wait import LongWait
-from core.net.retry import Backoff, first_of, retry
+from core.net.retry import Backoff, Flag, first_of, retry
 from core.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -39,7 +38,7 @@ class _UntilCancel:
         return self.clock.now()
 
     async def sleep(self, seconds: float) -> None:
-        await first_of(self.cancel.wait(), self.clock.sleep(seconds))
+        await first_of(self.cancel, self.clock.sleep(seconds))
         if self.cancel.done():
             raise CancelWanted
 

@@ -41,7 +41,7 @@ async def hold(ctx: JobContext, job: Job) -> StepName:
             return await cancelled(ctx, job)
         ctx.running.show(job, Progress("turn", position=answer.ahead))
         cancelling = ctx.running.cancel_event(job.id)
-        await first_of(ctx.running.slot_freed.wait(), cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
+        await first_of(ctx.running.slot_freed.wait(), cancelling, ctx.clock.sleep(_TURN_POLL_S))
         answer = await ctx.ledger.admit(job.id)
         job = await ctx.load(job.id)
     return "submit"
@@ -59,7 +59,7 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts) -> StepN
         if job.cancel_requested_by or cancelling.done():
             return await cancelled(ctx, job)
         ctx.running.show(job, Progress("turn", position=1))
-        await first_of(cancelling.wait(), ctx.clock.sleep(_TURN_POLL_S))
+        await first_of(cancelling, ctx.clock.sleep(_TURN_POLL_S))
         job = await ctx.load(job.id)
     if same and same[-1].result is not None and await reuse(ctx, job, facts, same[-1]):
         await ctx.ledger.release(job.id)  # held before a restart

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -116,7 +117,7 @@ class Pipeline:
             )
             return await self._fail(job, InternalError(reference=job.id))
 
-    async def _try(self, step: StepName, job: Job) -> StepName:
+    def _try(self, step: StepName, job: Job) -> Coroutine[Any, Any, StepName]:
         """Run the step. An unforeseen error is retried if the job is paid for or no image worker could be started."""
         started = False
 
@@ -134,7 +135,7 @@ class Pipeline:
             started = True
             return await _STEPS[step](self.ctx, known)
 
-        return await retry(once, clock=self.ctx.clock, pause=pause, attempts=_TRIES)
+        return retry(once, clock=self.ctx.clock, pause=pause, attempts=_TRIES)
 
     async def _fail(self, job: Job, error: UpscaleError) -> StepName:
         """Store the error before money moves, so that a repeat ends the job in the same way."""

@@ -6,7 +6,7 @@ One connection lasts for a job's whole wait, so an ordinary job costs one reques
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from yarl import URL
 
 from core.domain.errors import ProviderUnavailable, RequestLost
 from core.domain.models import MODELS, ModelSpec
-from core.net.retry import Backoff, first_of
+from core.net.retry import Backoff, Flag, first_of
 from core.ports import RemoteCompleted, RemoteStatus, RemoteUnanswered
 from core.upscalers.fal.json_answer import Answer, EventLines, status_from
 from core.upscalers.fal.submit import request_path
@@ -55,20 +55,8 @@ class Watcher:
             if watch.request_id == request_id:
                 watch.end()
 
-    async def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncGenerator[RemoteStatus, None]:
-        watch = _Watch(self._transport, request_id, request_path(model, request_id))
-        self._watches.add(watch)
-        last: RemoteStatus | None = None
-        try:
-            async with aclosing(watch.statuses()) as statuses:
-                async for status in statuses:
-                    if status != last:
-                        last = status
-                        yield status
-                    if isinstance(status, RemoteCompleted):
-                        return
-        finally:
-            self._watches.discard(watch)
+    def watch(self, request_id: str, model: ModelSpec = MODELS.default) -> AsyncGenerator[RemoteStatus, None]:
+        return _Watch(self._transport, request_id, request_path(model, request_id)).statuses(self._watches)
 
 
 class _Watch:
@@ -81,43 +69,56 @@ class _Watch:
         self._clock = transport.clock
         self._path = path
         self._began_at = transport.clock.now()
-        self._ended = asyncio.Event()
-        self._end_stream: Callable[[], object] | None = None
+        self._ended = Flag()
+        self._response: aiohttp.ClientResponse | None = None
         self._pauses = self._not_found = self._stream_failures = self._polls = 0
         self._retry_after_s: float | None = None
+        self._last: RemoteStatus | None = None
         self._unreachable_since: float | None = None
         self._not_found_since: float | None = None
 
     def end(self) -> None:
         self._ended.set()
-        if self._end_stream is not None:
-            self._end_stream()
+        if self._response is not None:
+            self._response.content.set_exception(WebhookArrived())
 
-    async def statuses(self) -> AsyncGenerator[RemoteStatus, None]:
-        """Yield statuses, also repeated ones, until completed. Bounded by `_record_failure` and the watch's age."""
-        for attempt in itertools.count():
-            if attempt:
-                await self._pause()
-            if self._ended.is_set():
-                yield RemoteCompleted()
-                return
-            heard = False
-            # After three failed streams in a row, only every few polls tries one again.
-            if self._stream_failures < STREAM_FAILURES or self._polls >= POLLS_BETWEEN_STREAMS:
-                async with aclosing(self._stream()) as statuses:
-                    async for status in statuses:
-                        heard = True
-                        yield status
-            # If fal just sent Retry-After, the poll waits for that too.
-            if not heard and self._retry_after_s is None and not self._ended.is_set():
-                polled = await self._poll()
-                if polled is not None:
-                    yield polled
-            now = self._clock.now()
-            if now - self._began_at > self._config.watch_limit_s:
-                raise ProviderUnavailable
-            if self._unreachable_since is not None and now - self._unreachable_since > UNANSWERED_S:
-                yield RemoteUnanswered()
+    async def statuses(self, watches: "set[_Watch]") -> AsyncGenerator[RemoteStatus, None]:
+        """Yield new statuses until completed, listed in `watches`. Bounded by `_record_failure` and the watch's age."""
+        watches.add(self)
+        try:
+            for attempt in itertools.count():
+                if attempt:
+                    await self._pause()
+                if self._ended.done():
+                    yield RemoteCompleted()
+                    return
+                heard = False
+                # After three failed streams in a row, only every few polls tries one again.
+                if self._stream_failures < STREAM_FAILURES or self._polls >= POLLS_BETWEEN_STREAMS:
+                    async with aclosing(self._stream()) as statuses:
+                        async for status in statuses:
+                            heard = True
+                            if self._is_new(status):
+                                yield status
+                # If fal just sent Retry-After, the poll waits for that too.
+                if not heard and self._retry_after_s is None and not self._ended.done():
+                    polled = await self._poll()
+                    if polled is not None and self._is_new(polled):
+                        yield polled
+                if isinstance(self._last, RemoteCompleted):
+                    return
+                now = self._clock.now()
+                if now - self._began_at > self._config.watch_limit_s:
+                    raise ProviderUnavailable
+                unanswered = self._unreachable_since is not None and now - self._unreachable_since > UNANSWERED_S
+                if unanswered and self._is_new(RemoteUnanswered()):
+                    yield RemoteUnanswered()
+        finally:
+            watches.discard(self)
+
+    def _is_new(self, status: RemoteStatus) -> bool:
+        last, self._last = self._last, status
+        return status != last
 
     async def _stream(self) -> AsyncGenerator[RemoteStatus, None]:
         """Yield the statuses of one stream until it ends; its failure is recorded, not raised."""
@@ -131,7 +132,7 @@ class _Watch:
                     unknown = response.status == HTTPStatus.NOT_FOUND
                     self._record_failure(Answer(0 if unknown else response.status, response.headers, b""))
                     return
-                self._end_stream = lambda: response.content.set_exception(WebhookArrived())
+                self._response = response
                 lines = EventLines()
                 async for chunk in response.content.iter_any():
                     for status in lines.feed(chunk):
@@ -139,13 +140,15 @@ class _Watch:
                         self._record_answer()
                         self._stream_failures = self._polls = 0
                         yield status
+                        if isinstance(status, RemoteCompleted):
+                            return
         except WebhookArrived:
             return
         except NETWORK_ERRORS as error:
             log.info("fal_stream_broke", kind=type(error).__name__, heard=heard)
             self._record_failure(None)
         finally:
-            self._end_stream = None
+            self._response = None
             if not heard:
                 self._stream_failures += 1
                 self._polls = 0
@@ -156,8 +159,8 @@ class _Watch:
         """Await a call. Raises WebhookArrived if that comes first: a call may be without an answer for a minute."""
         task = asyncio.ensure_future(call)
         try:
-            await first_of(task, self._ended.wait())
-            if self._ended.is_set():
+            await first_of(task, self._ended)
+            if self._ended.done():
                 raise WebhookArrived
             return task.result()
         finally:
@@ -216,4 +219,4 @@ class _Watch:
         asked_s, self._retry_after_s = self._retry_after_s, None
         self._pauses += 1
         pause_s = max(_PAUSES.pause_s(self._pauses), asked_s or 0.0)
-        await first_of(self._clock.sleep(pause_s), self._ended.wait())
+        await first_of(self._clock.sleep(pause_s), self._ended)
