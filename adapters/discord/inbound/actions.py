@@ -12,7 +12,7 @@ from adapters.discord.inbound.dispatcher import HandlerContext
 from adapters.discord.inbound.interaction_response import Answer
 from adapters.discord.inbound.moderator_commands import ModeratorCommands
 from adapters.discord.inbound.translate import Interaction
-from adapters.discord.inbound.upscale_commands import MODAL_PREFIX, UpscaleCommands
+from adapters.discord.inbound.upscale_commands import MODAL_PREFIX, UpscaleCommands, numbers_of
 from adapters.discord.outbound import errors
 from adapters.discord.outbound.delivery_state import TOKEN_TTL_S, SentMessage
 from adapters.discord.outbound.job_message import file_name
@@ -68,7 +68,7 @@ class Actions:
         elif press is None or not has_component(answer.interaction.message, custom_id):
             raise JobNotFound
         elif press.action == "pick":
-            await self._upscale.choose(answer, press.subject, [int(v) for v in press.values if v.isdigit()])
+            await self._upscale.choose(answer, press.subject, numbers_of(press.values))
         elif press.values and press.action in self._select_handlers:
             await self._select_handlers[press.action](answer, press.values[0])
         elif press.action == "delete" and press.argument:

@@ -1,6 +1,6 @@
 """The entry points of an upscale: `/upscale`, the message menus, the options modal, the choice of pictures."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -103,9 +103,14 @@ def parse_modal(data: Mapping[str, Any]) -> tuple[ImageSelection, list[int]]:
         typed = str(given.get("value") or next(iter(given.get("values") or ()), "")).strip()
         if typed not in ("", "own"):  # "own": nothing chosen in a form of an older release, open at its upgrade
             fields[name] = typed
-    pictures = [int(n) for n in (values.get("pictures") or {}).get("values") or [] if str(n).isdigit()]
+    pictures = numbers_of((values.get("pictures") or {}).get("values") or ())
     text = str((values.get("more") or {}).get("value") or "").strip()
     return ImageSelection(text=text, fields=fields, private=bool((values.get("private") or {}).get("value"))), pictures
+
+
+def numbers_of(values: Collection[object]) -> list[int]:
+    """The numbers of images among the values of a select."""
+    return [n for n in range(MAX_IMAGES) if str(n) in values]
 
 
 def _walk(components: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -31,6 +31,9 @@ SHOWN_CHARS = 60
 _NUMBER_CHARS = 64
 """The longest `repr` of a float has 24 characters."""
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_TYPED = str.maketrans("０１２３４５６７８９．，％ｘ×倍", "0123456789.,%xxx")
+"""Full-width forms of East Asian keyboards, and signs for "times"."""
+
 _TIMES = re.compile(r"^x|x$", re.IGNORECASE)
 RANDOM = "random"
 """A seed that the bot chooses, as the forms call it: the same as none."""
@@ -88,7 +91,7 @@ def _decimal(raw: Raw, name: str) -> Decimal | None:
         return Decimal(raw)
     if isinstance(raw, float):
         return Decimal(repr(raw)) if math.isfinite(raw) else None
-    text = raw.strip()
+    text = raw.strip().translate(_TYPED)
     if name == "factor":
         text = _TIMES.sub("", text, count=1).strip()
     percent = name == "creativity" and text.endswith("%")

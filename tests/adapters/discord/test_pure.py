@@ -205,6 +205,11 @@ def test_an_empty_form_says_nothing() -> None:
     assert parse_modal({"components": []}) == parse_modal({}) == (ImageSelection(), [])
 
 
+def test_numbers_that_no_form_offers_choose_nothing() -> None:
+    chosen = {"custom_id": "pictures", "values": ["²", "2", "-1", "0", "99", "9" * 5000]}
+    assert parse_modal({"components": [{"component": chosen}]})[1] == [0, 2]
+
+
 async def test_in_a_rush_first_answers_go_before_all_other_work() -> None:
     priority, order = AckPriority(), []
     for number in range(20):
