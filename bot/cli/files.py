@@ -147,13 +147,16 @@ def free_path(path: Path) -> Path:
 
 
 def copy_out(source: Path, dest: Path) -> None:
-    """Copy a picture for a person: `dest` appears complete, with the permissions of their own files."""
+    """Copy a picture for a person: `dest` appears complete, and it and new folders get their usual permissions."""
     if dest == PIPE:
         with source.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
+    new_folders = [folder for folder in dest.parents if not folder.exists()]
     dest.parent.mkdir(parents=True, exist_ok=True)
+    for folder in new_folders:
+        give_usual_rights(folder)
     part = dest.with_name(f".{dest.name}.part")
     try:
         shutil.copyfile(source, part)

@@ -39,10 +39,11 @@ def test_a_picture_is_enlarged_explained_and_counted(folder: Path, bot: Commands
     table = bot("usage", "--csv")
     assert record["job_id"] in table.out
     assert record["job_id"] in bot("history").out
-    saved = bot("job", record["job_id"], "--save", "copy.png")
-    assert saved.code == 0, saved.err
-    usual = stat.S_IMODE((folder / "cat.png").stat().st_mode)
-    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in ("cat.3x.png", "copy.png")} == {usual}
+    for copy in ("copy.png", "new/folder/copy.png"):
+        saved = bot("job", record["job_id"], "--save", copy)
+        assert saved.code == 0, saved.err
+    made = ("cat.png", "cat.3x.png", "copy.png", "new", "new/folder")
+    assert len({stat.S_IMODE((folder / name).stat().st_mode) & 0o666 for name in made}) == 1, "the usual permissions"
     assert (folder / "copy.png").read_bytes() == (folder / "cat.3x.png").read_bytes()
     assert bot("job", record["job_id"], "--save", "copy.png").code == 2
 

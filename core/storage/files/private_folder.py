@@ -11,8 +11,8 @@ os.umask(_USUAL_UMASK)
 
 
 def give_usual_rights(path: Path) -> None:
-    """Give a file that was made for a person the permissions of the umask from before `make_private`."""
-    path.chmod(0o666 & ~_USUAL_UMASK)
+    """Give a file or folder that was made for a person the permissions of the umask from before `make_private`."""
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~_USUAL_UMASK)
 
 
 def make_private(folder: Path) -> None:
