@@ -107,7 +107,7 @@ class WebAdapter(NullAdapter):
         notice = self._context.service.notice(cause, locale, job, actor)
         if job is None and not request.path.endswith(("/jobs", "/repeat", "/confirm")):
             notice = notice_without_job(notice, cause, locale)
-        body: Json = {"error": error_json(cause, notice, locale, job_id=job.id if job else "")}
+        body: Json = {"error": error_json(cause, notice, locale, job)}
         response = web.json_response(body, status=status_of(cause))
         if isinstance(cause, Draining):
             response.headers["Retry-After"] = "60"

@@ -15,10 +15,11 @@ from core.domain.limits import LimitStatus
 from core.domain.media_types import saved_formats, suffix_for
 from core.domain.models import MODELS
 from core.domain.money import NANOUSD_PER_USD
+from core.domain.variations import Change, repeated_request
 from core.ports import TILE_PX
-from core.presentation import Card, Notice, cents, joined, lines, notice_card
+from core.presentation import Action, Card, Notice, cents, joined, lines, notice_card
 from core.presentation.cards import job as cards
-from core.presentation.cards.details import comparison, details, repeat_words
+from core.presentation.cards.details import comparison, details, repeat_words, words_of
 from core.presentation.texts import failure_texts, price_texts, progress_texts, result_texts
 from core.presentation.texts.delivery_texts import deleted_text
 from core.presentation.texts.parameter_texts import model_name, parameter_problem, values_of
@@ -83,7 +84,7 @@ def job_json(
         "receipt": receipt_json(job.receipt, locale) if job.receipt else None,
         "result": result_json(job, job.result, locale) if job.result else None,
         "has_image": job.has_image,
-        "error": error_json(job.error, notice, locale) if job.error and notice else None,
+        "error": error_json(job.error, notice, locale, job) if job.error and notice else None,
         "card": card_json(_card_of(job, locale, left, notice)),
         "details": card_json(details(job, locale)) if job.result else None,
         "comparison": card_json(comparison(job, locale)) if job.result else None,
@@ -194,8 +195,9 @@ def limit_json(status: LimitStatus) -> Json:
     }
 
 
-def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: str = "") -> Json:
+def error_json(error: e.UpscaleError, notice: Notice, locale: str, job: Job | None = None) -> Json:
     """`code` and `message` are for scripts; from the rest the page offers alternatives."""
+    job_id = job.id if job else ""
     fields: dict[str, str] = {}
     if isinstance(error, e.InvalidParameters):
         for problem in error.problems:
@@ -210,8 +212,18 @@ def error_json(error: e.UpscaleError, notice: Notice, locale: str, *, job_id: st
         "fields": fields,
         "card": card_json(notice_card(notice, locale, job_id=job_id or "new")),
         **fields_of(notice, "charged reference opens_at"),
-        "offers": [dataclasses.asdict(offer) for offer in notice.offers],
+        "offers": [dataclasses.asdict(offer) | _text_of(offer, job) for offer in notice.offers],
         "job_id": job_id,
+    }
+
+
+def _text_of(offer: Action, job: Job | None) -> Json:
+    """The line that starts what is offered instead of a job, for the image that the page still has."""
+    if job is None or offer.kind not in ("factor", "model"):
+        return {}
+    change = Change.of(offer.kind, offer.argument)
+    return {
+        "text": words_of(repeated_request(job, job.requester, change, key="", reply=job.reply, private=None).fields)
     }
 
 

@@ -1,7 +1,8 @@
 """The details of one job (inputs, outputs, exact amounts, times) and its comparison. Pure."""
 
 from core.domain.job import Job
-from core.domain.models import DEFAULT_MODEL, MODELS
+from core.domain.models import MODELS
+from core.domain.parameters.spec import Fields
 from core.presentation.card import Card, Code, Fact, Line, Moment, Picture, Section, lines
 from core.presentation.cards.job import ALT_MAX_CHARS
 from core.presentation.formats import duration, file_size, size, usd
@@ -29,15 +30,20 @@ def details(job: Job, locale: str, *, command: str = "") -> Card:
 
 
 def repeat_words(job: Job, sign: str = "=", off: str = "off") -> str:
-    """The job's values as they can be typed: `factor=2 creativity=0.3 … seed=7`."""
-    words = []
+    """The job's values as they can be typed: `model=flux factor=2 creativity=0.3 … seed=7`."""
     values = values_of(job)
     if "to" in values:
         del values["factor"]  # worked out from it
+    return words_of(values, sign, off)
+
+
+def words_of(values: Fields, sign: str = "=", off: str = "off") -> str:
+    """The values as they can be typed, whatever the reader's own defaults are; switches that are on are left out."""
+    words = []
     for name, value in values.items():
         if isinstance(value, bool):
             words += [] if value else [f"{name}{sign}{off}"]
-        elif value != DEFAULT_MODEL:
+        else:
             words.append(assignment(name, value) if sign == "=" else f"{name}{sign}{value_text(value)}")
     return " ".join(words)
 

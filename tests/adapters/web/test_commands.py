@@ -39,7 +39,8 @@ async def test_every_typed_command_answers(page_site: Site, page: Page, tmp_path
         await expect(page.locator(".thread > li").last).to_contain_text(expected)
 
     await run("/help", "How to upscale an image")
-    await run("/history", "Nothing yet. Try /upscale.")
+    await run("help", "How to upscale an image")
+    await run("/upscale history", "Nothing yet. Try /upscale.")
     await run("/usage week", "$0.00")
     await expect(page.locator("svg.chart")).to_be_visible()
     await page.locator(".tabs").get_by_role("button", name="This year").click()

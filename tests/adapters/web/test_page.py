@@ -155,13 +155,14 @@ async def test_a_dear_job_without_a_price_on_its_button_asks(page_site: Site, pa
 
 
 async def test_a_refusal_offers_the_factor_that_fits(page_site: Site, page: Page, tmp_path: Path) -> None:
-    await order(page, picture(tmp_path, 4000, 3000), line="/upscale 4x steps=10")
+    await order(page, picture(tmp_path, 4000, 3000), line="/upscale 4x steps=10 seed=7")
     card = page.locator(".card[data-state=refused]")
     await expect(card).to_contain_text("at most 100 MP")
     await expect(card).to_contain_text("Not charged.")
     await card.get_by_role("button", name="Upscale 2.88× instead").click()
     await expect(page.locator(".card[data-state=awaiting_confirmation]")).to_contain_text("11520×8640")
-    assert page_site.service.requests[-1].text == "/upscale steps=10 factor=2.88"
+    fitting = page_site.service.requests[-1].text
+    assert fitting == "factor=2.88 creativity=0.3 guidance=1 steps=10 seed=7 model=flux"
 
 
 async def test_buttons_under_a_result_start_new_jobs_and_open_panels(page: Page, tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ async def test_buttons_under_a_result_start_new_jobs_and_open_panels(page: Page,
     await details.click()
     await expect(details).to_have_attribute("aria-expanded", "true")
     await expect(card.locator(".sections")).to_contain_text(
-        "/upscale factor=2 creativity=0.3 guidance=1 steps=20 seed=5"
+        "/upscale model=flux factor=2 creativity=0.3 guidance=1 steps=20 seed=5"
     )
     await card.get_by_role("button", name="Compare").click()
     await expect(card.locator(".compare-picture")).to_have_js_property("naturalWidth", 512)

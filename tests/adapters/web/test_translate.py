@@ -11,13 +11,15 @@ from adapters.web.inbound import translate
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings
-from adapters.web.views.card import file_name
+from adapters.web.views.card import error_json, file_name
 from adapters.web.views.template import STATIC_DIR
 from core.budgets.reports import UsageRow
 from core.domain import errors as e
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
+from core.domain.parameters.grammar import parse
 from core.net.host_check import is_loopback
+from core.presentation import Action, Notice
 from core.presentation.cards.job import price_question
 from core.presentation.texts.page_texts import PAGE_TEXTS
 from core.presentation.texts.result_texts import notes_text
@@ -176,3 +178,14 @@ def test_a_file_is_named_after_the_factor_that_was_reached() -> None:
     assert made.result is not None
     smaller = dataclasses.replace(made, result=dataclasses.replace(made.result, width_px=900, height_px=600))
     assert [file_name(job) for job in (made, smaller)] == ["rocket-2x.png", "rocket-1.41x.png"]
+
+
+@pytest.mark.parametrize("asked", ["8k", "max=$0.01", "3x creativity=0.5 steps=30 seed=7 safety=off", "width=9000"])
+@pytest.mark.parametrize("offer", [Action("factor", "", argument="2.5"), Action("model", "", argument="seedvr2")])
+def test_the_line_of_an_offer_is_valid_whatever_was_asked(asked: str, offer: Action) -> None:
+    refused = dataclasses.replace(cards.job(), parameters=MODELS.resolve(parse(asked)), result=None)
+    [told] = error_json(e.ResultExpired(), Notice("", offers=(offer,)), "en", refused)["offers"]
+    values = parse(told["text"]).values
+    assert values[offer.kind] == (2.5 if offer.kind == "factor" else "seedvr2")
+    assert ("to" in values) == (offer.kind == "model" and "x " not in asked)
+    assert ("creativity" in values) == (offer.kind == "factor")

@@ -37,7 +37,7 @@ export class Card {
     this.root.dataset.state = job.state;
     this.root.dataset.job = job.job_id;
     if (job.state === "succeeded" || job.has_image) this.#done(job, fresh);
-    else if (["cancelled", "failed", "refused"].includes(job.state)) this.#ended(job.card, job.state);
+    else if (["cancelled", "failed", "refused"].includes(job.state)) this.#ended(job.card, job.state, job.error?.offers);
     else if (job.state === "awaiting_confirmation") this.#ask(job);
     else this.#busy(job.card, job.progress?.stage, job.cancel_requested || job.progress?.stage === "delivering");
     this.changed();
@@ -111,12 +111,14 @@ export class Card {
   }
 
   /** The server refused, with a card that says why and what would work instead. */
-  refuse({ card, message }, state = "refused") {
-    this.#ended(card ?? saying(message), state);
+  refuse({ card, message, offers }, state = "refused") {
+    this.#ended(card ?? saying(message), state, offers);
     this.changed();
   }
 
-  #ended(card, state) {
+  /** `offers` hold the lines that the buttons start. */
+  #ended(card, state, offers = []) {
+    this.offers = offers;
     this.saying = plain(card.paragraphs[0]) || card.title;
     const bad = card.tone === "error";
     const buttons = card.rows.flat().map((action) => actionButton(action, () => this.actions.retry(this, action)));

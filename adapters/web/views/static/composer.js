@@ -10,8 +10,9 @@ import { Tray } from "./tray.js";
 
 const PRICE_DELAY_MS = 180;
 const COMPLAIN_DELAY_MS = 700;
-const LINK = /https?:\/\/\S+/gi;
-const isUpscale = (line) => !line.startsWith("/") || /^\/upscale(\s|$)/i.test(line);
+export const LINK = /https?:\/\/\S+/gi;
+const OTHER = /^\/(?!upscale(?:\s|$))|^(?:\/?upscale\s+)?(?:help|usage|quota|queue|history|settings|privacy)(?:\s|$)/i;
+const isUpscale = (line) => !OTHER.test(line);
 
 /** What a line means and costs. Throws Refused; the server answers 200 all the same, as nothing was asked to be done. */
 async function estimate(ask) {

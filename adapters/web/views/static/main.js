@@ -6,7 +6,7 @@ import { announce, byId, el, icon } from "./dom.js";
 import { body, saying, tickMoments } from "./draw.js";
 import { Batch, knownBatches } from "./batch.js";
 import { Card } from "./card.js";
-import { Composer } from "./composer.js";
+import { Composer, LINK } from "./composer.js";
 import { panelFor } from "./panels.js";
 import { Thread } from "./thread.js";
 import { Attention } from "./attention.js";
@@ -47,7 +47,8 @@ const actions = {
     if (!card.order) return actions.repeat(card.job, action);
     const { item, text, key, agreedUsd } = card.order;
     if (action.kind === "unreachable") return order(item, text, key, agreedUsd); // the same key: perhaps it did arrive
-    return order(item, action.kind === "factor" ? withFactor(text, action.argument) : action.kind === "model" ? withModel(text, action.argument) : text);
+    const offered = card.offers?.find(({ kind, argument }) => kind === action.kind && argument === action.argument)?.text;
+    return offered ? order(item, [...text.match(LINK) ?? [], offered].join(" "), newKey(), 0, action.label) : order(item, text);
   },
   /** A new card that tries a failed one's picture again. */
   again(card) {
@@ -67,18 +68,6 @@ const actions = {
     if (card.job && [...RUNNING, "awaiting_confirmation"].includes(card.job.state)) follower.follow(card.job.job_id);
   },
 };
-
-const FACTOR = /\b(?:x[\d.,]+|[\d.,]+x)\b|(?:--)?\b(?:upscale_)?factor\s*[=: ]\s*[\d.,]+x?/gi;
-
-/** The line with this factor instead of whatever it says. */
-function withFactor(line, factor) {
-  return `${line.replace(FACTOR, "")} factor=${factor}`.replace(/\s+/g, " ").trim();
-}
-
-/** The line with this model instead of whatever it says. */
-function withModel(line, model) {
-  return `${line.replace(/(?:--)?\bmodel\s*[=: ]\s*\S+/gi, "")} model=${model}`.replace(/\s+/g, " ").trim();
-}
 
 function place(card = new Card(actions)) {
   thread.bots(card.root);
@@ -110,9 +99,9 @@ function adopt(card, job) {
 }
 
 /** One picture (or none, for a link) with its line: a new job. */
-function order(item, text, key = newKey(), agreedUsd = 0) {
+function order(item, text, key = newKey(), agreedUsd = 0, said = text || "/upscale") {
   attention.ask();
-  thread.mine(text || "/upscale", item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
+  thread.mine(said, item ? { url: item.readable ? item.url : null, name: item.file.name } : null);
   place(enqueue(item, text, key, agreedUsd));
 }
 

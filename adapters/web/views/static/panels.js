@@ -11,7 +11,7 @@ const MAKERS = { "/usage": usage, "/quota": quota, "/queue": queue, "/history": 
 
 /** The panel for a command line, or null where there is no such command. Throws Refused. */
 export async function panelFor(typed, page) {
-  const [command, ...words] = typed.split(/\s+/);
+  const [command, ...words] = typed.replace(/^\/?(?:upscale\s+)?/i, "/").split(/\s+/);
   const maker = MAKERS[command.toLowerCase()];
   if (!maker) return null;
   const root = el("article", { class: "card panel", tabIndex: -1 });
