@@ -183,7 +183,7 @@ async def test_compare_posts_before_and_after_in_the_thread_once(world: World) -
     result = await world.upscaled()
     await world.slack.member.click(result, "job:compare:")
     await world.slack.member.click(result, "job:compare:", user="ben")
-    compared = await world.until(lambda: [m for m in world.bot_messages() if "Before (left" in m.text], move=0.1)
+    compared = await world.until(lambda: [m for m in world.bot_messages() if "Compare" in m.text], move=0.1)
     assert len(compared) == 1
     assert compared[0].thread_ts == result.thread_ts
     assert compared[0].blocks[0]["type"] == "image"
