@@ -40,13 +40,16 @@ class SlackReply:
     async def ask(self, job: Job) -> None:
         with errors.as_delivery_errors():
             await self._post_or_edit_root(job, render.question(job), required=True)
+            await self._cards.remove(job)
+            await self._notes.record(asked=True)
 
     async def progress(self, job: Job, progress: Progress) -> None:
-        """Make at most one edit; the first call posts the message and starts its stream."""
+        """Make at most one edit; the first call, and the first after a question, also starts a stream."""
         with errors.as_delivery_errors():
             root = await find_root(self._poster, self._notes, job.id, now=False)
-            if not root:
-                await self._post_first(job, progress)
+            if not root or await self._notes.get("asked"):
+                await self._notes.record(asked=None)
+                await self._begin(job, progress)
             elif not await self._cards.running() or not await self._cards.show(job, progress):
                 await self._edit_progress(job, progress)
             elif progress.eta_at and await self._cards.running() and not await self._notes.get("finish_time_shown"):
@@ -88,7 +91,7 @@ class SlackReply:
             log.info("slack_place_unclear", job=job.id, error=error.error)
         return True
 
-    async def _post_first(self, job: Job, progress: Progress) -> None:
+    async def _begin(self, job: Job, progress: Progress) -> None:
         streamed = await self._cards.is_supported_here()
         await self._post_or_edit_root(job, render.working(job, progress, streamed=streamed))
         if streamed and not await self._cards.start(job, progress):

@@ -99,12 +99,10 @@ class TaskCards:
     async def show(self, job: Job, progress: Progress) -> bool:
         """Show the current stage, in a new stream if the old one reaches Slack's time limit."""
         stream = await self.notes.get("stream")
-        place = await self._place_of(stream)
         if self.poster.now() - stream["started_at"] > STREAM_LIFE_S:
-            await self._stop(place, stream, job, succeeded=True)
-            await self.poster.remove(place, stream["ts"])
-            await self.notes.record(stream=None)
+            await self.remove(job)
             return await self.start(job, progress)
+        place = await self._place_of(stream)
         chunks, shown = task_chunks(job, progress, stream["shown"])
         if not chunks:
             return True
@@ -123,6 +121,14 @@ class TaskCards:
             return True
         await self.notes.record(stream=stream | {"shown": shown})
         return True
+
+    async def remove(self, job: Job) -> None:
+        """End the stream and remove its message: another one follows, or nothing is done while a price is asked."""
+        if stream := await self.notes.get("stream"):
+            place = await self._place_of(stream)
+            await self._stop(place, stream, job, succeeded=True)
+            await self.poster.remove(place, stream["ts"])
+            await self.notes.record(stream=None)
 
     async def end(self, job: Job, *, succeeded: bool, output: str = "") -> None:
         """Show every task's final state and end the stream; if Slack refuses, or its start was lost, remove it."""

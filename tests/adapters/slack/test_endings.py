@@ -76,6 +76,20 @@ async def test_where_no_message_may_be_edited_the_price_is_asked_and_the_picture
     assert (delivery.elsewhere, sum(" is ready" in m.text for m in world.bot_messages())) == ("", 1)
 
 
+async def test_no_task_cards_say_that_work_goes_on_while_a_price_is_asked(world: World) -> None:
+    world.grant_history()
+    world.service.ask_above_px = 1000
+    await world.slack.member.mention("4x", [world.picture()])
+    shown = lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)]  # noqa: E731
+    (asked,) = await world.until(shown, move=0.2)
+    await world.idle()
+    assert world.slack.calls("chat.startStream")
+    assert [m for m in world.bot_messages() if m.stream] == []
+    await world.slack.member.click(asked, "job:confirm:")
+    await world.result()
+    assert [m.stream.state for m in world.bot_messages() if m.stream] == ["stopped"]
+
+
 @pytest.mark.parametrize("error", ["cant_delete_message", "ratelimited"])
 async def test_a_progress_message_that_may_not_be_deleted_no_longer_says_that_work_goes_on(
     world: World, error: str
