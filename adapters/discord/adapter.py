@@ -54,7 +54,7 @@ class DiscordAdapter:
         self._actions = Actions(self._ctx, self._upscale, self._own, self._moderators)
         self._supervisor = ClientSupervisor(settings, context, self._rest, self._make_client)
         self._ingress = (
-            InteractionEndpoint(settings.discord_public_key, lambda: self._supervisor.client, context.clock)
+            InteractionEndpoint(settings.discord_public_key, lambda: self._supervisor.client)
             if settings.discord_public_key is not None
             else None
         )

@@ -23,7 +23,6 @@ from bot.settings import load
 from core.domain.errors import UpscaleError
 from core.domain.parameters.grammar import parse
 from core.images.service import ImageService
-from core.ports import SystemClock
 from core.upscalers.fal import WebhookAccepted
 from tests.bot.raw_requests import attacks
 from tests.bot.test_before_authentication import environment
@@ -123,9 +122,8 @@ async def webhook(_: Path) -> AsyncIterator[Feed]:
 async def discord(_: Path) -> AsyncIterator[Feed]:
     """Interactions over HTTP."""
     key = Ed25519PrivateKey.generate()
-    ingress = InteractionEndpoint(
-        key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex(), lambda: None, SystemClock()
-    )
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    ingress = InteractionEndpoint(public, lambda: None)
 
     async def feed(chance: random.Random) -> None:
         body, stamp = json.dumps({"type": 1}).encode(), str(int(time.time()))
