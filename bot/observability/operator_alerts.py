@@ -14,6 +14,7 @@ from core.jobs.steps import JobContext
 from core.ports import AppState
 from core.presentation import Notice
 from core.presentation.texts import operator_texts
+from core.storage.database import DATABASE_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +87,7 @@ class AlertSender:
     async def _guarded(self, sending: Coroutine[Any, Any, object]) -> None:
         try:
             await sending
-        except (UpscaleError, OSError) as error:
+        except (UpscaleError, OSError, *DATABASE_ERRORS) as error:
             log.warning("operator_not_told", error=type(error).__name__)
         except Exception:  # nothing awaits this task's result
             log.exception("operator_not_told")

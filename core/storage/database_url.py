@@ -98,7 +98,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 _FULL = "The disk is full: make room where DATA_DIR lies."
 _PASSING = (
-    ConnectionError, TimeoutError, socket.gaierror, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError,
+    ConnectionError, FileNotFoundError, TimeoutError, socket.gaierror, asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
 )  # fmt: skip
 
 _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
@@ -110,11 +111,11 @@ _BY_KIND: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.CannotConnectNowError, "The database is starting or stopping; try again in a minute."),
     (socket.gaierror, "The host in DATABASE_URL is unknown; check its spelling and the network."),
     (ConnectionRefusedError, "Nothing answers at the host and port in DATABASE_URL; is the server running?"),
-    (FileNotFoundError, "A certificate file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there."),
     (
-        PermissionError,
-        "A file of the database belongs to another user; run this as that user.",
+        FileNotFoundError,
+        "The server's socket, or a certificate file that DATABASE_URL names, is not there; is the server running?",
     ),
+    (PermissionError, "A file of the database belongs to another user; run this as that user."),
     (TimeoutError, "The database did not answer in time; check host, port and firewall of DATABASE_URL."),
 )
 

@@ -1,5 +1,6 @@
 import errno
 import socket
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -73,7 +74,7 @@ CAUSES = [
         "sslmode in DATABASE_URL must be",
     ),
     (asyncpg.ClientConfigurationError("target_session_attrs is expected to be"), "must be any, read-write"),
-    (FileNotFoundError(2, "No such file or directory"), "certificate file"),
+    (FileNotFoundError(2, "No such file or directory"), "socket, or a certificate file"),
     (KeyError("something new"), "KeyError"),
 ]
 
@@ -87,8 +88,16 @@ def test_each_mistake_with_a_database_has_its_own_sentence(cause: Exception, say
 
 def test_only_a_database_that_is_away_or_full_is_worth_another_start() -> None:
     passing = [says for cause, says in CAUSES if may_pass(OperationalError("connect", None, cause))]
-    assert {"Nothing answers", "starting or stopping", "disk is full"} <= set(passing)
+    assert {"Nothing answers", "starting or stopping", "disk is full", "socket, or a certificate file"} <= set(passing)
     assert not [says for says in passing if "password" in says or "sslmode" in says or "damaged" in says]
+
+
+async def test_a_postgresql_whose_socket_is_not_there_yet_is_worth_another_start(tmp_path: Path) -> None:
+    async with closing(Database.connect(f"postgresql://postgres@/x?host={tmp_path}")) as database:
+        with pytest.raises(OperationalError) as caught:
+            await database.ping()
+    assert may_pass(caught.value)
+    assert "The server's socket" in explain(caught.value)
 
 
 async def test_a_real_postgresql_is_reached_with_libpqs_parameters(postgres_url: str) -> None:
