@@ -124,7 +124,7 @@ async def limits(
         await _print_applying(app, actor)
         return
     found = await app.budget.limits.limit_changes(actor, limit=1000)
-    for change, line in zip(found, limit_changes(found, app.budget.zone, "en"), strict=False):
+    for change, line in zip(found, limit_changes(found, "en"), strict=False):
         out.print(f"{change.platform}:{change.workspace_id or '*'}  {line_text(line)}")
     if not found:
         out.print("Nobody has changed anything yet.")

@@ -120,7 +120,7 @@ class Limits:
         return await self.ledger.paused(actor) is not None
 
     async def limit_history(self, actor: Requester) -> Card:
-        lines = moderation.limit_changes(await self.limit_changes(actor, limit=20), self.zone, actor.locale)
+        lines = moderation.limit_changes(await self.limit_changes(actor, limit=20), actor.locale)
         return Card("done", paragraphs=tuple(lines))
 
     async def add_extra(self, actor: Requester, member_id: str, amount_nanousd: int, window: limits.Window) -> Card:
@@ -138,7 +138,7 @@ class Limits:
         extra = limits.ExtraAllowance(actor.platform, actor.workspace_id, member_id, amount_nanousd, ends_at)
         await self.rules.add_extra(actor, extra)
         log.info("extra_given", platform=actor.platform, window=window)
-        return moderation.extra_given(member_id, amount_nanousd, ends_at, self.zone, actor.locale)
+        return moderation.extra_given(member_id, amount_nanousd, ends_at, actor.locale)
 
     async def limit_changes(self, actor: Requester, *, limit: int = 50) -> Sequence[limits.LimitChange]:
         """Changes in the workspace, newest first; for the operator outside of one, everywhere."""

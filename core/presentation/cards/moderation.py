@@ -1,11 +1,8 @@
 """Cards for moderators: changes of limits, extra budgets, presets of a place, the queue, the weekly report. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
-from zoneinfo import ZoneInfo
-
-from babel.dates import format_datetime, format_skeleton
 
 from core.domain.job import Job
 from core.domain.limits import LimitChange, Measure, ScopeKind, Window
@@ -15,23 +12,18 @@ from core.presentation.formats import cents, period_text, usd
 from core.presentation.notices import Notice
 from core.presentation.texts.limit_texts import amount, paused_place, scope_name, window_text
 from core.presentation.texts.progress_texts import status_text
-from core.presentation.translations import language_of, tr, trn
+from core.presentation.translations import tr, trn
 
 _NONE = "–"
 MENTIONED: Mapping[str, Literal["user", "channel", "role"]] = {"user": "user", "channel": "channel", "role": "role"}
 """Scope kinds that a platform can mention by id."""
 
 
-def extra_given(member_id: str, amount_nanousd: int, ends_at: float, zone: ZoneInfo, locale: str) -> Card:
+def extra_given(member_id: str, amount_nanousd: int, ends_at: float, locale: str) -> Card:
     """After `quota add`."""
-    facts = {"amount": cents(amount_nanousd, locale), "time": _moment(ends_at, zone, locale)}
-    text = tr(
-        "{member} has {amount} more until {time}. The limits set by the bot's owner still apply.",
-        locale,
-        **facts,
-        member="{member}",
-    )
-    return _done(fill(text, member=Mention("user", member_id)))
+    text = tr("{member} has {amount} more until {time}. The limits set by the bot's owner still apply.", locale)
+    time = Moment(ends_at, "date_time")
+    return _done(fill(text, member=Mention("user", member_id), amount=cents(amount_nanousd, locale), time=time))
 
 
 def _done(*paragraphs: Line) -> Card:
@@ -65,12 +57,12 @@ def sponsored(channel_id: str, amount_nanousd: int | None, ends_at: float, local
     return _done(fill(text, channel=channel, amount=usd(amount_nanousd, locale), time=time))
 
 
-def limit_changes(found: Sequence[LimitChange], zone: ZoneInfo, locale: str) -> list[Line]:
-    shown = [_change(one, zone, locale) for one in found if one.old != one.new]
+def limit_changes(found: Sequence[LimitChange], locale: str) -> list[Line]:
+    shown = [_change(one, locale) for one in found if one.old != one.new]
     return shown or [(tr("Nobody has changed anything yet.", locale),)]
 
 
-def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
+def _change(one: LimitChange, locale: str) -> Line:
     measure = Measure.USD
     values: Mapping[str, str] = {"": _NONE}
     subject, _, model = one.subject.partition(" model=")
@@ -98,10 +90,10 @@ def _change(one: LimitChange, zone: ZoneInfo, locale: str) -> Line:
         money = kind and one.action in ("limit", "extra", "sponsor") and text.isdecimal()
         return amount(measure, int(text), locale) if money else text or _NONE
 
-    facts = {"time": _moment(one.at, zone, locale), "name": one.actor_name or one.actor_id, "what": what}
-    text = tr("{time}, {name}: {what}: {old} → {new}", locale, **facts, old="{old}", new="{new}")
+    text = tr("{time}, {name}: {what}: {old} → {new}", locale).replace("{what}", what)
     whom = whose_limit(kind, own_id, one.platform, locale)
     spans: dict[str, Span] = {"whom": Mention(MENTIONED[kind], own_id, whom) if own_id and kind in MENTIONED else whom}
+    spans |= {"time": Moment(one.at, "date_time"), "name": one.actor_name or one.actor_id}
     for name, stored in (("old", one.old), ("new", one.new)):
         spans[name] = Mention("channel", stored, stored) if one.action == "alerts" and stored else value(stored)
     return fill(text, **spans)
@@ -148,11 +140,6 @@ def weekly_report(
     if len(models) > 1:
         advice.append(tr("By model: {models}.", locale, models=by_model))
     return Notice(what, advice="\n".join(advice), tone="info")
-
-
-def _moment(at: float, zone: ZoneInfo, locale: str) -> str:
-    when, language = datetime.fromtimestamp(at, zone), language_of(locale)
-    return f"{format_skeleton('MMMd', when, locale=language)}, {format_datetime(when, 'HH:mm', locale=language)}"
 
 
 def queue(here: UnfinishedJobs, locale: str) -> Card:

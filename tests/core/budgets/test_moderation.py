@@ -16,6 +16,7 @@ from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
 from core.domain.limits import AlertPlace, LimitChange, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
 from core.presentation import LANGUAGES, Notice, line_text
+from core.presentation.card import Moment
 from core.presentation.cards.moderation import limit_changes
 from core.presentation.texts.parameter_texts import parameter_problem
 from core.storage.state import SqlAppState
@@ -156,7 +157,7 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
     await budget.limits.sponsor(MODERATOR, "c1", 9 * USD, 1)
     await budget.limits.set_alert_channel(MODERATOR, "c7")
     await budget.limits.rules.note_presets(MODERATOR, "channel c1", "", "factor=2")
-    told = limit_changes(await budget.limits.limit_changes(MODERATOR), UTC, "en")
+    told = limit_changes(await budget.limits.limit_changes(MODERATOR), "en")
     assert len(told) == 7
     for line, words in zip(
         reversed(told),
@@ -168,7 +169,7 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
         assert words in line_text(line)
     for locale in LANGUAGES:
         assert all(
-            line_text(line).strip() for line in limit_changes(await budget.limits.limit_changes(MODERATOR), UTC, locale)
+            line_text(line).strip() for line in limit_changes(await budget.limits.limit_changes(MODERATOR), locale)
         )
     everywhere = await budget.limits.limit_changes(OPERATOR)
     assert {(one.platform, one.workspace_id) for one in everywhere} == {("discord", "w1")}
@@ -178,9 +179,10 @@ async def test_the_history_tells_every_change_in_every_language(make: Make) -> N
     ("action", "subject"), [("limit", "user ann mood day"), ("limit", "user ann usd eon"), ("blessing", "user ann")]
 )
 def test_a_change_that_a_newer_release_made_is_told_as_it_was_written(action: str, subject: str) -> None:
-    newer = LimitChange(0.0, "mod", "Mod", action, subject, "3", "4")
-    (line,) = limit_changes([newer], UTC, "en")
-    assert line_text(line).endswith(f"Mod: {subject}: 3 → 4")
+    newer = LimitChange(0.0, "mod", "{old} Mod", action, subject, "3", "4")
+    (line,) = limit_changes([newer], "en")
+    assert line_text(line) == f"1970-01-01 00:00 UTC, {{old}} Mod: {subject}: 3 → 4"
+    assert Moment(0.0, "date_time") in line  # which each reader's client shows in their own time
 
 
 async def test_the_week_is_reported_once_from_monday_on_to_the_channel_for_alerts(
