@@ -202,7 +202,7 @@ def print_result(
         to.print(styled(("✔", "green"), f" {title(picture)} → ", (str(path), "bold")))
         asked = result_texts.size_line(job, "en"), result_texts.parameters_line(job, "en")
         lines = (*asked, price_texts.receipt_line(job, left, "en"), result_texts.notes_text(job, "en"))
-        for line in filter(None, (*lines, job.result.caption)):
+        for line in "\n".join(filter(None, (*lines, job.result.caption))).splitlines():
             to.print(f"  {line}")
         to.print(styled((f"  reference {job.id}", "dim")))
 

@@ -11,14 +11,14 @@ from typer.testing import CliRunner
 
 from bot.cli.console import CommandError
 from bot.cli.files import Arguments, check_results_are_new, free_path, read_arguments, result_path
-from bot.cli.jobs import as_json
+from bot.cli.jobs import as_json, print_result
 from bot.cli.limits import _print_limits, _print_rows, read_amount
 from bot.cli.main import cli
 from bot.cli.upscale import price_question
 from core.budgets.reports import UsageRow
 from core.domain import money
 from core.domain.errors import LimitReached
-from core.domain.job import Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
+from core.domain.job import InputFacts, Job, JobState, Receipt, ReplyAddress, Requester, Result, Source
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.parameters.spec import Parameters
 
@@ -155,6 +155,19 @@ def job(**changes: object) -> Job:
         "receipt": Receipt(100_000_000, 100_000_000, "units", Decimal(1), 100_000_000),
     }
     return Job(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("mime", "words"), [(PNG, "are transparent again"), ("image/jpeg", "a JPEG cannot hold them")])
+def test_a_receipt_says_what_became_of_transparency_and_indents_every_line(
+    mime: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Result(200, 100, 12, mime, "x", 7, 1.5, "A cat\nand a dog")
+    facts = InputFacts("png", 100, 50, 12, "", notes=("alpha_flattened", "first_frame"))
+    print_result("cat.png", job(result=made, input=facts), Path("cat.2x.png"), (), json=False)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("✔ cat.png")
+    assert all(line.startswith("  ") for line in lines), lines
+    assert words in "\n".join(lines)
 
 
 def test_a_job_as_json_holds_what_a_script_needs() -> None:

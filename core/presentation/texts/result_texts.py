@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 from core.domain.job import Job, ResultNote
+from core.domain.media_types import MIME
 from core.domain.models import DEFAULT_MODEL
 from core.domain.parameters.spec import translatable
 from core.domain.similarity import Position
@@ -72,10 +73,11 @@ cancelled_late_text = partial(translated, translatable("It was cancelled too lat
 
 def notes_text(job: Job, locale: str) -> str:
     """How the image was changed before the model got it, and how the result differs from the request; a line each."""
+    filled = job.result is not None and job.result.mime == MIME["jpeg"]
     sentences = {
-        "alpha_flattened": tr(
-            "Transparent parts were filled for the model and are transparent again in the result.", locale
-        ),
+        "alpha_flattened": tr("Transparent parts are filled, because a JPEG cannot hold them.", locale)
+        if filled
+        else tr("Transparent parts were filled for the model and are transparent again in the result.", locale),
         "first_frame": tr("Only the first frame of the animation was upscaled.", locale),
         "converted": "",
         "incomplete": tr("The file is damaged or incomplete; what can be seen of it was upscaled.", locale),
