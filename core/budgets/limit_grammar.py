@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from core.domain.errors import InvalidParameters, ParameterProblem
 from core.domain.limits import Measure, ScopeKind, WantedLimit, Window
@@ -17,14 +18,21 @@ from core.domain.untrusted_text import clean
 _MAX_WORDS = 20
 _MAX_CHARS = 2000
 _EXAMPLE = "user $5 day, channel 500 mp month, workspace 20 images hour model=seedvr2"
-_WINDOWS = {window.value: window for window in Window if window is not Window.NOW} | {"today": Window.DAY}
+_WINDOWS = {window.value: window for window in Window if window is not Window.NOW} | {
+    **dict.fromkeys(("today", "daily"), Window.DAY),
+    "hourly": Window.HOUR,
+    "weekly": Window.WEEK,
+    "monthly": Window.MONTH,
+}
 _MEASURES = {
     **dict.fromkeys(("usd", "dollars", "dollar", "$"), Measure.USD),
     **dict.fromkeys(("mp", "megapixels", "megapixel"), Measure.MEGAPIXELS),
     **dict.fromkeys(("jobs", "job", "images", "image", "pictures"), Measure.JOBS),
     **dict.fromkeys(("running", "at-once", "once"), Measure.RUNNING),
 }
-_FILLERS = frozenset({"per", "a", "at", "limit", "budget", "to", "=", "of", "default", "with", "model"})
+_FILLERS = frozenset(
+    {"per", "a", "at", "limit", "budget", "to", "=", "of", "default", "with", "model", "each", "every", "for"}
+)
 _MAX_AMOUNT_CHARS = 40
 MAX_AMOUNT = 10**9
 """Dollars, megapixels or jobs; in nano-dollars it fits into 64 bits."""
@@ -48,7 +56,7 @@ class Dialect:
 def limit_words(text: str, dialect: Dialect, *, needs_amount: bool) -> WantedLimit:
     """The defaults are a day and dollars. Raises InvalidParameters."""
     reader = _Reader(dialect)
-    for word in clean(text, _MAX_CHARS).split()[:_MAX_WORDS]:
+    for word in clean(text, _MAX_CHARS).replace("/", " ").split()[:_MAX_WORDS]:
         reader.take(word)
     return reader.result(needs_amount=needs_amount)
 
@@ -96,49 +104,56 @@ def amount_of(typed: str | float | Decimal, measure: Measure) -> int:
 class _Reader:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self.scope = dialect.default
-        self.scope_id = ""
-        self.measure: Measure | None = None
-        self.window: Window | None = None
-        self.number: str | None = None
-        self.model = ""
-        self.problems: list[ParameterProblem] = []
+        self._given: dict[str, Any] = {}
+        self._problems: list[ParameterProblem] = []
 
     def take(self, word: str) -> None:
         lower = word.lower().strip(",;")
         if (named := self._dialect.mention(word)) is not None:
-            self.scope, self.scope_id = named
+            self._keep("scope", named[0])
+            self._keep("scope_id", named[1])
         elif lower in self._dialect.scopes:
-            self.scope = self._dialect.scopes[lower]
+            self._keep("scope", self._dialect.scopes[lower])
         elif ALL.find(name := _MODEL.sub("", lower)) is not None:
-            self.model = name
+            self._keep("model", name)
         elif name != lower:
-            self.problems.append(ParameterProblem("model", name[:60], "type", ", ".join(ALL.ids)))
+            self._problems.append(ParameterProblem("model", name[:60], "type", ", ".join(ALL.ids)))
         elif lower in _WINDOWS:
-            self.window = _WINDOWS[lower]
+            self._keep("window", _WINDOWS[lower])
         elif lower in _MEASURES:
-            self.measure = _MEASURES[lower]
+            self._keep("measure", _MEASURES[lower])
         elif (found := _NUMBER.fullmatch(lower)) is not None:
-            self.number = found[2]
-            unit = found[1] or found[3] or ""
-            self.measure = Measure.MEGAPIXELS if unit == "mp" else Measure.USD if unit else self.measure
+            self._keep("amount", found[2])
+            if unit := found[1] or found[3]:
+                self._keep("measure", Measure.MEGAPIXELS if unit == "mp" else Measure.USD)
         elif lower and lower not in _FILLERS:
-            self.problems.append(ParameterProblem("quota", word[:60], "type", _EXAMPLE))
+            self._problems.append(ParameterProblem("quota", word[:60], "type", _EXAMPLE))
+
+    def _keep(self, name: str, value: Any) -> None:
+        old = self._given.setdefault(name, value)
+        if {old, value} == {Measure.JOBS, Measure.RUNNING}:  # 3 jobs at once
+            self._given[name] = Measure.RUNNING
+        elif (
+            old != value
+            and (twice := ParameterProblem(name.removesuffix("_id"), "", "duplicate")) not in self._problems
+        ):
+            self._problems.append(twice)
 
     def result(self, *, needs_amount: bool) -> WantedLimit:
-        measure = self.measure or Measure.USD
-        understood = not self.problems  # else a word may be meant as what is missing
-        if self.scope is None and understood:
-            self.problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
-        if self.number is None and needs_amount and understood:
-            self.problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 images"))
-        amount = None
-        if self.number is not None:
+        scope, measure = self._given.get("scope", self._dialect.default), self._given.get("measure", Measure.USD)
+        number, amount = self._given.get("amount"), None
+        understood = not self._problems  # else a word may be meant as what is missing
+        if scope is None and understood:
+            self._problems.append(ParameterProblem("scope", "", "missing_value", self._dialect.examples))
+        if number is None and needs_amount and understood:
+            self._problems.append(ParameterProblem("amount", "", "missing_value", "$5, 500 mp, 20 images"))
+        if number is not None:
             try:
-                amount = amount_of(self.number, measure)
+                amount = amount_of(number, measure)
             except InvalidParameters as wrong:
-                self.problems += wrong.problems
-        if self.problems or self.scope is None:
-            raise InvalidParameters(problems=tuple(self.problems))
-        window = Window.NOW if measure is Measure.RUNNING else self.window or Window.DAY
-        return WantedLimit(self.scope, self.scope_id, measure, window, amount, self.model)
+                self._problems += wrong.problems
+        if self._problems or scope is None:
+            raise InvalidParameters(problems=tuple(self._problems))
+        window = Window.NOW if measure is Measure.RUNNING else self._given.get("window", Window.DAY)
+        scope_id, model = self._given.get("scope_id", ""), self._given.get("model", "")
+        return WantedLimit(scope, scope_id, measure, window, amount, model)

@@ -89,7 +89,7 @@ class Reconciler:
         gone = [SentRequest(job_id, one.request_id, one.at, one.at, ended=True) for job_id, one in erased.items()]
         sent += [one for one in gone if one.made_at >= since]
         listed = await self._upscaler.billing_events(since, now)
-        events = listed or ()
+        events = tuple(dict.fromkeys(listed or ()))  # one that moved to the next page is listed twice
         known = {one.request_id for one in sent}
         others = [event.request_id for event in events if event.request_id and event.request_id not in known]
         sent += await self._store.by_request_ids(others)
@@ -141,8 +141,8 @@ class Reconciler:
             hold = holds.get(one.job_id)
             if hold is None or hold.play == play:
                 charged, settled = (hold.charged_nanousd, hold.state == "settled") if hold is not None else (0, False)
-                ended_at = one.ended_at or one.made_at
-                charges.append(Charge(one.job_id, one.request_id, one.made_at, charged, settled or one.ended, ended_at))
+                at, ended_at = hold.held_at if hold is not None else one.made_at, one.ended_at or one.made_at
+                charges.append(Charge(one.job_id, one.request_id, at, charged, settled or one.ended, ended_at))
         return charges
 
     async def _correct(self, difference: Difference, *, correct_all: bool) -> bool:

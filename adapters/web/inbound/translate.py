@@ -53,9 +53,8 @@ _ADDRESS = re.compile(r"(?:web|discord|slack)(?::[\w.-]{1,64}){0,2}")
 def limit_of(text: str, *, needs_amount: bool) -> WantedLimit:
     """A limit as the operator types it on the page: `workspace discord:1234 day $20`. Raises InvalidParameters."""
     words = text.split()
-    addresses = [word for word in words if _ADDRESS.fullmatch(word)]
-    rest = " ".join(word for word in words if word not in addresses)
-    address = addresses[0] if addresses else ""
+    address = next((word for word in words if _ADDRESS.fullmatch(word)), "")
+    rest = " ".join(word for word in words if word != address)
     if address.count(":") == 0 and address and not any(word.lower() in _QUOTA.scopes for word in words):
         rest = f"platform {rest}"
     elif "me" in words:

@@ -125,6 +125,31 @@ def test_an_extra_is_read_as_people_type_it() -> None:
             extra_words(wrong, dialect)
 
 
+@pytest.mark.parametrize(
+    ("text", "measure", "window", "amount"),
+    [
+        ("each user $5/day", Measure.USD, Window.DAY, 5 * USD),
+        ("user 500 mp / month", Measure.MEGAPIXELS, Window.MONTH, 500),
+        ("20 images hourly for every user", Measure.JOBS, Window.HOUR, 20),
+        ("user 3 jobs at once", Measure.RUNNING, Window.NOW, 3),
+    ],
+)
+def test_a_limit_is_read_as_people_type_it(text: str, measure: Measure, window: Window, amount: int) -> None:
+    wanted = WantedLimit(ScopeKind.USER, "", measure, window, amount)
+    assert limit_words(text, Dialect({"user": ScopeKind.USER}, ""), needs_amount=True) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["user $5 $6", "user $5 day week", "user $5 jobs", "user channel $5", "user @ann @bob $5"]
+)
+def test_words_that_contradict_each_other_are_refused_and_none_is_dropped(text: str) -> None:
+    scopes = {"user": ScopeKind.USER, "channel": ScopeKind.CHANNEL}
+    dialect = Dialect(scopes, "", lambda word: (ScopeKind.USER, word[1:]) if word.startswith("@") else None)
+    with pytest.raises(InvalidParameters) as refused:
+        limit_words(text, dialect, needs_amount=True)
+    assert [problem.kind for problem in refused.value.problems] == ["duplicate"]
+
+
 @pytest.mark.parametrize("number", ["1,000", "1.000", "12.500", "100,000"])
 def test_what_may_be_a_thousand_or_one_is_refused_and_not_guessed(number: str) -> None:
     dialect = Dialect({"user": ScopeKind.USER}, "")

@@ -74,7 +74,9 @@ class World:
     def billed(self, request_id: str, dollars: float) -> None:
         self.provider.bill.append(BillingEvent(request_id, self.clock.at, Decimal(20), round(dollars * USD)))
 
-    async def done(self, key: str, charged: float, billed: float | None, basis: str = "units") -> None:
+    async def done(
+        self, key: str, charged: float, billed: float | None, basis: str = "units", confirmed_after_s: float = 0
+    ) -> None:
         """`basis` none: the job failed, and its hold was released."""
         receipt = Receipt(round(charged * USD), 2 * USD, basis)  # type: ignore[arg-type]
         row = Job(
@@ -92,6 +94,7 @@ class World:
             remote=Remote("fal", submit="sent", request_id=f"r-{key}"),
         )
         await self.store.add(row)
+        self.clock.at += confirmed_after_s
         await self.ctx.ledger.hold(job(key, 2))
         if basis == "none":
             await self.ctx.ledger.release(key)
@@ -117,6 +120,19 @@ async def test_books_that_agree_say_so_in_one_line_a_day(books: World) -> None:
     assert [(d.day, d.ledger_nanousd, d.provider_nanousd) for d in found.days] == [
         ("2026-11-23", 1_600_000_000, 1_600_000_000),
         ("2026-11-24", 2_400_000_000, 2_400_000_000),
+    ]
+
+
+async def test_an_event_that_is_listed_twice_is_one_and_a_day_is_that_of_the_hold(books: World) -> None:
+    """fal lists newest first, so that an event may move to the next page while they are read."""
+    books.clock.at += 43_000  # shortly before midnight
+    await books.done("late", 2, None, basis="unknown", confirmed_after_s=600)
+    books.billed("r-late", 1.5)
+    books.provider.bill *= 2
+    found = await books.compare()
+    assert found.corrected == {"late"}
+    assert [(d.day, d.ledger_nanousd, d.provider_nanousd) for d in found.days] == [
+        ("2026-11-24", 1_500_000_000, 1_500_000_000)
     ]
 
 
