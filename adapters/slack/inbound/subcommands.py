@@ -8,6 +8,7 @@ from adapters.slack.context import HandlerContext, HandlerResult
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Origin
 from adapters.slack.outbound.files import Upload
+from adapters.slack.setup.manifest import GROUPS_SCOPE
 from adapters.slack.views import messages as view
 from adapters.slack.views.card import draw
 from core.budgets.limit_grammar import Dialect, extra_words, limit_words, sponsor_words
@@ -19,6 +20,7 @@ from core.presentation import Card, line_text
 from core.presentation.cards import account, budget
 from core.presentation.cards.moderation import queue
 from core.presentation.texts.delivery_texts import sent_directly_text
+from core.presentation.texts.request_texts import groups_unreadable_text
 
 _FIRST_WORD = re.compile(r"\s*/?([a-zA-Z]+)\b")
 SUBCOMMANDS = frozenset({"help", "usage", "quota", "history", "queue", "settings", "privacy"})
@@ -28,7 +30,7 @@ DIALECT = Dialect(
         **dict.fromkeys(("channel", "channels"), ScopeKind.CHANNEL),
         **dict.fromkeys(("user", "users", "member", "members"), ScopeKind.USER),
     },
-    examples="user, @member, channel, #channel, workspace",
+    examples="user, @member, @group, channel, #channel, workspace",
     mention=t.mentioned_scope,
 )
 SPONSOR_EXAMPLE = "quota sponsor #channel $20 7 days"
@@ -119,6 +121,8 @@ async def _quota(ctx: HandlerContext, origin: Origin, actor: Requester, rest: st
             scope_id = origin.team_id if limit.scope is ScopeKind.WORKSPACE else limit.scope_id
             wanted = replace(limit, scope_id=scope_id, amount=limit.amount if does == "set" else None)
             note = budget.limit_changed_text(wanted.amount, actor.locale)
+            if limit.scope is ScopeKind.ROLE and GROUPS_SCOPE not in ctx.api.granted_scopes.get(origin.team_id, ()):
+                note = f"{note} {groups_unreadable_text(GROUPS_SCOPE, actor.locale)}"
             return _limits(ctx, await service.set_limit(actor, wanted), actor, note)
         case "pause" | "resume" as does:
             return await service.pause(actor, does == "pause")

@@ -26,6 +26,7 @@ RESPONSE_URL_LIFE_S = 1700.0
 _FILE_PATH = re.compile(r"/(?:files/[UW][A-Z0-9]+/|files-(?:pri|tmb)/[A-Z0-9]+-)(F[A-Z0-9]+)(?:/|$)", re.IGNORECASE)
 _USER = re.compile(r"<@([UW][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 _CHANNEL = re.compile(r"<#([CG][A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
+_GROUP = re.compile(r"<!subteam\^(S[A-Z0-9]{1,30})(?:\|[^<>]{0,200})?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class SlackUser:
     is_owner: bool = False
     is_outsider: bool | None = None
     """Of another organisation; None if Slack did not answer."""
+    groups: tuple[str, ...] = ()
+    """Ids of the user groups that the person is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ def requester(origin: Origin, person: SlackUser) -> Requester:
         if person.is_outsider is None
         else person.is_outsider,
         org_id=origin.enterprise_id,
+        role_ids=person.groups,
     )
 
 
@@ -198,7 +202,8 @@ def mentioned_scope(word: str) -> tuple[ScopeKind, str] | None:
         return ScopeKind.USER, user
     if channel := mentioned_channel(word):
         return ScopeKind.CHANNEL, channel
-    return None
+    group = _GROUP.search(word)
+    return (ScopeKind.ROLE, group[1]) if group else None
 
 
 def job_key(team_id: str, event: str, item: str) -> str:

@@ -19,8 +19,9 @@ BOT_SCOPES = (
 )
 """For mentions, answers, commands and shortcuts, images in and out, direct messages, language and admin rights."""
 
-OPTIONAL_SCOPES = ("channels:history", "groups:history")
-"""For the image above a mention in a thread, and to find a message whose post was not answered."""
+GROUPS_SCOPE = "usergroups:read"
+OPTIONAL_SCOPES = ("channels:history", "groups:history", GROUPS_SCOPE)
+"""For the image above a mention in a thread, to find a message whose post was not answered, and for groups' limits."""
 
 BOT_EVENTS = ("app_home_opened", "app_mention", "app_uninstalled", "message.im", "tokens_revoked")
 

@@ -19,6 +19,7 @@ _MOMENTS: dict[c.MomentStyle, str] = {
     "relative": "{date_short_pretty}, {time}",
     "date_time": "{date_short}, {time}",
 }
+_SIGNS = {"user": "@", "channel": "#", "role": "!subteam^"}
 _NO_JOB = {"export": "export", "erase": "erase", "open_form": "form"}
 
 
@@ -42,8 +43,8 @@ def draw(card: c.Card, *, image_id: str | None = None, deleted_with: Sequence[st
 
 def _notification_text(span: c.Span) -> str:
     """Escaped text for a notification, in which Slack replaces ids by names."""
-    if isinstance(span, c.Mention) and span.kind != "role" and _is_bare(span):
-        return f"<{'@' if span.kind == 'user' else '#'}{span.id}>"
+    if isinstance(span, c.Mention) and _is_bare(span):
+        return f"<{_SIGNS[span.kind]}{span.id}>"
     return b.escaped(c.line_text((span,)))
 
 
@@ -114,9 +115,10 @@ def _span(span: c.Span) -> Block:
             return b.clock_time(span.at_unix_s, pattern=_MOMENTS[span.style])
         case c.Mention():
             # A user element notifies, so a name is preferred if there is one.
-            if span.kind == "role" or not _is_bare(span):
+            if not _is_bare(span):
                 return b.text_run(span.name)
-            return {"type": span.kind, f"{span.kind}_id": span.id}
+            kind = "usergroup" if span.kind == "role" else span.kind
+            return {"type": kind, f"{kind}_id": span.id}
         case _:
             assert_never(span)
 

@@ -53,6 +53,8 @@ def scope_name(kind: ScopeKind, locale: str, platform: str = "") -> str:
     """Whose limit it is, from the member's view, in the platform's terms."""
     if kind is ScopeKind.WORKSPACE and platform not in _HAVE_SERVERS:
         return tr("this workspace", locale)
+    if kind is ScopeKind.ROLE and platform == "slack":
+        return tr("your user group", locale)
     names = {
         ScopeKind.EVERYTHING: tr("the whole bot", locale),
         ScopeKind.PLATFORM: tr("this platform", locale),

@@ -16,6 +16,10 @@ def thread_unreadable_text(scope: str, locale: str) -> str:
     return f"{missing} " + tr("Attach the image itself instead.", locale)
 
 
+def groups_unreadable_text(scope: str, locale: str) -> str:
+    return tr("I can't see who is in a user group: that needs the permission {scope}.", locale, scope=scope)
+
+
 def left_out_text(
     started: int,
     total: int,

@@ -70,6 +70,7 @@ async def test_a_mistyped_word_after_quota_is_named_with_what_there_is(world: Wo
 async def test_a_limit_that_cannot_be_read_is_explained(world: World) -> None:
     assert "user, @member" in await say(world, "quota set $5", user="ada")
     assert "needs a value" not in await say(world, "quota set everything -5", user="ada")
+    assert "needs the permission usergroups:read" in await say(world, "quota set <!subteam^S01> $5", user="ada")
 
 
 async def test_moderators_sponsor_a_channel_and_see_every_limit_of_the_workspace(world: World) -> None:

@@ -57,6 +57,22 @@ async def test_a_polite_end_hands_over_and_the_log_holds_no_secret(bot: Bot, sla
         assert hidden not in bot.log, hidden
 
 
+async def test_a_limit_of_a_user_group_is_for_each_of_its_members(slack: SlackEmulator, tmp_path: Path) -> None:
+    slack.member.space().usergroups["S0DESIGN1"] = {"U0ANNA0001"}
+    next(token for token in slack.world.tokens.values() if token.kind == "bot").scopes.add("usergroups:read")
+    async with FalEmulator() as fal, Bot(tmp_path / "data", slack.env() | fal.env()):
+        await connected(slack)
+        await slack.member.command(text="quota set <!subteam^S0DESIGN1|@design> $0.05/day", user="ada")
+        (answer,) = await until(lambda: [m for m in slack.member.messages(user="ada") if m.ephemeral_for])
+        assert "Limit set." in text_of(answer)
+        assert "'usergroup_id': 'S0DESIGN1'" in str(answer.blocks)
+        await slack.member.mention("2x", [slack.member.file(png(64, 48), "a.png")])
+        await until(lambda: "This needs $0.10, more than" in str([text_of(m) for m in slack.member.messages()]))
+        assert fal.submits == []
+        await slack.member.mention("2x", [slack.member.file(png(64, 48), "b.png", user="ben")], user="ben")
+        await until(lambda: results(slack.member.messages()))
+
+
 async def test_guests_of_another_organisation_in_a_shared_channel_spend_nothing(
     slack: SlackEmulator, tmp_path: Path
 ) -> None:

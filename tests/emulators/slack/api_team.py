@@ -134,6 +134,12 @@ async def users_info(ctx: Context) -> dict[str, Any]:
     return {"user": user_json(user, locale=ctx.args.get("include_locale") is True)}
 
 
+async def usergroups_list(ctx: Context) -> dict[str, Any]:
+    users = ctx.args.get("include_users") is True
+    groups = ctx.space.usergroups.items()
+    return {"usergroups": [{"id": id_} | ({"users": sorted(members)} if users else {}) for id_, members in groups]}
+
+
 @dataclass
 class Grant:
     """A code that the consent page gave out."""
@@ -231,5 +237,6 @@ HANDLERS = {
     "conversations.history": conversations_history,
     "conversations.replies": conversations_replies,
     "users.info": users_info,
+    "usergroups.list": usergroups_list,
     "oauth.v2.access": oauth_access,
 }

@@ -13,8 +13,8 @@ METHODS: dict[str, Any] = json.loads(Path(__file__).with_name("methods.json").re
 # Methods that a record here names but the reference list lacks: none. Unknown ones answer `unknown_method`.
 JSON_ARGS = {"blocks", "view", "chunks", "files", "metadata", "attachments", "loading_messages", "file_ids"}
 BOOLEAN_ARGS = {
-    "return_im", "include_locale", "unfurl_links", "unfurl_media", "prevent_creation", "link_names", "inclusive",
-    "include_all_metadata",
+    "return_im", "include_locale", "include_users", "unfurl_links", "unfurl_media", "prevent_creation", "link_names",
+    "inclusive", "include_all_metadata",
 }  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Workspace:
     enterprise_id: str | None = None
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
+    usergroups: dict[str, set[str]] = field(default_factory=dict)
     uploads: str = "allowed"  # allowed | file_uploads_disabled | storage_limit_reached | …
 
 
