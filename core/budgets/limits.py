@@ -10,7 +10,7 @@ import structlog
 
 from core.accounts.allowlist import AllowList
 from core.domain import limits
-from core.domain.errors import InvalidParameters, NotAllowed
+from core.domain.errors import InvalidParameters, LimitNotSet, NotAllowed
 from core.domain.identity import TEAM_SCOPED, check_moderator
 from core.domain.job import Requester
 from core.domain.models import ALL
@@ -61,7 +61,7 @@ class Limits:
             await self._allowlist.check(actor)
 
     async def set_limit(self, actor: Requester, wanted: limits.WantedLimit) -> Sequence[limits.LimitStatus]:
-        """Set or (None) clear a limit; returns the workspace's limits with their use."""
+        """Set or (None) clear a limit; returns the workspace's limits with their use. Raises LimitNotSet."""
         scope = wanted.scope
         check_moderator(actor)
         await self._check_admitted(actor)
@@ -74,9 +74,11 @@ class Limits:
             source, place = "moderator", (actor.platform, actor.workspace_id, _own_id(actor, scope, wanted.scope_id))
         rule = limits.Rule(scope, wanted.measure, wanted.window, wanted.amount, source, *place, model=wanted.model)
         _check(rule)
-        if source == "moderator" and rule.amount is not None:
-            kept = await self.rules.limits(*place[:2])
-            if all(replace(one, amount=rule.amount) != rule for one in kept):
+        kept = await (self.rules.operator_limits() if source == "operator" else self.rules.limits(*place[:2]))
+        if all(replace(one, amount=rule.amount) != rule for one in kept):
+            if rule.amount is None:
+                raise LimitNotSet
+            if source == "moderator":
                 _check_room("quota", len(kept))
         await self.rules.set_limit(actor, rule)
         log.info("limit_changed", source=source, platform=rule.platform, scope=scope, measure=rule.measure)

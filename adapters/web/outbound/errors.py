@@ -6,7 +6,7 @@ from core.domain.limits import Measure
 _STATUSES: dict[int, tuple[type[e.UpscaleError], ...]] = {
     400: (e.InvalidParameters, e.PresetRefused, e.NoImage, e.LinkRefused),
     403: (e.UnsafeNotAllowed, e.NotAllowed, e.NotAdmitted, e.PlatformRefused, e.Paused),
-    404: (e.JobNotFound,),
+    404: (e.JobNotFound, e.LimitNotSet),
     409: (e.TooLate, e.DeliveryError, e.OtherModelChosen, e.Restored),
     410: (e.QuoteExpired, e.ResultExpired, e.SelectionClosed),
     413: (e.FileTooLarge, e.TooManyPixels),

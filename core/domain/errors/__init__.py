@@ -5,7 +5,7 @@
     │   ├── InvalidParameters   ├── NoImage            ├── UnsafeNotAllowed
     │   ├── NotAllowed          ├── JobNotFound        ├── TooLate          ├── QuoteExpired
     │   ├── PlatformRefused     ├── PlatformBusy       ├── StorageFull      ├── NotAdmitted
-    │   ├── PresetRefused       ├── SelectionClosed    └── OtherModelChosen
+    │   ├── PresetRefused       ├── SelectionClosed    ├── OtherModelChosen └── LimitNotSet
     ├── InputError              the image is unusable, or could not be fetched
     │   ├── NotAnImage          ├── UnsupportedFormat  ├── DamagedImage     ├── FileTooLarge
     │   ├── TooManyPixels       ├── ImageTooSmall      ├── OutputTooLarge   ├── ImageTooCostly

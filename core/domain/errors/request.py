@@ -113,6 +113,10 @@ class SelectionClosed(RequestError):
     """A choice among images, or a form, was answered already or has expired."""
 
 
+class LimitNotSet(RequestError):
+    """There is no such limit to remove."""
+
+
 class OtherModelChosen(RequestError):
     """The member answered the price question with a new job: of this cheaper model, or of the whole after a preview."""
 

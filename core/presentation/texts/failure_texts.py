@@ -238,6 +238,11 @@ _SENTENCES: dict[type[e.UpscaleError], Explainer] = {
         "refusal",
     ),
     e.OtherModelChosen: fixed_notice(translatable("Your image comes in a message of its own."), tone="info"),
+    e.LimitNotSet: fixed_notice(
+        translatable("There is no such limit to remove."),
+        translatable("For whom it is, what it counts and its period must be the same as when it was set."),
+        "refusal",
+    ),
     e.LimitReached: limit_reached,
     e.TooManyWaiting: lambda error, lo: Notice(
         trn(

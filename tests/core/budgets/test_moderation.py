@@ -12,7 +12,7 @@ from core.budgets import limits as limits_module
 from core.budgets.alerts import send_weekly_reports
 from core.budgets.limit_grammar import Dialect, amount_of, extra_words, limit_words, sponsor_words
 from core.budgets.service import Budgets
-from core.domain.errors import InvalidParameters, LimitReached, NotAllowed
+from core.domain.errors import InvalidParameters, LimitNotSet, LimitReached, NotAllowed
 from core.domain.limits import AlertPlace, LimitChange, Measure, Rule, ScopeKind, WantedLimit, Window, span
 from core.domain.parameters.sizes import parse_target
 from core.presentation import LANGUAGES, Notice, line_text
@@ -148,6 +148,21 @@ def test_words_that_contradict_each_other_are_refused_and_none_is_dropped(text: 
     with pytest.raises(InvalidParameters) as refused:
         limit_words(text, dialect, needs_amount=True)
     assert [problem.kind for problem in refused.value.problems] == ["duplicate"]
+
+
+async def test_a_limit_that_is_not_set_is_not_said_to_be_removed(make: Make) -> None:
+    budget = make(default_money(5))
+    await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", USD))
+    monthly = WantedLimit(ScopeKind.USER, "ann", Measure.USD, Window.MONTH, None)
+    for actor, wanted in (
+        (MODERATOR, monthly),
+        (MODERATOR, usd_a_day(ScopeKind.USER, "", None)),
+        (OPERATOR, usd_a_day(ScopeKind.USER, "", None)),
+    ):
+        with pytest.raises(LimitNotSet):
+            await budget.limits.set_limit(actor, wanted)
+    await budget.limits.set_limit(MODERATOR, usd_a_day(ScopeKind.USER, "ann", None))
+    assert await budget.limits.rules.limits("discord", "w1") == []
 
 
 @pytest.mark.parametrize("number", ["1,000", "1.000", "12.500", "100,000"])

@@ -66,7 +66,7 @@ ALL = [error for leaf in leaves() for error in examples(leaf)]
 STORED_CODES = """
     draining internal storage_unavailable restored
     invalid_parameters no_image storage_full unsafe_not_allowed not_allowed not_admitted job_not_found too_late
-    quote_expired selection_closed other_model_chosen preset_refused platform_refused platform_busy
+    quote_expired selection_closed other_model_chosen limit_not_set preset_refused platform_refused platform_busy
     limit_reached too_many_waiting paused ledger_unavailable
     not_an_image unsupported_format damaged_image file_too_large too_many_pixels image_too_small output_too_large
     target_unreachable image_too_costly flat_image link_refused download_failed
