@@ -55,7 +55,7 @@ class Selection:
 
     def _candidates(self) -> list[batch.Candidate]:
         together = zip(self.requests, self.sizes_px, self.prices_nanousd, strict=True)
-        return [batch.Candidate(one.source.name, *(size or NO_IMAGE), price) for one, size, price in together]
+        return [batch.Candidate(one.source.name, px and px[0], px and px[1], price) for one, px, price in together]
 
 
 class Selections:

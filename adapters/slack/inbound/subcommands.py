@@ -1,5 +1,6 @@
 """`/upscale help|usage|quota|history|queue|…`, also typed in a direct message. The core checks rights and values."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,6 +44,12 @@ def subcommand(text: str) -> tuple[str, str]:
     if found and found[1].lower() in SUBCOMMANDS:
         return found[1].lower(), text[found.end() :].strip()
     return "", text
+
+
+def misspelled(text: str) -> str | None:
+    """The first word if it seems to be meant as a subcommand; with a link it is part of a request."""
+    word = text.split()[0].lower()
+    return word if "://" not in text and difflib.get_close_matches(word[:20], SUBCOMMANDS, 1, 0.75) else None
 
 
 async def answer(ctx: HandlerContext, origin: Origin, name: str, rest: str) -> None:

@@ -3,7 +3,7 @@
 Text of members and of the model goes only into plain_text and rich_text, which have no markup and notify nobody.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
 from adapters.slack.views import blocks as b
@@ -14,6 +14,8 @@ from core.presentation import card as c
 BAR_CELLS = 12
 CHOICES_SHOWN = 10
 BUTTONS_MAX = 25
+LINES_MAX_CHARS = 9000
+"""Slack refuses messages of more than about 11,000 characters in all blocks (bolt-js #2867, read 2026-11-30)."""
 _ICONS: dict[c.Tone, str] = {"error": "warning", "refusal": "warning", "info": "information_source"}
 _MOMENTS: dict[c.MomentStyle, str] = {
     "relative": "{date_short_pretty}, {time}",
@@ -28,7 +30,7 @@ def draw(card: c.Card, *, image_id: str | None = None, deleted_with: Sequence[st
     title = " · ".join(part for part in (card.title, card.name) if part)
     picture = next((one for one in card.pictures if image_id and one.role != "file"), None)
     image = b.image(image_id, picture.alt, card.name) if image_id and picture is not None else None
-    lines = list(_head(card, "" if image else title))
+    lines = list(_within_limit(_head(card, "" if image else title)))
     blocks = b.non_empty(
         image,
         b.rich(*lines) if lines else None,
@@ -62,6 +64,16 @@ def _head(card: c.Card, title: str) -> Iterator[list[Block]]:
         before = [b.text_run(f"{bar(card.bar, BAR_CELLS)}  ")] if card.bar is not None and not number else []
         yield [*(icon if not title and not number else []), *before, *_line(line)]
     yield from map(_fact, card.facts)
+
+
+def _within_limit(lines: Iterable[list[Block]]) -> Iterator[list[Block]]:
+    left = LINES_MAX_CHARS
+    for line in lines:
+        left -= sum(len(str(one.get("text", ""))) for one in line)
+        if left < 0:
+            yield [b.text_run("…")]
+            return
+        yield line
 
 
 def _fact(fact: c.Fact) -> list[Block]:

@@ -12,7 +12,10 @@ from core.presentation.translations import tr, trn
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An image to choose. Its size is None if the platform does not tell it, its price if it is not known yet."""
+    """An image to choose. Its size is None if the platform does not tell it, its price if it is not known yet.
+
+    A size of 0 is that of a file that is not an image.
+    """
 
     name: str
     width_px: int | None = None
@@ -39,6 +42,8 @@ def image_choice(key: str, images: Sequence[Candidate], locale: str, *, most: in
 
 def _facts(image: Candidate, locale: str) -> str:
     price = image.price_nanousd
+    if image.width_px == 0:
+        return tr("not an image", locale)
     known = [size(image.width_px, image.height_px)] if image.width_px and image.height_px else []
     known.append(cents(price, locale) if price is not None else tr("price known after reading", locale))
     return " · ".join(known)

@@ -100,6 +100,14 @@ async def test_files_that_slack_has_not_looked_at_yet_are_waited_for_and_a_pdf_i
     await world.idle()
 
 
+async def test_a_file_that_is_no_image_is_said_to_be_none_beside_dear_ones(world: World) -> None:
+    pdf = world.slack.member.file(b"%PDF-1.7", "doc.pdf", mimetype="application/pdf")
+    await world.slack.member.mention("", [*dear(world), pdf])
+    (question,) = await world.until(lambda: [m for m in world.bot_messages() if "job:pick" in str(m.blocks)], move=0.1)
+    assert "doc.pdf\nnot an image" in text_of(question)
+    assert "$0.00" not in text_of(question)
+
+
 async def test_a_total_that_the_form_has_shown_is_not_asked_about_again_but_a_dearer_one(world: World) -> None:
     post = world.slack.member.post("four", dear(world))
     await world.slack.member.message_shortcut(post)

@@ -7,6 +7,7 @@ import pytest
 
 from adapters.slack.views.card import draw
 from core.presentation import LANGUAGES, Card, Code, Link, Mention, Moment, Strong
+from core.presentation.card import Fact
 from tests.emulators.slack.blocks import check_blocks
 from tests.emulators.slack.reading import mentions
 from tests.fakes import golden
@@ -87,3 +88,11 @@ def test_a_notification_tells_until_when_and_a_channel_is_shown_by_its_own_name(
     content = draw(Card("done", paragraphs=(spans,)))
     assert content.as_args()["text"] == "<#C1> is paid for until 2026-12-06 15:39 UTC"
     assert {"type": "channel", "channel_id": "C1"} in content.blocks[0]["elements"][0]["elements"]
+
+
+def test_a_list_too_long_for_a_message_of_slack_is_cut_between_lines() -> None:
+    card = Card("done", "Limits", facts=tuple(Fact((f"member {n}",), ("x" * 80,)) for n in range(200)))
+    (block,) = draw(card).blocks
+    runs = [run["text"] for run in block["elements"][0]["elements"]]
+    assert sum(map(len, runs)) < 10_000
+    assert (runs[0], runs[-1], runs[-3]) == ("Limits", "…", "x" * 80)

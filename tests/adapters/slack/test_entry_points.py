@@ -175,6 +175,16 @@ async def test_typographic_signs_are_understood(world: World) -> None:
     assert (p.creativity, p.steps) == (0.5, 12)
 
 
+@pytest.mark.parametrize("typed", ["usge", "hlep", "Histroy 5", "quotas show"])
+async def test_a_mistyped_word_after_the_command_is_named_with_what_there_is(world: World, typed: str) -> None:
+    await world.slack.member.command(text=typed)
+    (told,) = await world.until(world.told)
+    word = typed.split()[0].lower()
+    assert f"/upscale cannot be “{word}”. Choose help, history, privacy, queue, quota, settings, usage." in text_of(
+        told
+    )
+
+
 async def test_every_mistake_is_named_at_once_and_nothing_starts(world: World) -> None:
     await world.slack.member.command(text="https://example.com/a.png factor=9 stepps=3")
     told = await world.until(lambda: [m for m in world.bot_messages() if m.ephemeral_for])
