@@ -88,12 +88,11 @@ async def reuse(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> b
     """Make the earlier job's result this one's, free of charge; False if its file is gone."""
     if earlier.result is None:
         return False
-    try:
-        path = await ensure_result(ctx, earlier)
-    except (ProviderError, ModelError):
-        return False
     own = ctx.files.result(job.id, earlier.result.mime)
-    await asyncio.to_thread(link_or_copy, path, own)
+    try:
+        await asyncio.to_thread(link_or_copy, await ensure_result(ctx, earlier), own)
+    except (ProviderError, ModelError, FileNotFoundError):  # or deleted at this moment
+        return False
     await ctx.files.share_later(own)
     link = ctx.links.file_url(job.id, own.name) or earlier.result.link
     result: Result = dataclasses.replace(

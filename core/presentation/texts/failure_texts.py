@@ -140,6 +140,7 @@ def _image_rejected(error: e.ImageRejected, locale: str) -> Notice:
 
 
 _NO_PICTURE = frozenset({"no_image_in_result", "unreadable_result", "flat_result", "placeholder_result"})
+_NOT_STARTED = frozenset({"request_timeout", "runner_scheduling_failure", "startup_timeout"})
 _NOT_TAKEN = frozenset({"foreign_result_address", "result_file_too_large", "result_too_large"})
 
 
@@ -147,6 +148,8 @@ def _model_failed(error: e.ModelFailed, locale: str) -> Notice:
     what = tr("The model stopped before it finished.", locale)
     if error.kind in _NO_PICTURE:
         what = tr("The model returned no image.", locale)
+    elif error.kind in _NOT_STARTED:
+        what = tr("The model did not start in time.", locale)
     elif error.kind in _NOT_TAKEN:
         what = tr("The model's result cannot be used.", locale)
     elif error.kind.startswith("http_4"):

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from core.domain.errors import ProviderUnavailable
 from core.domain.job import Delivery, Job, JobState, Progress, Remote
 from core.jobs.context import StepName
-from core.jobs.steps import long_wait, reserve
+from core.jobs.steps import long_wait, prepare, reserve
 from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
 from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, World
 from tests.fakes.core import until
@@ -165,6 +166,19 @@ async def test_a_request_priced_after_the_same_younger_one_went_ahead_waits_for_
     await waiting
     await w.check_end(await w.job(first.id), JobState.SUCCEEDED, charged=0)
     assert sum(w.upscaler.accepted.values()) == 1
+
+
+async def test_a_result_that_is_deleted_while_it_is_taken_is_made_anew(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = w.upload()
+    await w.done(source=source)
+
+    async def found(*_: Any) -> Path:
+        return w.folder / "deleted just now"
+
+    monkeypatch.setattr(prepare, "ensure_result", found)
+    await w.check_end(await w.done(source=source), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_of_two_prices_of_the_same_request_the_one_agreed_to_later_costs_nothing(w: World) -> None:

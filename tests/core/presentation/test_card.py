@@ -64,6 +64,7 @@ def test_a_request_that_was_refused_outright_is_not_told_as_a_model_that_stopped
     refused = explain(e.ModelFailed(kind="http_403"), "en")
     assert refused.what == "The upscaling service refused this request."
     assert explain(e.ModelFailed(kind="http_500"), "en").what == "The model stopped before it finished."
+    assert explain(e.ModelFailed(kind="startup_timeout"), "en").what == "The model did not start in time."
     for made in ("foreign_result_address", "result_file_too_large", "result_too_large"):
         assert explain(e.ModelFailed(kind=made, billed=True), "en").what == "The model's result cannot be used."
 
