@@ -55,10 +55,6 @@ class Platform:
     package: Any
 
 
-def _any_case(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
 def _split(value: Any) -> Any:
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(re.sub("^https?://|/$", "", part.strip()) for part in parts if part.strip())
@@ -107,7 +103,7 @@ def _must(accepts: Callable[[Any], object], message: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-AnyCase, Split = BeforeValidator(_any_case), BeforeValidator(_split)
+AnyCase, Split = BeforeValidator(str.lower), BeforeValidator(_split)
 Words = Annotated[tuple[str, ...], Split, AnyCase]
 Workspaces = Annotated[tuple[Annotated[str, AfterValidator(partial(_place, of_people=False))], ...], Split]
 People = Annotated[tuple[Annotated[str, AfterValidator(partial(_place, of_people=True))], ...], Split]

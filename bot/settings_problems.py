@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import io
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -15,15 +16,19 @@ from pydantic_core import ErrorDetails
 from core.net.host_check import is_loopback
 from core.ports import NotUsable
 
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "decimal": "a number, such as 5 or 0.25",
-    "bool": "1 or 0",
-    "finite": "a number",
+_PLAINER = {
+    r"^\w+ ?\w* should ": "must ",
+    ", unable to .*|'": "",
+    r"have at least (\d+) .*": r"be at least \1 characters long",
+    "a valid boolean": "1 or 0",
+    "a valid integer": "a whole number",
+    "a valid decimal": "a number, such as 5 or 0.25",
+    "a (valid|finite) number": "a number",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
 }
+"""Pydantic's phrases as regular expressions, and ours."""
 _OURS = ("FAL_", "DISCORD_", "SLACK_", "LIMIT_", "UPSCALE_")
-_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 
 
 class SettingsError(NotUsable):
@@ -116,24 +121,9 @@ def _sentence(detail: ErrorDetails, kind: type[BaseModel]) -> str:
     if detail["type"] in ("value_error", "assertion_error"):
         own = message.startswith(name)
         return f"{message if own else f'{name} {message}'}".rstrip(".") + "."
-    wanted = _wanted(detail)
-    if detail["type"] == "missing":
-        return f"{name} must be set."
-    return f"{name} must be {wanted}{_given(detail, kind, field)}."
-
-
-def _wanted(detail: ErrorDetails) -> str:
-    kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "literal_error":
-        return str(context.get("expected", "another value")).replace("'", "")
-    if kind == "string_too_short" or kind == "too_short":
-        return f"at least {context.get('min_length')} characters long"
-    for bound, words in _BOUNDS.items():
-        if bound in context and kind.endswith(("equal", "than")):
-            return f"{words} {context[bound]}"
-    if kind == "decimal_max_places":
-        return f"a number with at most {context.get('decimal_places')} decimals"
-    return next((words for start, words in _KINDS.items() if kind.startswith(start)), "another value")
+    for theirs, ours in _PLAINER.items():
+        message = re.sub(theirs, ours, message)
+    return f"{name} {message}{_given(detail, kind, field)}."
 
 
 def _given(detail: ErrorDetails, kind: type[BaseModel], field: str) -> str:

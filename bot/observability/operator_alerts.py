@@ -35,7 +35,7 @@ class AlertSender:
         self._state = state
         self._budget = budget
         self._ctx = ctx
-        self._pending: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Task[bool]] = set()
 
     def tell(self, about: str, notice: Callable[[str], Notice], *, most_an_hour: int = 1) -> None:
         log.warning("operator_news", about=about, news=notice("en").what)
@@ -84,29 +84,27 @@ class AlertSender:
                     await self._state.delete("operator_told", key)
             return
 
-    async def _guarded(self, sending: Coroutine[Any, Any, object]) -> None:
+    async def _guarded(self, sending: Coroutine[Any, Any, object], **where: str) -> bool:
+        """Whether it was sent; what went wrong is logged, and keeps no other place from being told."""
         try:
             await sending
         except (UpscaleError, OSError, *DATABASE_ERRORS) as error:
-            log.warning("operator_not_told", error=type(error).__name__)
-        except Exception:  # nothing awaits this task's result
-            log.exception("operator_not_told")
+            log.warning("operator_not_told", error=type(error).__name__, **where)
+        except Exception:
+            log.exception("operator_not_told", **where)
+        else:
+            return True
+        return False
 
     async def _everywhere(self, notice: Callable[[str], Notice]) -> bool:
         """At once, since a platform that is away would hold up the others; False if every place refused it."""
         places = [place for place in await self._budget().limits.rules.alert_places() if place.everything]
-        told = await asyncio.gather(*(self._notify(place, notice) for place in places))
+        told = await asyncio.gather(
+            *(self._guarded(self._notify(place, notice), platform=place.platform) for place in places)
+        )
         return any(told) or not places
 
-    async def _notify(self, place: AlertPlace, notice: Callable[[str], Notice]) -> bool:
-        try:
+    async def _notify(self, place: AlertPlace, notice: Callable[[str], Notice]) -> None:
+        async with asyncio.timeout(_SEND_TIMEOUT_S):
             adapter = self._ctx().adapter(place.platform)
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
-                await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
-        except (UpscaleError, OSError) as error:
-            log.warning("operator_not_told", platform=place.platform, error=type(error).__name__)
-            return False
-        except Exception:  # the other places are told all the same
-            log.exception("operator_not_told", platform=place.platform)
-            return False
-        return True
+            await adapter.notify(place.workspace_id, place.channel_id, notice(place.locale))
