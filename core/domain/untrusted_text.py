@@ -32,7 +32,7 @@ def clean_line(text: str, max_chars: int = MAX_NAME_CHARS) -> str:
 def clean_json(value: Any) -> Any:
     """Remove characters that cannot be stored from all texts of a JSON value. Raises RecursionError."""
     if isinstance(value, str):
-        return _UNWRITABLE.sub("", value)
+        return value if value.isprintable() else _UNWRITABLE.sub("", value)
     if isinstance(value, list):
         return [clean_json(one) for one in value]
     if isinstance(value, dict):

@@ -6,7 +6,7 @@ tokens and messages kept per job in the application's encrypted store. The messa
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
 
 from core.domain.errors import StorageUnavailable
@@ -29,6 +29,10 @@ class _Stored:
         """Read stored fields; those of another version are ignored."""
         known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: value for name, value in stored.items() if name in known})
+
+    def to_stored(self) -> dict[str, Any]:
+        """Like `asdict`, which takes five times as long, three times in each request."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Address(_Stored):
         return replace(self, slot=slot, message_id=None, part=part)
 
     def to_reply(self) -> ReplyAddress:
-        return ReplyAddress(PLATFORM, asdict(self))
+        return ReplyAddress(PLATFORM, self.to_stored())
 
     @classmethod
     def from_reply(cls, reply: ReplyAddress) -> Self:
@@ -153,14 +157,14 @@ class DeliveryState:
     async def save_before_send(self, **changes: Any) -> None:
         """Commit changes before the call that they announce. Raises NotOwner."""
         self._cached = replace(await self.read(), **changes)
-        await self.reply_state.save(**{self._address.key: asdict(self._cached)})
+        await self.reply_state.save(**{self._address.key: self._cached.to_stored()})
 
     async def update(self, **changes: Any) -> MessageState:
         """Record changes that have happened; writes nothing when nothing changed."""
         before = await self.read()
         after = self._cached = replace(before, **changes)
         if after != before:
-            await self.reply_state.record(**{self._address.key: asdict(after)})
+            await self.reply_state.record(**{self._address.key: after.to_stored()})
         return after
 
 
