@@ -68,7 +68,7 @@ async def draw(slack: SlackEmulator, page: Page) -> None:
     await asyncio.sleep(1.0)
     await shoot(page, "thread-result", drawer.conversation("# general", member.messages()))
     await member.click(result, "job:compare:")
-    await until(lambda: [m for m in member.messages() if "Before and after" in m.text])
+    await until(lambda: [m for m in member.messages() if "Before (left" in m.text])
     await shoot(page, "compare", drawer.conversation("Thread", member.messages()[-1:]))
     await member.click(result, "job:details:")
     await until(lambda: member.open_view() and "Reference" in text_of(member.open_view() or result))

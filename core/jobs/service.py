@@ -5,7 +5,7 @@ No method waits for a job. Later events reach people through the reply made from
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import structlog
 
@@ -175,15 +175,21 @@ class JobService:
         key: str,
         reply: ReplyAddress,
         private: bool | None = None,
+        allows_unsafe: Callable[[], Awaitable[bool]] | None = None,
         start: bool = True,
     ) -> Job:
-        """A new job made from an earlier one by a button. `actor` is its requester and pays."""
+        """A new job made from an earlier one by a button. `actor` is its requester and pays.
+
+        `allows_unsafe`: whether the place still allows `safety=off`, if that may change; called only for such jobs.
+        """
         earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
         if earlier.state is JobState.AWAITING_CONFIRMATION:
             identity.check_requester(earlier, actor)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
+        if made.unsafe_place and allows_unsafe is not None:
+            made = dataclasses.replace(made, unsafe_place=await allows_unsafe())
         if self.models.find(str(made.fields["model"])) is None:  # no longer offered: the default model accepts these
             kept = {name: v for name, v in made.fields.items() if self.models.default.accepts(name, v) or name == "to"}
             made = dataclasses.replace(made, fields=kept)

@@ -7,7 +7,7 @@ the three subclasses in `tests/adapters/*/fake_service.py`.
 import hashlib
 import json
 import zipfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -124,9 +124,12 @@ class FakeService(FakeBudgets, SavedSettings):
         key: str,
         reply: ReplyAddress,
         private: bool | None = None,
+        allows_unsafe: Callable[[], Awaitable[bool]] | None = None,
         start: bool = True,
     ) -> Job:
         made = repeated_request(self._find(job_id, actor), actor, change, key=key, reply=reply, private=private)
+        if made.unsafe_place and allows_unsafe is not None:
+            made = replace(made, unsafe_place=await allows_unsafe())
         return await self.request(made, start=start)
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:

@@ -110,6 +110,7 @@ class Actions:
             key=answer.key,
             reply=where.to_reply(),
             private=True if where.ephemeral else None,
+            allows_unsafe=partial(self._ctx.is_age_restricted, answer),
             start=False,
         )
         await self._ctx.start_job(answer, write, lambda: answer.defer(ephemeral=where.ephemeral))

@@ -158,7 +158,8 @@ class HandlerContext:
         """
         private = wanted[0].private or answer.address().ephemeral
         address = replace(answer.address(), ephemeral=private)
-        unsafe_place = await self._is_age_restricted(answer, wanted[0])
+        asks = "safety" in wanted[0].fields or "safety" in wanted[0].text.lower()
+        unsafe_place = await self.is_age_restricted(answer) if asks else bool(answer.age_restricted)
         requests = [
             replace(
                 each,
@@ -241,11 +242,10 @@ class HandlerContext:
             notice = admission_question(known.place, known.name, "", actor.locale)
             await answer.follow_up(notice_card(notice, actor.locale))
 
-    async def _is_age_restricted(self, answer: Response, wanted: UpscaleRequest) -> bool:
-        """Whether the channel is age-restricted; asks Discord only when the safety check is to be off."""
-        known = answer.age_restricted
-        if known is not None or ("safety" not in wanted.fields and "safety" not in wanted.text.lower()):
-            return bool(known)
+    async def is_age_restricted(self, answer: Response) -> bool:
+        """Whether the channel is age-restricted; asks Discord if the event does not say. For the safety check only."""
+        if answer.age_restricted is not None:
+            return answer.age_restricted
         try:
             async with asyncio.timeout(CHANNEL_LOOKUP_TIMEOUT_S):
                 actor = answer.actor

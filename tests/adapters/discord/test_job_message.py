@@ -172,7 +172,7 @@ async def test_compare_and_details_are_answered_privately(bot: Bot) -> None:
     assert compared.ephemeral
     assert details.ephemeral
     assert "`upscale_factor` 2" in details.text
-    assert "/upscale factor:2 creativity:0.3 guidance:1 steps:20 seed:99" in details.text
+    assert "/upscale model:flux factor:2 creativity:0.3 guidance:1 steps:20 seed:99" in details.text
 
 
 async def test_delete_is_for_the_requester_and_moderators(bot: Bot) -> None:
@@ -261,8 +261,15 @@ async def test_safety_off_is_told_apart_by_the_place(bot: Bot, threads: bool) ->
     bot.core.allow_unsafe = True
     world = bot.discord.world
     adult, plain = world.add_channel(bot.discord.guild, nsfw=True, name="adult"), world.add_channel(bot.discord.guild)
+    restricted = adult
     if threads:
         adult, plain = world.add_thread(adult), world.add_thread(plain)
     asked = {"image": PICTURE, "safety": False}
     assert "age-restricted" in (await bot.ask("/upscale", asked, channel=plain)).text
-    assert "safety off" in (await bot.ask("/upscale", asked, lambda m: m.images, channel=adult)).text
+    result = await bot.ask("/upscale", asked, lambda m: m.images, channel=adult)
+    assert "safety off" in result.text
+    again = await bot.discord.click(result, "Again")
+    assert "safety off" in (await again.answer(lambda m: m.images)).text
+    restricted.nsfw = False
+    again = await bot.discord.click(result, "Again")
+    assert "age-restricted" in (await again.answer()).text
