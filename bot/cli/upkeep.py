@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.cli.console import CommandError, Exit, app_command, ask, counted, disk_errors, err, format_time, out, table_of
-from core.domain.errors import StorageUnavailable
+from core.domain.errors import ProviderError, StorageUnavailable
 from core.presentation import file_size
 from core.presentation.formats import usd
 
@@ -33,6 +33,7 @@ _KINDS = {
     "unreadable": "bill not readable",
 }
 _NEEDS = "that takes a job that is known here, and a bill of fal's that can be read"
+_NO_BILL = "fal did not list what it billed. Try again in a few minutes; `doctor` tells whether it takes FAL_ADMIN_KEY."
 
 upkeep = typer.Typer()
 
@@ -53,7 +54,10 @@ async def reconcile(
     if app.settings.backend == "fal" and app.settings.fal_admin_key is None:
         raise CommandError("Set FAL_ADMIN_KEY (a key with ADMIN scope, https://fal.ai/dashboard/keys) first.")
     books = Reconciler(app.store, app.ledger, app.upscaler, app.state)
-    done = await books.compare(app.clock.now() - days * _DAY_S, correct_all=fix)
+    try:
+        done = await books.compare(app.clock.now() - days * _DAY_S, correct_all=fix)
+    except ProviderError:
+        raise CommandError(_NO_BILL, Exit.FAILED) from None
     for day in done.days:
         out.print(f"{day.day}: ledger {usd(day.ledger_nanousd)}, fal {usd(day.provider_nanousd)}")
     _print(done.found, days)

@@ -156,6 +156,8 @@ async def test_reconcile_lists_what_fal_billed_otherwise_and_corrects_it(bot: Co
     mended = await bot.beside("reconcile", "--fix", **at)
     assert (mended.code, "billed, no job known" in mended.said) == (1, True)
     assert "1 difference cannot be corrected: that takes a job that is known here" in " ".join(mended.said.split())
+    unlisted = await bot.beside("reconcile", **at | {"FAL_ADMIN_KEY": "no:admin"})
+    assert (unlisted.code, "fal did not list what it billed" in unlisted.said) == (1, True), unlisted.said
 
 
 async def test_reconcile_without_the_admin_key_says_what_is_missing(bot: Commands, fal: FalEmulator) -> None:
