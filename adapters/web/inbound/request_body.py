@@ -43,7 +43,7 @@ async def read_submission(request: web.Request, uploads_dir: Path, max_input_byt
         return await _multipart(request, uploads_dir, max_input_bytes)
     if request.content_type == "application/x-www-form-urlencoded":
         return _from_values(dict(await form_fields(request)))
-    raise Denied(400, "unreadable_body", "Send the picture as multipart/form-data, or a link as JSON.")
+    raise Denied(400, "unreadable_body", "Send the image as multipart/form-data, or a link as JSON.")
 
 
 async def json_body(request: web.Request) -> dict[str, Any]:
@@ -99,7 +99,7 @@ async def _multipart(request: web.Request, uploads_dir: Path, max_input_bytes: i
         async for part in _parts(request):
             if part.filename is not None and part.name in {"image", "file"}:
                 if upload is not None:
-                    raise Denied(400, "one_image", "Send one picture per request.")
+                    raise Denied(400, "one_image", "Send one image per request.")
                 # Browsers send names unencoded; many programs percent-encode non-ASCII characters.
                 sent_name = unquote(part.filename[: 9 * MAX_NAME_CHARS]).replace("\\", "/")
                 name = clean_line(sent_name.rsplit("/", 1)[-1], MAX_NAME_CHARS)

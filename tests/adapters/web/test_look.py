@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
+from core.domain.models import ALL
 from core.presentation import LANGUAGES, tr
 from core.presentation.formats import with_price
 from tests.adapters.web.audit import audit
@@ -93,6 +94,23 @@ async def test_a_button_with_a_price_takes_two_lines_at_most_on_a_phone(
     words = ("Again", "More creative", "More faithful", "2× more", "Whole picture", "Preview", "Try again")
     labels = [with_price(tr(word, locale), 12_800_000_000, locale) for word in words for locale in LANGUAGES]
     assert await seen.page.evaluate(_MOST_LINES, labels) == 2
+
+
+_BROKEN_WORDS = """() => [...document.querySelectorAll(".models label > :is(b, span)")].filter((node) => {
+  const before = node.getBoundingClientRect().width;
+  Object.assign(node.style, { width: "min-content", overflowWrap: "normal" });
+  return node.getBoundingClientRect().width > before + 1;
+}).map((node) => node.textContent)"""
+
+
+async def test_on_a_small_phone_no_word_of_the_models_is_broken(page_site: Site, browser: Browser) -> None:
+    page_site.service.models = ALL
+    for locale in LANGUAGES:
+        seen = await visit(browser, page_site.url, width=360, height=700, locale=locale.replace("_", "-"))
+        await seen.page.click("#adjust")
+        assert await seen.page.locator(".models label").count() == 3
+        assert await seen.page.evaluate(_BROKEN_WORDS) == [], locale
+        await seen.context.close()
 
 
 _BOX = "(name) => document.querySelector(name).getBoundingClientRect().toJSON()"
