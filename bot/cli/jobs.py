@@ -97,7 +97,7 @@ async def _save_result(app: App, job: Job, target: Path) -> Exit | None:
 
 
 async def history(app: App, limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100)] = 10) -> None:
-    """The last images made in this terminal, newest first, and whether they are still kept."""
+    """The last images made in this terminal, newest first."""
     jobs = await app.service.history(operator(), limit=limit, refused=False)
     if not jobs:
         err.print("No image has been made here yet.")

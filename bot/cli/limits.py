@@ -118,7 +118,7 @@ async def limits(
     platform: Platform = "",
     workspace: Workspace = "",
 ) -> None:
-    """The limits of the whole bot, or of one workspace; with --history every change of them."""
+    """The limits of the whole bot or of one workspace."""
     actor = _acting_in(platform, workspace)
     if not history:
         await _print_applying(app, actor)
@@ -239,7 +239,7 @@ async def allow(
     refuse: Annotated[bool, typer.Option("--refuse", help="Say no, and do not ask again")] = False,
     revoke: Annotated[bool, typer.Option("--revoke", help="Forget what was decided")] = False,
 ) -> None:
-    """Let in the people of a server or workspace, on your money; without a place, list who asks."""
+    """Let people in on your money, or list who asks."""
     if place:
         await _decide(app, place, "revoke" if revoke else "refuse" if refuse else "admit")
         return

@@ -109,9 +109,9 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON array, fo
 
 @cli.command()
 def setup() -> None:
-    """Ask for the keys, check each live, write .env, and check everything.
+    """Ask for the keys and write .env.
 
-    Can be run again; what is set already is kept where you press Enter.
+    Each is checked live. Can be run again; what is set already is kept where you press Enter.
     """
     from bot.cli.doctor import examine
     from bot.cli.session import run_in_app

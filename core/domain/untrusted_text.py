@@ -15,13 +15,17 @@ _UNWANTED = re.compile(
 )
 """Control characters except tab and line feed; direction marks, overrides and isolates; lone surrogates."""
 
+_ACCENT = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILED_UP = re.compile(f"{_ACCENT}(?<={_ACCENT}{{5}})")
+"""The fifth and further accents on one letter, which would cover the lines around it."""
+
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL, which PostgreSQL refuses in text, and lone surrogates."""
 
 
 def clean(text: str, max_chars: int) -> str:
     """Truncate to `max_chars`, replace every line break by a line feed, and remove unwanted characters."""
-    return _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text[:max_chars]))
+    return _PILED_UP.sub("", _UNWANTED.sub("", _LINE_BREAKS.sub("\n", text[:max_chars])))
 
 
 def clean_line(text: str, max_chars: int = MAX_NAME_CHARS) -> str:

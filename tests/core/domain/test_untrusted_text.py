@@ -117,6 +117,13 @@ def test_clean_keeps_what_people_write() -> None:
     assert clean_line("  a\r\n\u202egnp.\x00b  ") == "a gnp.b"
 
 
+def test_accents_are_kept_but_not_piled_up() -> None:
+    viet = "Tie\u0302\u0301ng Vie\u0323\u0302t, שָׁלוֹם, नमस्ते, e\u0301"
+    assert clean(viet, 100) == viet
+    for between in ("", "\u200e", "\x1b"):
+        assert clean(f"a{(chr(0x335) + between) * 200}b", 500) == f"a{chr(0x335) * 4}b"
+
+
 def test_a_request_with_a_thousand_problems_reports_twenty() -> None:
     with pytest.raises(UpscaleError) as raised:
         parse(" ".join(f"wrong{n}=1" for n in range(300)))
