@@ -8,9 +8,11 @@ import os
 import shutil
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from core.domain.media_types import Format
 from core.images.operations import containers
 from core.images.operations.refusals import damaged
 
@@ -25,6 +27,7 @@ _PNG_KEPT: Final = {
 }  # fmt: skip
 _PNG_HEAD: Final = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"acTL", b"fcTL"}
 _JPEG_TABLES: Final = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF}
+MM_PER_INCH: Final = 25.4
 _COPY_CHUNK_BYTES: Final = 1 << 20
 
 
@@ -109,6 +112,20 @@ def write_png_density(path: Path, per_metre: tuple[int, ...] | None) -> None:
             if kind == b"IHDR" and per_metre:
                 plan.append(_png_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
     rewrite(path, plan)
+
+
+def write_density(path: Path, kind: Format, dpi: Sequence[float]) -> None:
+    """Write the density in place, at byte level; other formats than PNG and JPEG are unchanged."""
+    if kind == "png":
+        write_png_density(path, tuple(round(d / 0.0254) for d in dpi))
+    elif kind == "jpeg":
+        density, size_bytes = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1])), path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(20)
+        if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
+            rewrite(path, [(0, 13), density, (18, size_bytes)])
+        else:
+            rewrite(path, [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)])
 
 
 def png_header_chunks(path: Path) -> dict[bytes, bytes]:

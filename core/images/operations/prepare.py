@@ -176,19 +176,38 @@ def blank(path: Path, limits: ImageLimits) -> dict[str, Any]:
 def save(image: Any, out: Path, saved_as: SavedAs = "png", quality: int = JPEG_QUALITY) -> str:
     """Write without metadata, but with the profile; return the MIME type.
 
-    A JPEG is flattened over white, and 4:4:4 from quality 90 up. A PNG gets no density if the source had none, where
-    libvips would write its default.
+    A JPEG is flattened over white, and 4:4:4 from quality 90 up. The source's density is kept, and none is written if
+    it had none: libvips would write its default into a PNG, and none into a JPEG.
     """
     if saved_as == "png":
         image.pngsave(str(out), compression=PNG_COMPRESSION, keep="icc")
-        if any(abs(image.xres - unset) < 1e-3 for unset in _UNSET_PER_MM):
+        if not _has_density(image):
             metadata.write_png_density(out, None)
     elif saved_as == "jpeg":
         chroma = "off" if quality >= 90 else "on"
         samples.over_white(image).jpegsave(str(out), Q=quality, subsample_mode=chroma, keep="icc")
+        if _has_density(image):
+            metadata.write_density(out, "jpeg", (image.xres * metadata.MM_PER_INCH, image.yres * metadata.MM_PER_INCH))
     else:
-        image.webpsave(str(out), Q=quality, effort=2, keep="icc")
+        save_webp(image, out, Q=quality, effort=2)
     return MIME[saved_as]
+
+
+def save_webp(image: Any, out: Path, **options: Any) -> str:
+    """Write with EXIF that holds the density, for which WebP has no other place, and nothing else."""
+    keep = pyvips.ForeignKeep.ICC
+    if _has_density(image):
+        keep |= pyvips.ForeignKeep.EXIF
+        image = image.copy()
+        for name in image.get_fields():
+            if name.startswith("exif"):
+                image.remove(name)
+    image.webpsave(str(out), keep=keep, **options)
+    return MIME["webp"]
+
+
+def _has_density(image: Any) -> bool:
+    return all(abs(image.xres - unset) >= 1e-3 for unset in _UNSET_PER_MM)
 
 
 def sha256_of(path: Path) -> str:

@@ -91,6 +91,8 @@ async def test_the_density_of_the_source_is_kept(source: str, kind: str, bench: 
     assert shown.info["dpi"] == pytest.approx((300, 300), abs=1)
     assert result.facts.bytes == result.path.stat().st_size
     assert (pictures.pixels(result.path.read_bytes()).std()) > 10
+    await bench.service.convert(result.path, bench.folder / "saved", "jpeg", 90)
+    assert pictures.decoded((bench.folder / "saved").read_bytes()).info["dpi"] == (300, 300)
 
 
 async def test_no_density_is_invented(bench: Bench) -> None:

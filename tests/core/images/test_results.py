@@ -133,12 +133,15 @@ async def test_a_loosely_packed_png_fits_as_lossless_webp(bench: Bench) -> None:
 
 
 async def test_a_photograph_gets_smaller_forms_as_the_limit_shrinks(bench: Bench) -> None:
-    data = pictures.encoded(_noise(1500, 1100, 64), "PNG")
+    data = pictures.encoded(_noise(1500, 1100, 64), "PNG", dpi=(240, 240))
     ladder = []
     for share in (0.45, 0.3, 0.2, 0.1, 0.02):
         made = await _fitted(bench, data, int(len(data) * share))
         ladder.append(made.kind)
         assert (made.kind == "preview") == (made.width_px < 1500)
+        shown = pictures.decoded(made.path.read_bytes())
+        dpi = shown.getexif()[282] if made.mime == "image/webp" else shown.info["dpi"][0]
+        assert dpi == pytest.approx(240, abs=0.01)
     assert ladder[0] in ("jpeg", "webp")
     assert ladder[-1] == "preview"
     assert "preview" not in ladder[:2]

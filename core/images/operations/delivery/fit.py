@@ -16,7 +16,7 @@ from core.domain.media_types import SavedAs, webp_holds
 from core.images.facts import FittedKind, ImageFacts, ImageLimits
 from core.images.operations import load as loading
 from core.images.operations.colour_management.samples import open_srgb, over_white, reduced_srgb, upright_srgb
-from core.images.operations.prepare import image_facts, save
+from core.images.operations.prepare import image_facts, save, save_webp
 from core.images.operations.refusals import Refused
 
 _LOSSLESS_MAX_PIXELS = 40_000_000
@@ -39,7 +39,7 @@ _RUNGS: tuple[tuple[FittedKind, int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """The original: `fresh` opens a new stream of its pixels, `samples` are a small part of them in memory."""
+    """The original: `open_stream` opens a new stream of its pixels, `samples` are a small part of them in memory."""
 
     open_stream: Callable[[], Any]
     samples: Any
@@ -75,12 +75,13 @@ def fit(path: Path, out_dir: Path, max_bytes: int, limits: ImageLimits) -> dict[
             continue
         if picture.estimate(kind, quality) > max_bytes * _ESTIMATE_SLACK:
             continue
-        options = _options(kind, quality)
-        out = out_dir / f"fit-{max_bytes}-{quality}{options.partition('[')[0]}"
-        picture.open_stream().write_to_file(f"{out}[{options.partition('[')[2]}", keep="icc")
+        out = out_dir / f"fit-{max_bytes}-{quality}{_options(kind, quality).partition('[')[0]}"
+        if kind == "lossless_webp":
+            mime = save_webp(picture.open_stream(), out, lossless=True, effort=1)
+        else:
+            mime = save(picture.open_stream(), out, "jpeg" if kind == "jpeg" else "webp", quality)
         encodes += 1
         if out.stat().st_size <= max_bytes:
-            mime = "image/jpeg" if kind == "jpeg" else "image/webp"
             return _fitted(out, mime, kind, picture.width, picture.height)
         out.unlink()
     out = out_dir / f"fit-{max_bytes}-reduced"

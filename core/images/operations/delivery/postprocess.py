@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import struct
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,6 @@ from core.images.operations.prepare import repair, save, sha256_of
 from core.images.operations.refusals import Refused
 from core.images.operations.transparency import restore_alpha
 
-_MM_PER_INCH = 25.4
 _SANE_DPI = (10.0, 10_000.0)
 _SHOWN_KINDS = ("png", "jpeg", "webp")
 _SHOWN_SPACES = ("srgb", "b-w", "rgb16", "grey16")
@@ -53,7 +51,7 @@ def postprocess(
     elif dpi is None:
         return {}
     if dpi is not None:
-        write_density(path, loading.kind_of(path, limits), dpi)
+        metadata.write_density(path, loading.kind_of(path, limits), dpi)
     facts, _ = loading.examine(path, limits)
     return {"facts": asdict(facts), "sha256": sha256_of(path)}
 
@@ -102,7 +100,7 @@ def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
         image = loading.load(path, kind)
     if image.xres == 1:
         return None
-    found = (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
+    found = (image.xres * metadata.MM_PER_INCH, image.yres * metadata.MM_PER_INCH)
     if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
         return None
     turned = kind not in ("heic", "avif") and loading.orientation_of(image) >= 5
@@ -115,17 +113,3 @@ def _exif_of(path: Path, kind: Format) -> bytes | None:
         return heic_exif(path)
     image = loading.load(path, kind)
     return bytes(image.get("exif-data")) if image.get_typeof("exif-data") else None
-
-
-def write_density(path: Path, kind: Format, dpi: Sequence[float]) -> None:
-    """Write the density in place, at byte level; other formats than PNG and JPEG are unchanged."""
-    if kind == "png":
-        metadata.write_png_density(path, tuple(round(d / 0.0254) for d in dpi))
-    elif kind == "jpeg":
-        density, size_bytes = b"\x01" + struct.pack(">HH", round(dpi[0]), round(dpi[1])), path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(20)
-        if head[2:4] == b"\xff\xe0" and head[6:11] == b"JFIF\0":
-            metadata.rewrite(path, [(0, 13), density, (18, size_bytes)])
-        else:
-            metadata.rewrite(path, [(0, 2), b"\xff\xe0\x00\x10JFIF\0\x01\x01" + density + b"\0\0", (2, size_bytes)])
