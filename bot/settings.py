@@ -123,6 +123,14 @@ PublicAddress = Annotated[
         "must be an address without a user name, ? or #, such as https://upscale.example.com",
     ),
 ]
+_SYSTEM = ("/bin", "/dev", "/etc", "/home", "/lib", "/opt", "/run", "/tmp", "/usr", "/var/lib", "/var/log")  # noqa: S108
+DataDir = Annotated[
+    Path,
+    _must(  # everything in it is closed to other users
+        lambda folder: not any(Path(one).resolve().is_relative_to(folder.expanduser().resolve()) for one in _SYSTEM),
+        "must be a folder of the bot's own, such as /var/lib/upscale-bot",
+    ),
+]
 TimeZone = Annotated[str, _must(ZoneInfo, "must be a time zone's name, such as UTC or Europe/Berlin")]
 Proxies = Annotated[Words, _must(TrustedProxies.of, "must be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8")]
 
@@ -150,7 +158,7 @@ class Settings(BaseModel):
     secret_key_old: SecretStr | None = Field(default=None, min_length=16)
 
     database_url: SecretStr | None = None
-    data_dir: Path = Path("data")
+    data_dir: DataDir = Path("data")
     files_url: str | None = None
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None

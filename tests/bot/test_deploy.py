@@ -98,6 +98,7 @@ def test_kubernetes_runs_it_without_rights_and_watches_what_exists() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert "memory" in container["resources"]["limits"]
+    assert container["imagePullPolicy"] == "IfNotPresent", "no registry has the image"
     probes = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("liveness", "readiness", "startup")}
     assert probes == {"/healthz"}, "/readyz is not well while one platform of several is away"
     given = {entry["name"].lower(): entry["value"] for entry in container["env"]}

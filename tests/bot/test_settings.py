@@ -191,6 +191,7 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
         ("WEB_HOST", "http://0.0.0.0", WEB_HOST_ALONE),
         ("WEB_HOST", "0.0.0.0:8080", WEB_HOST_ALONE),
         ("LIMITS_FILE", "nowhere.toml", "LIMITS_FILE names a file that is not there."),
+        ("DATA_DIR", "/var/lib/..", "DATA_DIR must be a folder of the bot's own, such as /var/lib/upscale-bot."),
         ("SECRET_KEY", "short", "SECRET_KEY must be at least 16 characters long."),
         (
             "ALLOWED_WORKSPACES",
