@@ -13,7 +13,7 @@ import structlog
 
 from core.budgets.service import Budgets
 from core.domain.job import Requester
-from core.domain.limits import Alert, AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, midnight, span
+from core.domain.limits import AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, midnight, span
 from core.ports import AppState
 from core.presentation import Notice
 from core.presentation.cards.moderation import weekly_report
@@ -107,7 +107,7 @@ async def send_alerts(budgets: Budgets, state: AppState, notify: Notify) -> int:
             key = budget_key(status, window, place)
             lower = [f"{key}:{each}" for each in get_args(AlertLevel) if each <= level]
             keep_s = None if status.opens_at is None else max(_CLAIM_S, status.opens_at - now + _DAY_S)
-            notice = limit_texts.alert_notice(Alert(place, level, status, runs_out_at(status, window, now)), now, zone)
+            notice = limit_texts.alert_notice(place, level, status, runs_out_at(status, window, now), now, zone)
             sent += await _send_once(state, "alert", lower, keep_s, notify, place, notice)
     return sent
 

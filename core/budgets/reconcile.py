@@ -6,6 +6,7 @@ delivered, and only by a plausible bill.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,7 +52,6 @@ class DayBalance:
     """One day on both sides, in the quota time zone, by the time of the job's hold."""
 
     day: str
-    jobs: int
     ledger_nanousd: int
     provider_nanousd: int
 
@@ -174,18 +174,12 @@ def _is_certain(difference: Difference, receipt: Receipt | None) -> bool:
     return (receipt.basis == "unknown" or no_units) and is_plausible_bill(Decimal(1), theirs, receipt.estimate_nanousd)
 
 
-def day_balances(charges: Iterable[Charge], events: Iterable[BillingEvent], zone: ZoneInfo) -> tuple[DayBalance, ...]:
+def day_balances(charges: Sequence[Charge], events: Iterable[BillingEvent], zone: ZoneInfo) -> tuple[DayBalance, ...]:
     """Sums of both sides by day, oldest first. An event counts on the day of its job."""
-    sums: dict[str, tuple[int, int, int]] = {}
-    days: dict[str, str] = {}
-
-    def add(day: str, jobs: int, ledger: int, provider: int) -> None:
-        old = sums.get(day, (0, 0, 0))
-        sums[day] = (old[0] + jobs, old[1] + ledger, old[2] + provider)
-
+    days = {charge.request_id: str(local_day(charge.at, zone)) for charge in charges}
+    ledger, provider = Counter[str](), Counter[str]()
     for charge in charges:
-        days[charge.request_id] = day = str(local_day(charge.at, zone))
-        add(day, 1, charge.charged_nanousd, 0)
+        ledger[days[charge.request_id]] += charge.charged_nanousd
     for event in events:
-        add(days.get(event.request_id) or str(local_day(event.at, zone)), 0, 0, event.cost_nanousd or 0)
-    return tuple(DayBalance(day, *sums[day]) for day in sorted(sums))
+        provider[days.get(event.request_id) or str(local_day(event.at, zone))] += event.cost_nanousd or 0
+    return tuple(DayBalance(day, ledger[day], provider[day]) for day in sorted(ledger.keys() | provider.keys()))

@@ -189,16 +189,6 @@ class AlertPlace:
     locale: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert to send. `runs_out_at` is None if the budget will last, or has no window."""
-
-    place: AlertPlace
-    level: AlertLevel
-    status: LimitStatus
-    runs_out_at: float | None
-
-
 HOUR_S = 3600
 
 SUMMED_WINDOWS: tuple[Window, ...] = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.TOTAL)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_time
 
 from core.domain import errors as e
-from core.domain.limits import Alert, Limit, LimitStatus, Measure, ScopeKind, Window
+from core.domain.limits import AlertLevel, AlertPlace, Limit, LimitStatus, Measure, ScopeKind, Window
 from core.presentation.card import Action
 from core.presentation.formats import cents, image_count, megapixels, number, percent, with_price
 from core.presentation.notices import Notice, other_factor
@@ -141,25 +141,28 @@ def limit_reached(error: e.LimitReached, locale: str) -> Notice:
     return Notice(what, advice=advice, opens_at=opens_at, offers=offers, tone="refusal", in_public=public)
 
 
-def alert_notice(due: Alert, now: float, zone: ZoneInfo) -> Notice:
-    limit, locale = due.status.limit, due.place.locale
+def alert_notice(
+    place: AlertPlace, level: AlertLevel, status: LimitStatus, out_at: float | None, now: float, zone: ZoneInfo
+) -> Notice:
+    """`out_at`: when the budget runs out at this pace; None if it will last."""
+    limit, locale = status.limit, place.locale
     facts = {
-        "used": amount(limit.measure, due.status.used, locale),
+        "used": amount(limit.measure, status.used, locale),
         "limit": amount(limit.measure, limit.amount, locale),
         "when": window_text(limit.window, limit.model, locale),
         "whose": scope_name(limit.scope.kind, locale, limit.scope.platform),
-        "percent": percent(due.level / 100, locale),
+        "percent": percent(level / 100, locale),
     }
-    if limit.source == "sponsor" and limit.scope.id != due.place.channel_id:
+    if limit.source == "sponsor" and limit.scope.id != place.channel_id:
         facts["whose"] = tr("channel {id}", locale, id=limit.scope.id)
-    if due.level == 100:
+    if level == 100:
         what = tr("The budget of {whose} is used up: {used} of {limit} {when}.", locale, **facts)
         if limit.source == "sponsor":
             return Notice(what, advice=tr("Images there count against members' own limits again.", locale), tone="info")
         advice = tr("New upscales are refused until it resets or is raised.", locale)
-        return Notice(what, advice=advice, opens_at=due.status.opens_at, tone="info")
+        return Notice(what, advice=advice, opens_at=status.opens_at, tone="info")
     what = tr("{percent} of the budget of {whose} is used: {used} of {limit} {when}.", locale, **facts)
-    advice = "" if limit.window is Window.TOTAL else _forecast(due.runs_out_at, now, zone, locale)
+    advice = "" if limit.window is Window.TOTAL else _forecast(out_at, now, zone, locale)
     return Notice(what, advice=advice, tone="info")
 
 

@@ -7,7 +7,7 @@ contain a person only as a keyed hash, never by id.
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -73,10 +73,6 @@ class CounterNames:
         _, team, user_id = person_key(who)
         places = dict.fromkeys([team, who.workspace_id or team])
         return [self.of(Scope(ScopeKind.USER, who.platform, place, user_id)) for place in places]
-
-
-def sponsor_key(sponsor_id: str) -> str:
-    return f"s:{sponsor_id}"
 
 
 def sponsored_key(counter: str) -> str:
@@ -159,13 +155,12 @@ class Rules:
         own = self.plan(who, model)
         scope = Scope(ScopeKind.CHANNEL, sponsor.platform, sponsor.workspace_id, sponsor.channel_id)
         budget = Limit(scope, Measure.USD, Window.TOTAL, sponsor.amount_nanousd, "sponsor")
-        counter = sponsor_key(sponsor.id)
+        counter = f"s:{sponsor.id}"
         kept = tuple(bound for bound in own.bounds if not _is_default_money(bound.limit))
-        return Plan(
+        return replace(
+            own,
             bounds=(BoundLimit(budget, counter, sponsor.ends_at), *kept),
-            slots=own.slots,
             counters=(*own.counters, counter, sponsored_key(self.keys.personal(who)[0])),
-            slot_counters=own.slot_counters,
             sponsor_id=sponsor.id,
         )
 
