@@ -73,6 +73,8 @@ def _waiting(position: int | None, locale: str) -> str:
 def state_text(job: Job, locale: str) -> str:
     if job.images_deleted:
         return tr("deleted", locale)
+    if job.state is JobState.SUCCEEDED and job.delivery is not None and job.delivery.shape == "kept":
+        return tr("not delivered", locale)
     names = {
         JobState.AWAITING_CONFIRMATION: tr("waiting for you", locale),
         JobState.QUEUED: tr("waiting", locale),

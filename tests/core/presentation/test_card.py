@@ -76,6 +76,13 @@ def test_a_question_answered_with_another_model_is_not_told_as_cancelled() -> No
     assert card.rows == ()
 
 
+def test_the_history_tells_an_image_that_reached_nobody_from_one_that_was_delivered() -> None:
+    shown = [replace(job(), state=JobState.SUCCEEDED, delivery=Delivery(shape)) for shape in ("kept", "original")]
+    undelivered, delivered = (line_text(line) for line in account.history(shown, "en").paragraphs)
+    assert " · not delivered · " in undelivered
+    assert " · done · " in delivered
+
+
 def test_a_refusal_that_others_read_tells_nothing_of_the_members_own_money() -> None:
     said = explain(e.LimitReached(status=DAY_LIMIT, needed=800_000_000), "en")
     refused = replace(job(), state=JobState.REFUSED)
