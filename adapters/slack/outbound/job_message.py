@@ -4,6 +4,7 @@ In a channel or direct message the message is edited while the job runs; in a th
 cards show the stages. The progress message is removed once the image is posted, so that one message per job remains.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ from core.presentation.texts import result_texts
 from core.presentation.texts.delivery_texts import lost_text
 
 log = structlog.get_logger(__name__)
+
+SLOW_DELIVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,21 @@ class SlackReply:
     async def finished(self, job: Job, left: tuple[LimitStatus, ...]) -> Delivery:
         """Post the image in a new message, then remove the progress message and end the stream."""
         with errors.as_delivery_errors():
-            delivery = await self._deliverer.deliver(job, left)
+            showing = asyncio.create_task(self._show_delivering(job))
+            try:
+                delivery = await self._deliverer.deliver(job, left)
+            finally:
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
             await self._cards.end(job, succeeded=True, output=result_texts.size_line(job, job.requester.locale))
             await self._remove_root(job)
         return delivery
+
+    async def _show_delivering(self, job: Job) -> None:
+        """Show this stage if it takes long: its edit by the core is dropped if the one before was a moment ago."""
+        await self._poster.clock.sleep(SLOW_DELIVERY_S)
+        if (await self._notes.get("root") or {}).get("ts"):
+            await self.progress(job, Progress("delivering"))
 
     async def failed(self, job: Job, notice: Notice) -> None:
         """Report the failure in the job's message, or only to the requester if nothing was posted yet."""

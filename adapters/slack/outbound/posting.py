@@ -124,7 +124,7 @@ async def find_message(api: SlackApi, team: Team, mark: Mark, since_unix_s: floa
 class Poster:
     def __init__(self, api: SlackApi, address: ReplyAddress, notes: ReplyStateCache, clock: Clock) -> None:
         self.api = api
-        self._clock = clock
+        self.clock = clock
         self._data = dict(address.data)
         self._notes = notes
         self.user_id = str(self._data.get("user", ""))
@@ -148,7 +148,7 @@ class Poster:
         return self.api.may_read(self.team, place.kind)
 
     def now(self) -> float:
-        return self._clock.now()
+        return self.clock.now()
 
     async def check_ownership(self, owned_at: float = 0.0) -> None:
         """Raise NotOwner if another process has taken the job over while this one waited or was paused."""
@@ -224,7 +224,7 @@ class Poster:
     async def answer(self, content: Content) -> bool:
         """Answer the requester privately through the request's response_url; False if there is none or it expired."""
         url = str(self._data.get("response_url") or "")
-        before_send = self._clock.now() <= float(self._data.get("response_until") or 0)
+        before_send = self.clock.now() <= float(self._data.get("response_until") or 0)
         return bool(url) and before_send and await self.api.respond(url, content)
 
     async def send_ephemeral(self, content: Content) -> bool:

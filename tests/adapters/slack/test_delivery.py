@@ -260,3 +260,17 @@ async def test_a_file_that_slack_looks_at_for_seconds_is_asked_about_a_few_times
     asked = [request for request in world.slack.requests if request.method == "files.info"]
     downloads = together + one_by_one
     assert len(asked) - downloads <= 4 * together + 2 * one_by_one
+
+
+async def test_no_task_cards_say_that_work_goes_on_while_a_price_is_asked(world: World) -> None:
+    world.grant_history()
+    world.service.ask_above_px = 1000
+    await world.slack.member.mention("4x", [world.picture()])
+    shown = lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)]  # noqa: E731
+    (asked,) = await world.until(shown, move=0.2)
+    await world.idle()
+    assert world.slack.calls("chat.startStream")
+    assert [m for m in world.bot_messages() if m.stream] == []
+    await world.slack.member.click(asked, "job:confirm:")
+    await world.result()
+    assert [m.stream.state for m in world.bot_messages() if m.stream] == ["stopped"]

@@ -76,20 +76,6 @@ async def test_where_no_message_may_be_edited_the_price_is_asked_and_the_picture
     assert (delivery.elsewhere, sum(" is ready" in m.text for m in world.bot_messages())) == ("", 1)
 
 
-async def test_no_task_cards_say_that_work_goes_on_while_a_price_is_asked(world: World) -> None:
-    world.grant_history()
-    world.service.ask_above_px = 1000
-    await world.slack.member.mention("4x", [world.picture()])
-    shown = lambda: [m for m in world.bot_messages() if "job:confirm:" in str(m.blocks)]  # noqa: E731
-    (asked,) = await world.until(shown, move=0.2)
-    await world.idle()
-    assert world.slack.calls("chat.startStream")
-    assert [m for m in world.bot_messages() if m.stream] == []
-    await world.slack.member.click(asked, "job:confirm:")
-    await world.result()
-    assert [m.stream.state for m in world.bot_messages() if m.stream] == ["stopped"]
-
-
 @pytest.mark.parametrize("error", ["cant_delete_message", "ratelimited"])
 async def test_a_progress_message_that_may_not_be_deleted_no_longer_says_that_work_goes_on(
     world: World, error: str
@@ -100,6 +86,22 @@ async def test_a_progress_message_that_may_not_be_deleted_no_longer_says_that_wo
     delivery, _ = await _ended(world)
     assert delivery == Delivery("original")
     assert "photo.png is ready" in text_of(root)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_image_that_slack_takes_late_is_said_to_be_under_way(world: World, *, streamed: bool) -> None:
+    if streamed:
+        world.grant_history()
+    root = await _upscaling(world)
+    world.slack.fault("files.getUploadURLExternal", error="ratelimited", status=429, retry_after_s=40)
+    world.service.release("upscaling")
+    await world.until(lambda: world.slack.calls("files.getUploadURLExternal"), move=0.2)
+    cards = lambda: [m for m in world.bot_messages() if m.stream]  # noqa: E731
+    await world.until(lambda: "Delivering" in (str(cards()[0].stream) if streamed else text_of(root)), move=1.0)
+    assert not root.deleted
+    await _ended(world)
+    assert root.deleted
+    assert not [m for m in cards() if m.stream and m.stream.state == "streaming"]
 
 
 async def test_a_message_that_slack_does_not_remove_while_it_is_away_is_removed_when_it_is_back(world: World) -> None:
