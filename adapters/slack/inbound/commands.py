@@ -55,7 +55,8 @@ class Commands:
             self.ctx.tasks.spawn(name, subcommands.answer(self.ctx, origin, name, rest))
         elif word := subcommands.misspelled(text):
             error = InvalidParameters.of(body["command"], word, "type", ", ".join(sorted(subcommands.SUBCOMMANDS)))
-            self.ctx.tasks.spawn("misspelled", self.ctx.answer_refusal(origin, error, self.ctx.locale(origin)))
+            again = self.ctx.answer_refusal(origin, error, self.ctx.locale(origin), starts=False)
+            self.ctx.tasks.spawn("misspelled", again)
         else:
             await self.ctx.finish_before_ack(
                 submit(self.ctx, ImageRequest(origin, f"command-{body.get('trigger_id')}", text))

@@ -117,6 +117,7 @@ async def test_fifty_commands_in_the_same_second_are_all_acknowledged_in_time(
 ) -> None:
     """In calls of functions, of bot and emulator together: a clock would count the work of others, too."""
     monkeypatch.setattr(socketmode, "ACK_TIMEOUT_S", 60.0)
+    world.service.hold_at = "upscaling"
     calls = itertools.count()
     sys.setprofile(lambda *_: next(calls))
     try:
