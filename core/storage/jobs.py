@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Unpack
 
 from sqlalchemy import Connection, Row, String, bindparam, delete, func, select, tuple_, update
@@ -192,35 +192,25 @@ class SqlJobStore(JobSearches):
             query = query.where(tuple_(jobs.c.created_at, jobs.c.id) < (before, before_id))
         return await self._list(query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(min(limit, 200)))
 
-    async def earlier_result(self, fingerprint: str, requester: Requester) -> Job | None:
-        """Return the newest job with the same picture and parameters whose stored result this person may see.
-
-        Its delivery need not have ended: a chat platform may be away for hours.
-        """
-        async for found in self._same(fingerprint, requester):
-            if _has_result(found):
-                return found
-        return None
-
     async def same_requests(self, fingerprint: str, job: Job) -> Sequence[Job]:
-        """Return the same requests that are under way without a result, down to the newest that has one."""
-        same = list[Job]()
-        async for found in self._same(fingerprint, job.requester, but=job.id):
-            if _has_result(found):
+        """Return the same requests that are under way without a result, down to the newest with a kept one.
+
+        Its delivery need not have ended: a chat platform may be away for hours. Results are shared within a workspace,
+        except private ones; outside one, only with the same person.
+        """
+        same, who = list[Job](), job.requester
+        for row in await self._db.all(_SAME, {"print": fingerprint}):
+            here = who.workspace_id and row.workspace_id == who.workspace_id
+            own = not who.workspace_id and row.user_id == who.user_id
+            shared = row.id != job.id and row.platform == who.platform and (here or own)
+            found = await self.get(row.id) if shared else None
+            if found is None or (found.private and not is_same_person(found.requester, who)):
+                continue
+            if found.state in _WITH_RESULT and found.result is not None and not found.images_deleted:
                 return [*same, found]
             if found.state in _UNDER_WAY and found.result is None and not found.cancel_requested_by:
                 same.append(found)
         return same
-
-    async def _same(self, fingerprint: str, requester: Requester, *, but: str = "") -> AsyncIterator[Job]:
-        """Results are shared within a workspace, except private ones; outside one, only with the same person."""
-        for row in await self._db.all(_SAME, {"print": fingerprint}):
-            here = requester.workspace_id and row.workspace_id == requester.workspace_id
-            own = not requester.workspace_id and row.user_id == requester.user_id
-            if row.id != but and row.platform == requester.platform and (here or own):
-                found = await self.get(row.id)
-                if found is not None and (not found.private or is_same_person(found.requester, requester)):
-                    yield found
 
     async def count_takeovers(self, job_ids: Sequence[str]) -> Mapping[str, int]:
         if not job_ids:
@@ -257,10 +247,6 @@ class SqlJobStore(JobSearches):
             return True
 
         return await self._db.run_write(work)
-
-
-def _has_result(job: Job) -> bool:
-    return job.state in _WITH_RESULT and job.result is not None and not job.images_deleted
 
 
 def _locked(connection: Connection, job_id: str, token: str | None) -> Row[Any]:

@@ -34,7 +34,6 @@ STORE_CALLS = frozenset(
         "update",
         "mark_submit",
         "transition",
-        "earlier_result",
         "same_requests",
         "delivery_state",
         "change_delivery_state",

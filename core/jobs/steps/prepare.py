@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 
 import structlog
 
@@ -21,7 +22,6 @@ from core.jobs.context import JobContext, StepName
 from core.jobs.steps.fail import cancelled
 from core.jobs.steps.offers import cheaper, output_plan_for, with_affordable_offer, with_offers
 from core.jobs.steps.pictures import ensure_result, read_picture
-from core.ports import NotOwner
 
 log = structlog.get_logger(__name__)
 
@@ -62,10 +62,7 @@ async def _price(ctx: JobContext, job: Job) -> StepName:
     if aimed.factor != job.parameters.factor:
         job = await ctx.store.update(job.id, parameters=job.parameters.with_values(factor=aimed.factor))
     fingerprint = fingerprint_of(ctx, job, facts)
-    earlier = await ctx.store.earlier_result(fingerprint, job.requester)
-    if earlier is not None and earlier.id == job.id:
-        raise NotOwner  # ended by another process meanwhile; its files belong to the result
-    if earlier is not None and await reuse(ctx, job, facts, earlier):
+    if await reuse(ctx, job, facts, await ctx.store.same_requests(fingerprint, job)):
         return "deliver"
     quote = await _quote(ctx, job, facts, aimed)
     job = await ctx.store.update(job.id, input=facts, quote=quote, fingerprint=fingerprint)
@@ -84,10 +81,11 @@ def fingerprint_of(ctx: JobContext, job: Job, facts: InputFacts) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def reuse(ctx: JobContext, job: Job, facts: InputFacts, earlier: Job) -> bool:
-    """Make the earlier job's result this one's, free of charge; False if its file is gone."""
-    if earlier.result is None:
+async def reuse(ctx: JobContext, job: Job, facts: InputFacts, same: Sequence[Job]) -> bool:
+    """Make the result of the last of the same requests this one's, free of charge; False if there is none any more."""
+    if not same or (earlier := same[-1]).result is None:
         return False
+    await ctx.store.check_owner(job.id)  # else ended by another process meanwhile; its files belong to the result
     own = ctx.files.result(job.id, earlier.result.mime)
     try:
         await asyncio.to_thread(link_or_copy, await ensure_result(ctx, earlier), own)

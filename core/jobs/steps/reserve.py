@@ -61,7 +61,7 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts) -> StepN
         ctx.running.show(job, Progress("turn", position=1))
         await first_of(cancelling, ctx.clock.sleep(_TURN_POLL_S))
         job = await ctx.load(job.id)
-    if same and same[-1].result is not None and await reuse(ctx, job, facts, same[-1]):
+    if await reuse(ctx, job, facts, same):
         await ctx.ledger.release(job.id)  # held before a restart
         return "deliver"
     return None

@@ -43,7 +43,7 @@ async def _jobs(database: Database) -> None:
     await store.get(one.id)
     await store.update(one.id, fingerprint="ab")
     await store.change_delivery_state(one.id, await store.delivery_state(one.id))
-    await store.earlier_result("ab", ANN)
+    await store.same_requests("ab", one)
     await store.orphaned("token", updated_before=clock.now())
     await store.unconfirmed_before(clock.now())
     await store.cancel_requests()
