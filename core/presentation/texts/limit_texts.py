@@ -160,6 +160,9 @@ def alert_notice(
         if limit.source == "sponsor":
             return Notice(what, advice=tr("Images there count against members' own limits again.", locale), tone="info")
         advice = tr("New upscales are refused until it resets or is raised.", locale)
+        if limit.model:
+            names = limit.model.replace(",", ", ")
+            advice = tr("New upscales with {model} are refused until it resets or is raised.", locale, model=names)
         return Notice(what, advice=advice, opens_at=status.opens_at, tone="info")
     what = tr("{percent} of the budget of {whose} is used: {used} of {limit} {when}.", locale, **facts)
     advice = "" if limit.window is Window.TOTAL else _forecast(out_at, now, zone, locale)

@@ -133,6 +133,16 @@ async def test_no_channel_no_alert(make: Make, state: SqlAppState) -> None:
     assert await send_alerts(budget, state, channel) == 0
 
 
+async def test_an_alert_for_the_budget_of_a_model_says_that_only_that_model_is_refused(
+    make: Make, state: SqlAppState
+) -> None:
+    budget, channel = make(day_usd(ScopeKind.WORKSPACE, 2, model="flux")), Channel()
+    await budget.limits.set_alert_channel(MODERATOR, "money")
+    await spend(budget, "a", 2)
+    await send_alerts(budget, state, channel)
+    assert channel.notices[0].advice == "New upscales with flux are refused until it resets or is raised."
+
+
 async def test_a_sponsors_budget_is_told_as_well(make: Make, state: SqlAppState) -> None:
     budget, channel = make(day_usd(ScopeKind.EVERYTHING, 100)), Channel()
     await budget.limits.set_alert_channel(MODERATOR, "money")
