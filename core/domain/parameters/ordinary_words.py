@@ -6,7 +6,7 @@ from collections.abc import Collection
 from core.domain.models import MODELS
 from core.domain.parameters.sizes import join_sizes, parse_target
 from core.domain.parameters.spec import PRESETS, SPECS
-from core.domain.parameters.values import canonical
+from core.domain.parameters.values import RANDOM, canonical
 
 NAMES = (*PRESETS, *MODELS.ids)
 
@@ -93,7 +93,7 @@ def _may_be_parameter(word: str, after: str, flags: Collection[str], *, named: b
     plain = plain.lstrip(_DASHES)
     if plain in flags or canonical(plain) is not None:
         return True
-    if plain in ("on", "off") or parse_target("to", plain) is not None:
+    if plain in ("on", "off", RANDOM) or parse_target("to", plain) is not None:
         return named
     return plain not in _COMMON and any(len(name) >= 4 and within_one_edit(plain, name) for name in (*SPECS, *flags))
 

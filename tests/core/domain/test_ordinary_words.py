@@ -19,6 +19,7 @@ from core.domain.parameters.ordinary_words import is_small_talk, without_ordinar
         ("upscale", ""),
         ("creativity 0.5 please", "creativity 0.5"),
         ("safety off", "safety off"),
+        ("a random picture, seed random, seed = random", "seed random, seed = random"),
         ("I need this bigger, can I see it in 4 k, send it", "4k,"),
         ("**2x** ||creative|| (private)", "2x creative private"),
         ("<t:1618953630:R> </upscale:12> 2x for <mailto:a@b.c|a@b.c>", "2x"),
