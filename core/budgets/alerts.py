@@ -12,6 +12,7 @@ from typing import get_args
 import structlog
 
 from core.budgets.service import Budgets
+from core.domain.errors import DeliveryError
 from core.domain.job import Requester
 from core.domain.limits import AlertLevel, AlertPlace, LimitStatus, Measure, ScopeKind, Span, midnight, span
 from core.ports import AppState
@@ -86,6 +87,9 @@ async def _send_once(
         return False
     try:
         await notify(place, notice)
+    except DeliveryError as refused:  # such as a channel that was deleted since: no fault of the bot
+        log.warning("not_told", area=area, platform=place.platform, why=refused.code)
+        return False
     except Exception:
         log.exception("not_told", area=area, platform=place.platform)
         return False

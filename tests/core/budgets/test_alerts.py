@@ -5,9 +5,10 @@ import dataclasses
 from datetime import datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.budgets.alerts import level_of, runs_out_at, send_alerts, send_weekly_reports
-from core.domain.errors import NotAllowed
+from core.domain.errors import DeliveryRefused, NotAllowed
 from core.domain.limits import AlertPlace, Limit, LimitStatus, Measure, Rule, Scope, ScopeKind, Window, span
 from core.presentation import Notice
 from core.storage.state import SqlAppState
@@ -28,7 +29,8 @@ OPERATOR = dataclasses.replace(MODERATOR, is_operator=True)
 class Channel:
     """A channel for alerts that refuses the first `broken` of them."""
 
-    def __init__(self, broken: int = 0) -> None:
+    def __init__(self, broken: int = 0, error: Exception | None = None) -> None:
+        self.error = error or ConnectionError("the channel is gone")
         self.got: list[tuple[str, str]] = []
         self.notices: list[Notice] = []
         self.broken = broken
@@ -36,7 +38,7 @@ class Channel:
     async def __call__(self, place: AlertPlace, notice: Notice) -> None:
         if self.broken:
             self.broken -= 1
-            raise ConnectionError("the channel is gone")
+            raise self.error
         self.got.append((place.channel_id, notice.text))
         self.notices.append(notice)
 
@@ -82,11 +84,19 @@ async def test_two_processes_tell_it_once(make: Make, state: SqlAppState) -> Non
     assert len(channel.got) == 1
 
 
-async def test_an_alert_that_could_not_be_sent_is_sent_later(make: Make, clock: HandClock, state: SqlAppState) -> None:
-    budget, channel = make(*BUDGETS), Channel(broken=1)
+@pytest.mark.parametrize(
+    ("error", "level"), [(ValueError("a bug"), "error"), (DeliveryRefused(reason="gone"), "warning")]
+)
+async def test_an_alert_that_could_not_be_sent_is_sent_later(
+    make: Make, clock: HandClock, state: SqlAppState, error: Exception, level: str
+) -> None:
+    budget, channel = make(*BUDGETS), Channel(broken=1, error=error)
     await budget.limits.set_alert_channel(MODERATOR, "money")
     await spend(budget, "a", 6)
-    assert await send_alerts(budget, state, channel) == 0
+    with capture_logs() as logs:
+        assert await send_alerts(budget, state, channel) == 0
+    [told] = [entry for entry in logs if entry["event"] == "not_told"]
+    assert (told["log_level"], "exc_info" in told) == (level, level == "error"), "a deleted channel is no bug"
     clock.at += 301
     assert await send_alerts(budget, state, channel) == 1
     assert len(channel.got) == 1
