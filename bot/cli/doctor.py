@@ -188,7 +188,7 @@ async def key_finding(upscaler: FalUpscaler) -> Finding:
             fix = "Make a new key with API scope at https://fal.ai/dashboard/keys and set FAL_KEY: it is id:secret."
             return Finding("problem", "fal does not accept FAL_KEY.", fix)
         case "unreachable":
-            fix = "Check the network, and FAL_QUEUE_URL if you set it."
+            fix = "Check the network, and FAL_API_URL if you set it."
             return Finding("problem", "fal cannot be reached.", fix)
 
 
