@@ -31,7 +31,8 @@ class CircuitBreaker:
     def __init__(
         self, clock: Clock, probe_s: float, is_over: Callable[[ProviderHalted], Awaitable[bool]], on_halt: OnHalt | None
     ) -> None:
-        self._clock, self._probe_s, self._is_over, self._on_halt = clock, probe_s, is_over, on_halt
+        self._clock, self._probe_s, self._is_over = clock, probe_s, is_over
+        self._on_halt = on_halt or (lambda _: None)
         self.state: ProviderHalted | None = None
         """The current halt, whether or not a retry is due."""
         self._retry_at = 0.0
@@ -63,8 +64,7 @@ class CircuitBreaker:
         if self._reported_kind != halted.kind:
             self._reported_kind = halted.kind
             log.error("fal_halted", kind=halted.kind)
-            if self._on_halt is not None:
-                self._on_halt(halted)
+            self._on_halt(halted)
 
     async def _probe_until_clear(self) -> None:
         while self.state is not None:
@@ -80,5 +80,4 @@ class CircuitBreaker:
         self.state = None
         if proven and self._reported_kind is not None:
             self._reported_kind = None
-            if self._on_halt is not None:
-                self._on_halt(None)
+            self._on_halt(None)
