@@ -135,6 +135,10 @@ async def test_a_bomb_is_refused_by_its_header_before_anything_is_decoded(fresh_
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65_500, 65_500)
     with pytest.raises(errors.TooManyPixels):
         await fresh_bench.service.probe(fresh_bench.file(bytes(jpeg)))
+    inner = pictures.png_declaring(20_000, 20_000)
+    icon = struct.pack("<HHHIHHII", 0, 1, 1, 0, 1, 32, len(inner), 22) + inner
+    with pytest.raises(errors.ImageTooCostly):
+        await fresh_bench.service.probe(fresh_bench.file(icon))
     assert fresh_bench.service.stats["peak_bytes"] < 90_000_000
 
 

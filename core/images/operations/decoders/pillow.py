@@ -1,7 +1,7 @@
 """Decodes formats that libvips' wheel cannot, by Pillow and by libheif's HEVC decoder, whole in memory.
 
 Both are imported inside the functions, because most workers never need them and must start fast. The caller has
-checked the image's size.
+checked the image's size, as far as its header tells it.
 """
 
 import contextlib
@@ -23,6 +23,9 @@ _MODES = {
 }  # fmt: skip
 """Bands, sample type and colour space in libvips' terms, by Pillow's mode."""
 
+_MAX_PIXELS = 200_000_000
+"""What a worker's memory holds; the caller's own limit is checked afterwards, since the formats hide their size."""
+
 _BITMAP_HEADER = b"\x28\0\0\0"
 
 
@@ -30,7 +33,7 @@ def load_by_pillow(path: Path, name: str, *, cut: bool = False) -> Any:
     """Decode the first frame. `name` is the format in a refusal; `cut` accepts a truncated file. Raises Refused."""
     from PIL import Image, ImageFile, ImageOps
 
-    Image.MAX_IMAGE_PIXELS = None
+    Image.MAX_IMAGE_PIXELS = _MAX_PIXELS // 2  # Pillow refuses more than twice this
     ImageFile.LOAD_TRUNCATED_IMAGES = cut
     try:
         source = _icon(path) if name == "ico" else path
@@ -149,6 +152,8 @@ def _tagged(image: Any, blobs: dict[str, bytes | None], dpi: tuple[float, float]
 def _refusal(error: Exception, name: str) -> Refused:
     """Map Pillow's and libheif's exceptions, by type and text."""
     text = str(error).lower()
+    if "decompression bomb" in text:
+        return Refused("image_too_costly")
     marks = ("unsupported", "not support", "cannot identify", "unknown", "not available", "unrecognized", "error -2")
     if isinstance(error, NotImplementedError | KeyError) or any(mark in text for mark in marks):
         return Refused("unsupported_format", format=name)
