@@ -107,6 +107,7 @@ def quote_json(quote: Quote, locale: str, *, play_money: bool = False) -> Json:
         "height": quote.height_px,
         "out_width": quote.out_width_px,
         "out_height": quote.out_height_px,
+        "factor": round(quote.out_width_px / quote.width_px, 4),
         **fields_of(quote, "megapixels estimate_nanousd needs_confirmation"),
         "unit_price_usd": dollars(quote.unit_price_nanousd),
         "estimate_usd": dollars(quote.estimate_nanousd),

@@ -38,7 +38,6 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".webp": "image/webp",
-    ".webmanifest": "application/manifest+json",
 }
 
 

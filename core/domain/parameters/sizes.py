@@ -59,7 +59,7 @@ _SIDES = re.compile(
     re.IGNORECASE,
 )
 _DENSITY = re.compile(
-    rf"(?<![\w.,/-])(a[0-6]|letter|legal|{_SIDE}x{_SIDE}(?:mm|cm|in|inch))\s?(?:@|at|in|mit|à|con|com)?\s?(\d{{2,4}})\s?[dp]pi\b",
+    rf"(?<![\w.,/-])(a[0-6]|letter|legal|{_SIDE}x{_SIDE}(?:mm|cm|in|inch))\s?(?:@|at|in|mit|à|a|con|com)?\s?(\d{{2,4}})\s?[dp]pi\b",
     re.IGNORECASE,
 )
 _CENTS = re.compile(r"(?<![\w.,])(\d{1,2})\s?(?:cents?|ct|¢)(?!\w)", re.IGNORECASE)

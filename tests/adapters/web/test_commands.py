@@ -32,6 +32,15 @@ async def test_controls_and_the_line_say_the_same(page: Page) -> None:
     await expect(page.get_by_label("Safety check")).to_be_disabled()
 
 
+async def test_the_factor_that_comes_of_a_size_is_told_before_anything_starts(
+    page_site: Site, page: Page, tmp_path: Path
+) -> None:
+    await page.set_input_files("#file", [str(picture(tmp_path, 400, 300))])
+    await expect(page.locator("#quote .badge")).to_have_text(["Creative", "Play money"])
+    await page.fill("#line", "width=800")
+    await expect(page.locator("#quote .badge")).to_have_text(["2×", "Creative", "Play money"])
+
+
 async def test_every_typed_command_answers(page_site: Site, page: Page, tmp_path: Path) -> None:
     async def run(line: str, expected: str) -> None:
         await page.fill("#line", line)

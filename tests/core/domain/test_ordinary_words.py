@@ -40,6 +40,7 @@ from core.domain.parameters.ordinary_words import is_small_talk, without_ordinar
         ("640*480 please", "640x480"),
         ("8 × 10″ for grandma", "8x10in"),
         ("print it as A4 at 300 dpi", "A4@300dpi"),
+        ("¿me la haces en A4 a 300 dpi?", "A4@300dpi?"),
         ("640x480 in colour", "640x480"),
         ("https://example.org/3 x 4", "https://example.org/3 4x"),
         ("これを2倍にして", "2x"),

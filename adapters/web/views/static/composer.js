@@ -4,7 +4,7 @@ import { boot, t } from "./boot.js";
 import { call, Refused } from "./api.js";
 import { announce, byId, el } from "./dom.js";
 import { plain } from "./draw.js";
-import { integer, money, size } from "./format.js";
+import { decimal, integer, money, size } from "./format.js";
 import { Controls } from "./controls.js";
 import { Tray } from "./tray.js";
 
@@ -125,6 +125,7 @@ export class Composer {
     const megapixels = integer(quotes.reduce((sum, quote) => sum + quote.megapixels, 0));
     const words = one ? one.ask : [t("n_images", { n: quotes.length }), t("megapixels", { n: megapixels }), price].join(" · ");
     const parts = [el("span", {}, words)];
+    if (one && this.controls.inputs.to?.value) parts.push(" ", el("span", { class: "badge model" }, t("times", { n: decimal(one.factor) })));
     const model = boot.models.length > 1 ? boot.models.find(({ id }) => id === this.controls.inputs.model?.value) : null;
     if (model) parts.push(" ", el("span", { class: "badge model" }, model.name));
     if (quotes[0].play_money) parts.push(" ", el("span", { class: "badge play" }, t("play_money")));
