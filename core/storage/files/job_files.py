@@ -119,7 +119,9 @@ class JobFiles:
                 await self._objects.delete(relative)
 
     def _is_upload(self, relative: str) -> bool:
-        return bool(relative) and self.absolute(relative).parent == self.data_dir / "uploads"
+        """False for a path elsewhere, such as 0.1.0 stored (absolute) before the data directory was moved."""
+        path = Path(os.path.normpath(self.data_dir / relative))
+        return bool(relative) and path.parent == self.data_dir / "uploads"
 
     async def delete_old_uploads(self, older_than_s: float, now: float) -> None:
         """Delete old uploads, which never became a job, or whose job has its own copy."""

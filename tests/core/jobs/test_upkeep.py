@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from core.domain.errors import StorageUnavailable
-from core.domain.job import JobState
+from core.domain.job import JobState, Source
 from core.ports import SystemClock
 from core.presentation.texts.operator_texts import stuck_jobs
 from core.storage.database import Database
@@ -46,6 +46,16 @@ async def test_one_turn_of_the_retention_deletes_more_than_ends_meanwhile(w: Wor
     await w.clock.advance(8 * 86_400)
     await w.maintenance.delete_old_images()
     assert await w.store.finished_before(w.clock.now()) == []
+    assert (await w.job(job.id)).images_deleted
+
+
+async def test_the_retention_goes_on_where_an_upload_of_0_1_0_lay_in_a_folder_that_was_moved(w: World) -> None:
+    """0.1.0 stored where the page's uploads lay from the root on."""
+    job = await w.done()
+    source = Source("upload", path="/srv/until-now/data/uploads/x")
+    await w.store.update(job.id, source=source)  # type: ignore[call-arg]  # as that release wrote the row
+    await w.clock.advance(8 * 86_400)
+    await w.maintenance.delete_old_images()
     assert (await w.job(job.id)).images_deleted
 
 
