@@ -1,7 +1,7 @@
 """Checks amounts against limits, and computes the largest factor that still fits. Pure."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.domain.errors import LimitReached
 from core.domain.job import Quote
@@ -11,19 +11,19 @@ from core.domain.money import factor_within
 _FOREVER = float("inf")
 
 
-def needed(limit: Limit, amount_nanousd: int, megapixels: int) -> int:
-    """The amount that a job needs of this limit, in the limit's unit."""
+def needed(limit: Limit, amount_nanousd: int, megapixels: int, jobs: int = 1) -> int:
+    """The amount that so many jobs need of this limit together, in the limit's unit."""
     match limit.measure:
         case Measure.USD:
             return amount_nanousd
         case Measure.MEGAPIXELS:
             return megapixels
         case Measure.JOBS | Measure.RUNNING:
-            return 1
+            return jobs
 
 
-def failing(statuses: Iterable[LimitStatus], amount_nanousd: int, megapixels: int) -> list[LimitStatus]:
-    return [status for status in statuses if needed(status.limit, amount_nanousd, megapixels) > status.left]
+def failing(statuses: Iterable[LimitStatus], amount_nanousd: int, megapixels: int, jobs: int = 1) -> list[LimitStatus]:
+    return [status for status in statuses if needed(status.limit, amount_nanousd, megapixels, jobs) > status.left]
 
 
 def reached(failed: Iterable[LimitStatus], amount_nanousd: int, megapixels: int) -> LimitReached:
@@ -45,9 +45,20 @@ def refusal(asked: Quote, statuses: Iterable[LimitStatus]) -> LimitReached | Non
 
     Limits on running jobs only delay.
     """
-    failed = failing(statuses, asked.estimate_nanousd, asked.megapixels)
-    failed = [status for status in failed if status.limit.measure is not Measure.RUNNING]
+    failed = _refusing(failing(statuses, asked.estimate_nanousd, asked.megapixels))
     return reached(failed, asked.estimate_nanousd, asked.megapixels) if failed else None
+
+
+def too_many_for(quotes: Sequence[Quote]) -> tuple[LimitStatus, ...]:
+    """The limits that would refuse one of these quotes if all were held."""
+    if not quotes:
+        return ()
+    amount_nanousd, megapixels = sum(one.estimate_nanousd for one in quotes), sum(one.megapixels for one in quotes)
+    return tuple(_refusing(failing(quotes[0].left, amount_nanousd, megapixels, len(quotes))))
+
+
+def _refusing(failed: Iterable[LimitStatus]) -> list[LimitStatus]:
+    return [status for status in failed if status.limit.measure is not Measure.RUNNING]
 
 
 def megapixels_left(statuses: Iterable[LimitStatus], unit_price_nanousd: int) -> int | None:

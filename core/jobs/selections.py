@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from core.budgets.fit import too_many_for
 from core.domain.errors import JobNotFound, NotAllowed, SelectionClosed, TargetUnreachable
 from core.domain.identity import is_same_person
-from core.domain.job import Requester, UpscaleRequest, job_id_for
+from core.domain.job import Quote, Requester, UpscaleRequest, job_id_for
+from core.domain.limits import LimitStatus
 from core.jobs.service import JobService
 from core.ports import AppState, TypedState
 from core.presentation import Card
@@ -30,7 +32,8 @@ class Selection:
     """The images of one question, with their sizes and prices, None if not known yet. Stored as JSON.
 
     `total` also counts images of the message that cannot be chosen. `shown` is where the adapter has shown the
-    question, None before. Without requests it is answered.
+    question, None before. Without requests it is answered. `too_many_for`: the limits that the known prices together
+    do not fit.
     """
 
     requests: tuple[UpscaleRequest, ...]
@@ -38,6 +41,7 @@ class Selection:
     prices_nanousd: tuple[int | None, ...] = ()
     total: int = 0
     shown: Mapping[str, str] | None = None
+    too_many_for: tuple[LimitStatus, ...] = ()
 
     def only(self, numbers: Sequence[int]) -> "Selection":
         """Without the other images; numbers that there are not are ignored."""
@@ -48,7 +52,8 @@ class Selection:
 
     def question(self, key: str, locale: str, *, most: int | None = None) -> Card:
         """`most`: how many may be chosen."""
-        return batch.image_choice(key, self._candidates(), locale, most=most or len(self.requests))
+        most = most or len(self.requests)
+        return batch.image_choice(key, self._candidates(), locale, most=most, too_many_for=self.too_many_for)
 
     def started(self, locale: str) -> Card:
         return batch.batch_started(self._candidates(), locale)
@@ -67,7 +72,9 @@ class Selections:
     async def priced(self, selection: Selection) -> Selection:
         """The selection with every price that is known before the image is read. Raises InvalidParameters."""
         together = zip(selection.requests, selection.sizes_px, strict=True)
-        return replace(selection, prices_nanousd=tuple([await self._price(*each) for each in together]))
+        priced = [await self._price(*each) for each in together]
+        prices = tuple(price for price, _ in priced)
+        return replace(selection, prices_nanousd=prices, too_many_for=too_many_for([q for _, q in priced if q]))
 
     async def may_start(self, selection: Selection, agreed_nanousd: int | None = 0) -> bool:
         """Whether the priced images may start without a question, or have started already (a redelivered event).
@@ -127,12 +134,12 @@ class Selections:
     async def _claim(self, key: str) -> bool:
         return await self._state.claim(self.stored.area, f"{key}:taken", ttl_s=TAKEN_S)
 
-    async def _price(self, request: UpscaleRequest, size: Size | None) -> int | None:
+    async def _price(self, request: UpscaleRequest, size: Size | None) -> tuple[int | None, Quote | None]:
         if size == NO_IMAGE:
-            return 0
+            return 0, None
         words, fields = request.text, dict(request.fields)
         try:
             quote = await self._service.estimate(*(size or SMALL), request.requester, text=words, fields=fields)
         except TargetUnreachable:  # its own job will report that, uncharged
-            return 0 if size else None
-        return quote.estimate_nanousd if size or not quote.estimate_nanousd else None
+            return 0 if size else None, None
+        return quote.estimate_nanousd if size or not quote.estimate_nanousd else None, quote

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from core.domain.limits import LimitStatus
 from core.presentation.card import Action, Card, Choice, Option, lines
 from core.presentation.formats import cents, size
 from core.presentation.formats import image_count as images_text
+from core.presentation.texts.limit_texts import left_sentence
 from core.presentation.texts.request_texts import choose_images_text
 from core.presentation.translations import tr, trn
 
@@ -23,20 +25,28 @@ class Candidate:
     price_nanousd: int | None = None
 
 
-def image_choice(key: str, images: Sequence[Candidate], locale: str, *, most: int) -> Card:
-    """A list of the images, and a button for all of them with the total price. `key` identifies the question."""
+def image_choice(
+    key: str, images: Sequence[Candidate], locale: str, *, most: int, too_many_for: Sequence[LimitStatus] = ()
+) -> Card:
+    """A list of the images, and a button for all of them with the total price. `key` identifies the question.
+
+    Where all together exceed a limit, that limit instead of the button.
+    """
     count = len(images)
     names = [image.name or tr("a file without a name", locale) for image in images]
     labels = [f"{number}. {name}" for number, name in enumerate(names, 1)]
     options = tuple(Option(str(n), labels[n], _facts(image, locale)) for n, image in enumerate(images))
     all_of_them = Action("all", total_text(images, locale), key, style="success")
     up_to = tr("Choose up to {n}. Each result is a separate message.", locale, n=most)
+    least = min(too_many_for, key=lambda status: status.left / max(1, status.limit.amount), default=None)
+    fits = most >= count and least is None
+    too_many = (total_text(images, locale) if most >= count else "", left_sentence(least, locale)) if least else ()
     return Card(
         "question",
         images_text(count, locale),
-        paragraphs=lines(choose_images_text(locale) if most >= count else up_to),
+        paragraphs=lines(choose_images_text(locale) if fits else up_to, *too_many),
         choices=(Choice("pick", tr("Choose which to upscale", locale), options, tr("Upscale", locale), key, most),),
-        rows=((all_of_them,),) if most >= count else (),
+        rows=((all_of_them,),) if fits else (),
     )
 
 

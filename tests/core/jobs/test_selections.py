@@ -1,12 +1,15 @@
 """Several images in one request: what may start unasked, who may choose, and how often."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.domain.errors import NotAllowed, SelectionClosed
+from core.domain.limits import ScopeKind
 from core.jobs.selections import NO_IMAGE, Selection, Selections
-from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, USD, World
+from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, USD, World, world
+from tests.core.storage.ledger_kit import day_usd
 
 DEAR, CHEAP = (1500, 1500), (500, 400)
 
@@ -34,6 +37,20 @@ async def test_images_start_unasked_only_for_a_small_or_agreed_total(w: World, s
     assert await selections.may_start(dear, USD * 18 // 10)
     assert not await selections.may_start(dear, USD * 17 // 10)
     assert not await selections.may_start(cheap, None)
+
+
+async def test_no_button_takes_more_images_than_what_is_left_pays(tmp_path: Path) -> None:
+    """A press would start the first ones and refuse the rest."""
+    async with world(tmp_path, None, day_usd(ScopeKind.USER, 2)) as w:
+        selections = Selections(w.service, w.state, "fake")
+        fitting = await _asked(w, selections, DEAR, DEAR)
+        assert fitting.question("q", "en").rows[0][0].label == "Both for $1.80"
+        too_many = await _asked(w, selections, DEAR, DEAR, CHEAP, CHEAP, CHEAP)
+        card = too_many.question("q", "en")
+        assert card.paragraphs[1:] == (("All 5 for $2.10",), ("You have $2.00 left today.",))
+        assert (card.rows, card.choices[0].most) == ((), 5)
+        await selections.stored.put("q", too_many)
+        assert await selections.stored.get("q") == too_many
 
 
 async def test_what_has_started_is_not_asked_about_again(w: World, selections: Selections) -> None:
