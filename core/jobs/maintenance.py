@@ -179,11 +179,20 @@ class Maintenance:
         for _ in range(_MAX_PAGES):
             old = await self._ctx.store.finished_before(now - self._retention_s, limit=_PAGE)
             for start in range(0, len(old), _PARALLEL):
-                await asyncio.gather(*map(self._members.erase_images, old[start : start + _PARALLEL]))
+                await asyncio.gather(*map(self._erase, old[start : start + _PARALLEL]))
             if len(old) < _PAGE:
                 break
         await self._ctx.files.delete_old_uploads(_UPLOAD_KEPT_S, now)
         await self._ctx.running.disk.scan()
+
+    async def _erase(self, job: Job) -> None:
+        """Delete a job's images. If they cannot be, such as files of another user, the other jobs' still are."""
+        try:
+            await self._members.erase_images(job)
+        except (*DATABASE_ERRORS, StorageUnavailable):
+            raise
+        except Exception:
+            log.exception("images_not_deleted", job=job.id)
 
     async def put_away_copies(self) -> None:
         """Delete local folders of jobs whose images are deleted, and those that the object store holds as well."""

@@ -76,7 +76,7 @@ def state_text(job: Job, locale: str) -> str:
     if job.state is JobState.SUCCEEDED and job.delivery is not None and job.delivery.shape == "kept":
         return tr("not delivered", locale)
     names = {
-        JobState.AWAITING_CONFIRMATION: tr("waiting for you", locale),
+        JobState.AWAITING_CONFIRMATION: tr("to be confirmed", locale),
         JobState.QUEUED: tr("waiting", locale),
         JobState.RUNNING: tr("running", locale),
         JobState.DELIVERING: tr("delivering", locale),

@@ -135,3 +135,20 @@ async def test_without_an_object_store_only_folders_of_no_job_are_deleted_once_r
     await w.maintenance.put_away_copies()
     assert kept.exists()
     assert not gone.exists()
+
+
+async def test_images_that_cannot_be_deleted_do_not_keep_those_of_other_jobs(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, job = await w.done(), await w.done()
+    real = w.ctx.files.remove
+
+    async def remove(job_id: str) -> None:
+        if job_id == stuck.id:
+            raise PermissionError
+        await real(job_id)
+
+    monkeypatch.setattr(w.ctx.files, "remove", remove)
+    await w.clock.advance(8 * 86_400)
+    await w.maintenance.delete_old_images()
+    assert [(await w.job(one.id)).images_deleted for one in (stuck, job)] == [False, True]
