@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp import hdrs
@@ -181,7 +182,7 @@ class _Fetch:
         if not location:
             raise DownloadFailed(reason="status", status=response.status)
         try:
-            return parse_link(str(url.join(URL(location))))
+            return parse_link(urljoin(str(url), location.replace(" ", "%20")))
         except ValueError as error:
             raise LinkRefused(reason="syntax") from error
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -131,6 +132,8 @@ def parse_link(text: str) -> URL:
     try:
         url = URL(text)
         host, port = url.host, url.port  # yarl parses them on first access
+        written = urlsplit(text)
+        query, path = _percent_encoded(written.query), _percent_encoded(written.path or "/")
     except ValueError as error:
         raise LinkRefused(reason="syntax") from error
     if url.scheme not in ("http", "https"):
@@ -139,7 +142,13 @@ def parse_link(text: str) -> URL:
         raise LinkRefused(reason="syntax")
     if url.user is not None or url.password is not None:
         raise LinkRefused(reason="credentials")
-    return url.with_fragment(None)
+    path = url.raw_path if "/." in path else path  # without `/../`
+    return URL.build(scheme=url.scheme, authority=url.raw_authority, path=path, query_string=query, encoded=True)
+
+
+def _percent_encoded(text: str) -> str:
+    """Encode what a URL cannot hold and leave escapes as they are: yarl decodes some, which breaks signed links."""
+    return quote(text, safe="%/:?#[]@!$&'()*+,;=", errors="surrogateescape")
 
 
 class Guard:
@@ -286,5 +295,5 @@ def guarded_session(guard: Guard, headers: LooseHeaders, timeout: aiohttp.Client
     """Make a session for one fetch from an untrusted host."""
     return aiohttp.ClientSession(
         connector=GuardedConnector(guard), headers=headers, timeout=timeout,
-        cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False, max_field_size=_READ_BYTES,
     )  # fmt: skip

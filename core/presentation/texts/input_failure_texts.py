@@ -62,7 +62,7 @@ def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
             status=error.status or "?",
         ),
         "timeout": tr("The image could not be downloaded in time.", locale),
-        "connection": tr("The server of the image could not be reached.", locale),
+        "connection": tr("The server of the image could not be reached, or gave no proper answer.", locale),
         "truncated": tr("The download of the image was cut short.", locale),
         "login_page": tr("A web page came instead of the image.", locale),
         "gone": tr("The image is no longer there.", locale),

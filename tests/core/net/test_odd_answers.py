@@ -1,4 +1,4 @@
-"""Wrong and malformed responses of other servers."""
+"""Odd links, and wrong and malformed responses of other servers."""
 
 from pathlib import Path
 
@@ -23,6 +23,7 @@ CHUNK = b"%x\r\n%s\r\n0\r\n" % (len(PICTURE), PICTURE)
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + SIZED,
         OK + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK + b"X: trailer\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n" + ONE_BY_ONE + b"0\r\n\r\n",
+        OK + b"Content-Security-Policy: " + b"x" * 20_000 + b"\r\n" + SIZED,
         OK + b"Content-Encoding: gzip\r\n" + SIZED,
         OK + b"Content-Encoding: br, deflate\r\n" + SIZED,
         OK + b"Set-Cookie: \xff\xfe=\x80; Max-Age=\xb2; Expires=x\r\nRefresh: 0; url=file:///etc/passwd\r\n" + SIZED,
@@ -61,3 +62,20 @@ async def test_an_answer_that_no_server_should_give_is_refused(answer: bytes, re
         with pytest.raises(DownloadFailed) as caught:
             await OPEN.fetch_link(f"http://{host}/", tmp_path / "x")
     assert (caught.value.reason, list(tmp_path.iterdir())) == (reason, [])
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("/https%3A%2F%2Fb.example%2F%7Ea%28b%29.png?blend=%2Fa%3Fb%26c&x=+%zz&s=a%2Bb%3D", None),
+        ("/ä/😀.png?ü#part", "/%C3%A4/%F0%9F%98%80.png?%C3%BC"),
+        ("/a/../b/./c.png?x=/../y", "/b/c.png?x=/../y"),
+        ("?a", "/?a"),
+    ],
+)
+async def test_a_link_is_asked_for_as_browsers_do(typed: str, sent: str | None, tmp_path: Path) -> None:
+    """A signature covers the link's own spelling: escapes stay as they are, also after a redirect."""
+    moved = f"HTTP/1.1 302 Found\r\nLocation: {typed}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with raw_answers(moved, OK + SIZED) as (host, asked):
+        await OPEN.fetch_link(f"http://{host}{typed}", tmp_path / "x")
+    assert [request.split()[1].decode() for request in asked] == [sent or typed] * 2
