@@ -1,8 +1,8 @@
 """The parser of parameters that people type, for every platform. Pure.
 
-Accepts, in any order and case: `key=value`, `key:value`, `--key value`, `--key=value`, `2x`/`x2`, names of presets and
-models, `private`, quoted values and links. Typographic quotes, dashes and invisible spaces of chat clients are
-normalised first, except inside links. The result is `Parsed`, or InvalidParameters with every problem.
+Accepts, in any order and case: `key=value`, `key:value`, `key value`, `30 steps`, `--key value`, `2x`/`x2`, names of
+presets and models, `private`, quoted values and links. Typographic quotes, dashes and invisible spaces of chat clients
+are normalised first, except inside links. The result is `Parsed`, or InvalidParameters with every problem.
 """
 
 import html
@@ -59,6 +59,14 @@ _WORD = re.compile(r"[^\s,;]+(?:,[0-9][^\s,;]*)*")
 _FACTOR = re.compile(r"[+-]?[0-9.,]+x|x[+-]?[0-9.,]+", re.IGNORECASE)
 _NAME_FIRST = re.compile(r"\s*(?:([\"'])(.+?)\1|([^\W\d][^\s=:,;]*))(?=[\s,;]|$)(?!\s*[=:])")
 _NUMERIC = re.compile(r"[+-]?[0-9.,]+%?")
+_NUMERIC_NAMES = "|".join(
+    name.replace("_", "[_-]")
+    for spec in SPECS.values()
+    if spec.kind in ("float", "int")
+    for name in (spec.name, *spec.aliases)
+)
+_NUMBER_FIRST = re.compile(rf"([+-]?[0-9.,]*[0-9]%?)\s*({_NUMERIC_NAMES})(?![\w-]|\s*[=:])", re.IGNORECASE)
+"""`30 steps`; in "factor 2 steps 30" the 2 is taken by the name before it."""
 
 
 def _is_size(word: str) -> bool:
@@ -137,6 +145,8 @@ class _Scanner:
                 self._add(key[1], self._value_after_sign())
             elif option := self._take(_OPTION):
                 self._option(option[1])
+            elif pair := self._take(_NUMBER_FIRST):
+                self._add(pair[2], pair[1])
             else:
                 self._word(self._take_word())
             self.first = False

@@ -28,6 +28,7 @@ _ASIDE = re.compile(
 )
 """Emoticons, clock times, "100%" and lone signs ("@bot: 2x"), unless a parameter's name comes before them."""
 
+_NUMBER = re.compile(r"[+-]?(?:\d*[.,])?\d+%?")
 _HALF_DAY = re.compile(r"(?<![\w.,=:-])\d{1,2}(?::\d\d)?\s?[ap]\.?m\b\.?", re.IGNORECASE)
 _ONLY_WITH_SIGN = frozenset({"upscale", "upscaled", "upscaling", "url", "link", "image"})
 _ONLY_WITH_VALUE = frozenset({"to", "size", "max", "scale", "cfg"})
@@ -73,12 +74,20 @@ def without_ordinary_words(text: str, names: Collection[str] = NAMES) -> str:
     words = [word for word in _WORD.findall(join_sizes(text)) if not _EMOJI.fullmatch(word.strip(_PUNCTUATION))]
     flags = {"private", "public", *names}
     kept: list[str] = []
+    named = numbered = False  # the word before is a name without its value, or a number that no name has taken
     for word, after in zip(words, [*words[1:], ""], strict=False):
-        named = bool(kept) and (kept[-1][-1] in "=:" or canonical(kept[-1].strip(_PUNCTUATION)) is not None)
         plain = word.lstrip(_DECORATION) if "://" in word else word.strip(_DECORATION)
         aside = not named and _ASIDE.fullmatch(word.rstrip(".,!?…"))
         if not aside and _may_be_parameter(plain, after.strip(_PUNCTUATION), flags, named=named):
             kept.append(plain)
+            is_name = canonical(plain.strip(_PUNCTUATION)) is not None
+            named, numbered = (
+                plain[-1:] in ("=", ":") or (is_name and not numbered),
+                not named and _NUMBER.fullmatch(plain) is not None,
+            )
+        elif numbered:  # "5 cats on the steps" are not five steps
+            kept[-1] += ","
+            numbered = False
     return " ".join(kept)
 
 

@@ -82,6 +82,9 @@ class Validator:
             return dataclasses.replace(problem, suggestion=f"https://{problem.value}")
         size = sizes.parse_target("to", problem.value)  # such as `a4`, which may be a word too
         near = sizes.as_typed(size.text) if size else self._near(problem.value.lower())
+        factor = (self._model or self._models.default).inputs["factor"]
+        if not isinstance(parse_value(factor, problem.value, "factor", ""), ParameterProblem):
+            near = f"{problem.value}x"
         return dataclasses.replace(problem, suggestion=near)
 
     def _near(self, phrase: str) -> str | None:

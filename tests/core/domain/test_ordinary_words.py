@@ -57,6 +57,8 @@ from core.domain.parameters.ordinary_words import is_small_talk, without_ordinar
         ("size letter, with seedvr2", "size letter, seedvr2"),
         ("fix the white balance, the actor stands in a factory; das Modell, el modelo", ""),
         ("3-fold", "3x"),
+        ("30 steps on this, 0.5 creativity :)", "30 steps 0.5 creativity"),
+        ("factor 2 and a seed, a random one", "factor 2 seed, random"),
         ("3 × bigger", "3x"),
     ],
 )
@@ -85,6 +87,7 @@ def test_a_request_is_not_small_talk(said: str) -> None:
         "make it sharpness=3",
         "thanks, stepz",
         "what about 99 bananas",
+        "my 5 cats on the steps",
         "with seedvr",
         "privat bitte",
     ],
