@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import aiohttp
 import discord
+from discord.http import Route
 
 from adapters.discord.connection.payloads import PARSE_ERRORS
 from adapters.discord.outbound import errors
@@ -200,12 +201,14 @@ class ApiClient:
 
     async def fetch_message(self, channel_id: int, message_id: int) -> Any:
         """The message as raw JSON; needs the permission to read the channel's history."""
-        return await self._request("GET", f"/channels/{channel_id}/messages/{message_id}")
+        return await self._request(
+            Route("GET", "/channels/{channel_id}/messages/{message_id}", channel_id=channel_id, message_id=message_id)
+        )
 
     async def find_job_message(self, job_id: str, channel_id: int, *, after: int) -> int | None:
         """The id of the bot's first message after `after` with a button of this job; needs the same permission."""
-        page = {"after": after, "limit": 100}
-        found = await self._request("GET", f"/channels/{channel_id}/messages", params=page)
+        route = Route("GET", "/channels/{channel_id}/messages", channel_id=channel_id)
+        found = await self._request(route, params={"after": after, "limit": 100})
         bot_user = (await self.client()).user
         own = [message for message in found if bot_user is not None and message["author"]["id"] == str(bot_user.id)]
         return next((int(one["id"]) for one in reversed(own) if f":{job_id}:" in str(one.get("components"))), None)
@@ -221,33 +224,37 @@ class ApiClient:
 
     async def refresh_attachment_url(self, url: str) -> str:
         """A new signed URL for one of Discord's files whose URL has expired; empty where there is none."""
-        answer = await self._request("POST", "/attachments/refresh-urls", json={"attachment_urls": [url]})
+        answer = await self._request(Route("POST", "/attachments/refresh-urls"), json={"attachment_urls": [url]})
         rows = answer.get("refreshed_urls") if isinstance(answer, dict) else None
         return str((rows[0] or {}).get("refreshed") or "") if rows else ""
 
     async def fetch_application(self) -> dict[str, Any]:
-        return cast(dict[str, Any], await self._request("GET", "/oauth2/applications/@me"))
+        return cast(dict[str, Any], await self._request(Route("GET", "/oauth2/applications/@me")))
 
     async def fetch_guild(self, guild_id: int) -> dict[str, Any]:
-        return cast(dict[str, Any], await self._request("GET", f"/guilds/{guild_id}"))
+        return cast(dict[str, Any], await self._request(Route("GET", "/guilds/{guild_id}", guild_id=guild_id)))
 
     async def is_age_restricted(self, channel_id: int) -> bool:
         """Whether a channel is age-restricted (a thread does not tell); needs the bot in the server."""
-        return bool((await self._request("GET", f"/channels/{channel_id}")).get("nsfw"))
+        return bool((await self._fetch_channel(channel_id)).get("nsfw"))
 
     async def parent_channel(self, channel_id: int) -> str:
         """The id of a thread's channel, empty for another channel. Asked once, because it never changes."""
         if channel_id not in self._parents:
             async with asyncio.timeout(CHANNEL_LOOKUP_S):
-                found = await self._request("GET", f"/channels/{channel_id}")
+                found = await self._fetch_channel(channel_id)
             if len(self._parents) >= MAX_PARENTS:
                 del self._parents[next(iter(self._parents))]
             self._parents[channel_id] = str(found["parent_id"]) if found["type"] in _THREADS else ""
         return self._parents[channel_id]
 
-    async def _request(self, method: str, path: str, **options: Any) -> Any:
+    async def _fetch_channel(self, channel_id: int) -> dict[str, Any]:
+        return cast(dict[str, Any], await self._request(Route("GET", "/channels/{channel_id}", channel_id=channel_id)))
+
+    async def _request(self, route: Route, **options: Any) -> Any:
+        """Ids are parameters of the route: the library keeps each path for good, and paths share a limit by channel."""
         http = (await self.client()).http
-        return await self._call(lambda: http.request(discord.http.Route(method, path), **options))
+        return await self._call(lambda: http.request(route, **options))
 
 
 def _webhook_bucket(app_id: int, token: str) -> str:

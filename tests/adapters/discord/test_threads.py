@@ -112,3 +112,19 @@ async def test_announcements_and_stages_can_be_chosen_and_forums_for_a_limit_onl
     announcements, stage = 5, 13
     assert {announcements, stage} <= alerts
     assert limited - alerts == {FORUM}
+
+
+async def test_calls_about_more_channels_and_messages_leave_no_more_with_the_library(bot: Bot) -> None:
+    """It keeps a limit's name for each path for as long as the process lives, and a limit's state for each channel."""
+    rest = bot.adapter._rest
+    http = (await rest.client()).http
+    kept = []
+    for _ in range(3):
+        channel, _thread_of_it = _thread(bot)
+        message = bot.discord.post("a", channel=channel)
+        await rest.fetch_message(channel.id, message.id)
+        await rest.find_job_message("0" * 32, channel.id, after=message.id)
+        await rest.parent_channel(channel.id)
+        kept.append(len(http._bucket_hashes))
+        assert sum(name.endswith(f":{channel.id}") for name in http._buckets) >= 2
+    assert kept == kept[:1] * 3
