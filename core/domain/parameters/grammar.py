@@ -49,6 +49,7 @@ _BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“�
 _LINK_ENDS = ".,;:!?'’*|~"
 """Punctuation and markup after a link, as in `||https://…||`."""
 
+_JOINING = frozenset({"and", "with", "und", "mit", "et", "avec", "y", "con", "e", "com", "&", "+"})
 _PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 _BLANK = re.compile(r"\s+")
 _SEPARATORS = re.compile(r"[\s,;\"']+")
@@ -242,6 +243,8 @@ class _Scanner:
             self._add("to", word)
         elif lower in self.presets:
             self._add("preset", lower)
+        elif lower in _JOINING:
+            return
         elif self.models.find(lower):
             self._add("model", lower)
         elif lower in ("private", "public"):

@@ -60,7 +60,7 @@ def test_the_factor_has_a_short_form(text: str, factor: float) -> None:
         ("x 2", {"factor": 2.0}),
         ("２．５ｘ　ｓｔｅｐｓ＝４０", {"factor": 2.5, "steps": 40}),
         ("2倍", {"factor": 2.0}),
-        ("20 steps 50% creativity 2.5 Upscale-Factor", {"steps": 20, "creativity": 0.5, "factor": 2.5}),
+        ("20 steps and 50% creativity, with 2.5 Upscale-Factor", {"steps": 20, "creativity": 0.5, "factor": 2.5}),
         ("factor 2 30steps, guidance 3 ７ seed!", {"factor": 2.0, "steps": 30, "guidance": 3.0, "seed": 7}),
         ("4 k", {"to": "4k"}),
         ("3840 x 2160", {"to": "3840x2160"}),
