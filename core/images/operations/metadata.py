@@ -154,7 +154,7 @@ def first_frame(path: Path) -> tuple[bytes, tuple[int, int, int, int], tuple[int
     head, packed, place, canvas = [], bytearray(), (0, 0, 0, 0), (0, 0)
     with containers.mapped(path) as data:
         for kind, start, end in containers.png_chunks(data):
-            if kind == b"fcTL":
+            if kind == b"fcTL" and end - start >= 38:
                 if any(place):
                     break
                 width, height, left, top = struct.unpack_from(">4I", data, start + 12)

@@ -27,6 +27,9 @@ SEEDS = [
     pictures.animated("GIF"),
     pictures.animated("PNG"),
     pictures.animated("WEBP"),
+    pictures.encoded(
+        pictures.scene(40, 30), "PNG", save_all=True, default_image=True, append_images=[pictures.scene()]
+    ),
 ]
 
 
@@ -100,3 +103,9 @@ def test_a_valid_header_with_any_rest_ends_in_a_refusal_or_a_picture(
 @given(st.binary(max_size=300))
 def test_any_bytes_end_in_a_refusal(bench: Bench, data: bytes) -> None:
     assert isinstance(bench.outcome(data), InputError)
+
+
+def test_an_animation_without_the_place_of_its_first_frame_ends_in_a_picture_or_a_refusal(bench: Bench) -> None:
+    still = pictures.encoded(pictures.scene(40, 30), "PNG")
+    begun = pictures.png_with(still[:-12], pictures.png_chunk(b"acTL", bytes(8)))
+    _judge(bench, begun + pictures.png_chunk(b"fcTL", b"") + still[-12:])

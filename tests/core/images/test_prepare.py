@@ -176,6 +176,10 @@ async def test_an_image_that_is_too_large_as_png_becomes_a_good_jpeg(tmp_path: P
         wanted = np.asarray(ImageOps.exif_transpose(pictures.decoded(data))).astype(int)
         assert np.abs(pictures.pixels(written) - wanted).mean() < 4
         assert not pictures.decoded(written).getexif()
+    micrograph = pictures.encoded(pictures.scene(), "TIFF", dpi=(80_000, 80_000))  # more than a JPEG holds
+    async with ImageService(model=ModelLimits(png_aim_pixels=1_000), workers=1) as image_service:
+        _, written = await Bench(image_service, tmp_path).prepare(micrograph)
+    assert "dpi" not in pictures.decoded(written).info
     async with ImageService(model=ModelLimits(max_bytes=600, png_aim_bytes=600), workers=1) as image_service:
         with pytest.raises(errors.FileTooLarge):
             await Bench(image_service, tmp_path).prepare(data)

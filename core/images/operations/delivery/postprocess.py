@@ -15,11 +15,10 @@ from core.images.operations import load as loading
 from core.images.operations import metadata
 from core.images.operations.colour_management.samples import Rendering, rendering_of, to_srgb
 from core.images.operations.decoders.pillow import heic_exif
-from core.images.operations.prepare import repair, save, sha256_of
+from core.images.operations.prepare import PLAUSIBLE_DPI, repair, save, sha256_of
 from core.images.operations.refusals import Refused
 from core.images.operations.transparency import restore_alpha
 
-_SANE_DPI = (10.0, 10_000.0)
 _SHOWN_KINDS = ("png", "jpeg", "webp")
 _SHOWN_SPACES = ("srgb", "b-w", "rgb16", "grey16")
 
@@ -101,7 +100,7 @@ def density_of(path: Path, kind: Format) -> tuple[float, float] | None:
     if image.xres == 1:
         return None
     found = (image.xres * metadata.MM_PER_INCH, image.yres * metadata.MM_PER_INCH)
-    if not all(_SANE_DPI[0] <= dpi <= _SANE_DPI[1] for dpi in found):
+    if not all(PLAUSIBLE_DPI[0] <= dpi <= PLAUSIBLE_DPI[1] for dpi in found):
         return None
     turned = kind not in ("heic", "avif") and loading.orientation_of(image) >= 5
     return found[::-1] if turned else found
