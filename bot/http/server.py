@@ -22,6 +22,7 @@ from bot.http.liveness import PATH as LIVENESS_PATH
 from bot.http.liveness import Liveness
 from bot.http.request_bodies import MAX_BODY_BYTES, RequestBodies
 from bot.observability.metrics import CONTENT_TYPE, PrometheusMetrics
+from core.domain.errors import ResultExpired, UpscaleError
 from core.net.client_address import CLIENT
 from core.net.file_response import FileResponse, has_room
 from core.net.host_check import HostCheck
@@ -54,7 +55,7 @@ _FILE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 Webhook = Callable[[str, Mapping[str, str], bytes, str | None], Awaitable[int]]
 """(job id, headers, body, token) -> HTTP status."""
 FindFile = Callable[[str, str], Awaitable[Path | None]]
-"""(job id, file name) -> the file, or None if it is not kept."""
+"""(job id, file name) -> the file, or None if it is not kept. Raises UpscaleError."""
 Incident = Callable[[str, BaseException], Awaitable[str]]
 
 
@@ -218,7 +219,12 @@ class HttpServer:
         job_id, name = request.match_info["job_id"], request.match_info["name"]
         if not self.links.is_valid(job_id, name, request.query.get("sig", "")):
             raise web.HTTPForbidden(text="This link is not valid, or no longer.\n")
-        path = await self.find_file(job_id, name)
+        try:
+            path = await self.find_file(job_id, name)
+        except ResultExpired:
+            path = None
+        except UpscaleError:  # it is no longer on this machine, and cannot be fetched again at the moment
+            raise web.HTTPServiceUnavailable(text="Try again in a minute.\n", headers={"Retry-After": "60"}) from None
         mime = _FILE_TYPES.get(path.suffix) if path is not None else None
         if path is None or mime is None:
             raise web.HTTPGone(text="This file is no longer kept.\n")

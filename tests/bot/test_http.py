@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from aiohttp import ClientSession, web
@@ -16,6 +16,7 @@ from bot.http.health import Health
 from bot.http.request_bodies import MAX_BODY_BYTES
 from bot.http.server import HttpServer
 from bot.observability.metrics import PrometheusMetrics
+from core.domain.errors import ProviderUnavailable, ResultExpired
 from core.net.client_address import CLIENT, TrustedProxies
 from core.net.host_check import HostCheck
 from core.net.signed_links import FileLinks
@@ -257,9 +258,10 @@ async def test_a_signed_link_gives_the_file_until_it_expires(world: World, clien
     for bad in (path[:-1] + "x", path.replace(JOB, "ba9876543210"), path.split("?")[0], path.replace("sig=", "sig=9")):
         async with client.get(world.url(bad)) as answer:
             assert answer.status == 403
-    (world.folder / JOB / "result.png").unlink()
-    async with client.get(world.url(path)) as answer:
-        assert answer.status == 410
+    for found, status in ((None, 410), (ResultExpired(), 410), (ProviderUnavailable(), 503)):
+        world.server.find_file = AsyncMock(side_effect=[found])
+        async with client.get(world.url(path)) as answer:
+            assert answer.status == status
     world.clock.at += 101
     async with client.get(world.url(path)) as answer:
         assert answer.status == 403

@@ -15,7 +15,7 @@ from core.domain.models import MODELS, Models
 from core.domain.parameters.sizes import join_sizes, parse_target
 from core.domain.parameters.spec import PRESETS, SPECS, Parsed, Presets
 from core.domain.parameters.validation import validate
-from core.domain.parameters.values import LINK, RANDOM, Collector, Raw, as_bool, canonical, collect, displayed
+from core.domain.parameters.values import LINK, RANDOM, Collector, Raw, as_bool, canonical, collect, displayed, spaced
 from core.domain.untrusted_text import clean
 
 MAX_TEXT_CHARS = 4000
@@ -37,7 +37,6 @@ _SIGNS = str.maketrans(
         **dict.fromkeys("‐‑‒–—―−﹣－", "-"),
         **dict.fromkeys("×✕✖⨯", "x"),
         **{chr(sign + 0xFEE0): chr(sign) for sign in range(ord("!"), ord("~") + 1) if chr(sign) not in "\"'`-<>"},
-        "、": ", ",
         "`": " ",
     }
 )
@@ -46,7 +45,7 @@ _SIGNS = str.maketrans(
 _LONG_OPTION = re.compile(r"(?<![^\s,;])[-‐‑‒–—―−]+(?=[^\W\d])")
 _ANGLE = re.compile(r"<([^<>]*)>")
 _BARE_LINK = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s<>\"“”„«»`]+", re.IGNORECASE)
-_LINK_ENDS = ".,;:!?'’*|~"
+_LINK_ENDS = ".,;:!?…'’*|~"
 """Punctuation and markup after a link, as in `||https://…||`."""
 
 _JOINING = frozenset({"and", "with", "und", "mit", "et", "avec", "y", "con", "e", "com", "&", "+"})
@@ -154,7 +153,7 @@ class _Scanner:
 
     def _normalise(self, text: str) -> str:
         """Replace typographic signs, and each link by a placeholder of private-use characters."""
-        text = text.translate(_SPACES).translate(_INVISIBLE)
+        text = spaced(text.translate(_SPACES).translate(_INVISIBLE))
         text = _BARE_LINK.sub(self._replace_bare_link, _ANGLE.sub(self._replace_angle_link, text))
         return join_sizes(_LONG_OPTION.sub("--", text).translate(_SIGNS))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from core.domain.models import MODELS
 from core.domain.parameters.sizes import join_sizes, parse_target
 from core.domain.parameters.spec import PRESETS, SPECS
-from core.domain.parameters.values import RANDOM, canonical
+from core.domain.parameters.values import RANDOM, canonical, spaced
 
 NAMES = (*PRESETS, *MODELS.ids)
 
@@ -70,7 +70,7 @@ def without_ordinary_words(text: str, names: Collection[str] = NAMES) -> str:
     Kept are words with `=` or `:` (except emoji codes) or a digit, words that the parser knows, and words within one
     edit of a name of at least four letters, so that a typo is reported. "2 times", "by 2", "2倍" become `2x`.
     """
-    text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", _HALF_DAY.sub(" ", text)))
+    text = _NAMED_LINK.sub(r" \1 ", _MARKUP.sub(" ", _HALF_DAY.sub(" ", spaced(text))))
     words = [word for word in _WORD.findall(join_sizes(text)) if not _EMOJI.fullmatch(word.strip(_PUNCTUATION))]
     flags = {"private", "public", *names}
     kept: list[str] = []

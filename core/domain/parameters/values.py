@@ -18,6 +18,7 @@ from core.domain.untrusted_text import clean, clean_line
 
 Raw = str | int | float | bool | None
 
+_EAST_ASIAN_MARK = re.compile(r"<[^<>]*>|[、。！？「」『』（）【】]")
 LINK = re.compile(r"[a-z][a-z0-9+.-]{0,30}://\S+", re.IGNORECASE)
 MAX_FIELDS = 64
 MAX_PROBLEMS = 20
@@ -164,3 +165,8 @@ def collect(options: Mapping[str, Raw]) -> Collector:
         if raw is not None and not (isinstance(raw, str) and not raw.strip()):
             collector.put(name, raw)
     return collector
+
+
+def spaced(text: str) -> str:
+    """Replace East Asian punctuation, which follows links without a space, by spaces, except in `<…>`."""
+    return _EAST_ASIAN_MARK.sub(lambda found: found[0] if found[0][0] == "<" else " ", text)

@@ -175,6 +175,9 @@ _LINK = "https://example.com/a.png"
         "url=“https://example.com/a.png”",
         "https://example.com/a.png https://example.com/a.png.",
         "image = https://example.com/a.png",
+        "https://example.com/a.png。",
+        "（https://example.com/a.png）、2x！",
+        "https://example.com/a.png…",
     ],
 )
 def test_a_link_may_be_named(text: str) -> None:
