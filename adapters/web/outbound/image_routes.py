@@ -134,8 +134,8 @@ def _file_response(request: web.Request, file: MediaFile, job: Job, name: str, s
     # FileResponse would guess the type from the file's name; ours was read from the bytes.
     response.content_type = file.mime if inline else "application/octet-stream"
     response.headers["Cache-Control"] = "private, max-age=3600"
-    full_name = file_name(job, stem).rpartition(".")[0] + suffix_for(file.mime)
-    saved_as = full_name if name == "image" else f"{job.id}-{name}{file.path.suffix}"
+    base = file_name(job, stem).rpartition(".")[0] if name == "image" else f"{job.id}-{name}"
+    saved_as = base + suffix_for(file.mime)
     response.headers["Content-Disposition"] = disposition("attachment" if download else "inline", saved_as)
     return response
 

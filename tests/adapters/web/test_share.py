@@ -64,6 +64,7 @@ async def test_a_shared_result_is_seen_without_a_token_until_it_is_deleted(
     async with http.get(picture) as answer:
         assert answer.content_type.startswith("image/")
         assert "noindex" in answer.headers["X-Robots-Tag"]
+        assert answer.headers["Content-Disposition"].endswith((".png", ".jpg"))
     seen.assert_clean()
     await seen.context.close()
     await nothing_else_is_open(http, public_bot, url, job_id)
