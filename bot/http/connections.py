@@ -61,7 +61,7 @@ class Connections:
     def add(self, connection: Connection, peer: str | None) -> bool:
         """Count a new connection; False if there is no room, even after dropping a waiting one."""
         client = self.client(peer)
-        same_client = self._of_client.setdefault(client, {})
+        same_client = self._of_client.get(client, {})
         shared = self._proxies.trusts(peer) or client.startswith("127.") or client == "::/64"
         if not shared and len(same_client) >= self._per_client and not _drop_waiting(same_client):
             return False

@@ -125,6 +125,13 @@ def test_one_address_has_a_share_of_the_connections_and_others_are_not_touched()
         assert register.add(FakeHandler(is_waiting=False), "10.0.0.1")
 
 
+def test_addresses_that_find_no_room_leave_nothing_behind() -> None:
+    register = Connections(TrustedProxies(), max_total=1)
+    assert register.add(FakeHandler(is_waiting=False), "2001:db8::1")
+    assert not any(register.add(FakeHandler(is_waiting=False), f"2001:db8:{one}::1") for one in range(1, 50))
+    assert len(register._of_client) == 1
+
+
 async def test_of_large_bodies_one_is_worked_on_in_each_turn_of_the_loop(world: World) -> None:
     begun_in: list[int] = []
 

@@ -29,7 +29,6 @@ SAFETY_SHARE = 0.94
 """The usable share of Slack's limits: its clock and ours differ."""
 MAX_SLOWDOWN = 8.0
 RECHECK_S = 0.05
-MAX_CHANNELS = 10_000
 
 _CALLS = {
     20: "chat.startStream chat.stopStream",
@@ -63,6 +62,10 @@ class _Pace:
     def recover(self, now: float) -> None:
         while self.slowdown > 1 and now >= self.recovers_at:
             self.slowdown, self.recovers_at = self.slowdown / 2, self.recovers_at + WINDOW_S
+
+    def is_normal(self, now: float) -> bool:
+        self.recover(now)
+        return now >= self.recovers_at
 
 
 @dataclass(slots=True)
@@ -157,6 +160,16 @@ class _MethodQueue:
             self.slot_free_at(call, now, len(before)), call.channel.ready_at(progress=call.progress) + in_channel
         )
 
+    def forget_idle(self, now: float) -> bool:
+        """Forget the channels that a new one would not differ from; returns whether that is so of the method too."""
+        used = {id(call.channel) for call in self.waiting}
+        self.channels = {
+            name: one
+            for name, one in self.channels.items()
+            if id(one) in used or one.next_at > now - WINDOW_S or not one.pace.is_normal(now)
+        }
+        return not self.channels and self.pace.is_normal(now)
+
     def next_check_at(self, call: _WaitingCall, now: float) -> float:
         """The earliest time at which this call's turn may come."""
         at = max(self.slot_free_at(call, now), call.channel.ready_at(progress=call.progress))
@@ -171,6 +184,7 @@ class RateLimiter:
     _queues: dict[tuple[str, str], _MethodQueue] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _first_burst_at: float = 0.0
+    _swept_at: float = 0.0
 
     def __post_init__(self) -> None:
         # The previous process may have posted just before.
@@ -193,9 +207,7 @@ class RateLimiter:
         """
         now = self._clock.now()
         queue, deadline = self._queue(team_id, method), now + max_wait_s
-        call = _WaitingCall(
-            since or now, next(self._numbers), member, self._channel(queue, method, channel, now), progress
-        )
+        call = _WaitingCall(since or now, next(self._numbers), member, self._channel(queue, method, channel), progress)
         queue.waiting.append(call)
         try:
             while True:
@@ -216,16 +228,18 @@ class RateLimiter:
         queue, now = self._queue(team_id, method), self._clock.now()
         blocked = [name for name, one in queue.channels.items() if one.pace.blocked_until > now]
         if method == POST and channel and blocked in ([], [channel]):
-            self._channel(queue, method, channel, now).on_rate_limited(now, retry_after_s)
+            self._channel(queue, method, channel).on_rate_limited(now, retry_after_s)
         else:
             queue.pace.on_rate_limited(now, retry_after_s)
 
     def _queue(self, team_id: str, method: str) -> _MethodQueue:
+        now = self._clock.now()
+        if abs(now - self._swept_at) > WINDOW_S:
+            self._swept_at = now
+            self._queues = {key: queue for key, queue in self._queues.items() if not queue.forget_idle(now)}
         return self._queues.setdefault((team_id, method), _MethodQueue(PER_MINUTE.get(method, 50) * SAFETY_SHARE))
 
-    def _channel(self, queue: _MethodQueue, method: str, name: str, now: float) -> _Channel:
+    def _channel(self, queue: _MethodQueue, method: str, name: str) -> _Channel:
         if method != POST or not name:
             return queue.channels.setdefault("", _Channel(0.0, interval_s=0.0))
-        if len(queue.channels) > MAX_CHANNELS:
-            queue.channels = {name: one for name, one in queue.channels.items() if one.next_at > now - WINDOW_S}
         return queue.channels.setdefault(name, _Channel(self._first_burst_at))

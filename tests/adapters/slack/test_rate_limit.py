@@ -224,3 +224,24 @@ async def test_one_429_costs_its_own_time_and_only_a_second_one_within_a_minute_
     assert await calls_at_once() == 23
     clock.at += 130
     assert await calls_at_once() == 47
+
+
+async def test_what_was_not_used_for_a_minute_is_forgotten_and_what_waits_or_is_blocked_is_not() -> None:
+    clock = FakeClock(1000.0, auto=False)
+    limiter = RateLimiter(clock)
+    for number in range(300):
+        await limiter.wait_turn(f"T{number}", POST, channel=f"C{number}", progress=False, max_wait_s=0)
+        await limiter.wait_turn("T", POST, channel=f"C{number % 100}", progress=True, max_wait_s=0)
+        await clock.advance(1)
+    limiter.on_rate_limited("T1", "chat.update", 200)
+    limiter.on_rate_limited("T", POST, 200, "C2")
+    limiter.on_rate_limited("T3", "chat.delete", 200)
+    waiting = asyncio.create_task(limiter.wait_turn("T3", "chat.delete", progress=False, max_wait_s=500))
+    await clock.advance(130)
+    await limiter.wait_turn("T0", "users.info", progress=False, max_wait_s=0)
+    kept = {(*key, name) for key, queue in limiter._queues.items() for name in queue.channels or [None]}
+    assert kept == {("T1", "chat.update", None), ("T", POST, "C2"), ("T3", "chat.delete", ""), ("T0", "users.info", "")}
+    with pytest.raises(SlackUnavailable):
+        await limiter.wait_turn("T1", "chat.update", progress=False, max_wait_s=50)
+    await clock.advance(100)
+    await waiting

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
+from core.budgets.rules import RuleSet
 from core.domain.errors import LimitReached
 from core.domain.job import Requester
 from core.domain.limits import Measure, Rule, ScopeKind, Window
@@ -16,6 +17,7 @@ from core.ports import Granted, MustWait
 from core.storage.database import Database
 from core.storage.ledger import SqlLedger
 from core.storage.ledger.rule_store import SqlRules
+from core.storage.ledger.rules import CounterNames, Rules
 from tests.core.storage.ledger_audit import audit
 from tests.core.storage.ledger_kit import USD, HandClock, day_usd, default_money, job, make_ledger, member, running
 from tests.core.storage.ledger_steps import BOTH, LedgerSteps, try_steps
@@ -197,3 +199,11 @@ async def test_a_limit_that_a_moderator_sets_on_a_channel_stops_its_threads(
         with pytest.raises(LimitReached):
             await ledger.hold(job(place, 1, there(place)))
     assert isinstance(await ledger.hold(job("songs", 1, there("songs"))), Granted)
+
+
+def test_the_limits_of_five_thousand_members_are_kept_and_not_of_everybody() -> None:
+    """Each is some kilobytes, twenty with many roles."""
+    rules = Rules("1", RuleSet([default_money(5)]), CounterNames("ab" * 16))
+    for number in range(5_200):
+        assert rules.plan(member(f"m{number}")).bounds
+        assert len(rules._plans) <= 5_000
