@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from core.domain.errors import JobNotFound, NotAllowed
-from core.domain.job import Job, Requester, job_id_for
+from core.domain.job import Job, JobState, Requester, job_id_for
 
 TEAM_SCOPED = frozenset({"slack"})
 """Platforms whose user ids are unique only within a team."""
@@ -100,6 +100,18 @@ def check_requester(job: Job | None, actor: Requester) -> Job:
     job = check_visible(job, actor)
     if not is_requester(job, actor):
         raise NotAllowed(needs="requester")
+    return job
+
+
+def check_may_repeat(job: Job | None, actor: Requester, kind: str) -> Job:
+    """Return the job if the person may make a new one from it by a button of this kind, and pay for that.
+
+    Others only from what is made or has ended, and not to answer its price question. Raises JobNotFound, NotAllowed.
+    """
+    job = check_visible(job, actor)
+    answers = kind in ("model", "preview") and job.confirm_by_at is not None
+    if answers or not (job.state.terminal or job.state is JobState.DELIVERING):
+        check_requester(job, actor)
     return job
 
 

@@ -21,6 +21,9 @@ from core.domain.job import (
 from core.domain.parameters.spec import Value
 
 MORE_CREATIVE_STEP = 0.2
+REDELIVERY = "redeliver:"
+"""The start of a redelivery's key."""
+
 ChangeKind: TypeAlias = Literal[
     "again", "more_creative", "more_faithful", "twice_more", "factor", "same", "model", "preview", "whole"
 ]
@@ -106,6 +109,11 @@ def previewed_job_id(job: Job) -> str:
     return job.source.data.get("whole", "")
 
 
+def redelivered_job_id(job: Job) -> str:
+    """Return the id of the job whose result this one only delivered again; empty if it made its own."""
+    return job.parent_id if job.key.startswith(REDELIVERY) else ""
+
+
 def _sized(fields: dict[str, Value], factor: float) -> None:
     fields.pop("to", None)
     fields["factor"] = factor
@@ -114,7 +122,7 @@ def _sized(fields: dict[str, Value], factor: float) -> None:
 def redelivery(earlier: Job, actor: Requester, reply: ReplyAddress, *, now: float) -> Job:
     """Make a job that only delivers the earlier result, for free, to another address."""
     address = json.dumps({"platform": reply.platform, "data": dict(reply.data)}, sort_keys=True, default=str)
-    key = f"redeliver:{earlier.id}:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
+    key = f"{REDELIVERY}{earlier.id}:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
     result = earlier.result
     return dataclasses.replace(
         earlier,

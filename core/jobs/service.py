@@ -27,7 +27,7 @@ from core.domain.job import Job, JobState, Quote, ReplyAddress, Requester, Upsca
 from core.domain.models import Models
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Fields, Presets
-from core.domain.variations import previewed_job_id, redelivery, repeated_request
+from core.domain.variations import previewed_job_id, redelivered_job_id, redelivery, repeated_request
 from core.jobs.endings import error_notice
 from core.jobs.event_bus import follow_job, unfinished_here, with_newest_progress
 from core.jobs.incident_log import Incidents
@@ -182,9 +182,7 @@ class JobService:
 
         `allows_unsafe`: whether the place still allows `safety=off`, if that may change; called only for such jobs.
         """
-        earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
-        if earlier.state is JobState.AWAITING_CONFIRMATION:
-            identity.check_requester(earlier, actor)
+        earlier = identity.check_may_repeat(await self._find(job_id), actor, change.kind)
         if earlier.images_deleted:
             raise TooLate(state="images_deleted")
         made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
@@ -215,7 +213,7 @@ class JobService:
         """Deliver a kept result again, to this address. Free."""
         if self.draining:
             raise Draining
-        earlier = identity.check_visible(await self._ctx.store.get(job_id), actor)
+        earlier = identity.check_visible(await self._find(job_id), actor)
         if earlier.result is None or earlier.images_deleted:
             raise ResultExpired
         job, _ = await self._ctx.store.add(redelivery(earlier, actor, reply, now=self._ctx.clock.now()))
@@ -225,7 +223,7 @@ class JobService:
 
     async def share(self, job_id: str, actor: Requester) -> str | None:
         """The URL of a public page with the requester's result, while it is kept. Raises NotAllowed, TooLate."""
-        job = identity.check_requester(await self._ctx.store.get(job_id), actor)
+        job = identity.check_requester(await self._find(job_id), actor)
         if job.result is None or job.images_deleted:
             raise TooLate(state="images_deleted" if job.images_deleted else job.state.value)
         return self._ctx.links.share_url(job.id, job.finished_at or self._ctx.clock.now())
@@ -242,8 +240,15 @@ class JobService:
 
     async def job(self, job_id: str, actor: Requester | None) -> Job:
         """A job that the actor (None: the operator) may see, with the newest progress that this process knows."""
-        job = identity.check_visible(await self._ctx.store.get(job_id), actor)
+        job = identity.check_visible(await self._find(job_id), actor)
         return with_newest_progress(self._ctx.event_bus, job)
+
+    async def _find(self, job_id: str) -> Job | None:
+        """The job, or the one whose result it delivered again: the buttons there are about the same images."""
+        job = await self._ctx.store.get(job_id)
+        while job is not None and (original := redelivered_job_id(job)):
+            job = await self._ctx.store.get(original)
+        return job
 
     @property
     def models(self) -> Models:
@@ -265,10 +270,12 @@ class JobService:
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
         """The requester or a moderator deletes the images, here and at fal, or cancels an unfinished job."""
-        job = identity.check_may_stop(await self._ctx.store.get(job_id), actor)
+        job = identity.check_may_stop(await self._find(job_id), actor)
         shown = job.state is JobState.DELIVERING and job.result is not None  # the button is visible before the row ends
         if not job.state.terminal and not shown:
             return await self.cancel(job_id, actor)
+        for copy in await self._ctx.store.redeliveries(job):
+            await self.accounts.erase_images(copy)
         return await self.accounts.erase_images(job)
 
     def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, tuple_
 
 from core.domain.job import Job, JobState, Requester
+from core.domain.variations import REDELIVERY
 from core.ports import Clock, OpenJobCounts, SentRequest, UnfinishedJobs
 from core.storage.codec import JobRows
 from core.storage.database import Database
@@ -42,6 +43,11 @@ class JobSearches:
         """Return jobs that ended before `at` and whose images are still kept, oldest first."""
         query = select(jobs).where(jobs.c.finished_at < at, KEPT).order_by(jobs.c.finished_at)
         return await self._list(query.limit(limit))
+
+    async def redeliveries(self, job: Job) -> Sequence[Job]:
+        """Return the jobs that delivered this one's result again."""
+        query = select(jobs).where(jobs.c.created_at >= job.created_at, jobs.c.key.startswith(f"{REDELIVERY}{job.id}:"))
+        return await self._list(query)
 
     async def keeping_images(self, job_ids: Sequence[str]) -> Set[str]:
         """Return those of these ids whose job exists and keeps its images."""

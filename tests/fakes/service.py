@@ -21,7 +21,7 @@ from core.domain.models import MODELS
 from core.domain.money import DEFAULT_UNIT_PRICE_NANOUSD, NANOUSD_PER_USD, quote
 from core.domain.parameters.grammar import parse
 from core.domain.parameters.spec import PRESETS, Presets
-from core.domain.variations import redelivery, repeated_request
+from core.domain.variations import redelivered_job_id, redelivery, repeated_request
 from core.images.renditions import JobMedia
 from core.jobs.service import JobService
 from core.ports import AdapterContext, Change, ChatAdapter, Clock, UnfinishedJobs
@@ -72,7 +72,10 @@ class FakeService(FakeBudgets, SavedSettings):
         return self.jobs[job_id]
 
     def _find(self, job_id: str, actor: Requester | None) -> Job:
-        return identity.check_visible(self.jobs.get(job_id), actor)
+        job = self.jobs.get(job_id)
+        while job is not None and (original := redelivered_job_id(job)):
+            job = self.jobs.get(original)
+        return identity.check_visible(job, actor)
 
     # --- jobs -------------------------------------------------------------------------------------------------------
 
@@ -127,7 +130,8 @@ class FakeService(FakeBudgets, SavedSettings):
         allows_unsafe: Callable[[], Awaitable[bool]] | None = None,
         start: bool = True,
     ) -> Job:
-        made = repeated_request(self._find(job_id, actor), actor, change, key=key, reply=reply, private=private)
+        earlier = identity.check_may_repeat(self._find(job_id, actor), actor, change.kind)
+        made = repeated_request(earlier, actor, change, key=key, reply=reply, private=private)
         if made.unsafe_place and allows_unsafe is not None:
             made = replace(made, unsafe_place=await allows_unsafe())
         return await self.request(made, start=start)
@@ -136,8 +140,8 @@ class FakeService(FakeBudgets, SavedSettings):
         return self._find(job_id, actor)
 
     async def delete(self, job_id: str, actor: Requester) -> Job:
-        identity.check_may_stop(self._find(job_id, actor), actor)
-        return self.set(job_id, images_deleted=True)
+        job = identity.check_may_stop(self._find(job_id, actor), actor)
+        return self.set(job.id, images_deleted=True)
 
     async def redeliver(self, job_id: str, actor: Requester, *, reply: ReplyAddress, start: bool = True) -> Job:
         job = redelivery(self._find(job_id, actor), actor, reply, now=self.clock.now())

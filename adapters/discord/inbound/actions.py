@@ -26,7 +26,7 @@ from core.ports import Change, TypedState, Verdict
 from core.presentation import Card, confirmation_card, place_decision_card, plain_card, share_link_card
 from core.presentation.cards.details import comparison, details, repeat_words
 from core.presentation.cards.job import delete_action
-from core.presentation.texts.delivery_texts import deleted_text, not_removed_text
+from core.presentation.texts.delivery_texts import deleted_copy_text, deleted_text, not_removed_text
 from core.presentation.texts.progress_texts import cancel_pending_text
 
 log = structlog.get_logger(__name__)
@@ -119,13 +119,13 @@ class Actions:
         job = await self._ctx.defer_if_slow(answer, self._ctx.service.job(job_id, answer.actor))
         await answer.acknowledge(ephemeral=True)
         picture = await self._ctx.media.compare(job)
-        await self._remember_message(answer, job_id)
+        await self._remember_message(answer, job.id)
         card = comparison(job, answer.locale, rows=picture.rows)
         await answer.show(card, {"comparison": (picture.path, file_name(job, picture, "compare"))})
 
     async def _details(self, answer: Answer, job_id: str) -> None:
         job = await self._ctx.defer_if_slow(answer, self._ctx.service.job(job_id, answer.actor))
-        await self._remember_message(answer, job_id)
+        await self._remember_message(answer, job.id)
         await answer.show(details(job, answer.locale, command="/upscale " + repeat_words(job, ":", "False")))
 
     async def _remember_message(self, answer: Answer, job_id: str) -> None:
@@ -149,13 +149,14 @@ class Actions:
 
     async def _delete(self, answer: Answer, job_id: str, prompt_id: str) -> None:
         await self._ctx.commits.before_ack(self._ctx.service.job(job_id, answer.actor), answer.defer_update)
-        await self._ctx.service.delete(job_id, answer.actor)
-        words = deleted_text(answer.locale)
+        deleted = await self._ctx.service.delete(job_id, answer.actor)
+        words = (deleted_text if deleted.id == job_id else deleted_copy_text)(answer.locale)
         shown = await self._delete_prompts.get(f"{job_id}:{prompt_id}")
         if shown is None or not await self._remove_message(shown, plain_card(words)):
             words = not_removed_text(answer.locale)
-        for one in await self._ctx.job_messages.take_messages(job_id):
-            await self._remove_message(one)
+        for shown_id in dict.fromkeys((job_id, deleted.id)):  # of a redelivery, and of the job itself
+            for one in await self._ctx.job_messages.take_messages(shown_id):
+                await self._remove_message(one)
         await answer.update(plain_card(words))
 
     async def _remove_message(self, shown: SentMessage, words: Card | None = None) -> bool:

@@ -15,6 +15,7 @@ from adapters.slack.outbound.errors import GONE, SlackError
 from adapters.slack.outbound.files import Upload, posts_of
 from adapters.slack.views.card import draw
 from core.domain.errors import JobNotFound, TooLate
+from core.domain.identity import check_may_stop
 from core.domain.job import JobState, ReplyAddress, Requester
 from core.domain.media_types import suffix_for
 from core.domain.variations import CHANGES
@@ -22,7 +23,12 @@ from core.ports import Change, Verdict
 from core.presentation import Card, place_decision_card, plain_card, share_link_card
 from core.presentation.cards.details import comparison
 from core.presentation.texts import progress_texts
-from core.presentation.texts.delivery_texts import deleted_text, not_removed_text, sending_directly_text
+from core.presentation.texts.delivery_texts import (
+    deleted_copy_text,
+    deleted_text,
+    not_removed_text,
+    sending_directly_text,
+)
 from core.presentation.texts.request_texts import choose_images_text
 
 CLICK_AREA = "slack.click"
@@ -132,7 +138,7 @@ async def _cancel(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
 
 async def _dismiss(ctx: HandlerContext, press: Press, actor: Requester) -> None:
     """Delete a job's first message, which the bot could not find to delete it with the result."""
-    await ctx.service.job(press.job_id, actor)
+    check_may_stop(await ctx.service.job(press.job_id, actor), actor)
     await ctx.api.attempt(press.origin.team, "chat.delete", **press.message)
 
 
@@ -174,10 +180,10 @@ async def _compare(ctx: HandlerContext, press: Press, actor: Requester) -> None:
 
 async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> HandlerResult | None:
     """Delete the images (here, at fal and at Slack), then every message that showed them."""
-    await ctx.service.delete(press.job_id, actor)
+    job = await ctx.service.delete(press.job_id, actor)
     channel_id, team = press.origin.channel_id, press.origin.team
     shown = [(channel_id, press.message_ts)] if press.message_ts and channel_id else []
-    extras = await ctx.state.get(EXTRAS_AREA, press.job_id) or {}
+    extras = await ctx.state.get(EXTRAS_AREA, job.id) or {}
     shown += [(str(channel), str(ts)) for channel, ts in extras.get("messages", ())]
     carried = [name for name in press.value.split(",") if name]
     shown += [(channel_id, ts.removeprefix("m")) for ts in carried if ts.startswith("m")]
@@ -191,8 +197,10 @@ async def _delete(ctx: HandlerContext, press: Press, actor: Requester) -> Handle
             left = True
             gone = draw(plain_card(deleted_text(actor.locale), tone="done"))
             await ctx.api.attempt(team, "chat.update", channel=channel, ts=ts, **gone.as_args())
-    await ctx.state.delete(EXTRAS_AREA, press.job_id)
-    return not_removed_text(actor.locale) if left else None
+    await ctx.state.delete(EXTRAS_AREA, job.id)
+    if left:
+        return not_removed_text(actor.locale)
+    return deleted_copy_text(actor.locale) if job.id != press.job_id else None
 
 
 async def _shares(ctx: HandlerContext, press: Press, file_id: str) -> list[tuple[str, str]]:

@@ -33,6 +33,10 @@ def delivery_text(delivery: Delivery, locale: str) -> str:
 sent_directly_text = partial(translated, translatable("It has been sent to you as a direct message."))
 sending_directly_text = partial(translated, translatable("I am sending it to you as a direct message."))
 deleted_text = partial(translated, translatable("The image and its original have been deleted."))
+deleted_copy_text = partial(
+    translated, translatable("Deleted. If an earlier message still shows the image, press Delete there too.")
+)
+"""Where an image was sent again, which does not know the message of the first time."""
 not_removed_text = partial(translated, translatable("Deleted, but the message could not be removed."))
 lost_text = partial(
     translated,

@@ -9,7 +9,7 @@ import pytest
 from adapters.discord.inbound.account_commands import without_images
 from core.domain.limits import Measure, ScopeKind, Window
 from tests.adapters.discord.fake_service import png
-from tests.adapters.discord.kit import Bot
+from tests.adapters.discord.kit import Bot, delete
 from tests.emulators.discord import ClientRefused, Upload
 from tests.emulators.discord.world import MANAGE_GUILD, MEMBER_PERMISSIONS, User
 
@@ -133,6 +133,9 @@ async def test_history_shows_kept_pictures_again_for_free(bot: Bot) -> None:
     assert again.ephemeral
     assert again.id != first.id
     assert "$0.00" in again.text
+    said = await (await delete(bot.discord, again)).answer(lambda m: "earlier message still shows" in m.text)
+    assert {m.id for m in bot.discord.messages() if m.images} == {first.id, second.id}
+    assert (bot.core.jobs[job_id].images_deleted, said.ephemeral) == (True, True)
 
 
 async def test_settings_are_saved_shown_and_cleared(bot: Bot) -> None:

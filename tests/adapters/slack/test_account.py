@@ -94,9 +94,12 @@ async def test_alerts_go_to_the_chosen_channel(world: World) -> None:
 async def test_history_sends_a_kept_picture_again_directly(world: World) -> None:
     await world.upscaled()
     assert "photo.png · done" in await say(world, "history")
-    shown = world.bot_messages()[-1]
-    await world.slack.member.click(shown, "job:redeliver:")
-    await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.1)
+    await world.slack.member.click(world.bot_messages()[-1], "job:redeliver:")
+    [again] = await world.until(lambda: [m for m in world.slack.member.dms() if " is ready" in m.text], move=0.1)
+    await world.slack.member.click(again, "job:delete:")
+    await world.until(lambda: [m for m in world.slack.member.dms() if "earlier message still shows" in text_of(m)])
+    assert again.deleted
+    assert [job.images_deleted for job in world.service.jobs.values() if not job.parent_id] == [True]
 
 
 async def test_history_has_as_many_images_as_were_asked_for(world: World) -> None:
@@ -206,7 +209,10 @@ async def test_share_gives_its_requester_an_address_where_there_is_one(world: Wo
     assert "Anyone with this link" in text_of(told[0])
 
 
-async def test_delete_removes_the_picture_the_file_and_the_message_for_its_requester_only(world: World) -> None:
+@pytest.mark.parametrize("who", ["anna", "ada"])
+async def test_delete_removes_the_picture_the_file_and_the_message_for_requester_and_moderators(
+    world: World, who: str
+) -> None:
     result = await world.upscaled()
     file = world.slack.world.files[result.blocks[0]["slack_file"]["id"]]
     await world.slack.member.click(result, "job:delete:", user="ben")
@@ -214,14 +220,8 @@ async def test_delete_removes_the_picture_the_file_and_the_message_for_its_reque
     assert "Only the person who asked" in text_of(told[0])
     assert not file.deleted
     assert find_element(result.blocks, "job:delete:")[1]["confirm"]["deny"]["text"] == "Keep"
-    await world.slack.member.click(result, "job:delete:")
+    await world.slack.member.click(result, "job:delete:", user=who)
     await world.until(lambda: file.deleted and result.deleted, move=0.05)
-
-
-async def test_a_moderator_may_delete(world: World) -> None:
-    result = await world.upscaled()
-    await world.slack.member.click(result, "job:delete:", user="ada")
-    await world.until(lambda: result.deleted, move=0.05)
 
 
 @pytest.mark.parametrize("verb", ["again", "more_creative", "twice_more"])

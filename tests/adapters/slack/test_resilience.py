@@ -189,6 +189,9 @@ async def test_what_is_lost_where_nothing_can_be_found_again_never_says_that_wor
     await world.idle()
     assert not [m for m in world.bot_messages() if m.stream or "job:cancel:" in str(m.blocks)]
     (left,) = [m for m in world.bot_messages() if "Your image has arrived" in text_of(m)]
+    await world.slack.member.click(left, "job:dismiss:", user="ben")
+    await world.until(lambda: [m for m in world.bot_messages(user="ben") if "Only the person who" in text_of(m)])
+    assert not left.deleted
     await world.slack.member.click(left, "job:dismiss:")
     await world.until(lambda: left.deleted, move=0.2)
 
