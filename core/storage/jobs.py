@@ -208,7 +208,9 @@ class SqlJobStore(JobSearches):
                 continue
             if found.state in _WITH_RESULT and found.result is not None and not found.images_deleted:
                 return [*same, found]
-            if found.state in _UNDER_WAY and found.result is None and not found.cancel_requested_by:
+            # A request that is cancelled at fal may be made and billed all the same, and is then kept.
+            lives = not found.cancel_requested_by or found.remote is not None
+            if found.state in _UNDER_WAY and found.result is None and lives:
                 same.append(found)
         return same
 

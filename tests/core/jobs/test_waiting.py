@@ -3,17 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.domain.errors import ProviderUnavailable
-from core.domain.job import Delivery, Job, JobState, Progress, Remote
-from core.jobs.context import StepName
-from core.jobs.steps import long_wait, prepare, reserve
+from core.domain.job import Delivery, Job, JobState, Progress
+from core.jobs.steps import long_wait
 from core.ports import RemoteQueued, RemoteRunning, RemoteUnanswered
-from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, World
+from tests.core.jobs.pipeline_kit import PRICE, World
 from tests.fakes.core import until
 from tests.fakes.upscaler import Submit
 from tests.typed import unwrap
@@ -118,124 +116,6 @@ async def test_jobs_that_wake_together_go_on_a_few_in_one_turn_of_the_loop(
         await asyncio.sleep(0)
         turn += 1
     assert (begun.total(), max(begun.values())) == (20, 4)
-
-
-@pytest.mark.parametrize("first_is_at", ["wait", "hold"])
-async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(
-    w: World, first_is_at: StepName, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reserve, "_TURN_POLL_S", 600.0)
-    source, begun_at = w.upload(), w.clock.now()
-    first = await w.ask_until(first_is_at, source=source)
-    second = await w.ask_until("hold", source=source)
-    waiting = asyncio.create_task(w.run_step(f"{second.id}:request"))
-    await w.shows(second, "turn")
-    await until(lambda: w.clock.now() > begun_at + 5 * 3600 or waiting.done())
-    assert not waiting.done(), "the first may stand in fal's queue for hours"
-    await w.run_part(f"{first.id}:request")
-    await waiting
-    second = await w.ends(JobState.SUCCEEDED, charged=0, job=second)
-    assert unwrap(second.result).repeat_of == first.id
-    assert sum(w.upscaler.accepted.values()) == 1
-
-
-@pytest.mark.parametrize(("first_is_at", "second_is_at"), [("wait", "hold"), ("hold", "submit")])
-async def test_a_request_that_a_restart_met_before_the_same_one_had_ended_is_not_paid_again(
-    w: World, first_is_at: StepName, second_is_at: StepName
-) -> None:
-    source = w.upload()
-    first = await w.ask_until(first_is_at, source=source)
-    second = await w.ask_until(second_is_at, source=source, requester=BOB)
-    await w.run_part(f"{first.id}:request")
-    w.engine.steps[f"{second.id}:request"] = "hold"
-    await w.run_part(f"{second.id}:request")
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=0)
-    assert sum(w.upscaler.accepted.values()) == 1
-
-
-@pytest.mark.parametrize("step", ["submit", "hold"])  # the second: by the row, after a restart
-async def test_a_request_priced_after_the_same_younger_one_went_ahead_waits_for_that(w: World, step: StepName) -> None:
-    source = w.upload()
-    first = await w.ask_until("prepare", source=source)
-    await w.clock.advance(1)
-    second = await w.ask_until("submit", source=source)
-    waiting = asyncio.create_task(w.run_part(f"{first.id}:request"))
-    await w.shows(first, "turn")
-    w.engine.steps[f"{second.id}:request"] = step
-    await w.run_part(f"{second.id}:request")
-    await waiting
-    await w.check_end(await w.job(first.id), JobState.SUCCEEDED, charged=0)
-    assert sum(w.upscaler.accepted.values()) == 1
-
-
-async def test_a_result_that_is_deleted_while_it_is_taken_is_made_anew(
-    w: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = w.upload()
-    await w.done(source=source)
-
-    async def found(*_: Any) -> Path:
-        return w.folder / "deleted just now"
-
-    monkeypatch.setattr(prepare, "ensure_result", found)
-    await w.check_end(await w.done(source=source), JobState.SUCCEEDED, charged=PRICE)
-
-
-async def test_of_two_prices_of_the_same_request_the_one_agreed_to_later_costs_nothing(w: World) -> None:
-    source = w.upload(2400, 1600)
-    first, second = [await w.done(source=source) for _ in range(2)]
-    await w.service.confirm(first.id, first.requester)
-    await w.drive()
-    await w.service.confirm(second.id, second.requester)
-    await w.drive()
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=0)
-    assert sum(w.upscaler.accepted.values()) == 1
-
-
-async def test_nobody_waits_for_the_same_request_of_another_person_before_it_is_at_fal(w: World) -> None:
-    source = w.upload()
-    await w.ask_until("hold", source=source)
-    second = await w.ask_until("hold", source=source, requester=BOB)
-    begun_at = w.clock.now()
-    await w.run_part(f"{second.id}:request")
-    assert w.clock.now() - begun_at < 60
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=PRICE)
-
-
-async def test_two_equal_requests_that_a_restart_met_before_the_submit_do_not_wait_for_each_other(w: World) -> None:
-    source = w.upload()
-    jobs = [await w.ask_until("submit", source=source, requester=who) for who in (ANN, BOB)]
-    for job in jobs:
-        await w.store.update(job.id, remote=Remote("fake", submit="intent", intent_at=w.clock.now()))
-        w.engine.steps[f"{job.id}:request"] = "hold"  # by the row
-    begun_at = w.clock.now()
-    await asyncio.gather(*(w.run_part(f"{job.id}:request") for job in jobs))
-    assert w.clock.now() - begun_at < 60
-    for job in jobs:
-        await w.check_end(await w.job(job.id), JobState.SUCCEEDED, charged=PRICE)
-
-
-async def test_the_result_of_a_request_that_cannot_be_delivered_yet_is_not_paid_again(w: World) -> None:
-    source = w.upload()
-    first = await w.ask_until("deliver", source=source)
-    second = await w.ask(source=source)
-    await w.run_part(f"{second.id}:request")
-    assert (await w.job(first.id)).state is JobState.DELIVERING
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=0)
-    assert sum(w.upscaler.accepted.values()) == 1
-
-
-async def test_a_request_whose_like_is_cancelled_goes_on_alone_and_can_be_cancelled_itself(w: World) -> None:
-    source = w.upload()
-    first = await w.ask_until("hold", source=source)
-    second, third = [await w.ask_until("hold", source=source) for _ in range(2)]
-    waiting = [asyncio.create_task(w.run_step(f"{job.id}:request")) for job in (second, third)]
-    await w.shows(third, "turn")
-    await w.service.cancel(third.id, third.requester)
-    await w.service.cancel(first.id, first.requester)
-    await asyncio.gather(*waiting)
-    await w.ends(JobState.CANCELLED, charged=0, job=third)
-    await w.check_end(await w.job(second.id), JobState.SUCCEEDED, charged=PRICE)
 
 
 async def test_what_was_made_before_its_cancel_came_is_waited_for_while_it_cannot_be_had(

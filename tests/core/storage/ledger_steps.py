@@ -26,9 +26,10 @@ class LedgerSteps(RuleBasedStateMachine):
         self.clock = HandClock()
         self.number = 0
         self.folder = tempfile.TemporaryDirectory()
+        self.root = Path(self.folder.name)
         self.fresh = fresh_database(self.server) if self.server else None
-        url = self.run(self.fresh.__aenter__()) if self.fresh else f"sqlite:///{Path(self.folder.name) / 'l.db'}"
-        self.database = self.run(open_database(url))
+        self.url = self.run(self.fresh.__aenter__()) if self.fresh else f"sqlite:///{self.root / 'l.db'}"
+        self.database = self.run(open_database(self.url))
 
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(work, 30))
