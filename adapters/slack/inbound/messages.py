@@ -37,6 +37,7 @@ THREAD_WAIT_S = 1.2
 FILE_BEFORE_S, LISTED = 3600.0, 20
 """A file may be uploaded some time before its message is sent."""
 HELP_AGAIN_S = 600.0
+LATE_S = 60.0
 
 Body = dict[str, Any]
 
@@ -166,8 +167,22 @@ class Events:
             self.ctx.tasks.spawn("removed", self._forget(body, context))
 
     async def access_revoked(self, body: Body, context: AsyncBoltContext) -> None:
-        for team_id in (body.get("event") or {}).get("team_ids") or []:
-            self.ctx.tasks.spawn("revoked", self.ctx.service.accounts.forget_workspace(t.PLATFORM, str(team_id)))
+        self.ctx.tasks.spawn("revoked", self._forget_revoked(body, self.ctx.origin(body, context)))
+
+    async def _forget_revoked(self, body: Body, origin: Origin) -> None:
+        """Workspaces lost an org's app. If the event is late, Slack is asked which ones have it again."""
+        granted: set[str] = set()
+        if self.ctx.clock.now() - float(body.get("event_time") or 0) > LATE_S:
+            try:
+                listed = await self.ctx.api.call(origin.team, "auth.teams.list", limit=1000)
+                granted = {str(team.get("id")) for team in listed.get("teams") or ()}
+            except SlackError as error:
+                log.info("slack_teams_not_listed", error=error.error)
+        for team_id in map(str, (body.get("event") or {}).get("team_ids") or ()):
+            if team_id in granted:
+                log.info("slack_removal_outdated", workspace=team_id)
+            else:
+                await self.ctx.service.accounts.forget_workspace(t.PLATFORM, team_id)
 
     async def _forget(self, body: Body, context: AsyncBoltContext) -> None:
         team_id = str(body.get("team_id") or context.team_id or "")

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
+
+import structlog
 
 from adapters.slack.inbound.translate import SlackUser
 from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import SlackError
 from adapters.slack.setup.manifest import GROUPS_SCOPE
 from core.ports import Clock
+
+log = structlog.get_logger(__name__)
 
 KEEP_S = 60.0
 """Revoked rights must not be used for longer."""
@@ -21,11 +25,11 @@ LOOKUP_TIMEOUT_S = 6.0
 
 @dataclass(slots=True)
 class _Groups:
-    """The members of a workspace's user groups by group. While Slack does not answer, the last known count."""
+    """The user groups of a workspace's members. While Slack does not answer, the last known ones count."""
 
-    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    of_member: Mapping[str, Sequence[str]] = field(default_factory=dict)
     at: float = float("-inf")
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reading: asyncio.Future[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,43 +48,54 @@ class UserCache:
 
     async def get(self, team: Team, user_id: str, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> SlackUser:
         """The member; if Slack does not answer, one with English as language and no rights."""
-        known, key = self.cached(team.team_id, user_id), (team.team_id, user_id)
-        if known is not None or not user_id:
-            return known or SlackUser()
-        user = None
+        if not user_id:
+            return SlackUser()
+        user, key = None, (team.team_id, user_id)
         try:
             async with asyncio.timeout(timeout_s), self._asking.setdefault(key, asyncio.Lock()):
-                if known := self.cached(*key):
-                    return known
-                answer = await self._api.call(
-                    team, "users.info", max_wait_s=timeout_s, user=user_id, include_locale="true"
-                )
-                user = _parse_user(answer.get("user") or {}, team)
-                await self._read_groups(team, timeout_s)
+                user = self.cached(*key) or await self._ask(team, user_id, timeout_s)
+                await self._read_groups(team)
         except (SlackError, TimeoutError):
             if user is None:
                 stale = self._known.get(key)
-                # Stale rights are dropped: only the name, the language and the groups are kept.
-                return replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
-        of_team = self._groups[team.team_id].members
-        user = replace(user, groups=tuple(group for group, members in of_team.items() if user_id in members))
-        self._known[key] = (self._clock.now(), user)
+                # Stale rights are dropped: only the name and the language are kept.
+                user = replace(stale[1], is_admin=False, is_owner=False) if stale else SlackUser()
+        return replace(user, groups=tuple(self._groups[team.team_id].of_member.get(user_id, ())))
+
+    async def _ask(self, team: Team, user_id: str, timeout_s: float) -> SlackUser:
+        answer = await self._api.call(team, "users.info", max_wait_s=timeout_s, user=user_id, include_locale="true")
+        user = _parse_user(answer.get("user") or {}, team)
+        self._known[team.team_id, user_id] = (self._clock.now(), user)
         if len(self._known) > MAX_KEPT:
             self._known.popitem(last=False)
         return user
 
-    async def _read_groups(self, team: Team, timeout_s: float) -> None:
-        """Read the user groups, if the optional scope is granted and they are a minute old."""
+    async def _read_groups(self, team: Team) -> None:
+        """Wait for the user groups, if the optional scope is granted and they are a minute old.
+
+        Reading goes on when the caller's time is up: a large workspace's answer takes longer than one request can wait.
+        """
         groups = self._groups[team.team_id]
-        async with groups.lock:
-            granted = GROUPS_SCOPE in self._api.granted_scopes.get(team.team_id, ())
-            if granted and self._clock.now() - groups.at >= KEEP_S:
-                groups.at = self._clock.now()
-                answer = await self._api.call(team, "usergroups.list", max_wait_s=timeout_s, include_users="true")
-                groups.members = {
-                    str(group.get("id")): frozenset(group.get("users") or ())
-                    for group in answer.get("usergroups") or ()
-                }
+        granted = GROUPS_SCOPE in self._api.granted_scopes.get(team.team_id, ())
+        if granted and self._clock.now() - groups.at >= KEEP_S and groups.reading is None:
+            groups.at = self._clock.now()
+            groups.reading = asyncio.ensure_future(self._list_groups(team, groups))
+        if groups.reading is not None:
+            await asyncio.shield(groups.reading)
+
+    async def _list_groups(self, team: Team, groups: _Groups) -> None:
+        try:
+            answer = await self._api.call(team, "usergroups.list", max_wait_s=KEEP_S, include_users="true")
+        except SlackError as error:
+            log.info("slack_groups_unread", workspace=team.team_id, error=error.error)
+            return
+        finally:
+            groups.reading = None
+        of_member = defaultdict[str, list[str]](list)
+        for group in answer.get("usergroups") or ():
+            for member in group.get("users") or ():
+                of_member[member].append(str(group["id"]))
+        groups.of_member = of_member
 
     def forget(self, team_id: str) -> None:
         self._groups.pop(team_id, None)

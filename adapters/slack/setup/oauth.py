@@ -91,25 +91,25 @@ class OAuth:
             return self._page(request, "declined")
         if not self._state_is_good(request):
             return self._page(request, "expired")
+        state, code = request.query["state"], request.query.get("code", "")
+        used, done = (hashlib.sha256(text.encode(errors="replace")).hexdigest() for text in (state, f"{state} {code}"))
+        if await self.state.get(STATE_AREA, done):  # the page is loaded again
+            return self._page(request, "done")
         if self._too_many_exchanges(request.get(CLIENT) or request.remote or UNKNOWN):
             raise web.HTTPTooManyRequests(headers={"Retry-After": "60"})
         try:
-            answer = await self._token_request(
-                code=request.query.get("code", ""), redirect_uri=self.redirect_uri or None
-            )
+            answer = await self._token_request(code=code, redirect_uri=self.redirect_uri or None)
         except NO_ANSWER as error:
             log.warning("slack_install_refused", error=code_of(error) or type(error).__name__)
             return self._page(request, "refused")
         # Claimed only after the exchange, so that forged requests write no rows.
-        used = hashlib.sha256(request.query["state"].encode(errors="replace")).hexdigest()
         if not await self.state.claim(STATE_AREA, used, ttl_s=STATE_LIFE_S):
             return self._page(request, "expired")
         install = self.install_of(answer)
         await self.installs.save(install)
+        await self.state.put(STATE_AREA, done, value=True, ttl_s=STATE_LIFE_S)
         log.info("slack_installed", workspace=install.key)
-        page = self._page(request, "done")
-        page.del_cookie(COOKIE)
-        return page
+        return self._page(request, "done")
 
     def _signed(self, body: str) -> str:
         key = secret(self.settings.slack_client_secret) or ""

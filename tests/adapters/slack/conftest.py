@@ -239,5 +239,8 @@ async def install(world: World, team: str, *, org: bool = False, steal_state: bo
         if steal_state:
             browser.cookie_jar.clear()
         async with browser.get(back) as third:
-            await third.read()
-            return third
+            page = await third.read()
+        if third.status == 200:
+            async with browser.get(back) as reloaded:
+                assert await reloaded.read() == page
+        return third

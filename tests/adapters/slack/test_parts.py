@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,11 +15,14 @@ from pydantic import ValidationError
 from adapters.slack.connection.log_redaction import sdk_logger
 from adapters.slack.inbound import translate as t
 from adapters.slack.inbound.translate import Origin
+from adapters.slack.inbound.user_cache import UserCache
+from adapters.slack.outbound.api_client import SlackApi, Team
 from adapters.slack.outbound.errors import SlackRefused, delivery_error
 from adapters.slack.outbound.files import _may_see
 from adapters.slack.outbound.lost_posts import finish_despite_cancel
 from adapters.slack.outbound.streaming import last_chunks, task_chunks
 from adapters.slack.settings import Settings
+from adapters.slack.setup.manifest import GROUPS_SCOPE
 from adapters.slack.views import messages as render
 from adapters.slack.views import upscale_form as modal
 from adapters.slack.views.card import draw
@@ -32,6 +35,7 @@ from core.presentation.cards.details import details
 from tests.emulators.slack.blocks import check_blocks, check_view
 from tests.emulators.slack.reading import mentions
 from tests.fakes.cards import job as finished_job
+from tests.fakes.clock import HandClock
 
 WHERE = Origin("T1", "", "U1", "anna", "C1", "general", at=1.0)
 JOB = replace(finished_job(), requester=Requester("slack", "U1", "anna", "T1", "C1"))
@@ -136,6 +140,22 @@ def test_only_real_slack_file_links_become_files(link: str, file: str) -> None:
 
 def test_the_same_post_has_the_same_key_however_it_arrives() -> None:
     assert t.job_key("T1", "post-C1-1.2", "F1") == "slack:T1:post-C1-1.2:F1"
+
+
+async def test_user_groups_that_slack_lists_slowly_count_as_soon_as_they_are_known() -> None:
+    listed = asyncio.Event()
+
+    async def call(_: Team, method: str, **__: Any) -> dict[str, Any]:
+        if method == "users.info":
+            return {"user": {"id": "U1", "is_admin": True}}
+        await listed.wait()
+        return {"usergroups": [{"id": "S1", "users": ["U1"]}, {"id": "S2", "users": ["U2"]}, {"id": "S3"}]}
+
+    users = UserCache(cast(SlackApi, SimpleNamespace(call=call, granted_scopes={"T1": {GROUPS_SCOPE}})), HandClock())
+    first = await users.get(Team("T1"), "U1", timeout_s=0.01)
+    assert (first.is_admin, first.groups) == (True, ())
+    listed.set()
+    assert (await users.get(Team("T1"), "U1")).groups == ("S1",)
 
 
 # ------------------------------------------------------------------------------ settings

@@ -1,7 +1,9 @@
 """The app is removed from a workspace, seems to be, or was and is there again."""
 
+import pytest
+
 from adapters.slack.setup.installations import AREA, Installations
-from tests.adapters.slack.conftest import World, install
+from tests.adapters.slack.conftest import BETA, World, install
 from tests.typed import unwrap
 
 ACME = "T0ACME00001"
@@ -69,3 +71,21 @@ async def test_a_replica_that_knows_the_token_of_before_takes_the_new_one(many: 
     await others.load()
     assert others.all() == many.adapter._installs.all() == [new]
     assert many.state.values[(AREA, ACME)]["bot_token"] == new.bot_token
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_a_late_word_that_access_was_revoked_deletes_nothing_where_it_was_granted_again(
+    many: World, again: bool
+) -> None:
+    space = many.slack.member.space()
+    for one in (space, many.slack.member.space(BETA)):
+        one.enterprise_id = "E0ORG000001"
+    await install(many, ACME, org=True)
+    late = many.slack.member._event(space, {"type": "team_access_revoked", "team_ids": [ACME, BETA]})
+    many.slack.clock.advance(90)
+    if not again:
+        many.slack.member.space(BETA).enterprise_id = None
+    assert (await many.slack.delivery.event(late)).ok
+    await many.until(lambda: [r for r in many.slack.requests if r.method == "auth.teams.list"])
+    await many.adapter._handler_context().tasks.close(grace_s=2)
+    assert many.service.forgotten == ([] if again else [("slack", BETA)])

@@ -32,6 +32,11 @@ async def auth_test(ctx: Context) -> dict[str, Any]:
     }
 
 
+async def auth_teams_list(ctx: Context) -> dict[str, Any]:
+    org = [space for space in ctx.world.workspaces.values() if space.enterprise_id == ctx.token.enterprise_id]
+    return {"teams": [{"id": space.id, "name": space.name} for space in org]}
+
+
 async def connections_open(ctx: Context) -> dict[str, Any]:
     return {"url": ctx.emulator.socket.new_url()}
 
@@ -231,6 +236,7 @@ def _issued(ctx: Context, token: Token, team_id: str | None, user: str | None) -
 
 HANDLERS = {
     "auth.test": auth_test,
+    "auth.teams.list": auth_teams_list,
     "apps.connections.open": connections_open,
     "conversations.open": conversations_open,
     "conversations.info": conversations_info,
