@@ -5,6 +5,7 @@ hosts. Redirects are followed here, and each hop is checked. Never holds a whole
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ _MAX_REDIRECTS: Final = 5
 """The limit of fal's own toolkit (read 2026-11-22)."""
 _REDIRECT_STATUSES: Final = {301, 302, 303, 307, 308}
 _GONE_STATUSES: Final = {404, 410}
+_MESSAGE_LINK: Final = re.compile(
+    r"<?https://([\w-]+\.)*(slack\.com/archives|discord(app)?\.com/channels)/", re.IGNORECASE
+)
 _RETRYABLE_STATUSES: Final = {500, 502, 503, 504}
 _HEADERS: Final = {
     hdrs.USER_AGENT: "UpscaleBot/1.0 (fetches the one image that a person asked for)",
@@ -77,6 +81,8 @@ class SourceFetcher:
 
         On failure nothing is left at `dest`.
         """
+        if _MESSAGE_LINK.match(url):
+            raise LinkRefused(reason="message")
         fetch = _Fetch(self._limits, HostSet.of(()), self._allow_private, None, {}, self._now)
         return await fetch.run(parse_link(url), dest)
 

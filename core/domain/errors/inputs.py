@@ -82,7 +82,7 @@ class FlatImage(InputError):
 class LinkRefused(InputError):
     """The guard does not allow fetching this link."""
 
-    reason: Literal["scheme", "port", "credentials", "private_address", "dns", "redirects", "syntax"]
+    reason: Literal["scheme", "port", "credentials", "private_address", "dns", "redirects", "syntax", "message"]
 
 
 class DownloadFailed(InputError):

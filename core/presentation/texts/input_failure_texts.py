@@ -50,8 +50,12 @@ def _link_refused(error: e.LinkRefused, locale: str) -> Notice:
         "dns": tr("That website doesn't exist or can't be reached.", locale),
         "redirects": tr("This link redirects too often.", locale),
         "syntax": tr("This is not a link that can be read.", locale),
+        "message": tr("This is a link to a message, not to an image.", locale),
     }
-    return Notice(reasons[error.reason], advice=tr("Attach the image itself instead.", locale), tone="refusal")
+    advice = tr("Attach the image itself instead.", locale)
+    if error.reason == "message":
+        advice = tr("Use the bot from that message's menu, or attach the image itself.", locale)
+    return Notice(reasons[error.reason], advice=advice, tone="refusal")
 
 
 def _download_failed(error: e.DownloadFailed, locale: str) -> Notice:
