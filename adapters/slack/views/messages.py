@@ -22,9 +22,10 @@ from core.presentation.texts.form_texts import form_text
 from core.presentation.texts.result_texts import image_name, ready_text
 
 
-def _reader(job: Job) -> dict[str, bool]:
-    """Who reads the job's message. Slack does not show who requested it."""
-    return {"shared": not job.private and not job.requester.channel_id.startswith("D"), "named": False}
+def _reader(job: Job, *, moved: bool = False) -> dict[str, bool]:
+    """Who reads the job's message, `moved` to a direct message or not. Slack does not show who requested it."""
+    direct = job.private or moved or job.requester.channel_id.startswith("D")
+    return {"shared": not direct, "named": False}
 
 
 def working(job: Job, progress: Progress, *, streamed: bool = False) -> Content:
@@ -55,7 +56,8 @@ def result(
 ) -> Content:
     """The finished image. The delete button carries the files and messages (`m` + ts) to delete with it."""
     locale = job.requester.locale
-    card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job))
+    moved = delivery.elsewhere == "direct_message"
+    card = cards.result(job, left, delivery, locale, can_share=can_share, **_reader(job, moved=moved))
     ready = " · ".join(part for part in (ready_text(job, locale), result_texts.size_line(job, locale)) if part)
     summary = ". ".join(part for part in (ready, cut(card.caption, 300)) if part)
     card = replace(card, summary=summary, name=image_name(job, locale))

@@ -52,7 +52,8 @@ async def test_a_picture_refused_in_its_channel_goes_directly_and_the_channel_sa
     delivery, said = await _ended(world)
 
     assert delivery.elsewhere == "direct_message"
-    assert [m for m in world.slack.member.dms() if " is ready" in m.text]
+    (result,) = [m for m in world.slack.member.dms() if " is ready" in m.text]
+    assert "For anna" not in text_of(result)
     if error == "channel_not_found":
         assert "It has been sent to you as a direct message." in said
     else:
