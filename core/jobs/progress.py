@@ -82,10 +82,11 @@ class ProgressLoop:
         True if the outcome of an edit is unknown, so that it may still take effect.
         """
         task, self._task, self._newest = self._task, None, None
+        last_edit, self._last_edit = self._last_edit, None
         self.dead = True
-        if self._last_edit is not None:
-            self._last_edit.cancel()
-            await asyncio.gather(self._last_edit, return_exceptions=True)
+        if last_edit is not None:
+            last_edit.cancel()
+            await asyncio.gather(last_edit, return_exceptions=True)
         if task is None:
             return self._unsure
         if self._editing:

@@ -74,9 +74,10 @@ class _Watcher:
         self._late = None
 
     async def stop(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            await asyncio.gather(self._late, return_exceptions=True)
+        late, self._late = self._late, None  # a kept task would form a cycle with its traceback
+        if late is not None:
+            late.cancel()
+            await asyncio.gather(late, return_exceptions=True)
 
     def _without_eta(self, shown: Progress) -> Progress:
         if shown.stage == "waiting" and not shown.position:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -240,6 +241,9 @@ async def test_a_message_that_becomes_final_is_edited_once_more_in_time(clock: F
     await loop.stop()
     await clock.advance(9000)
     assert len(shown) == 4
+    ended = weakref.ref(loop)
+    del loop
+    assert ended() is None  # no cycle keeps it
 
 
 async def test_of_many_that_follow_a_silent_job_a_few_look_at_its_row_in_each_turn_of_the_loop() -> None:

@@ -1,6 +1,7 @@
 """Jobs that wait for a slot or the provider: late forecasts, and cancellations with an unknown bill."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Awaitable
 from typing import Any
@@ -53,6 +54,19 @@ async def test_a_job_that_waits_without_a_forecast_keeps_but_the_task_that_watch
         names = [f"{kind}-{job.id}" for kind in kinds]
         await until(lambda: [n for n in names if n in {t.get_name() for t in asyncio.all_tasks()}] == names[:1])
         w.upscaler.of(job.id).finish()
+
+
+async def test_a_job_that_has_ended_leaves_nothing_for_a_collection_of_cycles(w: World) -> None:
+    """While jobs follow each other, garbage in cycles stays for long."""
+    w.upscaler.statuses = [RemoteQueued(0), RemoteRunning(40.0)]
+    gc.collect()
+    gc.disable()
+    try:
+        await w.paid()
+        left = [one for one in gc.get_objects() if type(one).__name__ == "_Watcher"]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 async def test_an_outage_while_the_model_runs_is_told_with_its_end_in_time(w: World) -> None:
