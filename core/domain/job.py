@@ -202,10 +202,10 @@ class Delivery:
     elsewhere: Literal["", "direct_message", "new_message"] = ""
 
 
-Awaited = Literal["source", "accept", "search", "start", "answer", "file", "chat"]
+Awaited = Literal["source", "accept", "search", "start", "answer", "file", "room", "chat"]
 """What a delayed job waits for: `source`: the image from the chat platform; `accept`: the provider to accept the
 request; `search`: to find a request whose answer was lost; `start`: a runner; `answer`: the outcome; `file`: the
-result's file; `chat`: the chat platform to accept the message."""
+result's file; `room`: room for it on our disk; `chat`: the chat platform to accept the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,8 @@ def _card_of(job: Job, locale: str, left: tuple[LimitStatus, ...], notice: Notic
     card = cards.working(job, job.progress or Progress("preparing"), locale)
     if not job.cancel_requested_by or job.state is not JobState.RUNNING:
         return card
-    return replace(card, paragraphs=lines(progress_texts.cancel_pending_text(locale)), rows=())
+    late = card.paragraphs if job.progress is not None and job.progress.awaits is not None else ()
+    return replace(card, paragraphs=(*lines(progress_texts.cancel_pending_text(locale)), *late), rows=())
 
 
 def job_json(

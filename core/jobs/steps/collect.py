@@ -98,7 +98,7 @@ async def _with_retries(ctx: JobContext, job: Job, awaited: Awaited, read: Calla
         else:
             return None
         log.warning("collect_delayed", job=job.id, error=str(error), pause_s=round(pause_s, 1))
-        waits.sleeping(pause_s)
+        waits.sleeping(pause_s, "room" if isinstance(error, errors.StorageFull) or disk_is_full(error) else awaited)
         return pause_s
 
     try:

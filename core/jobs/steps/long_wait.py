@@ -1,9 +1,9 @@
 """Tell in the job's message what a step waits for, once it has waited longer than `SILENT_S`."""
 
 import asyncio
-from functools import partial
+import dataclasses
 
-from core.domain.job import Job, Progress
+from core.domain.job import Awaited, Job, Progress
 from core.jobs.context import SILENT_S, JobContext
 
 
@@ -12,7 +12,7 @@ class LongWait:
 
     def __init__(self, ctx: JobContext, job: Job, progress: Progress, since: float) -> None:
         self._clock, self._tell_at = ctx.clock, since + SILENT_S
-        self._show = partial(ctx.running.show, job, progress)
+        self._ctx, self._job, self._progress = ctx, job, progress
 
     def __enter__(self) -> None:
         # A single call that is not answered may take minutes.
@@ -22,6 +22,11 @@ class LongWait:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
 
-    def sleeping(self, pause_s: float) -> None:
+    def _show(self) -> None:
+        self._ctx.running.show(self._job, self._progress)
+
+    def sleeping(self, pause_s: float, awaits: Awaited | None = None) -> None:
+        """`awaits`: what the next attempts wait for, if that has changed."""
+        self._progress = dataclasses.replace(self._progress, awaits=awaits or self._progress.awaits)
         if self._clock.now() + pause_s > self._tell_at:
             self._show()

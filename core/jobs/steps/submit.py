@@ -10,10 +10,18 @@ lease, confirmed before the mark was committed, is still valid.
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 
-from core.domain.errors import ProviderBusy, ProviderUnavailable, SubmitNotSent, SubmitUnknown, UpscaleError
+from core.domain.errors import (
+    ModelFailed,
+    ProviderBusy,
+    ProviderUnavailable,
+    SubmitNotSent,
+    SubmitUnknown,
+    UpscaleError,
+)
 from core.domain.job import Job, Progress, Remote
 from core.domain.media_types import media_type_of
 from core.jobs.admission import Share
@@ -25,6 +33,7 @@ from core.jobs.steps.long_wait import LongWait
 from core.jobs.steps.pictures import ensure_input
 from core.net.retry import Backoff, retry
 from core.ports import LeaseUnsure, ModelInputs, NotOwner, SearchResult, awake_clock_s
+from core.presentation.texts import operator_texts
 
 log = structlog.get_logger(__name__)
 
@@ -104,9 +113,11 @@ async def _post(
             request_id = await ctx.provider(job).submit(inputs, job_id=job.id, on_sending=sending)
         except SubmitUnknown as unknown:
             return await _search(ctx, job, intent, unknown, resends=resends)
-        except UpscaleError:  # certainly not accepted: back to `intent`
+        except UpscaleError as error:  # certainly not accepted: back to `intent`
             if await ctx.store.mark_submit(job.id, _UNNAMED, intent) is None:
                 return "submit"
+            if isinstance(error, ModelFailed):  # by a model that has not run: perhaps every job is refused
+                ctx.operator.tell("submit", partial(operator_texts.submit_refused, job.id, error.kind))
             raise
         return await _sent(ctx, job, intent, request_id)
 

@@ -10,6 +10,7 @@ from core.domain.job import Job, JobState, Progress
 from core.jobs.context import JobContext, StepName
 from core.jobs.steps.collect import PASSING
 from core.jobs.steps.fail import billed_by, cancelled
+from core.jobs.steps.long_wait import LongWait
 from core.net.retry import first_of
 from core.ports import CancelAnswer, RemoteCompleted, RemoteQueued, RemoteRunning, RemoteStatus, RemoteUnanswered
 
@@ -113,7 +114,10 @@ async def wait(ctx: JobContext, job: Job) -> StepName:
         if not job.cancel_requested_by:
             await asyncio.wait({watching, ctx.running.cancel_event(job.id)}, return_when=asyncio.FIRST_COMPLETED)
         if not watching.done():
-            return await _stop(ctx, job, request_id, watching)
+            now = ctx.clock.now()
+            late = Progress("upscaling", awaits="answer", until_at=now + ctx.settings.cancel_grace_s)
+            with LongWait(ctx, job, late, now):
+                return await _stop(ctx, job, request_id, watching)
         await watching
     except ProviderUnavailable:
         log.warning("watch_given_up", job=job.id)  # it may have ended: `collect` retries for days

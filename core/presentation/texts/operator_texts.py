@@ -80,6 +80,13 @@ def unclear_bill(job_id: str, charged_nanousd: int, locale: str) -> Notice:
     )
 
 
+def submit_refused(job_id: str, kind: str, locale: str) -> Notice:
+    return Notice(
+        tr("fal refused job {reference} for an unknown reason ({reason}).", locale, reference=job_id, reason=kind),
+        advice=tr("If this happens to every job, look at the log and at fal's status page.", locale),
+    )
+
+
 def unclear_price(kept_nanousd: int, locale: str) -> Notice:
     return Notice(
         tr(

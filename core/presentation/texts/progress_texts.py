@@ -51,6 +51,7 @@ def awaiting_text(awaits: Awaited, locale: str) -> str:
             "The image is ready, but has not come from the upscaling service yet. Trying until {time}.",
             locale,
         ),
+        "room": tr("The image is ready, but there is no room for it here at the moment. Trying until {time}.", locale),
         "chat": tr(
             "The image is ready, but the chat does not take it yet. Trying again every few minutes until {time}.",
             locale,

@@ -23,7 +23,9 @@ log = structlog.get_logger(__name__)
 
 PAGE_SIZE = 100
 MAX_PAGES = 50
-CLOCK_SKEW_S = 300.0
+CLOCK_SKEW_S = 3600.0
+"""How far this machine's clock may be ahead of fal's, such as by summer time, before a lost request is not listed."""
+
 _FINAL_REFUSALS = frozenset(
     {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.NOT_IMPLEMENTED}
 )

@@ -11,10 +11,11 @@ from adapters.web.inbound import translate
 from adapters.web.outbound.errors import status_of
 from adapters.web.outbound.image_routes import disposition
 from adapters.web.settings import Settings
-from adapters.web.views.card import error_json, file_name
+from adapters.web.views.card import error_json, file_name, job_json
 from adapters.web.views.template import STATIC_DIR
 from core.budgets.reports import UsageRow
 from core.domain import errors as e
+from core.domain.job import JobState, Progress
 from core.domain.limits import Limit, LimitStatus, Measure, Scope, ScopeKind, Window
 from core.domain.models import MODELS
 from core.domain.parameters.grammar import parse
@@ -189,3 +190,12 @@ def test_the_line_of_an_offer_is_valid_whatever_was_asked(asked: str, offer: Act
     assert values[offer.kind] == (2.5 if offer.kind == "factor" else "seedvr2")
     assert ("to" in values) == (offer.kind == "model" and "x " not in asked)
     assert ("creativity" in values) == (offer.kind == "factor")
+
+
+def test_a_cancel_that_waits_long_says_until_when() -> None:
+    late = Progress("delivering", awaits="answer", until_at=cards.NOW)
+    job = dataclasses.replace(
+        cards.job(), state=JobState.RUNNING, result=None, receipt=None, cancel_requested_by="x", progress=late
+    )
+    said = str(job_json(job, "en")["card"]["paragraphs"])
+    assert ("Cancelling" in said, "asking again until" in said) == (True, True)

@@ -1,6 +1,7 @@
 """Whatever fails: the job ends, the member is told, the money is right, and nothing stays held."""
 
 import dataclasses
+import errno
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -144,8 +145,9 @@ async def test_a_paid_picture_is_fetched_for_as_long_as_fal_keeps_it(w: World) -
 
 
 async def test_waiting_for_a_paid_picture_is_told_with_its_end_in_time(w: World) -> None:
-    for place, awaited in (("result", "answer"), ("fetch", "file")):
-        w.upscaler.faults[place].extend([ProviderUnavailable()] * 12)
+    gone, full = ProviderUnavailable(), OSError(errno.ENOSPC, "no space left")
+    for place, error, awaited in (("result", gone, "answer"), ("fetch", gone, "file"), ("fetch", full, "room")):
+        w.upscaler.faults[place].extend([error] * 12)
         job = await w.done()
         told = [p for p in w.adapter.message(job).progress if p.awaits is not None]
         assert {p.awaits for p in told} == {awaited}

@@ -1,15 +1,16 @@
 """The paid call: made once whatever the network does, and found again after a lost answer."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from core.domain.errors import ProviderBusy, SubmitUnknown
+from core.domain.errors import ModelFailed, ProviderBusy, SubmitUnknown
 from core.domain.job import Job, JobState, Source
 from core.jobs.steps import StepName
 from core.ports import SearchResult
 from tests.core.jobs.pipeline_kit import World
+from tests.fakes.operator import Told
 from tests.fakes.upscaler import Submit
 from tests.typed import unwrap
 
@@ -147,3 +148,10 @@ async def test_an_upload_that_the_other_machine_never_had_fails_kindly_and_uncha
     await w.crash()
     job = await w.ends(JobState.REFUSED, charged=0, job=job)
     assert w.adapter.message(job).notice.charged
+
+
+async def test_a_refusal_at_the_submit_that_has_no_name_is_told_to_the_operator(w: World) -> None:
+    w.upscaler.script.append(ModelFailed(kind="http_431", billed=False))
+    job = await w.ends(JobState.FAILED, charged=0)
+    [(about, notice)] = cast(Told, w.ctx.operator)
+    assert (about, notice.what) == ("submit", f"fal refused job {job.id} for an unknown reason (http_431).")

@@ -1,6 +1,7 @@
 """Jobs that wait for a slot or the provider: late forecasts, and cancellations with an unknown bill."""
 
 import asyncio
+import dataclasses
 import gc
 from collections import Counter
 from collections.abc import Awaitable
@@ -81,6 +82,19 @@ async def test_an_outage_while_the_model_runs_is_told_with_its_end_in_time(w: Wo
     assert job.remote is not None
     until_at = job.remote.intent_at + w.settings.collect_retry_s
     assert Progress("upscaling", awaits="answer", until_at=until_at) in message.progress
+
+
+async def test_a_cancel_that_fal_does_not_answer_is_told_with_its_end_in_time(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_wait, "SILENT_S", 0.0)
+    w.put(settings=dataclasses.replace(w.settings, cancel_grace_s=0.5))
+    w.upscaler.hold, w.upscaler.cancel_stops = True, False
+    job = await w.ask()
+    async with w.driving():
+        await w.shows(job, "upscaling")
+        await w.service.cancel(job.id, job.requester)
+    assert "answer" in [progress.awaits for progress in w.adapter.message(job).progress]
 
 
 async def test_a_call_without_an_answer_is_told_before_it_fails(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
