@@ -138,6 +138,9 @@ async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify)
     first, last = monday - timedelta(days=7), monday - timedelta(days=1)
     sent = 0
     for place in await budgets.limits.rules.alert_places(set_before=midnight(monday + timedelta(days=1), budgets.zone)):
+        key = f"{place.platform}:{place.workspace_id}:{last}"
+        if await state.get("weekly_report", key):  # a report reads all jobs of the week
+            continue
         moderator = Requester(place.platform, "", workspace_id=place.workspace_id, is_moderator=True)
         report = await budgets.usage(moderator, period=f"{first}..{last}")
         if not report.jobs:
@@ -145,6 +148,5 @@ async def send_weekly_reports(budgets: Budgets, state: AppState, notify: Notify)
         members = [(row.label or row.key, row.charged_nanousd) for row in report.members[:_NAMED]]
         models = [(row.key, row.charged_nanousd) for row in report.models]
         notice = weekly_report(first, last, report.jobs, report.charged_nanousd, members, models, place.locale)
-        key = f"{place.platform}:{place.workspace_id}:{last}"
         sent += await _send_once(state, "weekly_report", [key], _REPORTED_S, notify, place, notice)
     return sent

@@ -50,11 +50,12 @@ def refusal(asked: Quote, statuses: Iterable[LimitStatus]) -> LimitReached | Non
 
 
 def too_many_for(quotes: Sequence[Quote]) -> tuple[LimitStatus, ...]:
-    """The limits that would refuse one of these quotes if all were held."""
+    """The limits that would refuse one of these quotes if all were held; what sponsors do not pay, members do."""
     if not quotes:
         return ()
     amount_nanousd, megapixels = sum(one.estimate_nanousd for one in quotes), sum(one.megapixels for one in quotes)
-    return tuple(_refusing(failing(quotes[0].left, amount_nanousd, megapixels, len(quotes))))
+    failed = _refusing(failing(quotes[0].left, amount_nanousd, megapixels, len(quotes)))
+    return tuple(status for status in failed if status.limit.source != "sponsor")
 
 
 def _refusing(failed: Iterable[LimitStatus]) -> list[LimitStatus]:

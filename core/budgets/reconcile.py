@@ -89,7 +89,7 @@ class Reconciler:
         gone = [SentRequest(job_id, one.request_id, one.at, one.at, ended=True) for job_id, one in erased.items()]
         sent += [one for one in gone if one.made_at >= since]
         listed = await self._upscaler.billing_events(since, now)
-        events = tuple(dict.fromkeys(listed or ()))  # one that moved to the next page is listed twice
+        events = listed or ()
         known = {one.request_id for one in sent}
         others = [event.request_id for event in events if event.request_id and event.request_id not in known]
         sent += await self._store.by_request_ids(others)

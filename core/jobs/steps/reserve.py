@@ -1,9 +1,10 @@
 """Hold the estimate on every limit that applies, and wait while a limit on running jobs is reached."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
-from core.domain.errors import LimitReached
+from core.domain.errors import LedgerUnavailable, LimitReached
 from core.domain.identity import is_same_person
 from core.domain.job import InputFacts, Job, Progress
 from core.jobs.context import JobContext, StepName
@@ -39,11 +40,11 @@ async def hold(ctx: JobContext, job: Job) -> StepName:
     if ctx.upscaler.real_money:
         ctx.metrics.money("held", job.quote.estimate_nanousd)
     while not isinstance(answer, Granted):
-        if job.cancel_requested_by or ctx.running.cancel_event(job.id).done():
+        if job.cancel_requested_by:
             return await cancelled(ctx, job)
         ctx.running.show(job, Progress("turn", position=answer.ahead))
-        cancelling = ctx.running.cancel_event(job.id)
-        await first_of(ctx.running.slot_freed.wait(), cancelling, ctx.clock.sleep(_TURN_POLL_S))
+        pause = ctx.clock.sleep(_TURN_POLL_S)
+        await first_of(ctx.running.slot_freed.wait(), ctx.running.cancel_event(job.id), pause)
         answer = await ctx.ledger.admit(job.id)
         job = await ctx.load(job.id)
     return (None if is_sent else await _after_the_same(ctx, job, facts, _gives_way)) or "submit"
@@ -61,7 +62,8 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts, judge: _
         same = await ctx.store.same_requests(fingerprint, job)
         if same and same[-1].result is not None and same[-1].id != lost:
             if await reuse(ctx, job, facts, same):
-                await _let_go(ctx, job)
+                with suppress(LedgerUnavailable):  # swept later; an error would end the job, whose result is there
+                    await _let_go(ctx, job)
                 return "deliver"
             lost = same[-1].id
         verdict = await judge(ctx, job, [one for one in same if one.result is None])
@@ -70,11 +72,10 @@ async def _after_the_same(ctx: JobContext, job: Job, facts: InputFacts, judge: _
         if verdict == "give_way":
             await _let_go(ctx, job)
             return "hold"
-        cancelling = ctx.running.cancel_event(job.id)
-        if job.cancel_requested_by or cancelling.done():
+        if job.cancel_requested_by:
             return await cancelled(ctx, job)
         ctx.running.show(job, Progress("turn", position=1))
-        await first_of(cancelling, ctx.clock.sleep(_TURN_POLL_S))
+        await first_of(ctx.running.cancel_event(job.id), ctx.clock.sleep(_TURN_POLL_S))
         job = await ctx.load(job.id)
 
 

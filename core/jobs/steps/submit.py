@@ -65,7 +65,7 @@ async def submit(ctx: JobContext, job: Job) -> StepName:
         return "wait"
     if remote.submit == "sending":
         return await _search(ctx, job, remote, SubmitUnknown(), resends=0)
-    if job.cancel_requested_by or ctx.running.cancel_event(job.id).done():
+    if job.cancel_requested_by:
         return await cancelled(ctx, job)
     ctx.running.disk.paid(job.id)
     since = ctx.clock.now()

@@ -99,20 +99,21 @@ class PlatformApi:
     async def billing_events(self, start: float, end: float) -> Sequence[BillingEvent] | None:
         """Implement `core.ports.Upscaler.billing_events`. Needs the admin key; at most 90 days.
 
-        An event that is listed twice, such as on two pages because others came meanwhile, counts once.
+        An event of a request that is listed twice, such as on two pages as others came meanwhile, counts once.
         """
         if self._config.admin_key is None:
             return None
         window = {"start": _iso(start), "end": _iso(end), "limit": "1000"}
         ours = sorted({model.endpoint for model in self._config.models.known if model.backend == "fal"})
-        listed = {
-            _billing_event(item, end): None
+        listed = [
+            _billing_event(item, end)
             for endpoint in ours
             async for item in self._entries(
                 "/models/billing-events", {**window, "endpoint_id": endpoint}, "billing_events", "admin"
             )
-        }
-        return list(listed)
+        ]
+        unnamed = [event for event in listed if not event.request_id]
+        return [*unnamed, *dict.fromkeys(event for event in listed if event.request_id)]
 
     async def credit(self) -> int | None:
         """Return the account's credit in nano-dollars; None without an admin key or a clear answer."""

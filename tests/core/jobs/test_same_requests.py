@@ -3,9 +3,11 @@
 import asyncio
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
+from core.domain.errors import LedgerUnavailable
 from core.domain.job import JobState, Remote, Requester
 from core.jobs.context import StepName
 from core.jobs.steps import prepare, reserve
@@ -34,7 +36,11 @@ async def test_the_same_request_made_while_the_first_still_runs_waits_for_it(
     assert sum(w.upscaler.accepted.values()) == 1
 
 
-async def test_a_request_that_a_restart_met_before_the_same_one_had_ended_is_not_paid_again(w: World) -> None:
+async def test_a_request_that_a_restart_met_before_the_same_one_had_ended_is_not_paid_again(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the ledger cannot take back at that moment what may have been held before the restart."""
+    monkeypatch.setattr(w.ledger, "release", AsyncMock(side_effect=LedgerUnavailable))
     source = w.upload()
     first = await w.ask_until("wait", source=source)
     second = await w.ask_until("hold", source=source, requester=BOB)

@@ -8,7 +8,7 @@ import pytest
 from core.domain.errors import NotAllowed, SelectionClosed
 from core.domain.limits import ScopeKind
 from core.jobs.selections import NO_IMAGE, Selection, Selections
-from tests.core.jobs.pipeline_kit import ANN, BOB, PRICE, USD, World, world
+from tests.core.jobs.pipeline_kit import ANN, BOB, MOD, PRICE, USD, World, world
 from tests.core.storage.ledger_kit import day_usd
 
 DEAR, CHEAP = (1500, 1500), (500, 400)
@@ -51,6 +51,13 @@ async def test_no_button_takes_more_images_than_what_is_left_pays(tmp_path: Path
         assert (card.rows, card.choices[0].most) == ((), 5)
         await selections.stored.put("q", too_many)
         assert await selections.stored.get("q") == too_many
+
+
+async def test_what_a_sponsor_does_not_pay_for_all_images_the_members_own_budget_does(tmp_path: Path) -> None:
+    async with world(tmp_path, None, day_usd(ScopeKind.WORKSPACE, 9)) as w:
+        await w.service.limits.sponsor(MOD, "c1", USD, 7)
+        both = await _asked(w, Selections(w.service, w.state, "fake"), DEAR, DEAR)
+        assert both.question("q", "en").rows[0][0].label == "Both for $1.80"
 
 
 async def test_what_has_started_is_not_asked_about_again(w: World, selections: Selections) -> None:

@@ -90,13 +90,15 @@ async def test_what_was_billed_appears_late(rig: Rig) -> None:
     assert (event.request_id, event.units, event.cost_nanousd) == (request_id, Decimal(1), 100_000_000)
 
 
-async def test_a_bill_that_is_listed_on_two_pages_counts_once(rig: Rig) -> None:
+async def test_a_bill_that_is_listed_on_two_pages_counts_once_unless_it_names_no_request(rig: Rig) -> None:
+    """fal lists newest first, so that an event may move to the next page while they are read."""
     bill = {"request_id": "r", "timestamp": "2026-11-30T14:00:00Z", "output_units": 1, "cost_estimate_nano_usd": 5}
     later = {**bill, "timestamp": "2026-11-30T14:00:01Z"}
-    for bills, cursor in (([bill, later], "next"), ([later], None)):
+    unnamed = {**bill, "request_id": None}
+    for bills, cursor in (([bill, unnamed, later], "next"), ([later, unnamed], None)):
         page = {"billing_events": bills, "next_cursor": cursor, "has_more": cursor is not None}
         rig.fal.faults.add("billing_events", Respond(200, json=page))
-    assert [event.cost_nanousd for event in unwrap(await rig.upscaler.billing_events(0, 4e9))] == [5, 5]
+    assert [event.cost_nanousd for event in unwrap(await rig.upscaler.billing_events(0, 4e9))] == [5, 5, 5, 5]
 
 
 async def test_without_an_admin_key_there_are_no_bills_and_nothing_is_asked(fal: FalEmulator) -> None:
