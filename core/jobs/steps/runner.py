@@ -76,6 +76,7 @@ class Pipeline:
         task = asyncio.current_task()
         assert task is not None
         self._here[task] = (job_id, step)
+        _flag = self.ctx.running.cancel_event(job_id)  # held from before the row is read: no cancel is missed
         try:
             own = token or self.ctx.lease.token
             await self.ctx.running.step_starts.wait(job_id)  # many runs wake at once, such as after a group commit

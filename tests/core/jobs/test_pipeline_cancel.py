@@ -239,7 +239,7 @@ async def test_a_cancel_pressed_in_another_process_is_noticed(w: World) -> None:
 async def test_a_cancel_of_a_job_that_runs_elsewhere_leaves_nothing_in_this_process(w: World) -> None:
     job = await w.ask_until("submit")
     await w.service.cancel(job.id, job.requester)
-    assert not w.ctx.running.cancel_event(job.id).done(), "only a wait of this process keeps the flag"
+    assert not w.ctx.running.cancel_event(job.id).done(), "only a step of this process keeps the flag"
     await w.drive()
     await cancelled(w, job)
 

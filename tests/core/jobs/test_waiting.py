@@ -164,3 +164,23 @@ async def test_what_was_made_before_its_cancel_came_is_waited_for_while_it_canno
     assert (job.state, job.delivery, job.has_image) == (JobState.CANCELLED, Delivery("kept"), True)
     assert unwrap(job.receipt).charged_nanousd == (await w.money(job.id)).charged == PRICE
     assert unwrap(job.receipt).basis == "units"
+
+
+async def test_a_cancel_just_after_the_row_was_read_ends_the_wait_at_once(
+    w: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No maintenance runs in the terminal, which would notice it in the row."""
+    w.upscaler.hold = True
+    job = await w.ask_until("wait")
+    real = w.store.claim
+
+    async def claim(job_id: str, token: str) -> Job:
+        read = await real(job_id, token)
+        if not unwrap(await w.store.get(job_id)).cancel_requested_by:
+            await w.service.cancel(job_id, job.requester)
+        return read
+
+    monkeypatch.setattr(w.store, "claim", claim)
+    async with asyncio.timeout(5):
+        await w.run_part(f"{job.id}:request")
+    await w.check_end(await w.job(job.id), JobState.CANCELLED, charged=0)
