@@ -100,7 +100,7 @@ async def test_a_failure_is_told_in_plain_words_with_what_it_cost(capsys: pytest
     _, text = await shown(DONE.id, Store(failed, incidents={DONE.id: incident}), capsys)
     for fact in (
         "failed",
-        "broke while your image",
+        "did not confirm",
         "submit_unknown",
         "may still be billed",
         "whether it arrived",
