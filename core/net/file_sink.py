@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from core.domain.errors import FileTooLarge, StorageFull
 
@@ -21,7 +22,7 @@ class FetchedFile:
 async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int) -> FetchedFile:
     """Write the chunks to `dest`. Raises FileTooLarge and StorageFull, and removes `dest` on any failure."""
     digest, size_bytes = hashlib.sha256(), 0
-    file = await asyncio.to_thread(dest.open, "wb")
+    file = await open_file(dest, "wb")
 
     def put(chunk: bytes) -> None:
         file.write(chunk)
@@ -42,6 +43,26 @@ async def save_stream(chunks: AsyncIterator[bytes], dest: Path, limit_bytes: int
             raise StorageFull(reason="disk") from broken
         raise
     return FetchedFile(dest, size_bytes, digest.hexdigest())
+
+
+async def open_file(path: Path, mode: str) -> BinaryIO:
+    """Open a file in a thread. It does not stay open if the caller is cancelled meanwhile."""
+    opened: list[BinaryIO] = []
+    given_up = False
+
+    def work() -> None:
+        opened.append(cast(BinaryIO, path.open(mode)))
+        if given_up:
+            opened[0].close()
+
+    try:
+        await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        given_up = True
+        for file in opened:
+            file.close()
+        raise
+    return opened[0]
 
 
 def disk_is_full(error: BaseException) -> bool:

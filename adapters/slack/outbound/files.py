@@ -14,7 +14,7 @@ import mimetypes
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -25,6 +25,7 @@ from adapters.slack.outbound.api_client import SlackApi, Team
 from core.domain.errors import DownloadFailed, NotAnImage
 from core.domain.job import Source
 from core.domain.untrusted_text import Shape, clean_json, has_shape
+from core.net.file_sink import open_file
 from core.ports import Clock, Download
 
 log = structlog.get_logger(__name__)
@@ -131,7 +132,7 @@ class Uploader:
         headers = {"Content-Type": kind, "Content-Length": str(upload.bytes)}
         status = 0
         for attempt in range(STEP_TRIES):
-            body: BinaryIO = await asyncio.to_thread(upload.path.open, "rb")
+            body = await open_file(upload.path, "rb")
             try:
                 async with self.session.post(url, data=body, headers=headers, timeout=timeout) as answer:
                     status = answer.status

@@ -22,6 +22,7 @@ from yarl import URL
 
 from core.domain.errors import LinkRefused, ModelFailed, ProviderUnavailable
 from core.net.fetch import looks_like_html
+from core.net.file_sink import open_file
 from core.net.guard import Guard, HostSet, guarded_session, parse_link
 from core.net.retry import Backoff, retry
 from core.net.speed import LeastSpeed
@@ -75,7 +76,7 @@ class Downloader:
         """
         part = dest.with_name(dest.name + ".part")
         validator = self._kept.pop((address, part), None)
-        file = await asyncio.to_thread(part.open, "ab+" if validator else "wb+")
+        file = await open_file(part, "ab+" if validator else "wb+")
         partial = _Partial(file, await asyncio.to_thread(file.seek, 0, 2), validator)
         try:
             if address[:5].lower() == "data:":

@@ -17,6 +17,7 @@ from yarl import URL
 
 from core.domain.errors import ImageRejected, ProviderUnavailable
 from core.domain.media_types import suffix_for
+from core.net.file_sink import open_file
 from core.net.retry import Backoff, retry
 from core.upscalers.fal.circuit_breaker import CircuitBreaker
 from core.upscalers.fal.failures import account_halt
@@ -84,7 +85,7 @@ class Uploader:
         size_bytes = (await asyncio.to_thread(path.stat)).st_size
         config = self._transport.config
         timeout = timeout_for(config, total_s=2 * config.reply_timeout_s + size_bytes / SLOWEST_UPLOAD_BYTES_PER_S)
-        file = await asyncio.to_thread(path.open, "rb")
+        file = await open_file(path, "rb")
         try:
             return await self._transport.once(method, url, key="none", data=file, headers=headers, timeout=timeout)
         except NETWORK_ERRORS as error:

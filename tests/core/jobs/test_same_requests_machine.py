@@ -37,18 +37,24 @@ class SameRequests(LedgerSteps):
 
     async def check_not_paid_twice(self, request_id: str) -> None:
         mine = self.world.upscaler.taken[request_id].job_id
-        picture, who, mine_private = self.asked[mine]
+        who, mine_private = self.asked[mine][1:]
         asked_at = (await self.world.job(mine)).created_at
-        for job_id, (other_picture, other, private) in self.asked.items():
-            shared = who.workspace_id == other.workspace_id and not private
-            if job_id == mine or other_picture != picture or not (shared or self.same(who, other)):
+        for job_id, (_, other, _private) in self.asked.items():
+            if job_id == mine or not self.sees(mine, job_id):
                 continue
             job = await self.world.job(job_id)
             if mine_private and not self.same(who, other) and (job.finished_at or asked_at + 1) > asked_at:
                 continue  # another person's request does not see the private one, and may overtake it
+            if job.result is not None and job.result.repeat_of and not self.sees(mine, job.result.repeat_of):
+                continue  # mine may have looked before the other took what mine does not see
             sent = self.world.upscaler.accepted[job_id] > 0
             if job.has_image or (sent and not job.state.terminal):
                 self.twice.append(f"{mine} is paid beside {job_id}, {job.state}")
+
+    def sees(self, mine: str, job_id: str) -> bool:
+        (picture, who, _), (other_picture, other, private) = self.asked[mine], self.asked[job_id]
+        shared = who.workspace_id == other.workspace_id and not private
+        return picture == other_picture and (shared or self.same(who, other))
 
     @staticmethod
     def same(one: Requester, other: Requester) -> bool:
