@@ -103,7 +103,8 @@ def _must(accepts: Callable[[Any], object], message: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-AnyCase, Split = BeforeValidator(str.lower), BeforeValidator(_split)
+AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+Split = BeforeValidator(_split)
 Words = Annotated[tuple[str, ...], Split, AnyCase]
 Workspaces = Annotated[tuple[Annotated[str, AfterValidator(partial(_place, of_people=False))], ...], Split]
 People = Annotated[tuple[Annotated[str, AfterValidator(partial(_place, of_people=True))], ...], Split]

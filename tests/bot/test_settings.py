@@ -169,6 +169,7 @@ def test_lists_switches_and_addresses_are_read(monkeypatch: pytest.MonkeyPatch) 
         WEB_TOKEN="a token of many words",
     )
     assert settings.trusted_file_hosts == ("a.example", "b.example:8443")
+    assert Settings(trusted_file_hosts=("a.example",)).trusted_file_hosts == ("a.example",)
     assert settings.allow_unsafe
     assert settings.public_url == "https://x.example"
 
