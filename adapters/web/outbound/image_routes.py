@@ -19,6 +19,7 @@ from core.domain.job import Job
 from core.domain.media_types import saved_formats, suffix_for
 from core.images.renditions import JobMedia
 from core.net.file_response import FileResponse
+from core.net.file_sink import open_file
 from core.ports import MediaFile, PictureOf
 
 PREVIEW_SIDE_PX = 2_560
@@ -175,7 +176,7 @@ async def send_zip(response: web.StreamResponse, files: Sequence[tuple[Path, str
             facts = await asyncio.to_thread(path.stat)
             entry = zipfile.ZipInfo(name, time.localtime(facts.st_mtime)[:6])
             entry.file_size = facts.st_size
-            with await asyncio.to_thread(path.open, "rb") as source, archive.open(entry, "w") as target:
+            with await open_file(path, "rb") as source, archive.open(entry, "w") as target:
                 while chunk := await asyncio.to_thread(source.read, _CHUNK_BYTES):
                     target.write(chunk)
                     await response.write(outgoing.take())
